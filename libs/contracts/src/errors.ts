@@ -1,0 +1,190 @@
+import { z } from 'zod';
+
+/**
+ * The closed table of problem codes. `status` follows HTTP's meaning (RFC 9110 §15), `retryable` says whether the same request may
+ * succeed later without a change by the caller, `next` says what to do.
+ */
+const table = {
+  ERR_MALFORMED_REQUEST: {
+    status: 400,
+    retryable: false,
+    title: 'The request does not match its schema',
+    next: 'Compare it with the operation in the contract.',
+  },
+  ERR_HEADER_REFUSED: {
+    status: 400,
+    retryable: false,
+    title: 'The request carries a header that callers may not set',
+    next: 'Send only traceparent and tracestate.',
+  },
+  ERR_PAYLOAD_TOO_LARGE: {
+    status: 413,
+    retryable: false,
+    title: 'The request is larger than the limit',
+    next: 'Use envelope encryption: generate a data key and seal locally.',
+  },
+  ERR_UNKNOWN_OPERATION: {
+    status: 404,
+    retryable: false,
+    title: 'There is no such operation',
+    next: 'Check service and verb in the subject.',
+  },
+  ERR_SESSION_UNKNOWN: {
+    status: 401,
+    retryable: true,
+    title: 'The session of this connection is not known',
+    next: 'Reconnect to open a new session.',
+  },
+  ERR_SESSION_EXPIRED: { status: 401, retryable: true, title: 'The session has expired', next: 'Reconnect with a fresh token.' },
+  ERR_SESSION_REVOKED: { status: 401, retryable: false, title: 'The session was revoked', next: 'Ask a security officer why.' },
+  ERR_ACCESS_DENIED: {
+    status: 403,
+    retryable: false,
+    title: 'Policy does not allow this',
+    next: 'Ask the key owner or a security officer for access.',
+  },
+  ERR_APPROVAL_REQUIRED: {
+    status: 403,
+    retryable: false,
+    title: 'Policy asks for approval by other people first',
+    next: 'Open a change request.',
+  },
+  ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id.' },
+  ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
+  ERR_KEY_STATE: {
+    status: 409,
+    retryable: false,
+    title: 'The state of the key version does not allow this operation',
+    next: 'See the key state table (SP 800-57).',
+  },
+  ERR_KEY_PENDING_DELETION: {
+    status: 409,
+    retryable: false,
+    title: 'The key waits for its deletion',
+    next: 'Cancel the deletion if the key is still needed.',
+  },
+  ERR_KEY_USAGE: {
+    status: 400,
+    retryable: false,
+    title: 'A key of this algorithm cannot do this operation',
+    next: 'Use AES_256 to encrypt, EC_P256 to sign.',
+  },
+  ERR_DECRYPTION_FAILED: {
+    status: 400,
+    retryable: false,
+    title: 'Decryption failed',
+    next: 'Check key id, encryption context and ciphertext.',
+  },
+  ERR_CONFLICT: {
+    status: 409,
+    retryable: true,
+    title: 'Somebody else changed it at the same time',
+    next: 'Read it again and repeat the command.',
+  },
+  ERR_STATE_STALE: {
+    status: 503,
+    retryable: true,
+    title: 'This worker cannot prove that its view of keys, sessions and policy is current',
+    next: 'Retry; another worker may answer. Operators: check the KV watches.',
+  },
+  ERR_AUDIT_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    title: 'The operation could not be recorded durably, so it is not answered',
+    next: 'Retry. Operators: check the AUDIT stream.',
+  },
+  ERR_HSM_UNAVAILABLE: { status: 503, retryable: true, title: 'The HSM does not answer', next: 'Retry. Operators: check token and PIN.' },
+  ERR_STORE_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    title: 'The document store does not answer',
+    next: 'Retry. Operators: check MONGODB_URL.',
+  },
+  ERR_WORKER_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    title: 'No crypto-worker answered',
+    next: 'Retry. Operators: start a crypto-worker.',
+  },
+  ERR_OVERLOADED: {
+    status: 503,
+    retryable: true,
+    title: 'Too many requests are in flight',
+    next: 'Retry with a pause. Operators: start more workers.',
+  },
+  ERR_SHUTTING_DOWN: { status: 503, retryable: true, title: 'This process is draining', next: 'Retry; another one answers.' },
+  ERR_NOT_FOUND: { status: 404, retryable: false, title: 'There is no such thing', next: 'Check the id.' },
+  ERR_POLICY_INVALID: {
+    status: 400,
+    retryable: false,
+    title: 'The policy bundle does not validate',
+    next: 'Run claviger policy check and mend what it names.',
+  },
+  ERR_INTERNAL: {
+    status: 500,
+    retryable: false,
+    title: 'The service failed',
+    next: 'Operators: the log has the cause under this request id.',
+  },
+  ERR_TIMEOUT: {
+    status: 504,
+    retryable: true,
+    title: 'No answer came before the deadline',
+    next: 'The outcome is unknown: the ledger says whether it happened.',
+  },
+  ERR_CONNECTION: { status: 503, retryable: true, title: 'The broker cannot be reached', next: 'Check NATS_URL and the network.' },
+  ERR_AUTHENTICATION: {
+    status: 401,
+    retryable: false,
+    title: 'The broker refused the credentials',
+    next: 'Get a fresh token; check that the principal is registered and enabled.',
+  },
+} as const;
+
+export type ErrorCode = keyof typeof table;
+export const errorTable: Readonly<Record<ErrorCode, { status: number; retryable: boolean; title: string; next: string }>> = table;
+export const ErrorCodeSchema = z.enum(Object.keys(table) as [ErrorCode, ...ErrorCode[]]);
+
+/** RFC 9457 problem details, with a closed `code` and `retryable` as extension members. */
+export const ProblemSchema = z.strictObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: ErrorCodeSchema,
+  retryable: z.boolean(),
+  requestId: z.string().optional(),
+});
+export type Problem = z.infer<typeof ProblemSchema>;
+
+/** `detail` is shown to callers: it never holds secrets, key material or stack traces. */
+export function problem(code: ErrorCode, detail?: string, requestId?: string): Problem {
+  const { status, retryable, title, next } = table[code];
+  return {
+    type: `urn:claviger:problem:${code}`,
+    title,
+    status,
+    detail: detail ?? next,
+    code,
+    retryable,
+    ...(requestId ? { requestId } : {}),
+  };
+}
+
+/** A refusal or failure on its way to the caller. The `cause` stays in the service's log. */
+export class ProblemError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    readonly detail?: string,
+    options?: { cause?: unknown },
+  ) {
+    super(`${code}: ${detail ?? table[code].title}`, options);
+    this.name = 'ProblemError';
+  }
+  get retryable(): boolean {
+    return table[this.code].retryable;
+  }
+  toProblem(requestId?: string): Problem {
+    return problem(this.code, this.detail, requestId);
+  }
+}

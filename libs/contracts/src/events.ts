@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { Alert } from './alerts';
+import { KeyDescription } from './key-operations';
+import { Timestamp } from './primitives';
+
+/** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
+export const eventTypes = {
+  'io.claviger.key.created': { stream: 'KEYS', data: KeyDescription },
+  'io.claviger.key.changed': { stream: 'KEYS', data: KeyDescription },
+  'io.claviger.policy.published': {
+    stream: 'POLICY',
+    data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),
+  },
+  'io.claviger.ledger.checkpoint': {
+    stream: 'LEDGER',
+    data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),
+  },
+  'io.claviger.ledger.finding': {
+    stream: 'LEDGER',
+    data: z.strictObject({ finding: z.string(), detail: z.string(), streamSeq: z.int(), index: z.int(), worker: z.string().optional() }),
+  },
+  'io.claviger.alert.raised': { stream: 'ALERTS', data: z.strictObject({ alert: Alert, ocsf: z.unknown() }) },
+  'io.claviger.alert.acknowledged': { stream: 'ALERTS', data: z.strictObject({ alert: Alert, ocsf: z.unknown() }) },
+} as const;
+export type EventType = keyof typeof eventTypes;
+
+export interface CloudEvent<T extends EventType = EventType> {
+  specversion: '1.0';
+  id: string;
+  source: string;
+  type: T;
+  time: string;
+  subject?: string;
+  datacontenttype: 'application/json';
+  data: z.infer<(typeof eventTypes)[T]['data']>;
+}
+
+export function cloudEvent<T extends EventType>(
+  type: T,
+  event: { id: string; source: string; time: string; subject?: string; data: CloudEvent<T>['data'] },
+): CloudEvent<T> {
+  return { specversion: '1.0', type, datacontenttype: 'application/json', ...event };
+}
+
+export const CloudEventEnvelope = z.strictObject({
+  specversion: z.literal('1.0'),
+  id: z.string(),
+  source: z.string(),
+  type: z.string(),
+  time: Timestamp,
+  subject: z.string().optional(),
+  datacontenttype: z.literal('application/json'),
+  traceparent: z.string().optional(),
+  data: z.unknown(),
+});
+
+/** `io.claviger.key.changed` → `keys.v1.key.changed`. */
+export const eventSubject = (type: EventType, tail?: string): string =>
+  `${eventTypes[type].stream.toLowerCase()}.v1.${type.split('.').slice(2).join('.')}${tail ? `.${tail}` : ''}`;

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { defineOperation } from './operation';
+import { Algorithm, KekId } from './primitives';
+import { PersonalValue } from './records';
+import { KekView, WrappedKey } from './views';
+
+/** Between services over `claviger-internal.v1.<service>.<verb>`; no account but CORE reaches these. */
+export const internalOperations = {
+  generateKek: defineOperation({
+    name: 'hsm.generate-kek',
+    action: 'internal',
+    summary: 'Generate a key-encryption key in the HSM, wrapped under the token root.',
+    retry: 'safe',
+    input: {},
+    result: KekView.shape.material,
+  }),
+  generateKey: defineOperation({
+    name: 'hsm.generate-key',
+    action: 'internal',
+    summary: 'Generate a customer key in the HSM, wrapped under the given KEK.',
+    retry: 'safe',
+    input: { algorithm: Algorithm, kekId: KekId, kek: KekView.shape.material },
+    result: z.strictObject({ material: WrappedKey, publicKeySpki: z.string().optional() }),
+  }),
+  storePersonal: defineOperation({
+    name: 'audit.personal',
+    action: 'internal',
+    summary: 'Keep a clear personal value beside its commitment, under retention.',
+    retry: 'safe',
+    input: { values: z.array(PersonalValue).max(100) },
+    result: z.strictObject({ stored: z.int() }),
+  }),
+} as const;
+
+/** A worker has applied revision `revision` of `id` and has no success on an older one left to record. */
+export const Applied = z.strictObject({ worker: z.string(), id: z.string(), revision: z.int() });
+export type Applied = z.infer<typeof Applied>;

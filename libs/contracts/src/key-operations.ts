@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { KeyState } from './key-states';
+import { limits } from './limits';
+import { defineOperation } from './operation';
+import { Algorithm, Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
+const reason = z.string().min(1).max(500);
+const tags = z
+  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/), z.string().max(256))
+  .refine((t) => Object.keys(t).length <= limits.tagsPerKey);
+const consumers = z.array(PrincipalId).max(limits.consumersPerKey);
+
+/** What people and services may know of a key; no material, wrapped or not. */
+export const KeyDescription = z.strictObject({
+  keyId: KeyId,
+  name,
+  algorithm: Algorithm,
+  environment: Environment,
+  classification: Classification,
+  owner: PrincipalId,
+  consumers,
+  tags,
+  revision: z.int().min(1),
+  primaryVersion: z.int().min(1),
+  /** A suspended or pending-deletion key is frozen: it neither protects nor processes unless `processingAllowed`. */
+  suspended: z.boolean(),
+  processingAllowed: z.boolean(),
+  deletionAt: Timestamp.optional(),
+  versions: z.array(
+    z.strictObject({
+      version: z.int().min(1),
+      state: KeyState,
+      createdAt: Timestamp,
+      changedAt: Timestamp,
+      reason: z.string(),
+      publicKeySpki: z.string().optional(),
+    }),
+  ),
+});
+export type KeyDescription = z.infer<typeof KeyDescription>;
+
+/**
+ * Outcome of a command that must reach every worker. `confirmed` is true only when every live worker has acknowledged the new revision
+ * and every other one is fenced (it refuses by itself with ERR_STATE_STALE); false means that the change is durable but not yet proven everywhere.
+ */
+export const Propagation = z.strictObject({
+  key: KeyDescription,
+  confirmed: z.boolean(),
+  workers: z.array(z.string()),
+  fenced: z.array(z.string()),
+});
+export type Propagation = z.infer<typeof Propagation>;
+
+const target = { keyId: KeyId, reason };
+
+export const keyOperations = {
+  create: defineOperation({
+    name: 'keys.create',
+    action: 'keys:Create',
+    summary: 'Generate a key in the HSM; it leaves it only wrapped under the KEK of its environment and classification.',
+    retry: 'never',
+    input: {
+      name,
+      algorithm: Algorithm,
+      environment: Environment.default('development'),
+      classification: Classification.default('internal'),
+      owner: PrincipalId.optional(),
+      consumers: consumers.default([]),
+      tags: tags.default({}),
+    },
+    result: KeyDescription,
+  }),
+  describe: defineOperation({
+    name: 'keys.describe',
+    action: 'keys:Describe',
+    summary: 'Metadata and state of one key.',
+    retry: 'safe',
+    input: { keyId: KeyId },
+    result: KeyDescription,
+  }),
+  list: defineOperation({
+    name: 'keys.list',
+    action: 'keys:List',
+    summary: 'Keys that the caller may describe, by id; pass `next` to go on.',
+    retry: 'safe',
+    input: { limit: z.int().min(1).max(limits.listPage).default(100), after: KeyId.optional() },
+    result: z.strictObject({ keys: z.array(KeyDescription), next: KeyId.optional() }),
+  }),
+  rotate: defineOperation({
+    name: 'keys.rotate',
+    action: 'keys:Rotate',
+    summary: 'New version becomes primary; older versions go on to decrypt and verify.',
+    retry: 'never',
+    input: target,
+    result: Propagation,
+  }),
+  suspend: defineOperation({
+    name: 'keys.suspend',
+    action: 'keys:Suspend',
+    summary: 'Freeze a key at every worker; by default decrypt and verify are refused too.',
+    retry: 'safe',
+    input: { ...target, allowProcessing: z.boolean().default(false) },
+    result: Propagation,
+  }),
+  resume: defineOperation({
+    name: 'keys.resume',
+    action: 'keys:Resume',
+    summary: 'End a suspension.',
+    retry: 'safe',
+    input: target,
+    result: Propagation,
+  }),
+  scheduleDeletion: defineOperation({
+    name: 'keys.schedule-deletion',
+    action: 'keys:ScheduleDeletion',
+    summary: 'Freeze the key at once and destroy its material after the waiting period.',
+    retry: 'safe',
+    input: { ...target, waitDays: z.int().min(limits.deletionWaitDaysMin).max(limits.deletionWaitDaysMax).default(30) },
+    result: Propagation,
+  }),
+  cancelDeletion: defineOperation({
+    name: 'keys.cancel-deletion',
+    action: 'keys:CancelDeletion',
+    summary: 'Keep the key; it comes back suspended.',
+    retry: 'safe',
+    input: target,
+    result: Propagation,
+  }),
+  setConsumers: defineOperation({
+    name: 'keys.set-consumers',
+    action: 'keys:SetConsumers',
+    summary: 'Replace the list of principals that may use the key.',
+    retry: 'safe',
+    input: { ...target, consumers },
+    result: Propagation,
+  }),
+} as const;

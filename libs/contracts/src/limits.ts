@@ -1,0 +1,32 @@
+/** Every bound that a caller or an operator can meet, in one table. Units are in the names. */
+export const limits = {
+  /** Largest request or reply body. The broker's `max_payload` is set to the same number. */
+  messageBytes: 1_048_576,
+  /** Largest plaintext of one encrypt, or message of one sign; larger data is sealed with a data key (envelope encryption). */
+  plaintextBytes: 65_536,
+  /** Largest JWE text of one decrypt: 64 KiB of ciphertext in base64url plus header, IV and tag. */
+  ciphertextChars: 98_304,
+  randomBytes: 1_024,
+  contextEntries: 16,
+  contextKeyChars: 128,
+  contextValueChars: 512,
+  consumersPerKey: 256,
+  tagsPerKey: 32,
+  versionsPerKey: 1_000,
+  listPage: 500,
+  queryPage: 1_000,
+  /** Shortest and longest wait before a scheduled deletion happens. */
+  deletionWaitDaysMin: 7,
+  deletionWaitDaysMax: 90,
+  /** A token older than this is refused, whatever its own expiry says. */
+  tokenLifetimeSecondsMax: 900,
+  /** Two clocks of the system may differ by at most this. */
+  clockSkewSeconds: 30,
+  /** How long a record may wait for the broker's fsynced acknowledgement before its caller is told ERR_AUDIT_UNAVAILABLE. */
+  auditWaitMs: 2_000,
+  auditBatchBytes: 512 * 1024,
+  auditBatchRecords: 1_000,
+  /** A holder of a view writes a probe this often and must see it come back within `viewStaleAfterMs`. */
+  viewProbeEveryMs: 500,
+  viewStaleAfterMs: 2_000,
+} as const;

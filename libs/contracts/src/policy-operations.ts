@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { defineOperation } from './operation';
+import { PolicyBundle } from './policy-bundle';
+import { PrincipalId, SessionId, Timestamp } from './primitives';
+
+const bundleSummary = z.strictObject({
+  revision: z.int(),
+  hash: z.string(),
+  publishedAt: Timestamp,
+  principals: z.int(),
+  policies: z.int(),
+});
+
+export const policyOperations = {
+  show: defineOperation({
+    name: 'policy.show',
+    action: 'policy:Read',
+    summary: 'The policy bundle in force.',
+    retry: 'safe',
+    input: {},
+    result: z.strictObject({ bundle: PolicyBundle, hash: z.string() }),
+  }),
+  publish: defineOperation({
+    name: 'policy.publish',
+    action: 'policy:Publish',
+    summary: 'Validate a bundle and put it in force everywhere; `basedOn` is the revision that was read.',
+    retry: 'never',
+    input: {
+      basedOn: z.int().min(0),
+      bundle: PolicyBundle.omit({ revision: true, publishedAt: true }),
+      reason: z.string().min(1).max(500),
+    },
+    result: bundleSummary,
+  }),
+  issueToken: defineOperation({
+    name: 'access.issue-token',
+    action: 'access:IssueToken',
+    summary: 'A token of at most 15 minutes for a principal, signed in the HSM. A principal may always renew its own.',
+    retry: 'safe',
+    input: { principal: PrincipalId.optional(), lifetimeSeconds: z.int().min(10).max(900).default(900) },
+    result: z.strictObject({ principal: PrincipalId, token: z.string(), expiresAt: Timestamp }),
+  }),
+  revokeSession: defineOperation({
+    name: 'access.revoke-session',
+    action: 'access:RevokeSession',
+    summary: 'End a session: every worker refuses it and its connection is closed.',
+    retry: 'safe',
+    input: { session: SessionId, reason: z.string().min(1).max(500) },
+    result: z.strictObject({ session: SessionId, revoked: z.literal(true) }),
+  }),
+  listSessions: defineOperation({
+    name: 'access.list-sessions',
+    action: 'access:ListSessions',
+    summary: 'Live sessions, of one principal or of all.',
+    retry: 'safe',
+    input: { principal: PrincipalId.optional() },
+    result: z.strictObject({
+      sessions: z.array(
+        z.strictObject({
+          session: SessionId,
+          principal: PrincipalId,
+          method: z.string(),
+          mfa: z.boolean(),
+          state: z.enum(['active', 'revoked']),
+          issuedAt: Timestamp,
+          expiresAt: Timestamp,
+        }),
+      ),
+    }),
+  }),
+} as const;

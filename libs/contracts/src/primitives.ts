@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { limits } from './limits';
+
+/** base64url without padding (RFC 4648 §5), bounded by the number of bytes that it encodes. */
+export const b64u = (maxBytes: number, exactBytes?: number) => {
+  const text = z.string().regex(/^[A-Za-z0-9_-]*$/, 'not base64url without padding');
+  return exactBytes === undefined
+    ? text.max(Math.ceil((maxBytes * 4) / 3), `more than ${maxBytes} bytes`)
+    : text.length(Math.ceil((exactBytes * 4) / 3), `not ${exactBytes} bytes`);
+};
+
+/** A principal id is a slug: it is a token of NATS subjects. */
+export const principalPattern = /^[a-z0-9][a-z0-9-]{0,63}$/;
+export const PrincipalId = z.string().regex(principalPattern, 'a principal id is 1 to 64 of a-z, 0-9 and -');
+/** 128 random bits as 22 characters; proposed by the client as its connection name. */
+export const sessionPattern = /^[A-Za-z0-9]{22}$/;
+export const SessionId = z.string().regex(sessionPattern, 'a session id is 22 letters and digits');
+export const keyPattern = /^k_[A-Za-z0-9]{22}$/;
+export const KeyId = z.string().regex(keyPattern, 'a key id is k_ and 22 letters and digits');
+export const KekId = z.string().regex(/^kek_[a-z]+_[a-z]+_[0-9]+$/);
+
+export const Algorithm = z.enum(['AES_256', 'EC_P256']);
+export type Algorithm = z.infer<typeof Algorithm>;
+export const Environment = z.enum(['development', 'staging', 'production']);
+export type Environment = z.infer<typeof Environment>;
+export const Classification = z.enum(['public', 'internal', 'confidential', 'restricted']);
+export type Classification = z.infer<typeof Classification>;
+
+/**
+ * Encryption context: authenticated with the ciphertext, shown to policy and recorded in the ledger in clear, so it must hold no secret.
+ * Key names start with a letter or digit, which keeps `__proto__` out.
+ */
+export const EncryptionContext = z
+  .record(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/)
+      .max(limits.contextKeyChars),
+    z.string().max(limits.contextValueChars),
+  )
+  .refine((context) => Object.keys(context).length <= limits.contextEntries, `more than ${limits.contextEntries} entries`);
+export type EncryptionContext = z.infer<typeof EncryptionContext>;
+
+/** RFC 3339 with milliseconds, UTC. */
+export const Timestamp = z.iso.datetime({ precision: 3 });
+
+/** Where an operation's record lies: proves a dropped tail (`batchHash` names the batch, `index` the line in it). */
+export const Receipt = z.strictObject({
+  worker: z.string(),
+  epoch: z.string(),
+  seq: z.int().min(0),
+  batchHash: b64u(32, 32),
+  index: z.int().min(0),
+});
+export type Receipt = z.infer<typeof Receipt>;

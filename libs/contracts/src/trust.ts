@@ -1,0 +1,16 @@
+import { z } from 'zod';
+
+/** A public key as DER SubjectPublicKeyInfo in base64url, by key id. */
+const keys = z.record(z.string(), z.string());
+
+/** `trust.json`: the public keys that the ceremony wrote; everything that is verified is verified against these. */
+export const Trust = z.strictObject({
+  format: z.literal('claviger.trust/1'),
+  /** Sign KV records and tokens. */
+  control: keys,
+  /** Certify the batch keys of workers and services. */
+  certifiers: keys,
+  /** Name of the log and its verifier key (C2SP signed note vkey). */
+  ledger: z.strictObject({ origin: z.string(), vkey: z.string() }),
+});
+export type Trust = z.infer<typeof Trust>;

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { KeyState } from './key-states';
+import { Algorithm, b64u, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp } from './primitives';
+
+/**
+ * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
+ * `id` equals the KV key, `revision` only ever grows: a holder refuses a lower one.
+ */
+const header = { id: z.string(), revision: z.int().min(1) };
+
+/** A key's material, wrapped under a KEK; the signature of the whole record binds it to this key id. */
+export const WrappedKey = z.strictObject({ kekId: z.string(), mechanism: z.int(), family: z.string(), wrapped: z.string() });
+export type WrappedKey = z.infer<typeof WrappedKey>;
+
+export const KeyView = z.strictObject({
+  kind: z.literal('key'),
+  ...header,
+  keyId: KeyId,
+  name: z.string(),
+  algorithm: Algorithm,
+  environment: Environment,
+  classification: Classification,
+  owner: PrincipalId,
+  consumers: z.array(PrincipalId),
+  tags: z.record(z.string(), z.string()),
+  primaryVersion: z.int().min(1),
+  suspended: z.boolean(),
+  processingAllowed: z.boolean(),
+  deletionAt: Timestamp.optional(),
+  versions: z.array(
+    z.strictObject({ version: z.int().min(1), state: KeyState, material: WrappedKey.optional(), publicKeySpki: z.string().optional() }),
+  ),
+});
+export type KeyView = z.infer<typeof KeyView>;
+
+export const KekView = z.strictObject({
+  kind: z.literal('kek'),
+  ...header,
+  kekId: z.string(),
+  environment: Environment,
+  classification: Classification,
+  /** Wrapped under the token's root key. */
+  material: z.strictObject({ rootLabel: z.string(), mechanism: z.int(), family: z.string(), wrapped: z.string() }),
+});
+export type KekView = z.infer<typeof KekView>;
+
+export const SessionView = z.strictObject({
+  kind: z.literal('session'),
+  ...header,
+  session: SessionId,
+  principal: PrincipalId,
+  method: z.enum(['token', 'oidc', 'certificate']),
+  mfa: z.boolean(),
+  /** Commitment to the client's IP address. */
+  ip: z.string(),
+  issuedAt: Timestamp,
+  expiresAt: Timestamp,
+  state: z.enum(['active', 'revoked']),
+  /** The broker's address of the connection, to close it on revocation. */
+  server: z.string().optional(),
+  client: z.int().optional(),
+});
+export type SessionView = z.infer<typeof SessionView>;
+
+export const BundleView = z.strictObject({ kind: z.literal('bundle'), ...header, hash: b64u(32, 32), bundle: z.unknown() });
+export type BundleView = z.infer<typeof BundleView>;
+
+/**
+ * Signed high-water mark of a bucket: `sum` = Σ SHA-256(id ‖ "|" ‖ revision) mod 2^256 over `count` records. A holder that starts compares it with
+ * what it loaded, so that an old signed record, or an old bucket, put back while nobody watched is found.
+ */
+export const MarkView = z.strictObject({ kind: z.literal('mark'), ...header, count: z.int().min(0), sum: b64u(32, 32), asOf: Timestamp });
+export type MarkView = z.infer<typeof MarkView>;
