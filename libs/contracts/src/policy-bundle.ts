@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import { KeyId, PrincipalId, principalPattern, Timestamp } from './primitives';
+
+export const bundleFormat = 'claviger.bundle/1';
+
+/** Bounds of one bundle: all of it, signed and in base64url, must fit a broker message (`limits.messageBytes`). */
+export const bundleLimits = {
+  policiesChars: 200_000,
+  schemaChars: 50_000,
+  principals: 2_000,
+  roles: 200,
+  grants: 5_000,
+  rolesPerPrincipal: 32,
+  identitiesPerPrincipal: 16,
+  nameChars: 128,
+  uriChars: 512,
+} as const;
+
+/** The one table of what policy can be asked about, and of which kind of resource. `internal` operations are not asked of policy. */
+export const actionTable = {
+  'crypto:Encrypt': 'Key',
+  'crypto:Decrypt': 'Key',
+  'crypto:Sign': 'Key',
+  'crypto:Verify': 'Key',
+  'crypto:GenerateDataKey': 'Key',
+  'crypto:GenerateRandom': 'System',
+  'keys:Create': 'Key',
+  'keys:Describe': 'Key',
+  'keys:List': 'System',
+  'keys:Rotate': 'Key',
+  'keys:Suspend': 'Key',
+  'keys:Resume': 'Key',
+  'keys:ScheduleDeletion': 'Key',
+  'keys:CancelDeletion': 'Key',
+  'keys:SetConsumers': 'Key',
+  'policy:Read': 'System',
+  'policy:Publish': 'System',
+  'access:IssueToken': 'System',
+  'access:RevokeSession': 'System',
+  'access:ListSessions': 'System',
+  'audit:Read': 'System',
+  'audit:Verify': 'System',
+  'alerts:Read': 'System',
+  'alerts:Acknowledge': 'System',
+  'system:Status': 'System',
+} as const;
+export type Action = keyof typeof actionTable;
+export const Action = z.enum(Object.keys(actionTable) as [Action, ...Action[]]);
+export const actions = Action.options;
+
+const revision = z.int().min(1);
+const printable = (maxChars: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxChars)
+    .regex(/^[^\p{Cc}]*$/u, 'holds control characters');
+
+export const RoleId = z.string().regex(principalPattern, 'a role id is 1 to 64 of a-z, 0-9 and -');
+export const Role = z.strictObject({ id: RoleId, description: printable(500), revision });
+export type Role = z.infer<typeof Role>;
+
+/** How a caller proves to be a principal. `token`: by a token that Claviger issued for its id. */
+export const Identity = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('token') }),
+  /** `issuer` and `subject` are the `iss` and `sub` of the JWT, compared exactly (OpenID Connect Core §2). */
+  z.strictObject({ kind: z.literal('oidc'), issuer: z.url().max(bundleLimits.uriChars), subject: printable(255) }),
+  z.strictObject({
+    kind: z.literal('spiffe'),
+    id: z
+      .string()
+      .max(bundleLimits.uriChars)
+      .regex(/^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/),
+  }),
+  /** SHA-256 of the certificate's DER form, lower-case hexadecimal without colons. */
+  z.strictObject({ kind: z.literal('certificate'), fingerprint256: z.string().regex(/^[0-9a-f]{64}$/, 'not 64 lower-case hex digits') }),
+]);
+export type Identity = z.infer<typeof Identity>;
+
+export const Principal = z.strictObject({
+  id: PrincipalId,
+  kind: z.enum(['person', 'service']),
+  displayName: printable(bundleLimits.nameChars).optional(),
+  roles: z.array(RoleId).max(bundleLimits.rolesPerPrincipal),
+  disabled: z.boolean(),
+  revision,
+  identities: z.array(Identity).max(bundleLimits.identitiesPerPrincipal),
+});
+export type Principal = z.infer<typeof Principal>;
+
+const grantBase = {
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'a grant id is 1 to 64 of a-z, 0-9 and -'),
+  principal: PrincipalId,
+  /** In force from this instant on … */
+  notBefore: Timestamp.optional(),
+  /** … until just before this one: at `notAfter` itself it is over. */
+  notAfter: Timestamp.optional(),
+  revision,
+};
+/** For a time, a principal holds a role … */
+export const RoleGrant = z.strictObject({ ...grantBase, role: RoleId });
+/** … or may do one thing with one key, where the policies honour such grants (`context.granted`). */
+export const KeyGrant = z.strictObject({ ...grantBase, action: Action, key: KeyId });
+export const Grant = z.union([RoleGrant, KeyGrant]);
+export type Grant = z.infer<typeof Grant>;
+
+/**
+ * Everything that a decision is made from, in one document. It is signed and content-hashed as a whole (RFC 8785); a holder never accepts a
+ * lower revision. What no schema of shapes can say (references, Cedar's own validation) is checked by `validateBundle` of the authz lib.
+ */
+export const PolicyBundle = z.strictObject({
+  format: z.literal(bundleFormat),
+  revision,
+  /** Cedar policies; each carries @id and @control. */
+  policies: z.string().min(1).max(bundleLimits.policiesChars),
+  /** Cedar schema in the human syntax. */
+  schema: z.string().min(1).max(bundleLimits.schemaChars),
+  principals: z.array(Principal).max(bundleLimits.principals),
+  roles: z.array(Role).max(bundleLimits.roles),
+  grants: z.array(Grant).max(bundleLimits.grants),
+  publishedAt: Timestamp,
+});
+export type PolicyBundle = z.infer<typeof PolicyBundle>;
