@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+
+/** The checkout. */
+export const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..', '..');
+
+/** Everything the set-up makes lies here; git ignores it, and deleting it is always safe. */
+export const claviger = join(root, '.claviger');
+
+/** Programs we downloaded or built. */
+export const bin = join(claviger, 'bin');
+
+/** What is dear to make again: the PostgreSQL root, a downloaded mongod. CLAVIGER_CACHE_DIR lets several checkouts share it. */
+export const cache = process.env.CLAVIGER_CACHE_DIR || join(claviger, 'cache');
+
+/** What this machine has: written here, read by libs/testing. */
+export const machineFile = join(claviger, 'machine.json');
+
+/** Node 24 from the lockfile, for platforms that have the package. */
+export const packagedNode = join(root, 'node_modules', `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`, 'bin', 'node');
