@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { serviceInboxPrefix } from '@claviger/contracts';
+import { connect, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
+
+export interface CoreConnectionOptions {
+  /** Comma-separated `nats://` or `tls://` URLs. */
+  servers: string;
+  /** File with the nkey seed of this service's CORE user. */
+  nkeySeedFile: string;
+  /** Service name: names the connection and its inbox. */
+  service: string;
+  tls?: { caFile?: string; certFile?: string; keyFile?: string };
+}
+
+/**
+ * Connects a service to the CORE account and reconnects for ever: losing the broker makes requests fail, it never makes a process exit.
+ * The first connection is waited for as well, so that services and broker may start in any order.
+ */
+export function connectToCore(options: CoreConnectionOptions): Promise<NatsConnection> {
+  const seed = new TextEncoder().encode(readFileSync(options.nkeySeedFile, 'utf8').trim());
+  return connect({
+    servers: options.servers.split(','),
+    authenticator: nkeyAuthenticator(seed),
+    name: options.service,
+    inboxPrefix: serviceInboxPrefix(options.service),
+    maxReconnectAttempts: -1,
+    waitOnFirstConnect: true,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    pingInterval: 5_000,
+    maxPingOut: 2,
+    ...(options.tls ? { tls: options.tls } : {}),
+  });
+}

@@ -1,0 +1,177 @@
+import { limits, ProblemError, type Receipt } from '@claviger/contracts';
+import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+
+/** Seals record lines into the next batch of a worker's hash chain. Called once per batch, in order; the bytes are then published as they are. */
+export interface BatchSealer {
+  readonly worker: string;
+  readonly epoch: string;
+  seal(lines: readonly string[]): { bytes: Uint8Array; batchHash: string; seq: number };
+}
+
+interface Pending {
+  line: string;
+  id: string;
+  /** Monotonic ms by which the caller must have an answer. */
+  deadline: number;
+  answered: boolean;
+  resolve: (receipt: Receipt) => void;
+  reject: (error: ProblemError) => void;
+}
+
+/**
+ * Group commit of audit records: one message holds every record collected while the previous acknowledgement was in flight. An
+ * acknowledgement means fsync (the server runs with `sync_interval: always`), and only then are the records' callers answered.
+ *
+ * When a batch cannot be stored within 2 s its callers get ERR_AUDIT_UNAVAILABLE, `available` turns false, and the *identical bytes* are
+ * published again until they are stored (`Nats-Msg-Id` makes that once); no later batch goes out before. What was told
+ * ERR_AUDIT_UNAVAILABLE and stored after all is named in an `unanswered` record.
+ */
+export class AuditGroupCommit {
+  private readonly js: JetStreamClient;
+  private pending: Pending[] = [];
+  private pendingBytes = 0;
+  private busy = false;
+  private scheduled = false;
+  private failing = false;
+  private stopped = false;
+  private readonly unanswered: string[] = [];
+  private readonly idle: (() => void)[] = [];
+  /** Called with the outcome of each publish attempt: `records` made durable, or 0 and the error. */
+  observe: (records: number, seconds: number, error?: unknown) => void = () => undefined;
+
+  constructor(
+    connection: NatsConnection,
+    private readonly subject: string,
+    private readonly sealer: BatchSealer,
+    /** Makes the `unanswered` record line. */
+    private readonly unansweredLine: (ids: string[]) => { id: string; line: string },
+  ) {
+    this.js = jetstream(connection, { timeout: limits.auditWaitMs });
+  }
+
+  /** False while a batch is stuck: an operation should be refused before it happens, for it could not be recorded. */
+  get available(): boolean {
+    return !this.failing && !this.stopped;
+  }
+
+  /** Resolves when the record is durable. `line` is one JSON object without newlines. */
+  append(id: string, line: string): Promise<Receipt> {
+    return new Promise((resolve, reject) => {
+      if (this.stopped) return reject(new ProblemError('ERR_SHUTTING_DOWN'));
+      this.pending.push({ id, line, deadline: performance.now() + limits.auditWaitMs, answered: false, resolve, reject });
+      this.pendingBytes += line.length;
+      this.schedule();
+    });
+  }
+
+  /** Resolves when every record appended before this call is durable (or its caller was told that it is not). */
+  async drained(): Promise<void> {
+    if (this.busy || this.pending.length > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+  }
+
+  /** Drains for at most `timeoutMs`, then takes no more. */
+  async stop(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([this.drained(), new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))]);
+    clearTimeout(timer);
+    this.stopped = true;
+  }
+
+  /** One turn of the event loop gathers what arrived together. */
+  private schedule(): void {
+    if (this.scheduled || this.busy) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      void this.pump();
+    });
+  }
+
+  private async pump(): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    while (this.pending.length > 0 && !this.stopped) await this.commit(this.take());
+    this.busy = false;
+    for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  /** The next batch, capped by bytes and by records. */
+  private take(): Pending[] {
+    if (this.pending.length <= limits.auditBatchRecords && this.pendingBytes <= limits.auditBatchBytes) {
+      const all = this.pending;
+      this.pending = [];
+      this.pendingBytes = 0;
+      return all;
+    }
+    let bytes = 0;
+    let count = 0;
+    for (const p of this.pending) {
+      if (count > 0 && (count >= limits.auditBatchRecords || bytes + p.line.length > limits.auditBatchBytes)) break;
+      bytes += p.line.length;
+      count++;
+    }
+    this.pendingBytes -= bytes;
+    return this.pending.splice(0, count);
+  }
+
+  private async commit(batch: Pending[]): Promise<void> {
+    let sealed: ReturnType<BatchSealer['seal']> | undefined;
+    for (let attempt = 0; !this.stopped; attempt++) {
+      const started = performance.now();
+      try {
+        sealed ??= this.sealer.seal(batch.map((p) => p.line));
+        const wait = attempt === 0 ? Math.max(50, Math.min(...batch.map((p) => p.deadline)) - started) : limits.auditWaitMs;
+        await this.within(
+          batch,
+          this.js.publish(this.subject, sealed.bytes, {
+            msgID: `${this.sealer.epoch}.${sealed.seq}`,
+            timeout: Math.ceil(wait),
+            retries: 0,
+          }),
+        );
+        this.observe(batch.length, (performance.now() - started) / 1_000);
+        this.stored(batch, sealed);
+        return;
+      } catch (error) {
+        this.failing = true;
+        this.observe(0, (performance.now() - started) / 1_000, error);
+        await new Promise((resolve) => setTimeout(resolve, Math.min(2_000, 100 * 2 ** attempt)));
+        this.expire([...batch, ...this.pending], performance.now());
+      }
+    }
+    this.expire([...batch, ...this.pending], Number.POSITIVE_INFINITY);
+  }
+
+  /** Waits for the acknowledgement while callers whose time is up are told so. */
+  private async within(batch: Pending[], published: Promise<unknown>): Promise<void> {
+    const timer = setInterval(() => this.expire([...batch, ...this.pending], performance.now()), 250);
+    try {
+      await published;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  private stored(batch: Pending[], { batchHash, seq }: { batchHash: string; seq: number }): void {
+    this.failing = false;
+    const { worker, epoch } = this.sealer;
+    batch.forEach((p, index) => {
+      if (p.answered) this.unanswered.push(p.id);
+      else p.resolve({ worker, epoch, seq, batchHash, index });
+    });
+    if (this.unanswered.length > 0) {
+      const { id, line } = this.unansweredLine(this.unanswered.splice(0, 1_000));
+      this.append(id, line).catch(() => undefined);
+    }
+  }
+
+  private expire(waiting: Pending[], now: number): void {
+    for (const p of waiting) {
+      if (p.answered || p.deadline > now) continue;
+      p.answered = true;
+      this.failing = true;
+      p.reject(new ProblemError('ERR_AUDIT_UNAVAILABLE'));
+    }
+  }
+}

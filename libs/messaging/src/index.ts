@@ -1,0 +1,15 @@
+export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, type ServiceName, serviceNames } from './broker-config';
+export { type CoreConnectionOptions, connectToCore } from './core-connection';
+export { DurableConsumer, type DurableConsumerOptions, PoisonMessage } from './durable-consumer';
+export { AuditGroupCommit, type BatchSealer } from './group-commit';
+export { type MarkBody, RevisionSum } from './high-water-mark';
+export { askInternal } from './internal-client';
+export { KvOwner } from './kv-owner';
+export { KvView, type KvViewOptions, type ViewRecord } from './kv-view';
+export { type OutboxItem, OutboxRelay, type OutboxSource } from './outbox-relay';
+export { ProblemFilter } from './problem-filter';
+export { type ProvisionOptions, provision } from './provision';
+export type { RequestContext } from './request-context';
+export { type Answer, parseInput, RecordedProblem, type RecordRefusal, RequestServer, type RequestServerOptions } from './request-server';
+export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord, verifyRecord } from './signed-record';
+export { endSpan, extractTrace, SpanKind, startSpan, traceFromParent, traceHeaders, traceparentOf } from './trace';

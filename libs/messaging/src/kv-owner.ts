@@ -1,0 +1,95 @@
+import type { BucketName } from '@claviger/contracts';
+import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
+import { type KV, Kvm } from '@nats-io/kv';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
+import type { KvView, ViewRecord } from './kv-view';
+import { type RecordSigner, signRecord } from './signed-record';
+
+/**
+ * The writing side of a view bucket. A write is a compare-and-set on what the bucket holds and never lowers a revision, also when two
+ * relays race. After a change the owner signs a new high-water mark.
+ */
+export class KvOwner<T extends ViewRecord> {
+  private kv!: KV;
+  private timer: NodeJS.Timeout | undefined;
+  private marking: Promise<void> = Promise.resolve();
+  private signedSum = '';
+  private signedAt = 0;
+
+  constructor(
+    private readonly connection: NatsConnection,
+    private readonly bucket: BucketName,
+    private readonly typ: string,
+    private readonly signer: RecordSigner,
+    /** Reads what a stored value's revision is; undefined when it does not verify and may be replaced. */
+    private readonly revisionOf: (key: string, value: string) => number | undefined,
+  ) {}
+
+  async start(): Promise<void> {
+    this.kv = await new Kvm(jetstream(this.connection)).open(this.bucket);
+  }
+
+  /** Puts a record unless the bucket holds this revision or a newer one. */
+  async put(record: T): Promise<'written' | 'already there'> {
+    for (;;) {
+      const current = await this.kv.get(record.id);
+      const revision = current?.operation === 'PUT' ? this.revisionOf(record.id, current.string()) : undefined;
+      if (revision !== undefined && revision >= record.revision) return 'already there';
+      try {
+        await this.kv.put(record.id, signRecord(this.typ, record, this.signer), { previousSeq: current?.revision ?? 0 });
+        return 'written';
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+      }
+    }
+  }
+
+  /** Claims an id that nobody has used: true only for the one caller that created it. The record goes away by itself after `ttlSeconds`. */
+  async claim(record: T, ttlSeconds: number): Promise<boolean> {
+    const h = headers();
+    h.set('Nats-Expected-Last-Subject-Sequence', '0');
+    h.set('Nats-TTL', `${Math.max(1, Math.ceil(ttlSeconds))}s`);
+    try {
+      await jetstream(this.connection).publish(`$KV.${this.bucket}.${record.id}`, signRecord(this.typ, record, this.signer), {
+        headers: h,
+      });
+      return true;
+    } catch (error) {
+      if (isConflict(error)) return false;
+      throw error;
+    }
+  }
+
+  /** Signs a new mark whenever what `view` covers has changed, and every `refreshMs` to keep it young. */
+  keepMark(view: KvView<T>, refreshMs = 60_000): void {
+    view.onChange(() => void this.sign(view));
+    this.timer = setInterval(() => {
+      if (Date.now() - this.signedAt > refreshMs) this.signedSum = '';
+      void this.sign(view);
+    }, 1_000);
+  }
+
+  /** One mark at a time; a failure leaves `signedSum` as it was, so the next second tries again. */
+  sign(view: KvView<T>): Promise<void> {
+    this.marking = this.marking
+      .then(async () => {
+        const { count, sum } = view.coveredSum();
+        if (sum === this.signedSum) return;
+        const current = await this.kv.get('mark');
+        const previous = current?.operation === 'PUT' ? (this.revisionOf('mark', current.string()) ?? 0) : 0;
+        const mark = { kind: 'mark', id: 'mark', revision: previous + 1, count, sum, asOf: new Date().toISOString() };
+        await this.kv.put('mark', signRecord(this.typ, mark, this.signer), { previousSeq: current?.revision ?? 0 });
+        this.signedSum = sum;
+        this.signedAt = Date.now();
+      })
+      .catch(() => undefined);
+    return this.marking;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+}
+
+/** 10071: the last sequence of the subject is not the expected one. */
+const isConflict = (error: unknown) => error instanceof JetStreamApiError && error.code === 10071;

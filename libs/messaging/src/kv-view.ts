@@ -1,0 +1,219 @@
+import { type BucketName, limits } from '@claviger/contracts';
+import { jetstream } from '@nats-io/jetstream';
+import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { type MarkBody, RevisionSum } from './high-water-mark';
+
+export interface ViewRecord {
+  id: string;
+  revision: number;
+}
+
+export interface KvViewOptions<T extends ViewRecord> {
+  connection: NatsConnection;
+  bucket: BucketName;
+  /** Name of this holder, unique per process: its probe is `probe.<holder>`. */
+  holder: string;
+  /** Verifies signature and schema of a record, throws when it is not what the owner signed. */
+  verify: (key: string, value: string) => T;
+  verifyMark: (value: string) => MarkBody;
+  /** Records that the high-water mark covers. */
+  covered: (record: T) => boolean;
+  /** Whether an unsigned delete may remove a record: only when it no longer matters (an expired session). */
+  mayForget: (record: T) => boolean;
+  /** Something in the bucket was refused: an old revision, a bad signature, a rolled-back bucket. */
+  onRefused: (key: string, reason: string) => void;
+  /** A mark older than this is refused at start. */
+  markMaxAgeMs?: number;
+  /** Monotonic milliseconds. */
+  now?: () => number;
+}
+
+/**
+ * A signed, monotonic, provably fresh copy of a KV bucket.
+ *
+ * *Signed*: every record is verified. *Monotonic*: a lower revision is never accepted. *Fresh*: the holder writes a probe into the bucket
+ * every 500 ms and must see it come back through its own watch; 2 s without and `fresh()` is false, since a watch that died silently must
+ * not mean "nothing changed". A watch that stays silent is opened anew. *Complete*: at start the records must add up to the owner's mark.
+ */
+export class KvView<T extends ViewRecord> {
+  private readonly records = new Map<string, T>();
+  private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
+  private readonly sum = new RevisionSum();
+  private readonly now: () => number;
+  private kv!: KV;
+  private watch: AsyncIterable<KvEntry> & { stop(): void } = undefined as never;
+  private timer: NodeJS.Timeout | undefined;
+  private mark: MarkBody | undefined;
+  private complete = false;
+  private loaded = false;
+  private probeSeenAt = Number.NEGATIVE_INFINITY;
+  private watchOpenedAt = Number.NEGATIVE_INFINITY;
+  private stopped = false;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(private readonly options: KvViewOptions<T>) {
+    this.now = options.now ?? (() => performance.now());
+  }
+
+  async start(): Promise<void> {
+    this.kv = await new Kvm(jetstream(this.options.connection)).open(this.options.bucket);
+    await this.openWatch();
+    this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
+    void this.probe();
+  }
+
+  get(id: string): T | undefined {
+    return this.records.get(id);
+  }
+
+  values(): IterableIterator<T> {
+    return this.records.values();
+  }
+
+  get size(): number {
+    return this.records.size;
+  }
+
+  /** True while this copy is complete and its watch has proven itself within the last 2 s. Checked at every use. */
+  fresh(): boolean {
+    return this.complete && this.now() - this.probeSeenAt <= limits.viewStaleAfterMs;
+  }
+
+  /** Why it is not fresh, for health and logs. */
+  state(): 'fresh' | 'stale' | 'loading' | 'no mark yet' | 'does not add up to its mark' | 'mark too old' {
+    if (this.fresh()) return 'fresh';
+    if (this.complete) return 'stale';
+    if (!this.loaded) return 'loading';
+    if (!this.mark) return 'no mark yet';
+    return this.markTooOld(this.mark) ? 'mark too old' : 'does not add up to its mark';
+  }
+
+  /** Resolves once fresh. */
+  async whenFresh(): Promise<void> {
+    if (!this.fresh()) await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+
+  /** Called after a record was accepted, in the order of the bucket. */
+  onChange(listener: (record: T, previous: T | undefined) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** Reads one record past the watch: for a record so new that the watch has not delivered it. Same checks; undefined means the bucket has none. */
+  async fetch(id: string): Promise<T | undefined> {
+    const entry = await this.kv.get(id);
+    if (entry?.operation !== 'PUT') return undefined;
+    this.accept(entry);
+    return this.records.get(id);
+  }
+
+  /** Sum and count of what the mark covers; for the owner, who signs it. */
+  coveredSum(): { count: number; sum: string } {
+    return this.sum.read();
+  }
+
+  /** Drops records that no longer matter. */
+  prune(): void {
+    for (const [id, record] of this.records) if (this.options.mayForget(record)) this.drop(id, record);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearInterval(this.timer);
+    this.watch?.stop();
+  }
+
+  private async openWatch(): Promise<void> {
+    this.watchOpenedAt = this.now();
+    const watch = await this.kv.watch({ key: '>' });
+    this.watch?.stop();
+    if (this.stopped) return watch.stop();
+    this.watch = watch;
+    void (async () => {
+      for await (const entry of watch) {
+        try {
+          this.onEntry(entry);
+        } catch (error) {
+          this.options.onRefused(entry.key, String(error));
+        }
+      }
+    })();
+  }
+
+  private onEntry(entry: KvEntry): void {
+    if (entry.key.startsWith('probe.')) {
+      if (entry.key === `probe.${this.options.holder}` && entry.operation === 'PUT') this.onProbe(Number(entry.string()));
+      return;
+    }
+    if (entry.operation !== 'PUT') {
+      const record = this.records.get(entry.key);
+      if (record && this.options.mayForget(record)) this.drop(entry.key, record);
+      else if (record) this.options.onRefused(entry.key, 'a delete of a record that still matters');
+      return;
+    }
+    if (entry.key === 'mark') {
+      const mark = this.options.verifyMark(entry.string());
+      if (!this.mark || mark.revision > this.mark.revision) this.mark = mark;
+      else if (mark.revision < this.mark.revision) this.options.onRefused('mark', 'a lower revision');
+    } else this.accept(entry);
+    if (!this.complete && this.loaded) this.checkComplete();
+  }
+
+  /** Our own probe came back: everything that was in the bucket before it has been seen. Probes of an earlier clock (a restart under the same name) do not count. */
+  private onProbe(sentAt: number): void {
+    if (!(sentAt > this.probeSeenAt) || sentAt > this.now()) return;
+    this.probeSeenAt = sentAt;
+    this.loaded = true;
+    if (!this.complete) this.checkComplete();
+    if (this.fresh()) for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  private accept(entry: KvEntry): void {
+    let record: T;
+    try {
+      record = this.options.verify(entry.key, entry.string());
+    } catch (error) {
+      this.options.onRefused(entry.key, error instanceof Error ? error.message : 'unreadable');
+      return;
+    }
+    if (record.id !== entry.key) return this.options.onRefused(entry.key, `a record of ${record.id} under another name`);
+    const previous = this.records.get(record.id);
+    if (previous && record.revision < previous.revision)
+      return this.options.onRefused(entry.key, `revision ${record.revision} after ${previous.revision}`);
+    if (previous && record.revision === previous.revision) return;
+    if (previous && this.options.covered(previous)) this.sum.remove(previous);
+    if (this.options.covered(record)) this.sum.add(record);
+    this.records.set(record.id, record);
+    for (const listener of this.listeners) listener(record, previous);
+  }
+
+  private drop(id: string, record: T): void {
+    if (this.options.covered(record)) this.sum.remove(record);
+    this.records.delete(id);
+  }
+
+  private markTooOld(mark: MarkBody): boolean {
+    return Date.now() - Date.parse(mark.asOf) > (this.options.markMaxAgeMs ?? 86_400_000);
+  }
+
+  private checkComplete(): void {
+    const { mark } = this;
+    if (!mark || this.markTooOld(mark)) return;
+    const mine = this.sum.read();
+    this.complete = mine.count === mark.count && mine.sum === mark.sum;
+    if (this.complete && this.fresh()) for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  private async tick(): Promise<void> {
+    void this.probe();
+    const silent = this.now() - Math.max(this.probeSeenAt, this.watchOpenedAt);
+    if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
+      this.options.onRefused('watch', `silent for ${Math.round(silent)} ms; opening a new one`);
+      await this.openWatch().catch(() => undefined);
+    }
+  }
+
+  private async probe(): Promise<void> {
+    await this.kv.put(`probe.${this.options.holder}`, String(this.now())).catch(() => undefined);
+  }
+}

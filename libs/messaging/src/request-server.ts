@@ -1,0 +1,286 @@
+import { isUtf8 } from 'node:buffer';
+import {
+  type ErrorCode,
+  internalSubject,
+  limits,
+  type Operation,
+  ProblemError,
+  parseRequestSubject,
+  problem,
+  type Receipt,
+  serviceSubject,
+} from '@claviger/contracts';
+import { type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node';
+import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
+import { context, trace } from '@opentelemetry/api';
+import { isObservable, lastValueFrom } from 'rxjs';
+import type { RequestContext } from './request-context';
+import { endSpan, extractTrace, SpanKind, startSpan } from './trace';
+
+/** What a handler gives back: the result, and where its record lies when the operation was recorded. */
+export interface Answer<T = unknown> {
+  result: T;
+  receipt?: Receipt;
+}
+
+/** Records a request that never reached its handler, and returns where. */
+export type RecordRefusal = (
+  request: RequestContext,
+  operation: Operation | undefined,
+  refusal: ProblemError,
+) => Promise<Receipt | undefined>;
+
+export interface RequestServerOptions {
+  connection: NatsConnection;
+  /** Service name: the queue group and the fifth token of the subject. */
+  services: Record<string, Readonly<Record<string, Operation>>>;
+  /** Internal services (`claviger-internal.v1.<service>.*`) that this process answers. */
+  internal?: Record<string, Readonly<Record<string, Operation>>>;
+  maxInFlight?: number;
+}
+
+/** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
+const callerHeaders = new Set(['traceparent', 'tracestate']);
+
+/**
+ * Nest transport for request and reply: subscribes in a queue group, validates against the contract, calls the handler, replies.
+ * Whatever a caller sends, the answer is a result or a problem, and nothing that it sends can end the read loop: a throw inside a
+ * subscription callback would (and a malformed header name throws on access), so everything happens inside one try.
+ */
+export class RequestServer extends Server implements CustomTransportStrategy {
+  private readonly subscriptions: Subscription[] = [];
+  private readonly operations = new Map<string, Operation>();
+  private inFlight = 0;
+  private closing = false;
+  private idle: (() => void) | undefined;
+  private recordRefusal: RecordRefusal = async () => undefined;
+  /** Called for each answered request, with its code when it was refused: feeds metrics. */
+  observe: (operation: string, code: ErrorCode | 'OK', seconds: number) => void = () => undefined;
+
+  constructor(private readonly options: RequestServerOptions) {
+    super();
+    for (const operations of [...Object.values(options.services), ...Object.values(options.internal ?? {})])
+      for (const operation of Object.values(operations)) this.operations.set(operation.name, operation);
+  }
+
+  recordRefusalsWith(record: RecordRefusal): void {
+    this.recordRefusal = record;
+  }
+
+  listen(ready: (error?: unknown) => void): void {
+    const { connection, services, internal = {} } = this.options;
+    for (const service of Object.keys(services)) this.subscribe(serviceSubject(service), service, (m) => void this.onRequest(service, m));
+    for (const service of Object.keys(internal))
+      this.subscribe(internalSubject(service, '*'), service, (m) => void this.onInternal(service, m));
+    connection.flush().then(() => ready(), ready);
+  }
+
+  /** Takes no new request, lets those in flight be answered. No request that was taken is lost. */
+  async close(): Promise<void> {
+    this.closing = true;
+    await Promise.all(this.subscriptions.map((s) => (this.options.connection.isClosed() ? undefined : s.drain())));
+    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.idle = resolve));
+    if (!this.options.connection.isClosed()) await this.options.connection.flush();
+  }
+
+  /** A request through the broker to this process itself, malformed on purpose: proves that the read loop is alive. */
+  async selfRequest(timeoutMs: number): Promise<void> {
+    const subject = internalSubject(`liveness.${this.instance}`, 'ping');
+    await this.options.connection.request(subject, '', { timeout: timeoutMs });
+  }
+  private readonly instance = Math.random().toString(36).slice(2);
+
+  on<E extends string>(_event: E, _callback: never): never {
+    throw new Error('RequestServer has no events');
+  }
+  unwrap<T>(): T {
+    return this.options.connection as T;
+  }
+
+  private subscribe(subject: string, queue: string, callback: (m: Msg) => void): void {
+    const { connection } = this.options;
+    if (this.subscriptions.length === 0)
+      connection.subscribe(internalSubject(`liveness.${this.instance}`, 'ping'), { callback: (error, m) => void (error ?? m.respond()) });
+    this.subscriptions.push(
+      connection.subscribe(subject, {
+        queue,
+        callback: (error, m) => (error ? this.logger.error(`${subject}: ${error.message}`) : callback(m)),
+      }),
+    );
+  }
+
+  private async onRequest(service: string, m: Msg): Promise<void> {
+    const started = performance.now();
+    let name = `${service}.?`;
+    let code: ErrorCode | 'OK' = 'OK';
+    try {
+      const from = parseRequestSubject(m.subject);
+      // The broker grants only well-formed subjects; anything else did not come from an admitted caller.
+      if (!from || !m.reply) return;
+      if (this.closing || this.inFlight >= (this.options.maxInFlight ?? 4_096)) {
+        code = this.closing ? 'ERR_SHUTTING_DOWN' : 'ERR_OVERLOADED';
+        this.reply(m, { problem: problem(code) });
+        return;
+      }
+      this.inFlight++;
+      const operation = this.operations.get(`${service}.${from.verb}`);
+      if (operation) name = operation.name;
+      let request: RequestContext = { ...from, subject: m.subject, trace: context.active() };
+      try {
+        const parent = extractTrace(callerTraceHeaders(m));
+        const traceId = trace.getSpanContext(parent)?.traceId;
+        request = { ...request, trace: parent, ...(traceId ? { traceId } : {}) };
+        const { handler, input, requestId } = this.prepare(operation, service, from.verb, m.data);
+        await this.answer(m, { ...request, ...(requestId ? { requestId } : {}) }, name, handler, input);
+      } catch (error) {
+        const refusal = this.toProblem(name, error);
+        code = refusal.error.code;
+        const receipt =
+          refusal.receipt ??
+          (refusal.reached ? undefined : await this.recordRefusal(request, operation, refusal.error).catch(() => undefined));
+        this.reply(m, { problem: refusal.error.toProblem(), ...(receipt ? { receipt } : {}) });
+      } finally {
+        this.done();
+      }
+    } catch (error) {
+      this.logger.error(`${name}: the reply could not be sent: ${String(error)}`);
+    } finally {
+      this.observe(name, code, (performance.now() - started) / 1_000);
+    }
+  }
+
+  private prepare(operation: Operation | undefined, service: string, verb: string, data: Uint8Array) {
+    const handler = operation && this.getHandlerByPattern(operation.name);
+    if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', `${service} has no operation ${verb.slice(0, 64)}`);
+    const input = parseInput(operation, data) as { requestId?: string };
+    return { handler, input, requestId: input.requestId };
+  }
+
+  private async answer(
+    m: Msg,
+    request: RequestContext,
+    name: string,
+    handler: (...args: never[]) => unknown,
+    input: unknown,
+  ): Promise<void> {
+    const { span, active } = startSpan(`${name} process`, SpanKind.SERVER, request.trace, { 'messaging.destination.name': name });
+    try {
+      const answer = await call(handler, input, { ...request, trace: active });
+      this.reply(m, answer);
+      endSpan(span);
+    } catch (error) {
+      endSpan(span, error);
+      throw new Reached(error);
+    }
+  }
+
+  private async onInternal(service: string, m: Msg): Promise<void> {
+    this.inFlight++;
+    const name = `${service}.${m.subject.slice(m.subject.lastIndexOf('.') + 1)}`;
+    try {
+      const operation = this.operations.get(name);
+      const handler = operation && this.getHandlerByPattern(name);
+      if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', name);
+      const { span, active } = startSpan(`${name} process`, SpanKind.SERVER, extractTrace(m.headers));
+      try {
+        this.reply(m, await call(handler, parseInput(operation, m.data), { trace: active }));
+        endSpan(span);
+      } catch (error) {
+        endSpan(span, error);
+        throw error;
+      }
+    } catch (error) {
+      try {
+        this.reply(m, { problem: this.toProblem(name, error).error.toProblem() });
+      } catch (failure) {
+        this.logger.error(`${name}: the reply could not be sent: ${String(failure)}`);
+      }
+    } finally {
+      this.done();
+    }
+  }
+
+  private reply(m: Msg, body: object): void {
+    m.respond(JSON.stringify(body));
+  }
+
+  private done(): void {
+    this.inFlight--;
+    if (this.inFlight === 0) this.idle?.();
+  }
+
+  private toProblem(name: string, thrown: unknown): { error: ProblemError; reached: boolean; receipt?: Receipt } {
+    const reached = thrown instanceof Reached;
+    const error = reached ? thrown.cause : thrown;
+    if (error instanceof RecordedProblem) return { error: error.problem, reached, receipt: error.receipt };
+    if (error instanceof ProblemError) {
+      if (error.cause !== undefined) this.logger.warn(`${name}: ${error.message}: ${String(error.cause)}`);
+      return { error, reached };
+    }
+    this.logger.error(`${name} failed`, error instanceof Error ? error.stack : String(error));
+    return { error: new ProblemError('ERR_INTERNAL'), reached };
+  }
+}
+
+/** A problem whose record is durable: carries the receipt to the reply. */
+export class RecordedProblem extends Error {
+  constructor(
+    readonly problem: ProblemError,
+    readonly receipt: Receipt,
+  ) {
+    super(problem.message);
+  }
+}
+
+/** The handler was reached, so it has recorded the outcome itself. */
+class Reached extends Error {
+  constructor(cause: unknown) {
+    super('handler failed', { cause });
+  }
+}
+
+async function call(handler: (...args: never[]) => unknown, input: unknown, request: Partial<RequestContext>): Promise<Answer> {
+  const outcome = await (handler as (input: unknown, request: unknown) => unknown)(input, request);
+  return (isObservable(outcome) ? await lastValueFrom(outcome) : outcome) as Answer;
+}
+
+/** Headers of a caller, refused when they hold anything but a trace context: identity never comes from a header. */
+function callerTraceHeaders(m: Msg) {
+  let found: ReturnType<() => Msg['headers']>;
+  try {
+    found = m.headers;
+    for (const key of found?.keys() ?? [])
+      if (!callerHeaders.has(key) && key !== 'Nats-Request-Info')
+        throw new ProblemError('ERR_HEADER_REFUSED', 'Callers may set traceparent and tracestate only.');
+  } catch (error) {
+    throw error instanceof ProblemError ? error : new ProblemError('ERR_HEADER_REFUSED', 'A header is malformed.');
+  }
+  return found;
+}
+
+/** JSON text to a validated request. The detail names paths and rules, never values. */
+export function parseInput(operation: Operation, data: Uint8Array): unknown {
+  if (data.length > limits.messageBytes) throw new ProblemError('ERR_PAYLOAD_TOO_LARGE', `at most ${limits.messageBytes} bytes`);
+  let json: unknown;
+  try {
+    if (!isUtf8(data)) throw new SyntaxError('not UTF-8');
+    json = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
+  } catch {
+    throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
+  }
+  const parsed = operation.request.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const tooLong = parsed.error.issues.find(
+    (i) => i.code === 'too_big' && (i.path[0] === 'plaintext' || i.path[0] === 'message' || i.path[0] === 'ciphertext'),
+  );
+  if (tooLong)
+    throw new ProblemError(
+      'ERR_PAYLOAD_TOO_LARGE',
+      `${String(tooLong.path[0])} is over its limit; use envelope encryption for large data.`,
+    );
+  const detail = parsed.error.issues
+    .slice(0, 5)
+    .map((i) => `${i.path.join('.').slice(0, 80) || 'body'}: ${i.code === 'unrecognized_keys' ? 'unknown field' : i.message.slice(0, 120)}`)
+    .join('; ');
+  throw new ProblemError('ERR_MALFORMED_REQUEST', detail);
+}

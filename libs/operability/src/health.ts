@@ -1,0 +1,61 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Telemetry } from './telemetry';
+
+/** One thing that must work. `detail` says what to do when it does not; it is shown to operators, so it holds no secret. */
+export interface Check {
+  name: string;
+  /** `live`: a failure means that restarting helps. `ready`: this process should get no work now. */
+  kind: 'live' | 'ready';
+  check: () => Promise<{ ok: boolean; detail: string }> | { ok: boolean; detail: string };
+}
+
+export interface HealthServer {
+  port: number;
+  close(): Promise<void>;
+}
+
+/** `/health/live`, `/health/ready` (200 or 503, JSON) and `/metrics` (Prometheus) on one port. */
+export function serveHealth(options: {
+  service: string;
+  host: string;
+  port: number;
+  checks: Check[];
+  telemetry: Telemetry;
+}): Promise<HealthServer> {
+  const server = createServer(async (request, response) => {
+    if (request.method !== 'GET') return response.writeHead(405).end();
+    if (request.url === '/metrics') return options.telemetry.metrics.getMetricsRequestHandler(request, response);
+    if (request.url !== '/health/live' && request.url !== '/health/ready') return response.writeHead(404).end();
+    const live = request.url === '/health/live';
+    const results = await Promise.all(
+      options.checks
+        .filter((c) => !live || c.kind === 'live')
+        .map(async ({ name, check }) => {
+          try {
+            return { name, ...(await check()) };
+          } catch (error) {
+            return { name, ok: false, detail: String(error) };
+          }
+        }),
+    );
+    const ok = results.every((r) => r.ok);
+    response
+      .writeHead(ok ? 200 : 503, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ service: options.service, ok, checks: results }));
+  });
+  server.requestTimeout = 5_000;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () =>
+      resolve({
+        port: (server.address() as AddressInfo).port,
+        close: () =>
+          new Promise((done) => {
+            server.close(() => done());
+            server.closeAllConnections();
+          }),
+      }),
+    );
+  });
+}

@@ -1,0 +1,4 @@
+export { ConfigurationError, commonConfiguration, readConfiguration, readJsonFile, tokenConfiguration } from './configuration';
+export { type Check, type HealthServer, serveHealth } from './health';
+export { createLogger, runService } from './lifecycle';
+export { startTelemetry, type Telemetry } from './telemetry';
