@@ -33,7 +33,11 @@ export async function extractDebian(folder, packages, say, finish = async () => 
         SUITE,
         path,
       ],
-      { what: 'mmdebstrap', timeoutMs: 1_200_000, todo: ["Debian's packages must be reachable for this step. Run the same command again to resume."] },
+      {
+        what: 'mmdebstrap',
+        timeoutMs: 1_200_000,
+        todo: ["Debian's packages must be reachable for this step. Run the same command again to resume."],
+      },
     );
     await finish(path);
   });

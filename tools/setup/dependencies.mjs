@@ -35,7 +35,8 @@ function installedAsLocked() {
 
 function upToDate() {
   if (!existsSync(addon)) return false;
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash() && existsSync(join(root, 'node_modules/.package-lock.json'))) return true;
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash() && existsSync(join(root, 'node_modules/.package-lock.json')))
+    return true;
   if (!installedAsLocked()) return false;
   writeStamp();
   return true;
@@ -48,15 +49,13 @@ async function buildTools(say) {
   if (!onPath('c++') && !onPath('g++') && !onPath('clang++')) missing.push('g++');
   if (!onPath('python3')) missing.push('python3');
   if (missing.length === 0) return;
-  await aptInstall(missing, say, [
-    'On Fedora: sudo dnf install -y make gcc-c++ python3',
-    'On macOS: xcode-select --install',
-  ]);
+  await aptInstall(missing, say, ['On Fedora: sudo dnf install -y make gcc-c++ python3', 'On macOS: xcode-select --install']);
 }
 
 export async function dependencies(say) {
   if (upToDate()) return { found: 'as package-lock.json says' };
-  if (!onPath('npm')) throw new SetupProblem('npm is not on PATH', ['Install Node.js 20 or newer with npm, then run the same command again.']);
+  if (!onPath('npm'))
+    throw new SetupProblem('npm is not on PATH', ['Install Node.js 20 or newer with npm, then run the same command again.']);
   await buildTools(say);
   rmSync(stampFile, { force: true });
   say('npm ci (about half a minute)');

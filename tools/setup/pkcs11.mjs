@@ -16,7 +16,8 @@ const SOFTHSM = [
 export async function pkcs11(say) {
   const named = process.env.PKCS11_LIBRARY;
   if (named) {
-    if (!existsSync(named)) throw new SetupProblem(`PKCS11_LIBRARY names ${named}, which does not exist`, ['Correct or unset PKCS11_LIBRARY.']);
+    if (!existsSync(named))
+      throw new SetupProblem(`PKCS11_LIBRARY names ${named}, which does not exist`, ['Correct or unset PKCS11_LIBRARY.']);
     return { pkcs11: { libraryPath: named }, found: `PKCS11_LIBRARY, ${named}` };
   }
   const find = () => SOFTHSM.find((path) => existsSync(path));

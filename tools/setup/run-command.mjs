@@ -1,7 +1,7 @@
 // Runs one program to its end. Each gets a process group of its own, so that a time limit or a Ctrl-C ends it with all that it started.
 import { spawn } from 'node:child_process';
-import { watch } from './watchdog.mjs';
 import { SetupProblem } from './problem.mjs';
+import { watch } from './watchdog.mjs';
 
 const running = new Set();
 let stopping = false;
@@ -69,7 +69,11 @@ export function run(command, args, { cwd, env = process.env, timeoutMs, onLine, 
 export async function mustRun(command, args, { todo = [], what = command, ...options } = {}) {
   const result = await run(command, args, options);
   if (result.code === 0) return result;
-  const said = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-15).map((line) => `  | ${line}`);
+  const said = `${result.stdout}\n${result.stderr}`
+    .trim()
+    .split('\n')
+    .slice(-15)
+    .map((line) => `  | ${line}`);
   const why = result.timedOut ? `took longer than ${Math.round(options.timeoutMs / 1000)} s` : `ended with code ${result.code}`;
   throw new SetupProblem(`${what} ${why}`, [...said, ...todo]);
 }

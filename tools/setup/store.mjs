@@ -52,7 +52,8 @@ export async function store(say, { node, previous }) {
   if (mongod) return mongod;
   if ((await engineAnswers()) && (await imageIsHere(IMAGE))) return inDocker;
   // What an earlier set-up settled on stays: looking for better means waiting for networks that do not answer.
-  if (previous?.kind === 'memory-server' && existsSync(previous.path)) return { store: previous, found: `mongod downloaded earlier, ${previous.path}` };
+  if (previous?.kind === 'memory-server' && existsSync(previous.path))
+    return { store: previous, found: `mongod downloaded earlier, ${previous.path}` };
   const here = await documentDbIsHere();
   if (here) return here;
   say('looking for MongoDB');

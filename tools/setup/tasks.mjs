@@ -1,0 +1,8 @@
+// What each root command runs once the machine is ready. `builds`: programs outside the projects, bundled before it starts.
+export const TASKS = {
+  demo: { builds: ['test/demo/main.ts'], program: 'dist/test/demo/main.js' },
+  bench: { builds: ['test/bench/main.ts'], program: 'dist/test/bench/main.js' },
+  dev: { builds: ['deploy/local/dev.ts'], program: 'dist/deploy/local/dev.js' },
+  test: { builds: ['test/demo/main.ts'], program: 'tools/test.mjs' },
+  setup: { builds: [], program: undefined },
+};
