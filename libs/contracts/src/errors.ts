@@ -188,3 +188,7 @@ export class ProblemError extends Error {
     return problem(this.code, this.detail, requestId);
   }
 }
+
+/** How the ledger names what happened: a denial is not a failure. */
+export const outcomeOf = (code: ErrorCode): 'denied' | 'failed' =>
+  table[code].status === 401 || table[code].status === 403 ? 'denied' : 'failed';

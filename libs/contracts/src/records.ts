@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EncryptionContext, KeyId, PrincipalId, Timestamp } from './primitives';
+import { EncryptionContext, PrincipalId, Timestamp } from './primitives';
 
 /**
  * Audit records: each is one JSON line of an AUDIT message and one leaf of the ledger. Personal values (an IP address) enter only as
@@ -7,7 +7,10 @@ import { EncryptionContext, KeyId, PrincipalId, Timestamp } from './primitives';
  */
 const common = { id: z.string(), time: Timestamp, service: z.string(), trace: z.string().optional() };
 
-/** One use of the system by a caller: exactly one per reply. */
+/**
+ * One use of the system by a caller: exactly one per reply. (The first record of a chain, `epoch`, and the seal of a batch, `batch`, are
+ * defined by the ledger library, since they are what it verifies.)
+ */
 export const OperationRecord = z.strictObject({
   kind: z.literal('operation'),
   ...common,
@@ -32,18 +35,6 @@ export const OperationRecord = z.strictObject({
   reason: z.string().optional(),
 });
 export type OperationRecord = z.infer<typeof OperationRecord>;
-
-/** First record of a worker's chain: its batch key, certified by a key of the token. */
-export const EpochRecord = z.strictObject({
-  kind: z.literal('epoch'),
-  ...common,
-  worker: z.string(),
-  epoch: z.string(),
-  publicKey: z.string(),
-  certifier: z.string(),
-  certificate: z.string(),
-});
-export type EpochRecord = z.infer<typeof EpochRecord>;
 
 /** A session was opened, refused, or revoked. */
 export const SessionRecord = z.strictObject({

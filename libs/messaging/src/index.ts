@@ -1,3 +1,4 @@
+export { AuditTrail, type AuditTrailOptions, type TrailKeys } from './audit-trail';
 export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, type ServiceName, serviceNames } from './broker-config';
 export { type CoreConnectionOptions, connectToCore } from './core-connection';
 export { DurableConsumer, type DurableConsumerOptions, PoisonMessage } from './durable-consumer';
@@ -12,4 +13,5 @@ export { type ProvisionOptions, provision } from './provision';
 export type { RequestContext } from './request-context';
 export { type Answer, parseInput, RecordedProblem, type RecordRefusal, RequestServer, type RequestServerOptions } from './request-server';
 export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord, verifyRecord } from './signed-record';
+export { openKeysView, openPolicyView, openSessionsView, recordTypes, revisionReader, type StateViewOptions } from './state-views';
 export { endSpan, extractTrace, SpanKind, startSpan, traceFromParent, traceHeaders, traceparentOf } from './trace';

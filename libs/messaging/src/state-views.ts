@@ -1,0 +1,85 @@
+import type { KeyObject } from 'node:crypto';
+import { type BucketName, BundleView, KekView, KeyView, MarkView, SessionView } from '@claviger/contracts';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { z } from 'zod';
+import { KvView, type ViewRecord } from './kv-view';
+import { verifyRecord } from './signed-record';
+
+/** JWS `typ` of each bucket's records: a record of one bucket is never accepted in another. */
+export const recordTypes = {
+  keys: 'claviger-key+jws',
+  sessions: 'claviger-session+jws',
+  policy: 'claviger-policy+jws',
+} as const satisfies Record<BucketName, string>;
+
+export interface StateViewOptions {
+  connection: NatsConnection;
+  /** Unique per process. */
+  holder: string;
+  /** Control keys of `trust.json`. */
+  trusted: ReadonlyMap<string, KeyObject>;
+  onRefused: (what: string) => void;
+}
+
+/** Expired sessions may go a little later than they end, so that a request in flight still learns that it expired. */
+const expired = (session: SessionView) => Date.parse(session.expiresAt) + 60_000 < Date.now();
+
+export const openKeysView = (options: StateViewOptions): KvView<KeyView | KekView> =>
+  open<KeyView | KekView>(
+    options,
+    'keys',
+    (payload) => ((payload as { kind?: unknown }).kind === 'kek' ? KekView : KeyView).parse(payload),
+    () => true,
+    () => false,
+  );
+
+/** The mark covers revoked sessions: they are what must not come back to life. */
+export const openSessionsView = (options: StateViewOptions): KvView<SessionView> =>
+  open<SessionView>(
+    options,
+    'sessions',
+    (payload) => SessionView.parse(payload),
+    (s) => s.state === 'revoked' && !expired(s),
+    expired,
+  );
+
+export const openPolicyView = (options: StateViewOptions): KvView<BundleView> =>
+  open<BundleView>(
+    options,
+    'policy',
+    (payload) => BundleView.parse(payload),
+    () => true,
+    () => false,
+  );
+
+/** The revision of a stored value, when it is what the owner signed: what KvOwner compares before it writes. */
+export const revisionReader =
+  (bucket: BucketName, trusted: ReadonlyMap<string, KeyObject>) =>
+  (key: string, value: string): number | undefined => {
+    try {
+      const { id, revision } = verifyRecord(recordTypes[bucket], value, trusted) as ViewRecord;
+      return id === key && Number.isSafeInteger(revision) ? revision : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+
+function open<T extends ViewRecord>(
+  { connection, holder, trusted, onRefused }: StateViewOptions,
+  bucket: BucketName,
+  parse: (payload: unknown) => T,
+  covered: (record: T) => boolean,
+  mayForget: (record: T) => boolean,
+): KvView<T> {
+  const payload = (value: string) => verifyRecord(recordTypes[bucket], value, trusted);
+  return new KvView<T>({
+    connection,
+    bucket,
+    holder,
+    verify: (_key, value) => parse(payload(value)),
+    verifyMark: (value) => MarkView.parse(payload(value)) satisfies z.infer<typeof MarkView>,
+    covered,
+    mayForget,
+    onRefused: (key, reason) => onRefused(`${bucket}/${key}: ${reason}`),
+  });
+}
