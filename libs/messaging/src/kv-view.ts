@@ -40,6 +40,7 @@ export class KvView<T extends ViewRecord> {
   private readonly records = new Map<string, T>();
   private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
   private readonly sum = new RevisionSum();
+  private readonly counted = new Map<string, T>();
   private readonly now: () => number;
   private kv!: KV;
   private watch: AsyncIterable<KvEntry> & { stop(): void } = undefined as never;
@@ -114,7 +115,7 @@ export class KvView<T extends ViewRecord> {
 
   /** Drops records that no longer matter. */
   prune(): void {
-    for (const [id, record] of this.records) if (this.options.mayForget(record)) this.drop(id, record);
+    for (const [id, record] of this.records) if (this.options.mayForget(record)) this.drop(id);
   }
 
   stop(): void {
@@ -147,7 +148,7 @@ export class KvView<T extends ViewRecord> {
     }
     if (entry.operation !== 'PUT') {
       const record = this.records.get(entry.key);
-      if (record && this.options.mayForget(record)) this.drop(entry.key, record);
+      if (record && this.options.mayForget(record)) this.drop(entry.key);
       else if (record) this.options.onRefused(entry.key, 'a delete of a record that still matters');
       return;
     }
@@ -181,15 +182,27 @@ export class KvView<T extends ViewRecord> {
     if (previous && record.revision < previous.revision)
       return this.options.onRefused(entry.key, `revision ${record.revision} after ${previous.revision}`);
     if (previous && record.revision === previous.revision) return;
-    if (previous && this.options.covered(previous)) this.sum.remove(previous);
-    if (this.options.covered(record)) this.sum.add(record);
+    this.uncount(record.id);
+    if (this.options.covered(record)) this.count(record);
     this.records.set(record.id, record);
     for (const listener of this.listeners) listener(record, previous);
   }
 
-  private drop(id: string, record: T): void {
-    if (this.options.covered(record)) this.sum.remove(record);
+  private drop(id: string): void {
+    this.uncount(id);
     this.records.delete(id);
+  }
+
+  private count(record: T): void {
+    this.sum.add(record);
+    this.counted.set(record.id, record);
+  }
+
+  /** Whether a record is covered may change with time, so what was added is remembered, not asked again. */
+  private uncount(id: string): void {
+    const counted = this.counted.get(id);
+    if (counted) this.sum.remove(counted);
+    this.counted.delete(id);
   }
 
   private markTooOld(mark: MarkBody): boolean {
