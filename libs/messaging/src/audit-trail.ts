@@ -7,9 +7,9 @@ import type { RequestContext } from './request-context';
 import { RecordedProblem } from './request-server';
 import { traceparentOf } from './trace';
 
-/** The keys of one chain, held in the service's token. Both signatures are ECDSA P-256 over a SHA-256 digest, raw r||s. */
+/** The keys of one epoch, held in the service's token. Both signatures are ECDSA P-256 over a SHA-256 digest, raw r||s. */
 export interface TrailKeys {
-  /** Made for this start of the process: SubjectPublicKeyInfo, and its signing operation. */
+  /** Made for this epoch: SubjectPublicKeyInfo, and its signing operation. */
   batchPublicKey: Buffer;
   signBatch: (digest: Buffer) => Buffer;
   /** Long-lived key that certifies it, by its kid in `trust.json`. */
@@ -22,7 +22,8 @@ export interface AuditTrailOptions {
   service: string;
   /** Unique per process: names the subject and the chain. */
   worker: string;
-  keys: TrailKeys;
+  /** Makes the keys of a new epoch: at the start, and when the token lost its sessions and the batch key with them. */
+  openEpoch: () => TrailKeys;
   now?: () => Date;
 }
 
@@ -34,23 +35,17 @@ type Entry<R> = Omit<R, 'kind' | 'id' | 'time' | 'service'>;
  */
 export class AuditTrail {
   readonly commit: AuditGroupCommit;
-  readonly epoch = randomBytes(16).toString('hex');
+  private readonly instance = randomBytes(12).toString('hex');
   private count = 0;
 
   constructor(private readonly options: AuditTrailOptions) {
-    const { connection, service, worker, keys } = options;
-    const sealer = chainSealer({ service, worker, epoch: this.epoch }, keys.signBatch);
-    this.commit = new AuditGroupCommit(connection, auditSubject(service, worker), sealer, (records) =>
-      this.line({ kind: 'unanswered', records }),
+    const { connection, service, worker } = options;
+    this.commit = new AuditGroupCommit(
+      connection,
+      auditSubject(service, worker),
+      chainSealer({ service, worker }, options.openEpoch, () => this.time()),
+      (records) => this.line({ kind: 'unanswered', records }),
     );
-  }
-
-  /** Records the epoch's certificate; resolves when the chain has begun. */
-  async start(): Promise<void> {
-    const { service, worker, keys } = this.options;
-    const claims = { service, worker, epoch: this.epoch, publicKey: keys.batchPublicKey };
-    const certificate = keys.certify(createHash('sha256').update(epochCertificateText(claims)).digest());
-    await this.commit.append('epoch', encodeEpochRecord({ ...claims, time: this.time(), certifier: keys.certifier, certificate }));
   }
 
   /** One use of the system. */
@@ -97,7 +92,7 @@ export class AuditTrail {
   }
 
   private line(entry: Record<string, unknown>): { id: string; line: string } {
-    const id = `${this.epoch}.${this.count++}`;
+    const id = `${this.instance}.${this.count++}`;
     const { kind, ...rest } = entry;
     return { id, line: JSON.stringify({ kind, id, time: this.time(), service: this.options.service, ...rest }) };
   }
@@ -107,16 +102,35 @@ export class AuditTrail {
   }
 }
 
-function chainSealer(chain: { service: string; worker: string; epoch: string }, sign: (digest: Buffer) => Buffer): BatchSealer {
-  let seq = 0;
-  let prev = genesisPrev();
+/** Seals batches into a chain. The first batch of an epoch begins with its certificate; a batch key that is gone begins a new epoch. */
+function chainSealer(writer: { service: string; worker: string }, openEpoch: () => TrailKeys, time: () => string): BatchSealer {
+  let chain: { epoch: string; keys: TrailKeys; seq: number; prev: Buffer } | undefined;
+  const sealWith = (c: NonNullable<typeof chain>, lines: readonly string[]) => {
+    const all = c.seq === 0 ? [epochLine(writer, c, time()), ...lines] : lines;
+    const sealed = sealBatch({ ...writer, epoch: c.epoch, seq: c.seq, prev: c.prev }, all);
+    const bytes = finishBatch(sealed, c.keys.signBatch(sealed.toSign));
+    const { seq, epoch } = c;
+    c.prev = sealed.batchHash;
+    c.seq++;
+    return { bytes, batchHash: sealed.batchHash.toString('base64url'), seq, epoch, firstIndex: all.length - lines.length };
+  };
+  const begin = () => ({ epoch: randomBytes(16).toString('hex'), keys: openEpoch(), seq: 0, prev: genesisPrev() });
   return {
-    ...chain,
+    worker: writer.worker,
     seal: (lines) => {
-      const sealed = sealBatch({ ...chain, seq, prev }, lines);
-      const bytes = finishBatch(sealed, sign(sealed.toSign));
-      prev = sealed.batchHash;
-      return { bytes, batchHash: sealed.batchHash.toString('base64url'), seq: seq++ };
+      chain ??= begin();
+      try {
+        return sealWith(chain, lines);
+      } catch {
+        chain = begin();
+        return sealWith(chain, lines);
+      }
     },
   };
+}
+
+function epochLine(writer: { service: string; worker: string }, { epoch, keys }: { epoch: string; keys: TrailKeys }, time: string): string {
+  const claims = { ...writer, epoch, publicKey: keys.batchPublicKey };
+  const certificate = keys.certify(createHash('sha256').update(epochCertificateText(claims)).digest());
+  return encodeEpochRecord({ ...claims, time, certifier: keys.certifier, certificate });
 }

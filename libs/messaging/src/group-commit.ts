@@ -5,8 +5,8 @@ import type { NatsConnection } from '@nats-io/transport-node';
 /** Seals record lines into the next batch of a worker's hash chain. Called once per batch, in order; the bytes are then published as they are. */
 export interface BatchSealer {
   readonly worker: string;
-  readonly epoch: string;
-  seal(lines: readonly string[]): { bytes: Uint8Array; batchHash: string; seq: number };
+  /** `firstIndex`: place of the first given line within the batch. */
+  seal(lines: readonly string[]): { bytes: Uint8Array; batchHash: string; epoch: string; seq: number; firstIndex: number };
 }
 
 interface Pending {
@@ -125,7 +125,7 @@ export class AuditGroupCommit {
         await this.within(
           batch,
           this.js.publish(this.subject, sealed.bytes, {
-            msgID: `${this.sealer.epoch}.${sealed.seq}`,
+            msgID: `${sealed.epoch}.${sealed.seq}`,
             timeout: Math.ceil(wait),
             retries: 0,
           }),
@@ -153,12 +153,12 @@ export class AuditGroupCommit {
     }
   }
 
-  private stored(batch: Pending[], { batchHash, seq }: { batchHash: string; seq: number }): void {
+  private stored(batch: Pending[], { batchHash, epoch, seq, firstIndex }: ReturnType<BatchSealer['seal']>): void {
     this.failing = false;
-    const { worker, epoch } = this.sealer;
+    const { worker } = this.sealer;
     batch.forEach((p, index) => {
       if (p.answered) this.unanswered.push(p.id);
-      else p.resolve({ worker, epoch, seq, batchHash, index });
+      else p.resolve({ worker, epoch, seq, batchHash, index: firstIndex + index });
     });
     if (this.unanswered.length > 0) {
       const { id, line } = this.unansweredLine(this.unanswered.splice(0, 1_000));

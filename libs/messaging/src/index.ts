@@ -1,5 +1,6 @@
 export { AuditTrail, type AuditTrailOptions, type TrailKeys } from './audit-trail';
 export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, type ServiceName, serviceNames } from './broker-config';
+export { type BrokerSeeds, createBrokerIdentities } from './broker-identities';
 export { type CoreConnectionOptions, connectToCore } from './core-connection';
 export { DurableConsumer, type DurableConsumerOptions, PoisonMessage } from './durable-consumer';
 export { AuditGroupCommit, type BatchSealer } from './group-commit';
