@@ -67,6 +67,11 @@ export class Gate {
     return session;
   }
 
+  /** Whether the session of this caller has arrived; it may still be revoked or expired. */
+  knows({ session }: Caller): boolean {
+    return this.ports.sessions.get(session) !== undefined;
+  }
+
   /** As `session`, but a session that the watch has not delivered yet is read once past it. */
   async arrived(caller: Caller): Promise<SessionView> {
     if (!this.ports.sessions.get(caller.session)) await this.ports.sessions.fetch(caller.session).catch(() => undefined);
@@ -94,7 +99,12 @@ export class Gate {
       ...(resource.type === 'Key' && resource.revision !== 'proposed' ? { key: resource.revision } : {}),
     };
     if (decision.kind === 'allow') return { session, policies: decision.policyIds, revisions };
-    throw new Refusal(decision.kind === 'needs-approval' ? 'ERR_APPROVAL_REQUIRED' : 'ERR_ACCESS_DENIED', detail(decision, action), decision.policyIds, revisions);
+    throw new Refusal(
+      decision.kind === 'needs-approval' ? 'ERR_APPROVAL_REQUIRED' : 'ERR_ACCESS_DENIED',
+      detail(decision, action),
+      decision.policyIds,
+      revisions,
+    );
   }
 
   /** Session and decision for an operation on the system as a whole. */
@@ -110,7 +120,9 @@ const detail = (decision: Exclude<Decision, { kind: 'allow' }>, action: string):
   decision.kind === 'needs-approval' ? `${action} ${decision.reason}` : `${action} is not allowed for you on this resource.`;
 
 /** What policy reads of a key, from its view. */
-export const keyResource = (key: Pick<KeyView, 'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'algorithm' | 'tags'>): KeyResource => ({
+export const keyResource = (
+  key: Pick<KeyView, 'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'algorithm' | 'tags'>,
+): KeyResource => ({
   type: 'Key',
   id: key.keyId,
   revision: key.revision,

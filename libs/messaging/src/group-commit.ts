@@ -36,7 +36,9 @@ export class AuditGroupCommit {
   private failing = false;
   private stopped = false;
   private readonly unanswered: string[] = [];
-  private readonly idle: (() => void)[] = [];
+  private appended = 0;
+  private settled = 0;
+  private readonly waiting: { until: number; resolve: () => void }[] = [];
   /** Called with the outcome of each publish attempt: `records` made durable, or 0 and the error. */
   observe: (records: number, seconds: number, error?: unknown) => void = () => undefined;
 
@@ -61,13 +63,14 @@ export class AuditGroupCommit {
       if (this.stopped) return reject(new ProblemError('ERR_SHUTTING_DOWN'));
       this.pending.push({ id, line, deadline: performance.now() + limits.auditWaitMs, answered: false, resolve, reject });
       this.pendingBytes += line.length;
+      this.appended++;
       this.schedule();
     });
   }
 
   /** Resolves when every record appended before this call is durable (or its caller was told that it is not). */
   async drained(): Promise<void> {
-    if (this.busy || this.pending.length > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+    if (this.settled < this.appended) await new Promise<void>((resolve) => this.waiting.push({ until: this.appended, resolve }));
   }
 
   /** Drains for at most `timeoutMs`, then takes no more. */
@@ -91,9 +94,13 @@ export class AuditGroupCommit {
   private async pump(): Promise<void> {
     if (this.busy) return;
     this.busy = true;
-    while (this.pending.length > 0 && !this.stopped) await this.commit(this.take());
+    while (this.pending.length > 0 && !this.stopped) {
+      const batch = this.take();
+      await this.commit(batch);
+      this.settled += batch.length;
+      while (this.waiting[0] && this.waiting[0].until <= this.settled) this.waiting.shift()?.resolve();
+    }
     this.busy = false;
-    for (const resolve of this.idle.splice(0)) resolve();
   }
 
   /** The next batch, capped by bytes and by records. */

@@ -9,6 +9,12 @@ export interface ViewRecord {
   revision: number;
 }
 
+/** What a holder writes into the bucket: when, by its own monotonic clock, and whether it was serving from this view. */
+interface Probe {
+  sentAt: number;
+  ready: boolean;
+}
+
 export interface KvViewOptions<T extends ViewRecord> {
   connection: NatsConnection;
   bucket: BucketName;
@@ -52,6 +58,7 @@ export class KvView<T extends ViewRecord> {
   private watchOpenedAt = Number.NEGATIVE_INFINITY;
   private stopped = false;
   private readonly waiting: (() => void)[] = [];
+  private readonly holders = new Map<string, number>();
 
   constructor(private readonly options: KvViewOptions<T>) {
     this.now = options.now ?? (() => performance.now());
@@ -88,6 +95,15 @@ export class KvView<T extends ViewRecord> {
     if (!this.loaded) return 'loading';
     if (!this.mark) return 'no mark yet';
     return this.markTooOld(this.mark) ? 'mark too old' : 'does not add up to its mark';
+  }
+
+  /**
+   * Holders that may be serving from this bucket now. One that has not said "ready" for 2 s is fenced: it knows that it is stale and refuses.
+   */
+  liveHolders(): string[] {
+    const since = this.now() - limits.viewStaleAfterMs;
+    for (const [holder, readyAt] of this.holders) if (readyAt < since) this.holders.delete(holder);
+    return [...this.holders.keys()];
   }
 
   /** Resolves once fresh. */
@@ -143,7 +159,7 @@ export class KvView<T extends ViewRecord> {
 
   private onEntry(entry: KvEntry): void {
     if (entry.key.startsWith('probe.')) {
-      if (entry.key === `probe.${this.options.holder}` && entry.operation === 'PUT') this.onProbe(Number(entry.string()));
+      if (entry.operation === 'PUT') this.onProbe(entry.key.slice('probe.'.length), entry.json<Probe>());
       return;
     }
     if (entry.operation !== 'PUT') {
@@ -160,8 +176,13 @@ export class KvView<T extends ViewRecord> {
     if (!this.complete && this.loaded) this.checkComplete();
   }
 
-  /** Our own probe came back: everything that was in the bucket before it has been seen. Probes of an earlier clock (a restart under the same name) do not count. */
-  private onProbe(sentAt: number): void {
+  /**
+   * Our own probe came back: everything that was in the bucket before it has been seen. Freshness counts from when it was *sent*, so an owner
+   * that saw a probe knows when its holder goes stale. Probes of an earlier clock (a restart under the same name) do not count.
+   */
+  private onProbe(holder: string, { sentAt, ready }: Probe): void {
+    if (ready === true) this.holders.set(holder, this.now());
+    if (holder !== this.options.holder) return;
     if (!(sentAt > this.probeSeenAt) || sentAt > this.now()) return;
     this.probeSeenAt = sentAt;
     this.loaded = true;
@@ -227,6 +248,8 @@ export class KvView<T extends ViewRecord> {
   }
 
   private async probe(): Promise<void> {
-    await this.kv.put(`probe.${this.options.holder}`, String(this.now())).catch(() => undefined);
+    await this.kv
+      .put(`probe.${this.options.holder}`, JSON.stringify({ sentAt: this.now(), ready: this.fresh() } satisfies Probe))
+      .catch(() => undefined);
   }
 }
