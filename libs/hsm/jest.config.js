@@ -1,3 +1,3 @@
 import preset from '../../jest.preset.js';
 
-export default { ...preset, displayName: 'hsm' };
+export default { ...preset, displayName: 'hsm', globalSetup: '<rootDir>/../../tools/jest-softhsm.js' };

@@ -1,0 +1,218 @@
+import type { PKCS11 } from 'pkcs11js';
+import type { Algorithm, TokenFamily } from './algorithms';
+import { HsmError } from './hsm-error';
+import { Library, type LibraryUser } from './library';
+import { failureWithoutCanary, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
+import { calculates, closeSession, openSession, openSessions, type Sessions } from './sessions';
+import { canarySearchTemplate, type ObjectClass } from './templates';
+
+/** An object inside the token. It lives as long as the token's generation: use it at once, keep it only in a cache that compares generations. */
+export interface KeyHandle {
+  readonly object: Buffer;
+  readonly algorithm: Algorithm;
+  readonly generation: number;
+}
+
+export interface ConnectionOptions {
+  libraryPath: string;
+  tokenLabel: string;
+  pin: string;
+  /** Label of a private token object that must be seen before anything is called absent. */
+  canary: string;
+  /** Whether opening fails without that object; only a ceremony, which creates it, goes without. */
+  canaryRequired: boolean;
+  /** Milliseconds, of any origin. */
+  now: () => number;
+}
+
+const firstRetryMs = 1_000;
+const longestRetryMs = 30_000;
+
+/** Sessions to one token that mend themselves: whatever fails is looked into here, away from the hot path. */
+export class Connection implements LibraryUser {
+  /** Grows whenever handles died; a handle of another generation must not reach the token, where its number may name another object by now. */
+  generation = 1;
+  readonly p11: PKCS11;
+  readonly tokenKeys = new Map<`${ObjectClass} ${string}`, KeyHandle>();
+  readonly #library: Library;
+  readonly #options: ConnectionOptions;
+  #sessions: Sessions | undefined;
+  #closed = false;
+  #canarySeen = false;
+  #failures = 0;
+  #retryAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#library = Library.acquire(options.libraryPath, this);
+    this.p11 = this.#library.p11;
+    try {
+      this.#connect();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  get canary(): string {
+    return this.#options.canary;
+  }
+  get tokenLabel(): string {
+    return this.#options.tokenLabel;
+  }
+  get family(): TokenFamily {
+    return this.ready().family;
+  }
+
+  /** Sessions that work as far as is known, reopened if they were lost. @throws HsmError HSM_UNAVAILABLE, HSM_PIN_INCORRECT, HSM_PIN_LOCKED */
+  ready(): Sessions {
+    if (this.#sessions) return this.#sessions;
+    if (this.#closed) throw new HsmError('HSM_CONFIGURATION', `Token ${this.tokenLabel} was closed by this process`);
+    if (this.#options.now() < this.#retryAtMs) throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not answer`);
+    return this.#reconnect();
+  }
+
+  /** @throws HsmError HSM_SESSION_LOST for a handle from before the sessions were rebuilt */
+  assertCurrent(key: KeyHandle): void {
+    if (key.generation !== this.generation)
+      throw new HsmError('HSM_SESSION_LOST', `The ${key.algorithm} key handle is from before token ${this.tokenLabel} was reopened`);
+  }
+
+  /** One call outside the hot path. */
+  call<T>(operation: Operation, act: (p11: PKCS11, sessions: Sessions) => T): T {
+    const sessions = this.ready();
+    try {
+      return act(this.p11, sessions);
+    } catch (error) {
+      throw this.failure(error, operation);
+    }
+  }
+
+  /** The error to throw for a failed call. When it returns, the connection is whole again, or known to be unavailable. */
+  failure(error: unknown, operation: Operation): HsmError {
+    if (error instanceof HsmError) return error;
+    const what = `Token ${this.tokenLabel}: ${operation} failed`;
+    const ckr = returnValueOf(error);
+    const verdict = ckr === undefined ? 'HSM_ARGUMENT_INVALID' : verdictOf(ckr);
+    const details = { ckr, cause: error };
+    const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
+    if (verdict === 'ask-canary' && this.#alive(operation)) return new HsmError(meaningWhenAlive(operation), said, details);
+    if (verdict === 'ask-canary' || verdict === 'sessions-gone') return this.#mend(said, details);
+    // The token may still wait for the rest of the operation that was begun; only a fresh session surely does not.
+    if (verdict === 'HSM_ARGUMENT_INVALID') this.#renewOperations();
+    return new HsmError(verdict, said, details);
+  }
+
+  /** To be called where a search found nothing: returns only when the token proves that it shows its objects. @throws HsmError HSM_UNAVAILABLE, HSM_SESSION_LOST */
+  assertShowsObjects(searched: string): void {
+    if (this.seesCanary()) return;
+    const what = `Token ${this.tokenLabel} shows neither ${searched} nor its canary ${this.canary}`;
+    throw this.#canarySeen ? this.#mend(what, {}) : new HsmError('HSM_UNAVAILABLE', what);
+  }
+
+  /** @throws nothing: a search that fails has not seen it */
+  seesCanary(): boolean {
+    try {
+      const { objects } = this.ready();
+      this.p11.C_FindObjectsInit(objects, canarySearchTemplate(this.canary));
+      const seen = this.p11.C_FindObjects(objects, 1).length > 0;
+      this.p11.C_FindObjectsFinal(objects);
+      this.#canarySeen ||= seen;
+      return seen;
+    } catch {
+      return false;
+    }
+  }
+
+  libraryRestarted(): void {
+    this.#drop();
+  }
+
+  /** Closes the sessions, which ends the login with the last of them. The connection is not used again. */
+  close(): void {
+    this.#closed = true;
+    this.#closeSessions();
+    this.#drop();
+    this.#library.release(this);
+  }
+
+  #alive(operation: Operation): boolean {
+    if (!this.#sessions || !calculates(this.p11, this.#sessions)) return false;
+    // Session keys go on calculating when the storage of a token is gone: that is as alive as these calls need.
+    if (operation === 'encrypt' || operation === 'decrypt' || operation === 'sign' || operation === 'random') return true;
+    return this.#canarySeen ? this.seesCanary() : this.#describesItself(this.#sessions);
+  }
+
+  #describesItself({ slot }: Sessions): boolean {
+    try {
+      return this.p11.C_GetTokenInfo(slot).label.length > 0;
+    } catch {
+      return false;
+    }
+  }
+
+  #mend(what: string, details: { ckr?: number; cause?: unknown }): HsmError {
+    this.#closeSessions();
+    this.#drop();
+    try {
+      this.ready();
+      return new HsmError('HSM_SESSION_LOST', what, details);
+    } catch (error) {
+      return failureWithoutCanary(error, what);
+    }
+  }
+
+  /** Fresh sessions first; if the token is not there then, a restart of the library; then a pause that doubles, since a restart costs other tokens their sessions too. */
+  #reconnect(): Sessions {
+    let failure: unknown;
+    for (const restart of [false, true]) {
+      try {
+        if (restart) this.#library.restart();
+        return this.#connect();
+      } catch (error) {
+        failure = error;
+        if (error instanceof HsmError && error.code.startsWith('HSM_PIN')) break;
+      }
+    }
+    this.#retryAtMs = this.#options.now() + Math.min(longestRetryMs, firstRetryMs * 2 ** this.#failures++);
+    if (failure instanceof HsmError && failure.code.startsWith('HSM_PIN')) throw failure;
+    // It was there when this process started: "no such token" now says only that it cannot be seen.
+    throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not answer`, { cause: failure });
+  }
+
+  #connect(): Sessions {
+    const sessions = openSessions(this.#library, this.#options.tokenLabel, this.#options.pin);
+    this.#sessions = sessions;
+    const expected = this.#canarySeen || this.#options.canaryRequired;
+    if (!this.seesCanary() && expected) {
+      this.#closeSessions();
+      throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not show its canary ${this.canary}`);
+    }
+    this.#failures = 0;
+    return sessions;
+  }
+
+  #renewOperations(): void {
+    if (!this.#sessions) return;
+    closeSession(this.p11, this.#sessions.operations);
+    try {
+      this.#sessions.operations = openSession(this.p11, this.#sessions.slot);
+    } catch {
+      this.#closeSessions();
+      this.#drop();
+    }
+  }
+
+  #closeSessions(): void {
+    if (!this.#sessions) return;
+    closeSession(this.p11, this.#sessions.operations);
+    closeSession(this.p11, this.#sessions.objects);
+    this.#sessions = undefined;
+  }
+
+  #drop(): void {
+    this.generation++;
+    this.#sessions = undefined;
+    this.tokenKeys.clear();
+  }
+}

@@ -1,0 +1,11 @@
+export type { Algorithm, KeyUsage, PairAlgorithm, TokenFamily, WrappableAlgorithm } from './algorithms';
+export { createControlKeys, createCustomerKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
+export type { KeyHandle } from './connection';
+export { gcmIvBytes, gcmTagBytes } from './gcm';
+export { HsmError, type HsmErrorCode } from './hsm-error';
+export { readPin } from './pin-file';
+export { type SelfTestReport, selfTest } from './self-test';
+export type { ObjectClass } from './templates';
+export { Token, type TokenOptions } from './token';
+export { UnwrappedKeys, type UnwrappedKeysOptions, unwrappedKeyId } from './unwrapped-keys';
+export type { UnwrapRequest, WrappedKeyMaterial } from './wrapped-keys';

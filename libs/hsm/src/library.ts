@@ -1,0 +1,79 @@
+import { realpathSync } from 'node:fs';
+import pkcs11, { type PKCS11 } from 'pkcs11js';
+import { HsmError } from './hsm-error';
+import { failureWithoutCanary, returnValueOf } from './return-values';
+
+const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191;
+
+/** Who must hear that every handle of the library became meaningless. */
+export interface LibraryUser {
+  /** Called between C_Finalize and C_Initialize. Session and object numbers start again at 1 afterwards: an old one would name another's object. */
+  libraryRestarted(): void;
+}
+
+const loaded = new Map<string, Library>();
+
+/** One PKCS#11 module of this process: loaded once, initialised while at least one token uses it (PKCS#11 v3.1 §5.4). */
+export class Library {
+  readonly p11: PKCS11;
+  /** Digests of PINs that a token refused: a wrong PIN counts down to a locked token, so this process never offers one twice. */
+  readonly refusedPins = new Set<string>();
+  #users = new Set<LibraryUser>();
+  #initialised = false;
+
+  private constructor(readonly path: string) {
+    this.p11 = new pkcs11.PKCS11();
+    try {
+      this.p11.load(path);
+    } catch (cause) {
+      throw new HsmError('HSM_CONFIGURATION', `The PKCS#11 library ${path} cannot be loaded`, { cause });
+    }
+  }
+
+  /** @throws HsmError HSM_CONFIGURATION (no such library), HSM_UNAVAILABLE (it does not initialise) */
+  static acquire(libraryPath: string, user: LibraryUser): Library {
+    let path: string;
+    try {
+      path = realpathSync(libraryPath);
+    } catch (cause) {
+      throw new HsmError('HSM_CONFIGURATION', `There is no PKCS#11 library at ${libraryPath} (Debian: apt install softhsm2)`, { cause });
+    }
+    const library = loaded.get(path) ?? new Library(path);
+    library.ensureInitialised();
+    loaded.set(path, library);
+    library.#users.add(user);
+    return library;
+  }
+
+  release(user: LibraryUser): void {
+    this.#users.delete(user);
+    if (this.#users.size > 0) return;
+    this.#finalise();
+  }
+
+  ensureInitialised(): void {
+    if (this.#initialised) return;
+    try {
+      this.p11.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK });
+    } catch (error) {
+      if (returnValueOf(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED) throw failureWithoutCanary(error, `${this.path} does not initialise`);
+    }
+    this.#initialised = true;
+  }
+
+  /** C_Finalize and C_Initialize: the only way in which SoftHSM sees a token again whose storage was away. Every token of the library loses its sessions. */
+  restart(): void {
+    this.#finalise();
+    for (const user of this.#users) user.libraryRestarted();
+    this.ensureInitialised();
+  }
+
+  #finalise(): void {
+    this.#initialised = false;
+    try {
+      this.p11.C_Finalize();
+    } catch {
+      // Not initialised is what was wanted.
+    }
+  }
+}
