@@ -1,5 +1,5 @@
 export type { Algorithm, KeyUsage, PairAlgorithm, TokenFamily, WrappableAlgorithm } from './algorithms';
-export { createControlKeys, createCustomerKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
+export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
 export type { KeyHandle } from './connection';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
@@ -7,5 +7,6 @@ export { readPin } from './pin-file';
 export { type SelfTestReport, selfTest } from './self-test';
 export type { ObjectClass } from './templates';
 export { Token, type TokenOptions } from './token';
+export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';
 export { UnwrappedKeys, type UnwrappedKeysOptions, unwrappedKeyId } from './unwrapped-keys';
 export type { UnwrapRequest, WrappedKeyMaterial } from './wrapped-keys';

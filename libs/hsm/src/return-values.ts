@@ -4,7 +4,19 @@ import { HsmError, type HsmErrorCode } from './hsm-error';
 export type Verdict = HsmErrorCode | 'sessions-gone' | 'ask-canary';
 
 /** What was being done; decides what an uncertain return value means on a token that proves alive. */
-export type Operation = 'open' | 'find' | 'read' | 'generate' | 'destroy' | 'wrap' | 'unwrap' | 'encrypt' | 'decrypt' | 'sign' | 'random';
+export type Operation =
+  | 'open'
+  | 'find'
+  | 'read'
+  | 'generate'
+  | 'destroy'
+  | 'wrap'
+  | 'unwrap'
+  | 'encrypt'
+  | 'decrypt'
+  | 'sign'
+  | 'verify'
+  | 'random';
 
 /** PKCS#11 v3.1 §5.1. One table; nothing else in this lib interprets a return value. */
 const verdicts: Readonly<Record<number, readonly [name: string, verdict: Verdict]>> = {

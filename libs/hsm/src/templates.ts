@@ -101,6 +101,18 @@ export const knownKeyTemplate = (value: Buffer): Template =>
     ...sealed,
   });
 
+/** Public half as a session object that can only verify; `ecPoint` is the DER octet string that CKA_EC_POINT takes (PKCS#11 v3.1 §6.3.3). */
+export const publicKeyTemplate = (algorithm: PairAlgorithm, ecPoint: Buffer): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_PUBLIC_KEY,
+    CKA_KEY_TYPE: algorithms[algorithm].keyType,
+    CKA_TOKEN: false,
+    CKA_PRIVATE: false,
+    CKA_EC_PARAMS: Buffer.from(algorithms[algorithm].ecParams, 'hex'),
+    CKA_EC_POINT: ecPoint,
+    CKA_VERIFY: true,
+  });
+
 /** Token objects with this label; of one class, or of any. */
 export const searchTemplate = (label: string, objectClass?: ObjectClass): Template =>
   template({ ...(objectClass ? { CKA_CLASS: classes[objectClass] } : {}), CKA_TOKEN: true, CKA_LABEL: label });

@@ -4,6 +4,7 @@ import { gcmIvBytes, gcmMechanism, gcmTagBytes } from './gcm';
 import { HsmError } from './hsm-error';
 import type { ObjectClass } from './templates';
 import { assertAbsent, createCanary, findTokenKey, generateRootKey, generateTokenKeyPair, publicKeySpki } from './token-keys';
+import { importPublicKey, verifySignature } from './verification';
 import {
   destroyObject,
   generateSessionKeyPair,
@@ -122,6 +123,17 @@ export class Token {
   /** Signing pair that lives as long as this token's generation (the batch key of an epoch). */
   generateSessionKeyPair(algorithm: PairAlgorithm): { privateKey: KeyHandle; publicKeySpki: Buffer } {
     return generateSessionKeyPair(this.#connection, algorithm);
+  }
+
+  /** A P-256 public key from elsewhere (SPKI, DER) as a session object that can only verify. @throws HsmError HSM_ARGUMENT_INVALID */
+  importPublicKeyP256(spki: Buffer): KeyHandle {
+    return importPublicKey(this.#connection, 'EC_P256', spki);
+  }
+
+  /** Whether r ‖ s (64 bytes) is the signature of this SHA-256 digest; a malformed one is not. */
+  verifyDigestP256(key: KeyHandle, digest32: Buffer, signature: Buffer): boolean {
+    assertBytes('digest', digest32, digestBytes);
+    return verifySignature(this.#connection, key, digest32, signature);
   }
 
   /** Destroys a session object; does nothing for a handle of an older generation. */

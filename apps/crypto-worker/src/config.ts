@@ -1,0 +1,12 @@
+import { commonConfiguration, tokenConfiguration } from '@claviger/operability';
+import { z } from 'zod';
+
+export const Config = z.object({
+  ...commonConfiguration,
+  ...tokenConfiguration,
+  /** Unwrapped keys held in the token as session objects. */
+  UNWRAPPED_KEYS_MAX: z.coerce.number('must be a whole number').int().min(1).max(100_000).default(10_000),
+  UNWRAPPED_KEY_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(86_400).default(3_600),
+  REQUESTS_IN_FLIGHT_MAX: z.coerce.number('must be a whole number').int().min(1).max(100_000).default(4_096),
+});
+export type Config = z.output<typeof Config>;

@@ -1,0 +1,45 @@
+import { internalOperations, type Request } from '@claviger/contracts';
+import { HsmError, Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
+import type { Answer } from '@claviger/messaging';
+import { Controller } from '@nestjs/common';
+import { MessagePattern } from '@nestjs/microservices';
+import { hsmProblem, KeyHolder } from './key-holder';
+
+/** Key generation for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped. */
+@Controller()
+export class HsmController {
+  constructor(
+    private readonly token: Token,
+    private readonly keys: KeyHolder,
+  ) {}
+
+  @MessagePattern(internalOperations.generateKek.name)
+  generateKek(): Answer {
+    const rootLabel = tokenKeyLabels.customer.root;
+    return answered(() => {
+      const material = this.token.generateKek(this.token.findTokenKey(rootLabel, 'secret'));
+      return { rootLabel, ...encoded(material) };
+    });
+  }
+
+  @MessagePattern(internalOperations.generateKey.name)
+  generateKey({ algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Answer {
+    return answered(() => {
+      const made = this.token.generateWrapped({ algorithm, wrappingKey: this.keys.unwrapKek(kekId, kek) });
+      return {
+        material: { kekId, ...encoded(made) },
+        ...(made.publicKeySpki ? { publicKeySpki: made.publicKeySpki.toString('base64url') } : {}),
+      };
+    });
+  }
+}
+
+const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
+
+function answered(make: () => unknown): Answer {
+  try {
+    return { result: make() };
+  } catch (error) {
+    throw error instanceof HsmError ? hsmProblem(error) : error;
+  }
+}

@@ -1,0 +1,140 @@
+import { type KeyResource, keyResource } from '@claviger/authz';
+import { type KekView, type KeyView, ProblemError } from '@claviger/contracts';
+import { HsmError, type KeyHandle, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
+import type { KvView } from '@claviger/messaging';
+import { LRUCache } from 'lru-cache';
+import type { KeyVersion } from './key-use';
+
+/** What is derived once from a key record and used at each operation. */
+interface Prepared {
+  resource: KeyResource;
+  versions: Map<number, { unwrappedId: string; wrapped: Buffer }>;
+}
+
+/** The keys that this worker can use: records from the view, and their material unwrapped in the token on demand. */
+export class KeyHolder {
+  private readonly prepared = new WeakMap<KeyView, Prepared>();
+  private readonly keys: UnwrappedKeys;
+  private readonly keks: UnwrappedKeys;
+  /** Key ids that the bucket did not have a moment ago, so that guessing ids costs the broker nothing. */
+  private readonly absent = new LRUCache<string, true>({ max: 10_000, ttl: 1_000 });
+
+  constructor(
+    private readonly view: KvView<KeyView | KekView>,
+    private readonly token: Token,
+    options: { capacity: number; ttlMs: number; onDestroyFailure: (error: unknown) => void },
+  ) {
+    this.keys = new UnwrappedKeys(token, options);
+    this.keks = new UnwrappedKeys(token, { ...options, capacity: 256 });
+    view.onChange((record) => {
+      // A changed key leaves the token at once: what is still allowed is unwrapped anew.
+      if (record.kind === 'key') this.keys.forget(record.keyId);
+      else this.keks.forget(record.kekId);
+    });
+  }
+
+  fresh(): boolean {
+    return this.view.fresh();
+  }
+
+  /** Destroys unwrapped keys that are past their time. */
+  forgetExpired(): void {
+    this.keys.forgetExpired();
+    this.keks.forgetExpired();
+  }
+
+  get unwrapped(): number {
+    return this.keys.size;
+  }
+
+  /** The key's record, or undefined when the watch has not delivered one. */
+  peek(keyId: string): KeyView | undefined {
+    const record = this.view.get(keyId);
+    return record?.kind === 'key' ? record : undefined;
+  }
+
+  /** As `peek`, but a key so new that the watch has not delivered it is read once past it. Throws ERR_KEY_UNKNOWN. */
+  async find(keyId: string): Promise<KeyView> {
+    const known = this.peek(keyId);
+    if (known) return known;
+    if (!this.absent.has(keyId)) {
+      const fetched = await this.view.fetch(keyId).catch(() => {
+        throw new ProblemError('ERR_STATE_STALE');
+      });
+      if (fetched?.kind === 'key') return fetched;
+      this.absent.set(keyId, true);
+    }
+    throw new ProblemError('ERR_KEY_UNKNOWN');
+  }
+
+  resource(key: KeyView): KeyResource {
+    return this.prepare(key).resource;
+  }
+
+  /** The unwrapped key, to be used before the next await. */
+  handle(key: KeyView, version: KeyVersion): KeyHandle {
+    const { material } = version;
+    const ready = this.prepare(key).versions.get(version.version);
+    if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
+    return this.keys.getOrUnwrap(ready.unwrappedId, () =>
+      this.token.unwrap({
+        wrapped: ready.wrapped,
+        mechanism: material.mechanism,
+        algorithm: key.algorithm,
+        wrappingKey: this.kek(material.kekId),
+        usage: key.algorithm === 'AES_256' ? 'encrypt' : 'sign',
+      }),
+    );
+  }
+
+  /** The public half as a session object that can only verify. */
+  publicKey(key: KeyView, version: KeyVersion): KeyHandle {
+    const { publicKeySpki } = version;
+    if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
+    return this.keys.getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
+      this.token.importPublicKeyP256(Buffer.from(publicKeySpki, 'base64url')),
+    );
+  }
+
+  private kek(kekId: string): KeyHandle {
+    const record = this.view.get(kekId);
+    // The key's own record came with the KEK's before it; a KEK that is not here is a view that is not complete.
+    if (record?.kind !== 'kek') throw new ProblemError('ERR_STATE_STALE', `KEK ${kekId} has not arrived.`);
+    return this.unwrapKek(record.kekId, record.material);
+  }
+
+  /** A KEK as a session object that can only wrap and unwrap. */
+  unwrapKek(kekId: string, material: KekView['material']): KeyHandle {
+    const wrapped = Buffer.from(material.wrapped, 'base64url');
+    return this.keks.getOrUnwrap(unwrappedKeyId(kekId, 1, wrapped), () =>
+      this.token.unwrap({
+        wrapped,
+        mechanism: material.mechanism,
+        algorithm: 'AES_256',
+        wrappingKey: this.token.findTokenKey(material.rootLabel, 'secret'),
+        usage: 'wrap',
+      }),
+    );
+  }
+
+  private prepare(key: KeyView): Prepared {
+    let prepared = this.prepared.get(key);
+    if (!prepared) {
+      const versions = new Map(
+        key.versions.map((v) => {
+          const wrapped = Buffer.from(v.material?.wrapped ?? '', 'base64url');
+          return [v.version, { unwrappedId: unwrappedKeyId(key.keyId, v.version, wrapped), wrapped }] as const;
+        }),
+      );
+      prepared = { resource: keyResource(key), versions };
+      this.prepared.set(key, prepared);
+    }
+    return prepared;
+  }
+}
+
+/** An HSM failure as callers may see it; the cause goes to the log. */
+export const hsmProblem = (error: HsmError): ProblemError =>
+  error.code === 'HSM_AUTHENTICATION_FAILED'
+    ? new ProblemError('ERR_DECRYPTION_FAILED')
+    : new ProblemError('ERR_HSM_UNAVAILABLE', undefined, { cause: error });
