@@ -48,7 +48,7 @@ test('a search on a closed session is repaired, not read as "no such key"', () =
   token.close();
 });
 
-test('a handle that was destroyed does not reach the key that has its number now', () => {
+test('a destroyed handle costs one generation: the call fails as retryable, and destroying it again does nothing', () => {
   const { token, unwrapFor } = tokenWithKek();
   const key = unwrapFor('encrypt');
   token.destroyObject(key);
@@ -64,6 +64,29 @@ test('a C_Logout elsewhere in the process is noticed and mended with one login',
   connection.p11.C_Logout(connection.ready().objects);
   expect(caught(() => token.encryptGcm(key, iv, none, Buffer.from('x')))).toMatchObject({ code: 'HSM_SESSION_LOST' });
   expect(token.encryptGcm(unwrapFor('encrypt'), iv, none, Buffer.from('x'))).toHaveLength(17);
+  token.close();
+});
+
+test('when the PIN was changed underneath, the reconnect offers the old one once and never again', () => {
+  const fresh = freshToken();
+  let nowMs = 0;
+  const token = Token.open({ ...fresh, now: () => nowMs });
+  const connection = Token.connectionOf(token);
+  connection.p11.C_SetPIN(connection.ready().objects, fresh.pin, 'another-pin');
+  let logins = 0;
+  const logIn = connection.p11.C_Login.bind(connection.p11);
+  connection.p11.C_Login = (...args) => {
+    logins++;
+    logIn(...args);
+  };
+  closeUnderneath(token, 'operations');
+  closeUnderneath(token, 'objects');
+  for (const atMs of [0, 60_000, 120_000]) {
+    nowMs = atMs;
+    expect(caught(() => token.findTokenKey('root', 'secret'))).toMatchObject({ code: 'HSM_PIN_INCORRECT', retryable: false });
+  }
+  expect(logins).toBe(1);
+  connection.p11.C_Login = logIn;
   token.close();
 });
 
