@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { createControlKeys, createCustomerKeys, createLedgerKeys, initToken, Token } from '../src/index';
+import { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, Token } from '../src/index';
 import { caught, freshToken, libraryPath } from './fresh-token';
 
 const curveOf = (spki: Buffer) => {
@@ -28,8 +28,9 @@ test('a label or PIN that the token cannot take is refused before anything is ch
 
 test.each([
   ['customer', createCustomerKeys, { certifier: 'prime256v1' }],
-  ['control', createControlKeys, { signing: 'prime256v1' }],
+  ['control', createControlKeys, { signing: 'prime256v1', certifier: 'prime256v1' }],
   ['ledger', createLedgerKeys, { checkpoint: 'ed25519', certifier: 'prime256v1' }],
+  ['detection', createDetectionKeys, { certifier: 'prime256v1' }],
 ] as const)('the %s ceremony gives public keys, and refuses to run again', (_, create, curves) => {
   const token = Token.open(freshToken());
   const keys = create(token);
