@@ -25,7 +25,8 @@ export interface BrokerConfigOptions {
   identities: BrokerIdentities;
   host: string;
   port: number;
-  storeDir: string;
+  /** Left out where whoever starts the server says it. */
+  storeDir?: string;
   monitorPort?: number;
   logFile?: string;
   /** Server certificate; with `clientCaFile` every connection must show a certificate (mutual TLS). */
@@ -149,7 +150,7 @@ max_pending: 67108864
 write_deadline: "10s"
 ${options.monitorPort === undefined ? '' : `http: ${JSON.stringify(`${options.host}:${options.monitorPort}`)}`}
 ${options.logFile ? `log_file: ${JSON.stringify(options.logFile)}\nlogfile_size_limit: 100MB` : ''}
-jetstream { store_dir: ${JSON.stringify(options.storeDir)}, sync_interval: always }
+jetstream { ${options.storeDir ? `store_dir: ${JSON.stringify(options.storeDir)}, ` : ''}sync_interval: always }
 ${tls ? `tls { cert_file: ${JSON.stringify(tls.certFile)}, key_file: ${JSON.stringify(tls.keyFile)}${tls.clientCaFile ? `, ca_file: ${JSON.stringify(tls.clientCaFile)}, verify: true` : ''} }` : ''}
 accounts {
   CORE {
@@ -160,6 +161,7 @@ accounts {
     exports: [
       { service: ${JSON.stringify(exportedRequests)}, accounts: [CLIENTS] }
       { stream: ${JSON.stringify(clientAlerts.liveSubject)}, accounts: [CLIENTS] }
+      { service: "$JS.API.CONSUMER.CREATE.ALERTS", response_type: stream, accounts: [CLIENTS] }
       { service: "$JS.API.CONSUMER.CREATE.ALERTS.>", response_type: stream, accounts: [CLIENTS] }
       { stream: "deliver.alerts.>", accounts: [CLIENTS] }
       { service: "$JS.FC.ALERTS.>", accounts: [CLIENTS] }
@@ -171,6 +173,7 @@ accounts {
     imports: [
       { service: { account: CORE, subject: ${JSON.stringify(exportedRequests)} } }
       { stream: { account: CORE, subject: ${JSON.stringify(clientAlerts.liveSubject)} } }
+      { service: { account: CORE, subject: "$JS.API.CONSUMER.CREATE.ALERTS" }, to: "core.api.CONSUMER.CREATE.ALERTS" }
       { service: { account: CORE, subject: "$JS.API.CONSUMER.CREATE.ALERTS.>" }, to: "core.api.CONSUMER.CREATE.ALERTS.>" }
       { stream: { account: CORE, subject: "deliver.alerts.>" } }
       { service: { account: CORE, subject: "$JS.FC.ALERTS.>" } }

@@ -29,14 +29,14 @@ export class KvOwner<T extends ViewRecord> {
     this.kv = await new Kvm(jetstream(this.connection)).open(this.bucket);
   }
 
-  /** Puts a record unless the bucket holds this revision or a newer one. */
-  async put(record: T): Promise<'written' | 'already there'> {
+  /** Puts a record unless the bucket holds this revision or a newer one. With `ttlSeconds` it goes away by itself. */
+  async put(record: T, ttlSeconds?: number): Promise<'written' | 'already there'> {
     for (;;) {
       const current = await this.kv.get(record.id);
       const revision = current?.operation === 'PUT' ? this.revisionOf(record.id, current.string()) : undefined;
       if (revision !== undefined && revision >= record.revision) return 'already there';
       try {
-        await this.kv.put(record.id, signRecord(this.typ, record, this.signer), { previousSeq: current?.revision ?? 0 });
+        await this.write(record, current?.revision ?? 0, ttlSeconds);
         return 'written';
       } catch (error) {
         if (!isConflict(error)) throw error;
@@ -46,13 +46,8 @@ export class KvOwner<T extends ViewRecord> {
 
   /** Claims an id that nobody has used: true only for the one caller that created it. The record goes away by itself after `ttlSeconds`. */
   async claim(record: T, ttlSeconds: number): Promise<boolean> {
-    const h = headers();
-    h.set('Nats-Expected-Last-Subject-Sequence', '0');
-    h.set('Nats-TTL', `${Math.max(1, Math.ceil(ttlSeconds))}s`);
     try {
-      await jetstream(this.connection).publish(`$KV.${this.bucket}.${record.id}`, signRecord(this.typ, record, this.signer), {
-        headers: h,
-      });
+      await this.write(record, 0, ttlSeconds);
       return true;
     } catch (error) {
       if (isConflict(error)) return false;
@@ -88,6 +83,14 @@ export class KvOwner<T extends ViewRecord> {
 
   stop(): void {
     clearInterval(this.timer);
+  }
+
+  private async write(record: T, expectedSeq: number, ttlSeconds: number | undefined): Promise<void> {
+    const h = headers();
+    h.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
+    if (ttlSeconds !== undefined) h.set('Nats-TTL', `${Math.max(1, Math.ceil(ttlSeconds))}s`);
+    const value = signRecord(this.typ, record, this.signer);
+    await jetstream(this.connection).publish(`$KV.${this.bucket}.${record.id}`, value, { headers: h });
   }
 }
 

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import type { ServiceName } from '@claviger/messaging';
+
+/** The tokens of an installation (DESIGN.md "Separate tokens"), and the service that opens each. */
+export const tokenOf = {
+  'crypto-worker': 'customer',
+  'key-lifecycle': 'control',
+  policy: 'control',
+  audit: 'ledger',
+  'anomaly-detector': 'detection',
+} as const satisfies Record<ServiceName, string>;
+export type TokenName = (typeof tokenOf)[ServiceName];
+export const tokenNames = [...new Set(Object.values(tokenOf))] as TokenName[];
+
+/** Where things lie in an installation's folder. Secrets are files of mode 0600; in production each is handed to the one service that needs it. */
+export const layout = (folder: string) => ({
+  folder,
+  trustFile: join(folder, 'trust.json'),
+  identitiesFile: join(folder, 'broker-identities.json'),
+  nkeyFile: (user: string) => join(folder, 'nkeys', `${user}.nk`),
+  pinFile: (token: TokenName) => join(folder, 'pins', `${token}.pin`),
+  soPinFile: (token: TokenName) => join(folder, 'pins', `${token}.so-pin`),
+  softhsmConf: (token: TokenName) => join(folder, 'tokens', token, 'softhsm2.conf'),
+  tokenFolder: (token: TokenName) => join(folder, 'tokens', token, 'objects'),
+});
