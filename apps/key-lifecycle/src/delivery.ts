@@ -1,0 +1,47 @@
+import { type CloudEvent, cloudEvent, eventSubject, type KekView, type KeyView } from '@claviger/contracts';
+import type { KvOwner, OutboxItem } from '@claviger/messaging';
+import { jetstream } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { describeKey, type Key, viewKey } from './key';
+import type { KeyStore, OutboxEntry } from './key-store';
+import type { Kek } from './signed-documents';
+
+/** Takes what a change left in its outbox to where it belongs. Doing it twice has the effect of once. */
+export class Delivery {
+  constructor(
+    private readonly connection: NatsConnection,
+    private readonly owner: KvOwner<KeyView | KekView>,
+    private readonly store: KeyStore,
+  ) {}
+
+  deliver = async ({ aggregateId, entry }: OutboxItem<OutboxEntry>): Promise<void> => {
+    if (entry.kind === 'event') {
+      await jetstream(this.connection).publish(eventSubject(entry.event.type, aggregateId), JSON.stringify(entry.event), {
+        msgID: entry.event.id,
+      });
+      return;
+    }
+    const key = await this.store.get(aggregateId);
+    if (key) await this.owner.put(viewKey(key));
+  };
+
+  putKek = (kek: Kek): Promise<unknown> => this.owner.put({ kind: 'kek', id: kek.kekId, ...kek });
+
+  putKey = (key: Key): Promise<unknown> => this.owner.put(viewKey(key));
+}
+
+/** The messages of a change: first the view, since that is what makes it true at the workers. */
+export function outboxOf(key: Key, type: 'io.claviger.key.created' | 'io.claviger.key.changed', now: string): OutboxEntry[] {
+  const id = `${key.keyId}.${key.revision}`;
+  const event: CloudEvent = cloudEvent(type, {
+    id,
+    source: 'claviger/key-lifecycle',
+    time: now,
+    subject: key.keyId,
+    data: describeKey(key),
+  });
+  return [
+    { id: `${id}.view`, kind: 'view' },
+    { id: `${id}.event`, kind: 'event', event },
+  ];
+}

@@ -1,0 +1,91 @@
+import { randomInt } from 'node:crypto';
+import { type Algorithm, type Classification, type Environment, internalOperations, ProblemError } from '@claviger/contracts';
+import { askInternal, type OutboxRelay } from '@claviger/messaging';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Context } from '@opentelemetry/api';
+import { type Delivery, outboxOf } from './delivery';
+import { createKey, destroyKey, type Key, type Material, type NewKey } from './key';
+import type { KeyStore, OutboxEntry } from './key-store';
+import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
+
+const hsmTimeoutMs = 5_000;
+const attempts = 8;
+
+/** Changes of keys: decided by key.ts, committed by one compare-and-set, delivered to the workers, followed until they have it. */
+export class KeyCommands {
+  constructor(
+    private readonly connection: NatsConnection,
+    private readonly store: KeyStore,
+    private readonly delivery: Delivery,
+    private readonly relay: OutboxRelay<OutboxEntry>,
+    private readonly propagation: Propagation,
+  ) {}
+
+  async create(about: Omit<NewKey, 'keyId'>, trace: Context): Promise<Key> {
+    const now = new Date().toISOString();
+    const key = createKey(
+      { ...about, keyId: newKeyId() },
+      await this.material(about.algorithm, about.environment, about.classification, trace),
+      now,
+    );
+    const outbox = outboxOf(key, 'io.claviger.key.created', now);
+    await this.store.insert(key, outbox);
+    await this.send(key, outbox);
+    return key;
+  }
+
+  /** `decide` gets the key as it is at each attempt; giving it back unchanged means that there is nothing to change but much to confirm. */
+  async change(keyId: string, decide: (key: Key) => Key | Promise<Key>): Promise<{ key: Key } & Reached> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const from = await this.store.get(keyId);
+      if (!from) throw new ProblemError('ERR_KEY_UNKNOWN');
+      const decided = await decide(from);
+      // Asked again for what is already so: a new revision is what the workers can confirm.
+      const to = decided === from ? { ...from, revision: from.revision + 1 } : decided;
+      const expected = this.propagation.expect(keyId, to.revision);
+      const outbox = outboxOf(to, 'io.claviger.key.changed', new Date().toISOString());
+      if (!(await this.store.change(from, to, outbox))) {
+        expected.cancel();
+        continue;
+      }
+      await this.send(to, outbox);
+      return { key: to, ...(await expected.reached(confirmationWaitMs)) };
+    }
+    throw new ProblemError('ERR_CONFLICT');
+  }
+
+  /** Key material from any worker, wrapped under the KEK of the key's environment and classification. */
+  async material(algorithm: Algorithm, environment: Environment, classification: Classification, trace: Context): Promise<Material> {
+    const kekId = `kek_${environment}_${classification}_1`;
+    let kek = await this.store.kek(kekId);
+    if (!kek) {
+      const material = await askInternal(this.connection, internalOperations.generateKek, {}, { timeoutMs: hsmTimeoutMs, trace });
+      kek = await this.store.claimKek({ kekId, environment, classification, material, revision: 1 });
+    }
+    // Before any key under it: a worker that sees the key must find its KEK.
+    await this.delivery.putKek(kek);
+    return askInternal(
+      this.connection,
+      internalOperations.generateKey,
+      { algorithm, kekId, kek: kek.material },
+      { timeoutMs: hsmTimeoutMs, trace },
+    );
+  }
+
+  /** Destroys what is due; returns the keys that were. */
+  async destroyDue(nowMs: number): Promise<Key[]> {
+    const destroyed: Key[] = [];
+    for (const due of await this.store.dueForDestruction(new Date(nowMs).toISOString()))
+      destroyed.push((await this.change(due.keyId, (key) => destroyKey(key, nowMs))).key);
+    return destroyed;
+  }
+
+  /** Delivered at once; when the broker is away the sweep does it later, and the caller learns that it is not confirmed. */
+  private async send(key: Key, outbox: OutboxEntry[]): Promise<void> {
+    await this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(() => undefined);
+  }
+}
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+/** `k_` and 131 random bits. */
+const newKeyId = () => `k_${Array.from({ length: 22 }, () => alphabet[randomInt(alphabet.length)]).join('')}`;

@@ -1,0 +1,152 @@
+import { type CloudEvent, ProblemError } from '@claviger/contracts';
+import type { OutboxItem, OutboxSource } from '@claviger/messaging';
+import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
+import type { Key } from './key';
+import type { Kek, SignedDocuments } from './signed-documents';
+
+/** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
+export type OutboxEntry = { id: string; kind: 'view' } | { id: string; kind: 'event'; event: CloudEvent };
+
+interface KeyDocument {
+  _id: string;
+  revision: number;
+  name: string;
+  deletionAt: string | null;
+  signed: string;
+  outbox: OutboxEntry[];
+  /** True while `outbox` is not empty: what the sweep looks for. */
+  pending: boolean;
+}
+interface KekDocument {
+  _id: string;
+  signed: string;
+}
+
+/** One document a key, changed by one compare-and-set on its revision, outgoing messages included. */
+export class KeyStore implements OutboxSource<OutboxEntry> {
+  private readonly keys: Collection<KeyDocument>;
+  private readonly keks: Collection<KekDocument>;
+
+  constructor(
+    db: Db,
+    private readonly documents: SignedDocuments,
+  ) {
+    this.keys = db.collection('keys');
+    this.keks = db.collection('keks');
+  }
+
+  async createIndexes(): Promise<void> {
+    await this.keys.createIndex({ name: 1 }, { unique: true });
+    await this.keys.createIndex({ pending: 1 });
+    await this.keys.createIndex({ deletionAt: 1 });
+  }
+
+  async get(keyId: string): Promise<Key | undefined> {
+    const found = await reached(() => this.keys.findOne({ _id: keyId }));
+    return found ? this.documents.readKey(found._id, found.revision, found.signed) : undefined;
+  }
+
+  /** Throws ERR_CONFLICT when the name is taken. */
+  async insert(key: Key, outbox: OutboxEntry[]): Promise<void> {
+    try {
+      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), outbox, pending: outbox.length > 0 }));
+    } catch (error) {
+      if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
+      throw error;
+    }
+  }
+
+  /** False when somebody else changed it since it was read. */
+  async change(from: Key, to: Key, outbox: OutboxEntry[]): Promise<boolean> {
+    const { matchedCount } = await reached(() =>
+      this.keys.updateOne(
+        { _id: from.keyId, revision: from.revision },
+        { $set: { ...this.fields(to), pending: true }, $push: { outbox: { $each: outbox } } },
+      ),
+    );
+    return matchedCount === 1;
+  }
+
+  async list(after: string | undefined, limit: number): Promise<Key[]> {
+    const found = await reached(() =>
+      this.keys
+        .find(after === undefined ? {} : { _id: { $gt: after } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    return found.map((d) => this.documents.readKey(d._id, d.revision, d.signed));
+  }
+
+  /** Keys whose waiting period has ended. */
+  async dueForDestruction(now: string): Promise<Key[]> {
+    const found = await reached(() =>
+      this.keys
+        .find({ deletionAt: { $lte: now, $ne: null } })
+        .limit(100)
+        .toArray(),
+    );
+    return found.map((d) => this.documents.readKey(d._id, d.revision, d.signed));
+  }
+
+  async kek(kekId: string): Promise<Kek | undefined> {
+    const found = await reached(() => this.keks.findOne({ _id: kekId }));
+    return found ? this.documents.readKek(found._id, found.signed) : undefined;
+  }
+
+  /** The KEK that is stored: the given one, or that of whoever was first. */
+  async claimKek(kek: Kek): Promise<Kek> {
+    try {
+      await reached(() => this.keks.insertOne({ _id: kek.kekId, signed: this.documents.signKek(kek) }));
+      return kek;
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+      const first = await this.kek(kek.kekId);
+      if (!first) throw new ProblemError('ERR_CONFLICT');
+      return first;
+    }
+  }
+
+  async allKeks(): Promise<Kek[]> {
+    const found = await reached(() => this.keks.find().toArray());
+    return found.map((d) => this.documents.readKek(d._id, d.signed));
+  }
+
+  async pending(limit: number): Promise<OutboxItem<OutboxEntry>[]> {
+    const found = await reached(() => this.keys.find({ pending: true }).limit(limit).toArray());
+    return found.flatMap((d) => d.outbox.map((entry) => ({ aggregateId: d._id, entryId: entry.id, entry })));
+  }
+
+  async remove(keyId: string, entryIds: string[]): Promise<void> {
+    await reached(() => this.keys.updateOne({ _id: keyId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
+    await reached(() => this.keys.updateOne({ _id: keyId, outbox: { $size: 0 } }, { $set: { pending: false } }));
+  }
+
+  async ping(): Promise<void> {
+    await reached(() => this.keys.findOne({}, { projection: { _id: 1 } }));
+  }
+
+  private fields(key: Key) {
+    // A destroyed key waits for nothing any more.
+    const waits = key.deletionAt !== undefined && key.versions.some((v) => v.state !== 'destroyed');
+    return {
+      revision: key.revision,
+      name: key.name,
+      deletionAt: waits ? (key.deletionAt as string) : null,
+      signed: this.documents.signKey(key),
+    };
+  }
+}
+
+const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;
+
+/** A store that does not answer is said so; whether a write happened is then unknown. */
+async function reached<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof MongoError && !(error instanceof MongoServerError))
+      throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause: error });
+    throw error;
+  }
+}

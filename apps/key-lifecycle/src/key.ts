@@ -1,0 +1,164 @@
+import {
+  type Algorithm,
+  type Classification,
+  type Environment,
+  type KeyDescription,
+  type KeyState,
+  type KeyView,
+  keyStates,
+  limits,
+  ProblemError,
+  type WrappedKey,
+} from '@claviger/contracts';
+
+/** A key as it is stored: one document, changed as a whole. Times are RFC 3339, UTC. */
+export interface Key {
+  keyId: string;
+  revision: number;
+  name: string;
+  algorithm: Algorithm;
+  environment: Environment;
+  classification: Classification;
+  owner: string;
+  consumers: string[];
+  tags: Record<string, string>;
+  createdBy: string;
+  primaryVersion: number;
+  suspended: boolean;
+  processingAllowed: boolean;
+  deletionAt?: string;
+  versions: KeyVersion[];
+}
+
+export interface KeyVersion {
+  version: number;
+  state: KeyState;
+  createdAt: string;
+  changedAt: string;
+  reason: string;
+  /** Gone once destroyed. */
+  material?: WrappedKey;
+  publicKeySpki?: string;
+}
+
+/** Key material as the HSM gave it. */
+export interface Material {
+  material: WrappedKey;
+  publicKeySpki?: string;
+}
+
+export type NewKey = Pick<
+  Key,
+  'keyId' | 'name' | 'algorithm' | 'environment' | 'classification' | 'owner' | 'consumers' | 'tags' | 'createdBy'
+>;
+
+export const createKey = (about: NewKey, made: Material, now: string): Key => ({
+  ...about,
+  revision: 1,
+  primaryVersion: 1,
+  suspended: false,
+  processingAllowed: false,
+  versions: [{ version: 1, state: 'active', createdAt: now, changedAt: now, reason: 'created', ...made }],
+});
+
+/** A new version protects from now on; the one before goes on to process. */
+export function rotateKey(key: Key, made: Material, reason: string, now: string): Key {
+  refuseWhileDeleting(key);
+  if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you rotate it.');
+  if (key.versions.length >= limits.versionsPerKey)
+    throw new ProblemError('ERR_KEY_STATE', `A key has at most ${limits.versionsPerKey} versions.`);
+  const version = key.versions.length + 1;
+  const before = key.versions.map((v) => (v.state === 'active' ? move(v, 'deactivated', reason, now) : v));
+  return next(key, {
+    primaryVersion: version,
+    versions: [...before, { version, state: 'active', createdAt: now, changedAt: now, reason, ...made }],
+  });
+}
+
+/** Freezes the key. Suspending again changes only what is asked for anew, so it can be repeated. */
+export function suspendKey(key: Key, allowProcessing: boolean, reason: string, now: string): Key {
+  refuseWhileDeleting(key);
+  if (key.suspended && key.processingAllowed === allowProcessing) return key;
+  return next(key, { suspended: true, processingAllowed: allowProcessing, versions: moveAll(key, 'active', 'suspended', reason, now) });
+}
+
+export function resumeKey(key: Key, reason: string, now: string): Key {
+  refuseWhileDeleting(key);
+  if (!key.suspended) return key;
+  return next(key, { suspended: false, processingAllowed: false, versions: moveAll(key, 'suspended', 'active', reason, now) });
+}
+
+/** Frozen at once; destroyed when the waiting period ends. Scheduling again never brings the end nearer. */
+export function scheduleDeletion(key: Key, waitDays: number, reason: string, nowMs: number): Key {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  const now = new Date(nowMs).toISOString();
+  const deletionAt = new Date(nowMs + waitDays * 86_400_000).toISOString();
+  if (key.deletionAt !== undefined && key.deletionAt >= deletionAt) return key;
+  return next(key, { suspended: true, processingAllowed: false, deletionAt, versions: moveAll(key, 'active', 'suspended', reason, now) });
+}
+
+/** The key comes back suspended: whoever needs it resumes it. */
+export function cancelDeletion(key: Key): Key {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  if (key.deletionAt === undefined) return key;
+  const { deletionAt: _, ...kept } = key;
+  return { ...kept, revision: key.revision + 1 };
+}
+
+/** The waiting period is over: the wrapped material goes, the record that there was a key stays. */
+export function destroyKey(key: Key, nowMs: number): Key {
+  if (key.deletionAt === undefined || Date.parse(key.deletionAt) > nowMs)
+    throw new ProblemError('ERR_KEY_STATE', 'The waiting period is not over.');
+  const now = new Date(nowMs).toISOString();
+  const versions = key.versions.map((v) => {
+    const { material: _, ...destroyed } = v.state === 'destroyed' ? v : move(v, 'destroyed', 'scheduled deletion', now);
+    return destroyed;
+  });
+  return next(key, { versions });
+}
+
+export const setConsumers = (key: Key, consumers: string[]): Key => {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  return next(key, { consumers });
+};
+
+export const isDestroyed = (key: Key): boolean => key.versions.every((v) => v.state === 'destroyed');
+
+/** What may leave this service towards people. */
+export function describeKey(key: Key): KeyDescription {
+  const { createdBy: _, versions, ...about } = key;
+  return { ...about, versions: versions.map(({ material: __, ...version }) => version) };
+}
+
+/** What the workers get, signed. */
+export function viewKey(key: Key): KeyView {
+  const { createdBy: _, versions, ...about } = key;
+  return {
+    kind: 'key',
+    id: key.keyId,
+    ...about,
+    versions: versions.map(({ version, state, material, publicKeySpki }) => ({
+      version,
+      state,
+      ...(material ? { material } : {}),
+      ...(publicKeySpki ? { publicKeySpki } : {}),
+    })),
+  };
+}
+
+const next = (key: Key, change: Partial<Key>): Key => ({ ...key, ...change, revision: key.revision + 1 });
+
+const moveAll = (key: Key, from: KeyState, to: KeyState, reason: string, now: string): KeyVersion[] =>
+  key.versions.map((v) => (v.state === from ? move(v, to, reason, now) : v));
+
+/** The only way a state changes: by the table (SP 800-57 Part 1 rev. 5 §7). */
+function move(version: KeyVersion, to: KeyState, reason: string, now: string): KeyVersion {
+  if (!keyStates[version.state].next.includes(to))
+    throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} cannot go from ${version.state} to ${to}.`);
+  return { ...version, state: to, changedAt: now, reason };
+}
+
+function refuseWhileDeleting(key: Key): void {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION', 'Cancel the deletion first.');
+}

@@ -1,0 +1,128 @@
+import { claviger, type KeyResource, keyResource } from '@claviger/authz';
+import { type Action, keyOperations, type Operation, ProblemError, type Request } from '@claviger/contracts';
+import type { Answer, RequestContext } from '@claviger/messaging';
+import { Controller } from '@nestjs/common';
+import { MessagePattern } from '@nestjs/microservices';
+import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey } from './key';
+import { KeyCommands } from './key-commands';
+import { KeyStore } from './key-store';
+import { RecordedCommand } from './recorded-command';
+
+type Ops = typeof keyOperations;
+type Target = { keyId: string; reason: string };
+
+/** The edge of the key service: commands in, key descriptions out. Policy decides on the key as it is when the command is carried out. */
+@Controller()
+export class KeysController {
+  constructor(
+    private readonly recorded: RecordedCommand,
+    private readonly commands: KeyCommands,
+    private readonly store: KeyStore,
+  ) {}
+
+  @MessagePattern(keyOperations.create.name)
+  create(request: Request<Ops['create']>, context: RequestContext): Promise<Answer> {
+    const { type: _, requestId: __, owner = context.principal, ...about } = request;
+    return this.recorded.run(keyOperations.create, context, {}, async (admit) => {
+      const proposed = keyResource({ ...about, owner, keyId: 'proposed', revision: 0 });
+      admit('keys:Create', { ...proposed, revision: 'proposed', attrs: { ...proposed.attrs, createdBy: context.principal } });
+      const key = await this.commands.create({ ...about, owner, createdBy: context.principal }, context.trace);
+      return { result: describeKey(key), keyId: key.keyId, version: 1 };
+    });
+  }
+
+  @MessagePattern(keyOperations.describe.name)
+  describe(request: Request<Ops['describe']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.run(keyOperations.describe, context, { keyId: request.keyId }, async (admit) => {
+      const key = await this.store.get(request.keyId);
+      // Whether there is such a key is told only to those who may list keys.
+      if (!key) {
+        admit('keys:List', claviger);
+        throw new ProblemError('ERR_KEY_UNKNOWN');
+      }
+      admit('keys:Describe', resourceOf(key));
+      return { result: describeKey(key) };
+    });
+  }
+
+  @MessagePattern(keyOperations.list.name)
+  list(request: Request<Ops['list']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.run(keyOperations.list, context, {}, async (admit) => {
+      admit('keys:List', claviger);
+      const page = await this.store.list(request.after, request.limit);
+      const next = page.length === request.limit ? page.at(-1)?.keyId : undefined;
+      return { result: { keys: page.filter((key) => mayDescribe(admit, key)).map(describeKey), ...(next ? { next } : {}) } };
+    });
+  }
+
+  @MessagePattern(keyOperations.rotate.name)
+  rotate(request: Request<Ops['rotate']>, context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.rotate, request, context, async (key) =>
+      rotateKey(
+        key,
+        await this.commands.material(key.algorithm, key.environment, key.classification, context.trace),
+        request.reason,
+        new Date().toISOString(),
+      ),
+    );
+  }
+
+  @MessagePattern(keyOperations.suspend.name)
+  suspend(request: Request<Ops['suspend']>, context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.suspend, request, context, (key) =>
+      suspendKey(key, request.allowProcessing, request.reason, new Date().toISOString()),
+    );
+  }
+
+  @MessagePattern(keyOperations.resume.name)
+  resume(request: Request<Ops['resume']>, context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.resume, request, context, (key) => resumeKey(key, request.reason, new Date().toISOString()));
+  }
+
+  @MessagePattern(keyOperations.scheduleDeletion.name)
+  scheduleDeletion(request: Request<Ops['scheduleDeletion']>, context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.scheduleDeletion, request, context, (key) =>
+      scheduleDeletion(key, request.waitDays, request.reason, Date.now()),
+    );
+  }
+
+  @MessagePattern(keyOperations.cancelDeletion.name)
+  cancelDeletion(request: Request<Ops['cancelDeletion']>, context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.cancelDeletion, request, context, (key) => cancelDeletion(key));
+  }
+
+  @MessagePattern(keyOperations.setConsumers.name)
+  setConsumers(request: Request<Ops['setConsumers']>, context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.setConsumers, request, context, (key) => setConsumers(key, request.consumers));
+  }
+
+  private change(
+    operation: Operation,
+    { keyId, reason }: Target,
+    context: RequestContext,
+    decide: (key: Key) => Key | Promise<Key>,
+  ): Promise<Answer> {
+    return this.recorded.run(operation, context, { keyId, reason }, async (admit) => {
+      const { key, ...reached } = await this.commands.change(keyId, (current) => {
+        admit(operation.action as Action, resourceOf(current));
+        return decide(current);
+      });
+      return { result: { key: describeKey(key), ...reached }, version: key.primaryVersion };
+    });
+  }
+}
+
+/** Policy may ask who created a key, which only this service knows. */
+function resourceOf(key: Key): KeyResource {
+  const resource = keyResource(key);
+  return { ...resource, attrs: { ...resource.attrs, createdBy: key.createdBy } };
+}
+
+function mayDescribe(admit: (action: 'keys:Describe', resource: KeyResource) => unknown, key: Key): boolean {
+  try {
+    admit('keys:Describe', resourceOf(key));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+import type { KeyObject } from 'node:crypto';
+import type { KekView } from '@claviger/contracts';
+import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
+import type { Key } from './key';
+
+export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
+
+/** A document whose signature does not fit: somebody changed it behind this service's back. It is not used. */
+export class TamperedDocument extends Error {
+  constructor(id: string, cause: unknown) {
+    super(`document ${id} is not what this service signed`, { cause });
+    this.name = 'TamperedDocument';
+  }
+}
+
+/**
+ * Keys and KEKs are stored as compact JWS signed in the control token, so that whoever can write to the document store still cannot resume a
+ * key, lend it to another consumer or exchange its material. Old signed versions are told by the revision that stands beside them and by the
+ * high-water mark of the bucket.
+ */
+export class SignedDocuments {
+  constructor(
+    private readonly signer: RecordSigner,
+    private readonly trusted: ReadonlyMap<string, KeyObject>,
+  ) {}
+
+  signKey = (key: Key): string => signRecord('claviger-key-document+jws', key, this.signer);
+  signKek = (kek: Kek): string => signRecord('claviger-kek-document+jws', kek, this.signer);
+
+  readKey(keyId: string, revision: number, signed: string): Key {
+    const key = this.verified<Key>(keyId, 'claviger-key-document+jws', signed);
+    if (key.keyId !== keyId || key.revision !== revision)
+      throw new TamperedDocument(keyId, `it holds revision ${key.revision} of ${key.keyId}`);
+    return key;
+  }
+
+  readKek(kekId: string, signed: string): Kek {
+    const kek = this.verified<Kek>(kekId, 'claviger-kek-document+jws', signed);
+    if (kek.kekId !== kekId) throw new TamperedDocument(kekId, `it holds ${kek.kekId}`);
+    return kek;
+  }
+
+  private verified<T>(id: string, typ: string, signed: string): T {
+    try {
+      return verifyRecord(typ, signed, this.trusted) as T;
+    } catch (error) {
+      throw new TamperedDocument(id, error);
+    }
+  }
+}
