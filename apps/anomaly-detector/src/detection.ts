@@ -1,0 +1,108 @@
+import { type Alert } from '@claviger/contracts';
+import { LRUCache } from 'lru-cache';
+import { identified } from './alert-id';
+import { type FirstUser, type FirstUseSettings, foldFirstUse, isKeyUse, type KeyUsers, newKeyUsers } from './detectors/first-use';
+import { foldRate, newRateSeries, type RateSeries, type RateSpikeSettings } from './detectors/rate-spike';
+import { firstUseAlert, rateAlert } from './explain';
+import type { ObservedUse } from './observed-use';
+
+export interface DetectionSettings {
+  rateSpike: RateSpikeSettings;
+  firstUse: FirstUseSettings;
+  /** Most principals, and most keys, that are remembered; beyond it the ones unused for longest are forgotten and learnt anew. */
+  seriesMax: number;
+}
+
+type Entries<T> = [string, T][];
+/** All baselines, as plain JSON: the least recently used first. */
+export interface DetectionState {
+  principalRates: Entries<RateSeries>;
+  keyRates: Entries<RateSeries>;
+  keyUsers: Entries<KeyUsers>;
+  firstUsers: Entries<FirstUser>;
+}
+
+const never = Number.MIN_SAFE_INTEGER;
+
+/** All detectors over one stream of uses. A pure fold: the same uses in the same order give the same alerts, however they were cut into batches. */
+export class Detection {
+  private readonly principalRates: LRUCache<string, RateSeries>;
+  private readonly keyRates: LRUCache<string, RateSeries>;
+  private readonly keyUsers: LRUCache<string, KeyUsers>;
+  private readonly firstUsers: LRUCache<string, FirstUser>;
+  /** Records whose time was over by the time they came. */
+  late = 0;
+
+  constructor(
+    private readonly settings: DetectionSettings,
+    state?: DetectionState,
+  ) {
+    this.principalRates = load(settings.seriesMax, state?.principalRates);
+    this.keyRates = load(settings.seriesMax, state?.keyRates);
+    this.keyUsers = load(settings.seriesMax, state?.keyUsers);
+    this.firstUsers = load(settings.seriesMax, state?.firstUsers);
+  }
+
+  fold(use: ObservedUse): Alert[] {
+    const alerts: Alert[] = [];
+    // Who asks is admitted by the broker, so every request counts.
+    this.rate(alerts, 'rate-spike-principal', this.principalRates, use.principal, true, use);
+    // A key id is what the caller says: only a use that succeeded shows that there is such a key, so guessing ids cannot push real keys out.
+    if (use.keyId !== undefined) this.rate(alerts, 'rate-spike-key', this.keyRates, use.keyId, use.outcome === 'success', use);
+    if (isKeyUse(use)) this.firstUse(alerts, use);
+    return alerts;
+  }
+
+  series(): Record<'principals' | 'keys', number> {
+    return { principals: this.principalRates.size, keys: this.keyRates.size };
+  }
+
+  state(): DetectionState {
+    return {
+      principalRates: dump(this.principalRates),
+      keyRates: dump(this.keyRates),
+      keyUsers: dump(this.keyUsers),
+      firstUsers: dump(this.firstUsers),
+    };
+  }
+
+  private rate(
+    alerts: Alert[],
+    detector: 'rate-spike-principal' | 'rate-spike-key',
+    all: LRUCache<string, RateSeries>,
+    id: string,
+    begins: boolean,
+    use: ObservedUse,
+  ): void {
+    const { rateSpike } = this.settings;
+    let series = all.get(id);
+    if (!series) {
+      if (!begins) return;
+      series = newRateSeries(use.timeMs, rateSpike);
+      all.set(id, series);
+    }
+    const found = foldRate(series, use, rateSpike);
+    if (found === 'late') this.late++;
+    else if (found) alerts.push(identified(rateAlert(detector, found, use), use.recordId));
+  }
+
+  private firstUse(alerts: Alert[], use: ObservedUse & { keyId: string }): void {
+    let key = this.keyUsers.get(use.keyId);
+    if (!key) {
+      key = newKeyUsers(use.timeMs);
+      this.keyUsers.set(use.keyId, key);
+    }
+    const user = this.firstUsers.get(use.principal) ?? { alertedAt: never, folded: 0 };
+    const found = foldFirstUse(key, user, use, this.settings.firstUse);
+    if (user.alertedAt !== never) this.firstUsers.set(use.principal, user);
+    if (found) alerts.push(identified(firstUseAlert(found, use), use.recordId));
+  }
+}
+
+function load<T extends object>(max: number, entries: Entries<T> = []): LRUCache<string, T> {
+  const cache = new LRUCache<string, T>({ max });
+  for (const [id, value] of entries) cache.set(id, value);
+  return cache;
+}
+
+const dump = <T extends object>(cache: LRUCache<string, T>): Entries<T> => [...cache.rentries()] as Entries<T>;

@@ -1,0 +1,55 @@
+import type { ObservedUse } from '../observed-use';
+
+export interface FirstUseSettings {
+  /** From a key's first use on, its users are learnt for this long without an alert. */
+  learningSeconds: number;
+  /** At most one alert a principal in this time; the first uses between are counted and told with the next. */
+  cooldownSeconds: number;
+}
+
+/** Who has used a key. */
+export interface KeyUsers {
+  /** Second of the first use (Unix time). */
+  since: number;
+  users: string[];
+}
+
+/** What is remembered of a principal that was alerted on. */
+export interface FirstUser {
+  alertedAt: number;
+  /** First uses since then. */
+  folded: number;
+}
+
+export interface FirstUse {
+  knownForSeconds: number;
+  usedBefore: readonly string[];
+  folded: number;
+}
+
+/** A key with as many users as this is shared by design: a further one tells nothing. */
+export const usersPerKeyMax = 64;
+
+/** Does this use count as one of its key? A refused attempt is not a use, and to manage a key is not to use it. */
+export const isKeyUse = (use: ObservedUse): use is ObservedUse & { keyId: string } =>
+  use.keyId !== undefined && use.outcome === 'success' && use.action.startsWith('crypto:');
+
+export const newKeyUsers = (timeMs: number): KeyUsers => ({ since: Math.floor(timeMs / 1_000), users: [] });
+
+/** One use of a key, in the order of the stream. Changes `key` and `user` in place. */
+export function foldFirstUse(key: KeyUsers, user: FirstUser, use: ObservedUse, settings: FirstUseSettings): FirstUse | undefined {
+  if (key.users.length >= usersPerKeyMax || key.users.includes(use.principal)) return undefined;
+  const usedBefore = [...key.users];
+  key.users.push(use.principal);
+  const second = Math.floor(use.timeMs / 1_000);
+  const knownForSeconds = second - key.since;
+  if (usedBefore.length === 0 || knownForSeconds < settings.learningSeconds) return undefined;
+  if (second - user.alertedAt < settings.cooldownSeconds) {
+    user.folded++;
+    return undefined;
+  }
+  const { folded } = user;
+  user.alertedAt = second;
+  user.folded = 0;
+  return { knownForSeconds, usedBefore, folded };
+}

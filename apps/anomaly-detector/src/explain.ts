@@ -1,0 +1,62 @@
+import type { Alert } from '@claviger/contracts';
+import type { FirstUse } from './detectors/first-use';
+import type { RateSpike } from './detectors/rate-spike';
+import type { ObservedUse } from './observed-use';
+
+type Draft = Omit<Alert, 'alertId' | 'status'>;
+const iso = (ms: number) => new Date(ms).toISOString();
+const rounded = (n: number) => (n < 10 ? n.toFixed(1) : String(Math.round(n)));
+const namesShown = 5;
+
+function span(seconds: number): string {
+  for (const [unit, name] of [
+    [86_400, 'days'],
+    [3_600, 'hours'],
+    [60, 'minutes'],
+  ] as const)
+    if (seconds >= 2 * unit) return `${Math.floor(seconds / unit)} ${name}`;
+  return `${seconds} seconds`;
+}
+
+/** A spike in words: what was expected, what was seen, which records show it. */
+export function rateAlert(detector: 'rate-spike-principal' | 'rate-spike-key', spike: RateSpike, use: ObservedUse): Draft {
+  const { second, count, limit, usual, knownForSeconds, evidence } = spike;
+  const ofKey = detector === 'rate-spike-key';
+  const who = ofKey ? `key ${use.keyId}` : `principal ${use.principal}`;
+  const expected = `at most ${Math.floor(limit)} a second: the recent mean is ${rounded(usual)} a second, seen for ${span(knownForSeconds)}`;
+  const seen = `${count} in the second ${iso(second * 1_000)}, and counting; the last was ${use.action} by ${use.principal}`;
+  return {
+    detector,
+    severity: 'high',
+    title: `Sudden load ${ofKey ? 'on' : 'by'} ${who}`,
+    explanation: `Uses ${ofKey ? 'of' : 'by'} ${who} rose suddenly. Expected ${expected}. Seen ${seen}.`,
+    expected,
+    seen,
+    ...(ofKey ? { keyId: use.keyId } : { principal: use.principal }),
+    firstSeen: iso(second * 1_000),
+    lastSeen: iso(use.timeMs),
+    evidence,
+  };
+}
+
+/** A first use in words. */
+export function firstUseAlert({ knownForSeconds, usedBefore, folded }: FirstUse, use: ObservedUse & { keyId: string }): Draft {
+  const more = usedBefore.length - namesShown;
+  const users = `${usedBefore.slice(0, namesShown).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const expected = `use by ${users}, as in the ${span(knownForSeconds)} since its first use`;
+  const others = folded > 0 ? ` Since the last alert it was the first use of ${folded} other ${folded === 1 ? 'key' : 'keys'} too.` : '';
+  const seen = `${use.action} by ${use.principal}, for the first time`;
+  return {
+    detector: 'first-use',
+    severity: 'medium',
+    title: `First use of key ${use.keyId} by ${use.principal}`,
+    explanation: `Key ${use.keyId} was used by somebody new. Expected ${expected}. Seen ${seen}.${others}`,
+    expected,
+    seen,
+    principal: use.principal,
+    keyId: use.keyId,
+    firstSeen: iso(use.timeMs),
+    lastSeen: iso(use.timeMs),
+    evidence: [{ streamSeq: use.streamSeq, line: use.line }],
+  };
+}

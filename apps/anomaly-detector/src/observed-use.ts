@@ -1,0 +1,84 @@
+import { type Alert, keyPattern, limits, type OperationRecord, principalPattern } from '@claviger/contracts';
+import { parseBatch } from '@claviger/ledger';
+
+/** Where a record lies: sequence of its AUDIT message, and its line in it, counted from 0. */
+export type Place = Alert['evidence'][number];
+
+/** One use of the system, as far as detection reads it. */
+export interface ObservedUse extends Place {
+  recordId: string;
+  timeMs: number;
+  principal: string;
+  keyId?: string;
+  action: string;
+  outcome: OperationRecord['outcome'];
+  /** W3C `traceparent` of the request. */
+  trace?: string;
+}
+
+export interface ObservedBatch {
+  uses: ObservedUse[];
+  /** Lines, or the whole message, that no service of this system writes. The ledger finds those; here they are only passed over. */
+  ignored: number;
+}
+
+const outcomes: ReadonlySet<unknown> = new Set(['success', 'denied', 'failed'] satisfies OperationRecord['outcome'][]);
+const actionPattern = /^[a-z]{1,32}:[A-Za-z?]{1,32}$/;
+const skewMs = limits.clockSkewSeconds * 1_000;
+
+/**
+ * The uses in one AUDIT message. Checked by hand and not by schema, for this is done for every record of the system: whatever is not plausible is
+ * left out. `storedMs`: when the broker stored the message. A record from further in the future than clocks may differ counts as of then, or one
+ * wrong clock would make everything after it look late.
+ */
+export function readUses(streamSeq: number, data: Uint8Array, storedMs: number): ObservedBatch {
+  let lines: readonly Buffer[];
+  try {
+    ({ lines } = parseBatch(data));
+  } catch {
+    return { uses: [], ignored: 1 };
+  }
+  const batch: ObservedBatch = { uses: [], ignored: 0 };
+  // The last line is the seal.
+  for (let line = 0; line < lines.length - 1; line++) {
+    const record = parse(lines[line] as Buffer);
+    if (record?.kind !== 'operation') {
+      if (typeof record?.kind !== 'string') batch.ignored++;
+      continue;
+    }
+    const { id, time, principal, keyId, action, outcome, trace } = record;
+    const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+    if (
+      typeof id !== 'string' ||
+      typeof principal !== 'string' ||
+      typeof action !== 'string' ||
+      !outcomes.has(outcome) ||
+      !(timeMs >= 0) ||
+      !principalPattern.test(principal) ||
+      !actionPattern.test(action)
+    ) {
+      batch.ignored++;
+      continue;
+    }
+    batch.uses.push({
+      streamSeq,
+      line,
+      recordId: id,
+      timeMs: timeMs > storedMs + skewMs ? storedMs : timeMs,
+      principal,
+      action,
+      outcome: outcome as ObservedUse['outcome'],
+      ...(typeof keyId === 'string' && keyPattern.test(keyId) ? { keyId } : {}),
+      ...(typeof trace === 'string' ? { trace } : {}),
+    });
+  }
+  return batch;
+}
+
+function parse(line: Buffer): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(line.toString('utf8')) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
