@@ -1,0 +1,124 @@
+import { type Action, actions, actionTable, type PolicyBundle } from '@claviger/contracts';
+import { actionGroups, scopeIncludes } from './action-groups';
+import type { BundleIssue } from './bundle-issue';
+import { cedar } from './cedar';
+import { type CedarRequest, cedarRequest } from './cedar-request';
+import { type ContextLens, contextLens } from './context-lens';
+import { contextReads } from './context-reads';
+import { tooDeep } from './nesting';
+import { cedarIssue, type Policy, parsePolicies } from './policy-set';
+import type { Resource } from './request';
+import { subjectsOf } from './subjects';
+
+/**
+ * Policies and schema, parsed, validated and held by Cedar: the schema under the name `slot`, and for each action the policies whose scope can
+ * match it under a name of their own, since an evaluation costs more with every policy.
+ */
+export interface CompiledPolicies {
+  readonly slot: string;
+  readonly policies: ReadonlyMap<string, Policy>;
+  /** Those whose scope can match the action, and what they see of the context. */
+  readonly byAction: ReadonlyMap<Action, { readonly policies: readonly Policy[]; readonly lens: ContextLens }>;
+}
+export type Compilation = { ok: true; compiled: CompiledPolicies } | { ok: false; issues: BundleIssue[] };
+
+/**
+ * Compiles into `slot`, overwriting what Cedar held there (it has no way to forget one). Nothing else changes, so a caller that uses two slots
+ * in turn keeps its old policies when the new ones are refused. Throws only when Cedar itself is unusable.
+ */
+export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'>, slot: string): Compilation {
+  const parsed = parsePolicies(bundle.policies);
+  const deep = tooDeep(bundle.schema, 'schema');
+  if (deep) return refuse([...(parsed.ok ? [] : parsed.issues), { where: 'schema', message: deep }]);
+  const schema = cedar.schemaToJson(bundle.schema);
+  if (schema.type === 'failure') {
+    return refuse([...(parsed.ok ? [] : parsed.issues), ...schema.errors.map((error) => cedarIssue('schema', error, bundle.schema))]);
+  }
+  if (!parsed.ok) return refuse(parsed.issues);
+
+  const invalid = validate(bundle.schema, parsed.policies);
+  if (invalid.length > 0) return refuse(invalid);
+
+  const groups = actionGroups(schema.json);
+  const byAction = new Map(
+    actions.map((action) => {
+      const applicable = parsed.policies.filter(({ json }) => scopeIncludes(json, groups(action)));
+      return [action, { policies: applicable, lens: contextLens(contextReads(applicable.map(({ json }) => json))) }] as const;
+    }),
+  );
+  const held = [cedar.preparseSchema(slot, bundle.schema), ...[...byAction].map(([action, { policies }]) => hold(slot, action, policies))];
+  const failures = held.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
+  if (failures.length > 0) return refuse(failures.map((error) => cedarIssue('policies', error)));
+  const compiled = { slot, policies: new Map(parsed.policies.map((policy) => [policy.id, policy])), byAction };
+  const inexpressible = actions.flatMap((action) => probe(action, compiled));
+  return inexpressible.length > 0 ? refuse(inexpressible) : { ok: true, compiled };
+}
+
+/** Puts a request to the policies for its action; every request is validated against the schema. */
+export function ask(slot: string, action: Action, request: CedarRequest) {
+  return cedar.authorize({
+    ...request,
+    preparsedPolicySetId: policySetName(slot, action),
+    preparsedSchemaName: slot,
+    validateRequest: true,
+  });
+}
+
+function hold(slot: string, action: Action, policies: readonly Policy[]) {
+  return cedar.preparsePolicies(policySetName(slot, action), { staticPolicies: textsById(policies) });
+}
+
+const policySetName = (slot: string, action: Action): string => `${slot} ${action}`;
+const textsById = (policies: readonly Policy[]): Record<string, string> => Object.fromEntries(policies.map(({ id, text }) => [id, text]));
+
+function validate(schema: string, policies: readonly Policy[]): BundleIssue[] {
+  const answer = cedar.validate({ schema, policies: { staticPolicies: textsById(policies) } });
+  if (answer.type === 'failure') return answer.errors.map((error) => cedarIssue('policies', error));
+  const texts = new Map(policies.map(({ id, text }) => [id, text]));
+  // A warning is refused too: it says that a policy can never apply, or holds look-alike characters.
+  return [...answer.validationErrors, ...answer.validationWarnings].map(({ policyId, error }) =>
+    cedarIssue(`policy ${policyId}`, error, texts.get(policyId)),
+  );
+}
+
+const probeKey: Resource = {
+  type: 'Key',
+  id: 'k_0000000000000000000000',
+  revision: 1,
+  attrs: {
+    environment: 'production',
+    classification: 'restricted',
+    owner: 'probe',
+    consumers: ['probe'],
+    algorithm: 'AES_256',
+    usage: 'encrypt-decrypt',
+    state: 'active',
+    createdBy: 'probe',
+    tags: { probe: 'probe' },
+  },
+};
+const findProbe = subjectsOf({
+  principals: [{ id: 'probe', kind: 'person', roles: ['probe'], disabled: false, revision: 1, identities: [] }],
+  roles: [],
+  grants: [],
+});
+
+/** A schema that cannot express a request that the services make would deny it for ever: better said now. */
+function probe(action: Action, compiled: CompiledPolicies): BundleIssue[] {
+  const resource: Resource = actionTable[action] === 'Key' ? probeKey : { type: 'System', id: 'claviger' };
+  const context = {
+    mfa: true,
+    authMethod: 'token',
+    nowMs: 0,
+    sessionAgeSeconds: 1,
+    ip: '192.0.2.1',
+    encryptionContext: { probe: 'probe' },
+  };
+  const everything = contextLens({ whole: true, attributes: new Map() });
+  const request = cedarRequest({ principalId: 'probe', action, resource, context }, findProbe('probe')!, everything);
+  const answer = ask(compiled.slot, action, request);
+  if (answer.type === 'success') return [];
+  return answer.errors.map((error) => ({ where: 'schema', message: `cannot express ${action}: ${error.message}` }));
+}
+
+const refuse = (issues: BundleIssue[]): Compilation => ({ ok: false, issues });

@@ -1,0 +1,16 @@
+export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
+export { bundleHash } from './bundle-hash';
+export { type BundleIssue, issueText } from './bundle-issue';
+export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
+export { Evaluator, type LoadResult } from './evaluator';
+export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
+export {
+  type AuthorizationRequest,
+  claviger,
+  type KeyAttributes,
+  type KeyResource,
+  type RequestContext,
+  type Resource,
+  type SystemResource,
+} from './request';
+export { validateBundle } from './validate-bundle';

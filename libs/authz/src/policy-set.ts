@@ -1,0 +1,85 @@
+import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
+import { type Approval, approvalOf } from './approval';
+import type { BundleIssue } from './bundle-issue';
+import { cedar } from './cedar';
+import { tooDeep } from './nesting';
+
+export interface Policy {
+  /** Its @id. */
+  readonly id: string;
+  readonly effect: 'permit' | 'forbid';
+  /** Of @control, in order, for example `PCI-DSS-4.0.1:3.7.6`. */
+  readonly controls: readonly string[];
+  /** Of @summary: one line for people. */
+  readonly summary?: string;
+  readonly approval: Approval;
+  readonly json: PolicyJson;
+  readonly text: string;
+}
+export type ParsedPolicies = { ok: true; policies: Policy[] } | { ok: false; issues: BundleIssue[] };
+
+const idPattern = /^[a-z0-9][a-z0-9-]{0,63}$/;
+
+/** Parses a Cedar policy text. Every policy must say who it is (@id) and what it is for (@control). */
+export function parsePolicies(text: string): ParsedPolicies {
+  const deep = tooDeep(text, 'policies');
+  if (deep) return refuse({ where: 'policies', message: deep });
+  const parts = cedar.splitPolicies(text);
+  if (parts.type === 'failure') return { ok: false, issues: parts.errors.map((error) => cedarIssue('policies', error, text)) };
+  if (parts.policy_templates.length > 0)
+    return refuse({ where: 'policies', message: 'templates (?principal, ?resource) are not supported: use a grant' });
+  if (parts.policies.length === 0) return refuse({ where: 'policies', message: 'there is no policy: everything would be denied' });
+
+  const issues: BundleIssue[] = [];
+  const policies: Policy[] = [];
+  const seen = new Set<string>();
+  for (const policyText of parts.policies) {
+    const answer = cedar.policyToJson(policyText);
+    if (answer.type === 'failure') {
+      issues.push(...answer.errors.map((error) => cedarIssue('policies', error, policyText)));
+      continue;
+    }
+    const policy = describe(policyText, answer.json, issues);
+    if (policy && seen.has(policy.id)) issues.push({ where: `policy ${policy.id}`, message: 'another policy has the same @id' });
+    else if (policy) policies.push(policy);
+    if (policy) seen.add(policy.id);
+  }
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, policies };
+}
+
+function describe(text: string, json: PolicyJson, issues: BundleIssue[]): Policy | undefined {
+  const annotations = json.annotations ?? {};
+  const id = annotations.id ?? '';
+  if (!idPattern.test(id)) {
+    const scope = text.slice(0, 80).replace(/\s+/g, ' ');
+    issues.push({ where: 'policies', message: `a policy needs @id("…") of a-z, 0-9 and -: ${scope}…` });
+    return undefined;
+  }
+  const where = `policy ${id}`;
+  const controls = (annotations.control ?? '')
+    .split(',')
+    .map((control) => control.trim())
+    .filter((control) => control !== '');
+  if (controls.length === 0) issues.push({ where, message: 'needs @control("…"): the control that it serves' });
+  const approval = approvalOf(annotations);
+  if (approval.kind === 'invalid') issues.push({ where, message: approval.why });
+  if (approval.kind !== 'none' && json.effect === 'forbid')
+    issues.push({ where, message: 'a forbid cannot be approved away: @quorum belongs on a permit' });
+  return { id, effect: json.effect, controls, summary: annotations.summary || undefined, approval, json, text };
+}
+
+/** Cedar's error with the line and column in the text that it was found in. */
+export function cedarIssue(where: string, error: DetailedError, text?: string): BundleIssue {
+  const label = error.sourceLocations?.[0];
+  const place = text !== undefined && label ? lineAndColumn(text, label.start) : '';
+  const hint = [label?.label, error.help].filter((part) => part).join('; ');
+  return { where, message: `${place}${error.message}`, ...(hint ? { hint } : {}) };
+}
+
+/** Cedar counts UTF-8 bytes. */
+function lineAndColumn(text: string, byteOffset: number): string {
+  const before = Buffer.from(text, 'utf8').subarray(0, byteOffset).toString('utf8').split('\n');
+  return `line ${before.length}, column ${before.at(-1)!.length + 1}: `;
+}
+
+const refuse = (issue: BundleIssue): ParsedPolicies => ({ ok: false, issues: [issue] });

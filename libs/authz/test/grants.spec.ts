@@ -1,0 +1,55 @@
+import type { Grant } from '@claviger/contracts';
+import { expect, test } from '@jest/globals';
+import { Evaluator } from '../src/index';
+import { bundleOf, context, key, keyId, principal } from './starter-set';
+
+const from = '2026-06-01T09:00:00.000Z';
+const until = '2026-06-01T17:00:00.000Z';
+const fromMs = Date.parse(from);
+const untilMs = Date.parse(until);
+
+function loaded(grant: Grant, kind: 'person' | 'service' = 'person') {
+  const evaluator = new Evaluator();
+  expect(evaluator.load(bundleOf([principal('caller', [], { kind })], { grants: [grant] }))).toMatchObject({ ok: true });
+  return evaluator;
+}
+
+test('a grant for one action on one key holds from notBefore to just before notAfter, also out of the cache and with a clock that goes back', () => {
+  const evaluator = loaded({
+    id: 'break-glass',
+    principal: 'caller',
+    action: 'crypto:Decrypt',
+    key: keyId,
+    notBefore: from,
+    notAfter: until,
+    revision: 1,
+  });
+  const at = (nowMs: number) =>
+    evaluator.decide({ principalId: 'caller', action: 'crypto:Decrypt', resource: key(), context: context({ nowMs }) }).kind;
+  for (let round = 0; round < 2; round += 1) {
+    expect([fromMs - 1, fromMs, untilMs - 1, untilMs, fromMs].map(at)).toEqual(['deny', 'allow', 'allow', 'deny', 'allow']);
+  }
+});
+
+test('such a grant opens neither another action nor another key', () => {
+  const evaluator = loaded({ id: 'break-glass', principal: 'caller', action: 'crypto:Decrypt', key: keyId, revision: 1 });
+  const other = key({}, 1, 'k_BBBBBBBBBBBBBBBBBBBBBB');
+  expect(evaluator.decide({ principalId: 'caller', action: 'crypto:Decrypt', resource: key(), context: context() }).kind).toBe('allow');
+  expect(evaluator.decide({ principalId: 'caller', action: 'crypto:Encrypt', resource: key(), context: context() }).kind).toBe('deny');
+  expect(evaluator.decide({ principalId: 'caller', action: 'crypto:Decrypt', resource: other, context: context() }).kind).toBe('deny');
+});
+
+test('a grant gives no administration: that takes a role', () => {
+  const evaluator = loaded({ id: 'sly', principal: 'caller', action: 'keys:ScheduleDeletion', key: keyId, revision: 1 });
+  const decision = evaluator.decide({ principalId: 'caller', action: 'keys:ScheduleDeletion', resource: key(), context: context() });
+  expect(decision).toMatchObject({ kind: 'deny', code: 'no-permit' });
+});
+
+test('a role granted for a time is held for exactly that time', () => {
+  const evaluator = loaded({ id: 'on-call', principal: 'caller', role: 'security-officer', notBefore: from, notAfter: until, revision: 1 });
+  const at = (nowMs: number) =>
+    evaluator.decide({ principalId: 'caller', action: 'keys:Suspend', resource: key(), context: context({ nowMs }) }).kind;
+  expect([fromMs - 1, fromMs, untilMs - 1, untilMs].map(at)).toEqual(['deny', 'allow', 'allow', 'deny']);
+  expect(evaluator.rolesOf('caller', untilMs - 1)).toEqual(['security-officer']);
+  expect(evaluator.rolesOf('caller', untilMs)).toEqual([]);
+});

@@ -1,0 +1,126 @@
+import { type Action, actions, actionTable } from '@claviger/contracts';
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { claviger, Evaluator, type RequestContext, type Resource, validateBundle } from '../src/index';
+import { bundleOf, context, key, keyId, principal, starter } from './starter-set';
+
+const roles = starter.roles.map((role) => role.id);
+const cryptoActions = actions.filter((action) => action.startsWith('crypto:'));
+
+/** What each role may do, on a key that names the caller as owner and consumer: the whole table, everything else is denied. */
+const may: Record<string, Action[]> = {
+  'key-administrator': [
+    'keys:Create',
+    'keys:Describe',
+    'keys:List',
+    'keys:Rotate',
+    'keys:Suspend',
+    'keys:ScheduleDeletion',
+    'keys:CancelDeletion',
+  ],
+  'security-officer': [
+    ...[
+      'policy:Read',
+      'policy:Publish',
+      'access:IssueToken',
+      'access:RevokeSession',
+      'access:ListSessions',
+      'alerts:Read',
+      'alerts:Acknowledge',
+    ],
+    ...['keys:List', 'keys:Describe', 'keys:Suspend', 'keys:Resume'],
+  ] as Action[],
+  'application-owner': ['keys:Describe', 'keys:List', 'keys:SetConsumers'],
+  application: cryptoActions,
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:Describe'],
+  operator: ['system:Status', 'alerts:Read'],
+  none: [],
+};
+
+function decide(
+  roleIds: string[],
+  action: Action,
+  resource: Resource,
+  about: RequestContext = context(),
+  kind: 'person' | 'service' = 'person',
+) {
+  const evaluator = new Evaluator();
+  expect(evaluator.load(bundleOf([principal('caller', roleIds, { kind })]))).toMatchObject({ ok: true });
+  return evaluator.decide({ principalId: 'caller', action, resource, context: about });
+}
+
+test('the starter set is a valid bundle, without warnings', () => {
+  expect(validateBundle(bundleOf([]))).toEqual([]);
+});
+
+test.each(Object.keys(may))('the role %s may do what the table says and nothing else', (role) => {
+  const evaluator = new Evaluator();
+  const kind = role === 'application' ? 'service' : 'person';
+  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind })]));
+  const named = key({ owner: 'caller', consumers: ['caller'] });
+  const permitted = actions.filter((action) => {
+    const resource = actionTable[action] === 'Key' ? named : claviger;
+    return evaluator.decide({ principalId: 'caller', action, resource, context: context() }).kind === 'allow';
+  });
+  expect(permitted.sort()).toEqual([...may[role]!].sort());
+});
+
+test('whoever has the role key-administrator never uses a key, whatever other roles, grants and attributes there are', () => {
+  const evaluator = new Evaluator();
+  let revision = 0;
+  fc.assert(
+    fc.property(
+      fc.subarray(roles),
+      fc.constantFrom('person' as const, 'service' as const),
+      fc.boolean(),
+      fc.boolean(),
+      fc.constantFrom('development', 'production'),
+      (others, kind, byGrant, mfa, environment) => {
+        const held = others.filter((role) => role !== 'key-administrator');
+        const grants = [
+          ...cryptoActions.map((action, index) => ({ id: `use-${index}`, principal: 'caller', action, key: keyId, revision: 1 })),
+          ...(byGrant ? [{ id: 'administer', principal: 'caller', role: 'key-administrator', revision: 1 }] : []),
+        ];
+        const caller = principal('caller', byGrant ? held : [...held, 'key-administrator'], { kind });
+        revision += 1;
+        expect(evaluator.load(bundleOf([caller], { grants, revision }))).toMatchObject({ ok: true });
+        for (const action of cryptoActions) {
+          const resource = actionTable[action] === 'Key' ? key({ owner: 'caller', consumers: ['caller'], environment }) : claviger;
+          const decision = evaluator.decide({ principalId: 'caller', action, resource, context: context({ mfa }) });
+          expect(decision).toMatchObject({ kind: 'deny', code: 'forbidden', policyIds: ['separation-of-duties'] });
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('an application uses only keys that name it, and only as a service', () => {
+  expect(decide(['application'], 'crypto:Encrypt', key({ consumers: ['caller'] }), context(), 'service').kind).toBe('allow');
+  expect(decide(['application'], 'crypto:Encrypt', key({ owner: 'caller' }), context(), 'service').kind).toBe('allow');
+  expect(decide(['application'], 'crypto:Encrypt', key({ consumers: ['other', 'caller2'] }), context(), 'service')).toMatchObject({
+    code: 'no-permit',
+  });
+  expect(decide(['application'], 'crypto:Encrypt', key({ consumers: ['caller'] }), context(), 'person')).toMatchObject({
+    code: 'no-permit',
+  });
+});
+
+test('the creator of a key never uses it, also after the role was given back', () => {
+  const decision = decide(['application'], 'crypto:Decrypt', key({ consumers: ['caller'], createdBy: 'caller' }), context(), 'service');
+  expect(decision).toMatchObject({ kind: 'deny', code: 'forbidden', policyIds: ['creator-never-uses'] });
+});
+
+test('an application owner has no say over the keys of others', () => {
+  expect(decide(['application-owner'], 'keys:SetConsumers', key({ owner: 'somebody' }))).toMatchObject({ code: 'no-permit' });
+});
+
+test('production keys are administered with MFA only, but suspending never waits for it', () => {
+  const production = key({ environment: 'production' });
+  const without = context({ mfa: false });
+  expect(decide(['key-administrator'], 'keys:Rotate', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
+  expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
+  expect(decide(['key-administrator'], 'keys:Suspend', production, without).kind).toBe('allow');
+  expect(decide(['security-officer'], 'keys:Suspend', production, without).kind).toBe('allow');
+  expect(decide(['key-administrator'], 'keys:Rotate', key(), without).kind).toBe('allow');
+});
