@@ -17,6 +17,8 @@ export interface CoreConnectionOptions {
  * The first connection is waited for as well, so that services and broker may start in any order.
  */
 export function connectToCore(options: CoreConnectionOptions): Promise<NatsConnection> {
+  // An empty `tls` would already ask for TLS: a broker without it would then never be reached.
+  const tls = Object.values(options.tls ?? {}).some((file) => file !== undefined) ? options.tls : undefined;
   const seed = new TextEncoder().encode(readFileSync(options.nkeySeedFile, 'utf8').trim());
   return connect({
     servers: options.servers.split(','),
@@ -29,6 +31,6 @@ export function connectToCore(options: CoreConnectionOptions): Promise<NatsConne
     reconnectJitter: 250,
     pingInterval: 5_000,
     maxPingOut: 2,
-    ...(options.tls ? { tls: options.tls } : {}),
+    ...(tls ? { tls } : {}),
   });
 }
