@@ -1,4 +1,13 @@
-import { type Action, actions, actionTable } from '@claviger/contracts';
+import {
+  type Action,
+  actions,
+  actionTable,
+  alertOperations,
+  auditOperations,
+  cryptoOperations,
+  keyOperations,
+  policyOperations,
+} from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { claviger, Evaluator, type RequestContext, type Resource, validateBundle } from '../src/index';
@@ -123,4 +132,12 @@ test('production keys are administered with MFA only, but suspending never waits
   expect(decide(['key-administrator'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['security-officer'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['key-administrator'], 'keys:Rotate', key(), without).kind).toBe('allow');
+});
+
+test('every action that an operation names can be asked of policy', () => {
+  const operations = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
+    Object.values(group),
+  );
+  expect(operations.length).toBeGreaterThan(20);
+  expect(operations.map(({ action }) => action).filter((action) => !Object.hasOwn(actionTable, action))).toEqual([]);
 });
