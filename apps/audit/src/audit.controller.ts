@@ -1,0 +1,52 @@
+import { auditOperations, ProblemError, type Request } from '@claviger/contracts';
+import type { Answer, RequestContext } from '@claviger/messaging';
+import { Controller } from '@nestjs/common';
+import { MessagePattern } from '@nestjs/microservices';
+import { CheckpointStore } from './checkpoint-store';
+import { LedgerReader } from './ledger-reader';
+import { OpenLedger } from './open-ledger';
+import { Recorded } from './recorded';
+
+type Operations = typeof auditOperations;
+
+/** The edge: message in, message out. */
+@Controller()
+export class AuditController {
+  constructor(
+    private readonly recorded: Recorded,
+    private readonly ledger: OpenLedger,
+    private readonly reader: LedgerReader,
+    private readonly checkpoints: CheckpointStore,
+  ) {}
+
+  @MessagePattern('audit.checkpoint')
+  checkpoint(_: Request<Operations['checkpoint']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.answer(auditOperations.checkpoint, context, async () => {
+      this.ledger.assertOpen();
+      const newest = await this.checkpoints.newest();
+      if (!newest) throw new ProblemError('ERR_NOT_FOUND', 'Nothing is signed yet.');
+      const { note, size, root, streamSeq, findings } = newest;
+      return { checkpoint: note, size, root, streamSeq, findings };
+    });
+  }
+
+  @MessagePattern('audit.inclusion')
+  inclusion(request: Request<Operations['inclusion']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.answer(auditOperations.inclusion, context, () => this.reader.inclusion(request));
+  }
+
+  @MessagePattern('audit.consistency')
+  consistency(request: Request<Operations['consistency']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.answer(auditOperations.consistency, context, () => this.reader.consistency(request));
+  }
+
+  @MessagePattern('audit.entries')
+  entries(request: Request<Operations['entries']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.answer(auditOperations.entries, context, () => this.reader.entries(request));
+  }
+
+  @MessagePattern('audit.query')
+  query(request: Request<Operations['query']>, context: RequestContext): Promise<Answer> {
+    return this.recorded.answer(auditOperations.query, context, () => this.reader.query(request));
+  }
+}
