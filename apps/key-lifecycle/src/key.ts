@@ -132,7 +132,7 @@ export function describeKey(key: Key): KeyDescription {
 
 /** What the workers get, signed. */
 export function viewKey(key: Key): KeyView {
-  const { createdBy: _, versions, ...about } = key;
+  const { versions, ...about } = key;
   return {
     kind: 'key',
     id: key.keyId,

@@ -24,8 +24,10 @@ export class KeysController {
   create(request: Request<Ops['create']>, context: RequestContext): Promise<Answer> {
     const { type: _, requestId: __, owner = context.principal, ...about } = request;
     return this.recorded.run(keyOperations.create, context, {}, async (admit) => {
-      const proposed = keyResource({ ...about, owner, keyId: 'proposed', revision: 0 });
-      admit('keys:Create', { ...proposed, revision: 'proposed', attrs: { ...proposed.attrs, createdBy: context.principal } });
+      admit('keys:Create', {
+        ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
+        revision: 'proposed',
+      });
       const key = await this.commands.create({ ...about, owner, createdBy: context.principal }, context.trace);
       return { result: describeKey(key), keyId: key.keyId, version: 1 };
     });
@@ -40,7 +42,7 @@ export class KeysController {
         admit('keys:List', claviger);
         throw new ProblemError('ERR_KEY_UNKNOWN');
       }
-      admit('keys:Describe', resourceOf(key));
+      admit('keys:Describe', keyResource(key));
       return { result: describeKey(key) };
     });
   }
@@ -104,7 +106,7 @@ export class KeysController {
   ): Promise<Answer> {
     return this.recorded.run(operation, context, { keyId, reason }, async (admit) => {
       const { key, ...reached } = await this.commands.change(keyId, (current) => {
-        admit(operation.action as Action, resourceOf(current));
+        admit(operation.action as Action, keyResource(current));
         return decide(current);
       });
       return { result: { key: describeKey(key), ...reached }, version: key.primaryVersion };
@@ -112,15 +114,9 @@ export class KeysController {
   }
 }
 
-/** Policy may ask who created a key, which only this service knows. */
-function resourceOf(key: Key): KeyResource {
-  const resource = keyResource(key);
-  return { ...resource, attrs: { ...resource.attrs, createdBy: key.createdBy } };
-}
-
 function mayDescribe(admit: (action: 'keys:Describe', resource: KeyResource) => unknown, key: Key): boolean {
   try {
-    admit('keys:Describe', resourceOf(key));
+    admit('keys:Describe', keyResource(key));
     return true;
   } catch {
     return false;

@@ -121,7 +121,7 @@ const detail = (decision: Exclude<Decision, { kind: 'allow' }>, action: string):
 
 /** What policy reads of a key, from its view. */
 export const keyResource = (
-  key: Pick<KeyView, 'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'algorithm' | 'tags'>,
+  key: Pick<KeyView, 'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'createdBy' | 'algorithm' | 'tags'>,
 ): KeyResource => ({
   type: 'Key',
   id: key.keyId,
@@ -131,6 +131,7 @@ export const keyResource = (
     classification: key.classification,
     owner: key.owner,
     consumers: key.consumers,
+    createdBy: key.createdBy,
     algorithm: key.algorithm,
     usage: key.algorithm === 'AES_256' ? 'encrypt' : 'sign',
     tags: key.tags,

@@ -22,6 +22,8 @@ export const KeyView = z.strictObject({
   classification: Classification,
   owner: PrincipalId,
   consumers: z.array(PrincipalId),
+  /** Who created it: a policy may bar that principal from using it. */
+  createdBy: PrincipalId,
   tags: z.record(z.string(), z.string()),
   primaryVersion: z.int().min(1),
   suspended: z.boolean(),

@@ -1,0 +1,108 @@
+// npm run bench -- SCENARIO [--concurrency N] [--seconds S] [--workers N] [--json FILE]
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { connect } from '@claviger/client';
+import { runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { type StackPrincipal, startStack } from '../../deploy/local/stack';
+import { cpuSecondsOf } from './cpu';
+import { checkLedger } from './ledger-check';
+import type { LoadResult, Orders } from './load';
+import { scenarios } from './scenarios';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    concurrency: { type: 'string', default: '64' },
+    seconds: { type: 'string', default: '10' },
+    workers: { type: 'string', default: '1' },
+    json: { type: 'string' },
+    profile: { type: 'string' },
+  },
+});
+const [name = ''] = positionals;
+const scenario = scenarios[name];
+if (!scenario) {
+  console.error(
+    `usage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--json FILE] [--profile FOLDER]`,
+  );
+  process.exit(64);
+}
+
+const keyCount = 100;
+const callers = Array.from({ length: 20 }, (_, i): StackPrincipal => ({ id: `app-${i + 1}`, kind: 'service', roles: ['application'] }));
+const administrator: StackPrincipal = { id: 'kim', kind: 'person', roles: ['key-administrator'] };
+const auditor: StackPrincipal = { id: 'ada', kind: 'person', roles: ['auditor'] };
+
+const folder = await temporaryFolder('bench');
+const env: Record<string, string> = values.profile ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${values.profile}` } : {};
+const stack = await startStack({
+  dir: folder.path,
+  principals: [...callers, administrator, auditor],
+  workers: Number(values.workers),
+  env,
+  report: (line) => console.error(`· ${line}`),
+});
+let failed = false;
+try {
+  const tokens = await stack.tokens([...callers, administrator, auditor]);
+  const as = (id: string) =>
+    connect({ servers: stack.broker.url, principal: id, credential: { token: tokens[id] as string }, timeoutMs: 15_000 });
+  const [kim, ada] = await Promise.all([as(administrator.id), as(auditor.id)]);
+  const keyIds: string[] = [];
+  for (let i = 0; i < keyCount; i++)
+    keyIds.push((await kim.keys.create({ name: `bench-${i}`, algorithm: scenario.algorithm, consumers: callers.map((c) => c.id) })).keyId);
+  console.error(`· ${keyCount} keys made; load`);
+  const before = await ada.audit.checkpoint({});
+
+  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/load.ts'], { cwd: workspaceRoot() });
+  const processes = [
+    { name: 'broker', pid: stack.broker.pid },
+    ...(stack.store ? [{ name: 'document store', pid: stack.store.pid }] : []),
+    ...stack.services.map((s) => ({ name: s.child.name, pid: s.child.pid })),
+  ];
+  const cpuBefore = processes.map((p) => cpuSecondsOf(p.pid));
+  const orders: Orders = {
+    scenario: name,
+    url: stack.broker.url,
+    tokens: Object.fromEntries(callers.map((c) => [c.id, tokens[c.id] as string])),
+    keyIds,
+    concurrency: Number(values.concurrency),
+    warmSeconds: 2,
+    seconds: Number(values.seconds),
+    payloadBytes: 1_024,
+    answeredFile: join(folder.path, 'answered.txt'),
+  };
+  const { stdout } = await runCommand(process.execPath, ['--enable-source-maps', 'dist/test/bench/load.js'], {
+    cwd: workspaceRoot(),
+    input: JSON.stringify(orders),
+  });
+  const load = JSON.parse(stdout) as LoadResult;
+  const cpu = Object.fromEntries(processes.map((p, i) => [p.name, Number((cpuSecondsOf(p.pid) - (cpuBefore[i] ?? 0)).toFixed(2))]));
+  const answered = readFileSync(orders.answeredFile, 'utf8').split('\n').filter(Boolean);
+  const ledger = await checkLedger(ada, answered, before.size);
+  const result = {
+    scenario: name,
+    concurrency: orders.concurrency,
+    workers: Number(values.workers),
+    ...load,
+    cpuSecondsIncludingWarmUp: { ...cpu, 'load generator': load.cpuSeconds },
+    ledger,
+  };
+  console.log(
+    `${name}: ${load.requestsPerSecond} req/s, p50 ${load.p50Ms} ms, p99 ${load.p99Ms} ms, concurrency ${orders.concurrency}, ${values.workers} worker(s), errors ${JSON.stringify(load.errors)}`,
+  );
+  for (const [process_, seconds] of Object.entries(result.cpuSecondsIncludingWarmUp))
+    console.log(`  ${process_.padEnd(20)} ${seconds} CPU s`);
+  console.log(
+    `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice (caught up ${ledger.caughtUpSeconds} s after the load)`,
+  );
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
+  failed = ledger.missing > 0 || ledger.twice > 0 || load.requests === 0;
+  await Promise.all([kim.close(), ada.close()]);
+} finally {
+  await stack.stop();
+  await folder.remove();
+}
+if (failed) console.error('the ledger does not hold exactly one record per reply');
+process.exit(failed ? 1 : 0);

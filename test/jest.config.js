@@ -1,0 +1,3 @@
+import preset from '../jest.preset.js';
+
+export default { ...preset, displayName: 'system', testMatch: ['<rootDir>/system/**/*.spec.ts'], testTimeout: 120_000, maxWorkers: 1 };
