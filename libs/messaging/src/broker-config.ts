@@ -49,6 +49,8 @@ const consume = ({ stream, name }: { stream: string; name: string }) => [
 const streamInfo = (...names: StreamName[]) => names.map((name) => `$JS.API.STREAM.INFO.${name}`);
 /** Replies to callers come back through the account import as `_R_.…`, those to services go to their inboxes. */
 const replies = ['_R_.>', '_INBOX.core.>'];
+/** The server cuts one of its connections: the one thing of SYS that CORE may ask for. */
+const kick = '$SYS.REQ.SERVER.*.KICK';
 const liveness = internalSubject('liveness.*', 'ping');
 
 /**
@@ -92,6 +94,9 @@ const services = {
       'audit.v1.policy.*',
       'policy.v1.>',
       internalSubject('audit', 'personal'),
+      // Where the server waits for the answer to its auth callout.
+      '$SYS._INBOX.*.*',
+      kick,
       ...streamInfo('AUDIT', 'POLICY'),
     ],
     subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access'), appliedSubject('*')],
@@ -166,6 +171,7 @@ accounts {
       { stream: "deliver.alerts.>", accounts: [CLIENTS] }
       { service: "$JS.FC.ALERTS.>", accounts: [CLIENTS] }
     ]
+    imports: [ { service: { account: SYS, subject: ${JSON.stringify(kick)} } } ]
   }
   CLIENTS {
     jetstream: enabled
@@ -179,7 +185,10 @@ accounts {
       { service: { account: CORE, subject: "$JS.FC.ALERTS.>" } }
     ]
   }
-  SYS { users: [ { nkey: ${id.system} } ] }
+  SYS {
+    users: [ { nkey: ${id.system} } ]
+    exports: [ { service: ${JSON.stringify(kick)}, accounts: [CORE] } ]
+  }
 }
 system_account: SYS
 authorization {
