@@ -151,6 +151,8 @@ export function renderBrokerConfig(options: BrokerConfigOptions): string {
 listen: ${JSON.stringify(`${options.host}:${options.port}`)}
 server_name: claviger
 max_payload: ${limits.messageBytes * 2}
+# Room for an OIDC token in CONNECT; the default of 4 KiB is too little for some issuers.
+max_control_line: 20480
 max_pending: 67108864
 write_deadline: "10s"
 ${options.monitorPort === undefined ? '' : `http: ${JSON.stringify(`${options.host}:${options.monitorPort}`)}`}

@@ -2,6 +2,7 @@ import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import {
   type Context,
   context,
+  isSpanContextValid,
   propagation,
   type Span,
   SpanKind,
@@ -14,10 +15,15 @@ import {
 const setter: TextMapSetter<MsgHdrs> = { set: (carrier, key, value) => carrier.set(key, value) };
 const getter: TextMapGetter<MsgHdrs> = { keys: (carrier) => carrier.keys(), get: (carrier, key) => carrier.get(key) || undefined };
 const tracer = () => trace.getTracer('claviger');
+/** Where nothing is traced a context still holds a span, whose ids are all zero. */
+const tracedSpan = (active: Context) => {
+  const span = trace.getSpanContext(active);
+  return span && isSpanContextValid(span) ? span : undefined;
+};
 
 /** Headers that carry the active trace context (W3C Trace Context), or none when nothing is traced. */
 export function traceHeaders(active: Context = context.active()): MsgHdrs | undefined {
-  if (!trace.getSpanContext(active)) return undefined;
+  if (!tracedSpan(active)) return undefined;
   const carrier = headers();
   propagation.inject(active, carrier, setter);
   return carrier;
@@ -51,7 +57,7 @@ export function endSpan(span: Span, error?: unknown): void {
 
 /** `00-<trace>-<span>-<flags>` of a context, when it is traced. */
 export function traceparentOf(active: Context): string | undefined {
-  const span = trace.getSpanContext(active);
+  const span = tracedSpan(active);
   return span ? `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, '0')}` : undefined;
 }
 export { SpanKind };
