@@ -2,7 +2,7 @@ import { internalOperations, type Request } from '@claviger/contracts';
 import { HsmError, Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
-import { MessagePattern } from '@nestjs/microservices';
+import { MessagePattern, Payload } from '@nestjs/microservices';
 import { hsmProblem, KeyHolder } from './key-holder';
 
 /** Key generation for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped. */
@@ -23,7 +23,7 @@ export class HsmController {
   }
 
   @MessagePattern(internalOperations.generateKey.name)
-  generateKey({ algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Answer {
+  generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Answer {
     return answered(() => {
       const made = this.token.generateWrapped({ algorithm, wrappingKey: this.keys.unwrapKek(kekId, kek) });
       return {

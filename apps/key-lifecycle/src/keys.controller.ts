@@ -2,7 +2,7 @@ import { claviger, type KeyResource, keyResource } from '@claviger/authz';
 import { type Action, keyOperations, type Operation, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
-import { MessagePattern } from '@nestjs/microservices';
+import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey } from './key';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
@@ -21,7 +21,7 @@ export class KeysController {
   ) {}
 
   @MessagePattern(keyOperations.create.name)
-  create(request: Request<Ops['create']>, context: RequestContext): Promise<Answer> {
+  create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
     const { type: _, requestId: __, owner = context.principal, ...about } = request;
     return this.recorded.run(keyOperations.create, context, {}, async (admit) => {
       admit('keys:Create', {
@@ -34,7 +34,7 @@ export class KeysController {
   }
 
   @MessagePattern(keyOperations.describe.name)
-  describe(request: Request<Ops['describe']>, context: RequestContext): Promise<Answer> {
+  describe(@Payload() request: Request<Ops['describe']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.run(keyOperations.describe, context, { keyId: request.keyId }, async (admit) => {
       const key = await this.store.get(request.keyId);
       // Whether there is such a key is told only to those who may list keys.
@@ -48,7 +48,7 @@ export class KeysController {
   }
 
   @MessagePattern(keyOperations.list.name)
-  list(request: Request<Ops['list']>, context: RequestContext): Promise<Answer> {
+  list(@Payload() request: Request<Ops['list']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.run(keyOperations.list, context, {}, async (admit) => {
       admit('keys:List', claviger);
       const page = await this.store.list(request.after, request.limit);
@@ -58,7 +58,7 @@ export class KeysController {
   }
 
   @MessagePattern(keyOperations.rotate.name)
-  rotate(request: Request<Ops['rotate']>, context: RequestContext): Promise<Answer> {
+  rotate(@Payload() request: Request<Ops['rotate']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.rotate, request, context, async (key) =>
       rotateKey(
         key,
@@ -70,31 +70,31 @@ export class KeysController {
   }
 
   @MessagePattern(keyOperations.suspend.name)
-  suspend(request: Request<Ops['suspend']>, context: RequestContext): Promise<Answer> {
+  suspend(@Payload() request: Request<Ops['suspend']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.suspend, request, context, (key) =>
       suspendKey(key, request.allowProcessing, request.reason, new Date().toISOString()),
     );
   }
 
   @MessagePattern(keyOperations.resume.name)
-  resume(request: Request<Ops['resume']>, context: RequestContext): Promise<Answer> {
+  resume(@Payload() request: Request<Ops['resume']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.resume, request, context, (key) => resumeKey(key, request.reason, new Date().toISOString()));
   }
 
   @MessagePattern(keyOperations.scheduleDeletion.name)
-  scheduleDeletion(request: Request<Ops['scheduleDeletion']>, context: RequestContext): Promise<Answer> {
+  scheduleDeletion(@Payload() request: Request<Ops['scheduleDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.scheduleDeletion, request, context, (key) =>
       scheduleDeletion(key, request.waitDays, request.reason, Date.now()),
     );
   }
 
   @MessagePattern(keyOperations.cancelDeletion.name)
-  cancelDeletion(request: Request<Ops['cancelDeletion']>, context: RequestContext): Promise<Answer> {
+  cancelDeletion(@Payload() request: Request<Ops['cancelDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.cancelDeletion, request, context, (key) => cancelDeletion(key));
   }
 
   @MessagePattern(keyOperations.setConsumers.name)
-  setConsumers(request: Request<Ops['setConsumers']>, context: RequestContext): Promise<Answer> {
+  setConsumers(@Payload() request: Request<Ops['setConsumers']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.setConsumers, request, context, (key) => setConsumers(key, request.consumers));
   }
 

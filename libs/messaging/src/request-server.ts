@@ -78,7 +78,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   /** Takes no new request, lets those in flight be answered. No request that was taken is lost. */
   async close(): Promise<void> {
     this.closing = true;
-    await Promise.all(this.subscriptions.map((s) => (this.options.connection.isClosed() ? undefined : s.drain())));
+    await Promise.all(this.subscriptions.splice(0).map((s) => (this.options.connection.isClosed() ? undefined : s.drain())));
     if (this.inFlight > 0) await new Promise<void>((resolve) => (this.idle = resolve));
     if (!this.options.connection.isClosed()) await this.options.connection.flush();
   }
