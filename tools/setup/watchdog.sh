@@ -15,19 +15,19 @@ while read -r verb pid; do
 done
 
 alive() {
-  for one in $watched; do kill -0 -- "$one" 2>/dev/null && return 0; done
+  for one in $watched; do kill -s 0 -- "$one" 2>/dev/null && return 0; done
   return 1
 }
 
 # CONT as well: a stopped process keeps its TERM pending.
 for one in $watched; do
-  kill -TERM -- "$one" 2>/dev/null
-  kill -CONT -- "$one" 2>/dev/null
+  kill -s TERM -- "$one" 2>/dev/null
+  kill -s CONT -- "$one" 2>/dev/null
 done
 tenths=50
 while [ "$tenths" -gt 0 ] && alive; do
   sleep 0.1
   tenths=$((tenths - 1))
 done
-for one in $watched; do kill -KILL -- "$one" 2>/dev/null; done
+for one in $watched; do kill -s KILL -- "$one" 2>/dev/null; done
 exit 0
