@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { issueText, validateBundle } from '@claviger/authz';
+import {
+  type BundleView,
+  cloudEvent,
+  eventSubject,
+  limits,
+  type PolicyBundle,
+  ProblemError,
+  type policyOperations,
+  type Request,
+} from '@claviger/contracts';
+import { type KvOwner, type KvView, type OutboxItem, OutboxRelay, type RecordSigner } from '@claviger/messaging';
+import { jetstream } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { LoggerService } from '@nestjs/common';
+import { bundleId, type OutboxEntry, sealBundle, TamperedBundle } from './bundle-document';
+import type { BundleStore } from './bundle-store';
+
+const retryAfterMs = 2_000;
+const sweepEveryMs = 2_000;
+const inspectEveryMs = 15_000;
+/** Room for the JWS header, signature and the message's own headers. */
+const recordBytesMax = limits.messageBytes * 2 - 4_096;
+const issuesShown = 10;
+
+export interface BundleKeeperParts {
+  connection: NatsConnection;
+  store: BundleStore;
+  owner: KvOwner<BundleView>;
+  view: KvView<BundleView>;
+  signer: RecordSigner;
+  /** The first bundle of a new system; undefined when none is configured. Throws when it is not valid. */
+  seed: () => PolicyBundle | undefined;
+  logger: LoggerService;
+}
+
+/** Keeps the bundle in the store and its signed view in KV together. The store leads; the view never goes back. */
+export class BundleKeeper {
+  private readonly relay: OutboxRelay<OutboxEntry>;
+  private marking = false;
+  private stopped = false;
+  private inspecting: NodeJS.Timeout | undefined;
+  private problem: string | undefined = 'not read yet';
+
+  constructor(private readonly parts: BundleKeeperParts) {
+    this.relay = new OutboxRelay(parts.store, (item) => this.deliver(item), parts.logger);
+  }
+
+  /** Returns at once: the store may be away, and callers are admitted by the view meanwhile. */
+  async start(): Promise<void> {
+    await this.parts.owner.start();
+    void this.establish();
+  }
+
+  /** What is wrong between the store and what is in force, for health; undefined when nothing is. */
+  get trouble(): string | undefined {
+    return this.problem;
+  }
+
+  /**
+   * Validates, stores by compare-and-set, puts in force. Throws ERR_CONFLICT, ERR_POLICY_INVALID, ERR_STORE_UNAVAILABLE. Once stored it will be in
+   * force, also when this process ends before it was delivered.
+   */
+  async publish(
+    { basedOn, bundle: proposed, reason }: Request<typeof policyOperations.publish>,
+    by: string,
+    now: Date,
+  ): Promise<{ bundle: PolicyBundle; hash: string }> {
+    const stored = await this.verified();
+    if (stored?.bundle.revision !== basedOn)
+      throw new ProblemError('ERR_CONFLICT', `revision ${stored?.bundle.revision ?? 0} is in force, not ${basedOn}`);
+    const bundle: PolicyBundle = { ...proposed, revision: basedOn + 1, publishedAt: now.toISOString() };
+    const issues = validateBundle(bundle);
+    if (issues.length > 0)
+      throw new ProblemError('ERR_POLICY_INVALID', issues.slice(0, issuesShown).map(issueText).join('; ').slice(0, 4_000));
+    const sealed = sealBundle(bundle, this.parts.signer);
+    if (sealed.stored.record.length > recordBytesMax)
+      throw new ProblemError('ERR_POLICY_INVALID', `signed, it is larger than ${recordBytesMax} bytes`);
+    const outbox = outboxOf(sealed.view, by, reason, now);
+    if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox)))
+      throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
+    await this.deliverSoon(outbox);
+    return { bundle, hash: sealed.view.hash };
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.inspecting);
+    await this.relay.stop();
+    this.parts.owner.stop();
+    this.parts.view.stop();
+  }
+
+  /** Until it succeeds: the view is rebuilt from the store, the first bundle is published where there is none, marks are signed. */
+  private async establish(): Promise<void> {
+    const { view, owner, logger } = this.parts;
+    while (view.state() === 'loading' && !this.stopped) await delay(20);
+    // A view that adds up is as the last owner left it, so its mark may be kept young while the store is away.
+    if (view.state() === 'fresh') this.keepMark();
+    while (!this.stopped) {
+      try {
+        await owner.put((await this.storedOrSeeded()).view);
+        this.keepMark();
+        this.problem = undefined;
+        this.relay.start(sweepEveryMs);
+        this.inspecting = setInterval(() => void this.inspect(), inspectEveryMs);
+        return;
+      } catch (error) {
+        this.report(error);
+        logger.error(`policy bundle: ${this.problem}`);
+        await delay(retryAfterMs, undefined, { ref: false });
+      }
+    }
+  }
+
+  private async storedOrSeeded(): Promise<{ view: BundleView }> {
+    const { store, signer, logger } = this.parts;
+    const stored = await this.verified();
+    if (stored) return stored;
+    const bundle = this.parts.seed();
+    if (!bundle) throw new Error('the store holds no bundle and POLICY_SEED_DIR is not set');
+    const sealed = sealBundle(bundle, signer);
+    const created = await store.create(
+      sealed.stored,
+      outboxOf(sealed.view, 'policy', 'first bundle, from POLICY_SEED_DIR', new Date(bundle.publishedAt)),
+    );
+    if (created) logger.log('published the first policy bundle from POLICY_SEED_DIR');
+    return created ? sealed : this.storedOrSeeded();
+  }
+
+  /** What the store holds, when it was signed by us and is not older than what is in force. A store that lost it is not an empty one. */
+  private async verified(): Promise<{ bundle: PolicyBundle; view: BundleView } | undefined> {
+    let stored: Awaited<ReturnType<BundleStore['load']>>;
+    try {
+      stored = await this.parts.store.load();
+    } catch (error) {
+      if (error instanceof TamperedBundle)
+        throw new ProblemError('ERR_STORE_UNAVAILABLE', 'The stored bundle failed verification.', { cause: error });
+      throw error;
+    }
+    const inForce = this.parts.view.get(bundleId)?.revision ?? 0;
+    const revision = stored?.bundle.revision ?? 0;
+    if (revision >= inForce) return stored;
+    const cause = new TamperedBundle(`it has revision ${revision}, while ${inForce} is in force`);
+    throw new ProblemError('ERR_STORE_UNAVAILABLE', 'The stored bundle is older than the one in force.', { cause });
+  }
+
+  /** A bundle that was edited in the store is found also when nobody publishes. */
+  private async inspect(): Promise<void> {
+    try {
+      await this.verified();
+      this.problem = undefined;
+    } catch (error) {
+      const before = this.problem;
+      this.report(error);
+      if (this.problem !== before) this.parts.logger.error(`policy bundle: ${this.problem}`);
+    }
+  }
+
+  private report(error: unknown): void {
+    const cause = error instanceof ProblemError ? (error.cause ?? error) : error;
+    this.problem = cause instanceof Error ? cause.message : String(cause);
+  }
+
+  private keepMark(): void {
+    if (!this.marking) this.parts.owner.keepMark(this.parts.view);
+    this.marking = true;
+    void this.parts.owner.sign(this.parts.view);
+  }
+
+  private async deliverSoon(outbox: OutboxEntry[]): Promise<void> {
+    try {
+      await this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry })));
+    } catch (error) {
+      this.parts.logger.warn(`policy bundle: stored, its delivery will be tried again: ${String(error)}`);
+    }
+  }
+
+  private async deliver({ entry }: OutboxItem<OutboxEntry>): Promise<void> {
+    if (entry.kind === 'view') {
+      const stored = await this.verified();
+      if (stored) await this.parts.owner.put(stored.view);
+      return;
+    }
+    await jetstream(this.parts.connection).publish(eventSubject(entry.event.type), JSON.stringify(entry.event), { msgID: entry.event.id });
+  }
+}
+
+/** The view first: whoever hears the event finds the bundle in force. */
+function outboxOf(view: BundleView, by: string, reason: string, now: Date): OutboxEntry[] {
+  const id = randomUUID();
+  const data = { revision: view.revision, hash: view.hash, by, reason };
+  const event = cloudEvent('io.claviger.policy.published', {
+    id,
+    source: 'claviger/policy',
+    time: now.toISOString(),
+    subject: String(view.revision),
+    data,
+  });
+  return [
+    { id: `${id}.view`, kind: 'view' },
+    { id, kind: 'event', event },
+  ];
+}

@@ -1,0 +1,87 @@
+import type { KeyObject } from 'node:crypto';
+import { type BundleView, type PolicyBundle, ProblemError } from '@claviger/contracts';
+import type { OutboxItem, OutboxSource } from '@claviger/messaging';
+import { type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
+import { bundleId, type OutboxEntry, openBundle, type StoredBundle } from './bundle-document';
+
+type Document = StoredBundle & { _id: typeof bundleId; outbox: OutboxEntry[] };
+
+const duplicateKey = 11_000;
+
+/**
+ * The bundle's system of record: one document, changed by one compare-and-set on its revision, with its outgoing messages inside.
+ * Every method throws ERR_STORE_UNAVAILABLE when the document store does not answer.
+ */
+export class BundleStore implements OutboxSource<OutboxEntry> {
+  private readonly bundles: Collection<Document>;
+
+  constructor(
+    private readonly client: MongoClient,
+    database: string,
+    private readonly trusted: ReadonlyMap<string, KeyObject>,
+  ) {
+    this.bundles = client.db(database).collection<Document>('bundles', { writeConcern: { w: 'majority', journal: true } });
+  }
+
+  /** Connects lazily: a store that is away is met by the first call that needs it. */
+  static open(url: string, database: string, trusted: ReadonlyMap<string, KeyObject>): BundleStore {
+    const client = new MongoClient(url, {
+      serverSelectionTimeoutMS: 2_000,
+      connectTimeoutMS: 2_000,
+      socketTimeoutMS: 5_000,
+      ignoreUndefined: true,
+      appName: 'claviger-policy',
+    });
+    return new BundleStore(client, database, trusted);
+  }
+
+  /** The verified bundle; undefined when there is none. Throws TamperedBundle. */
+  async load(): Promise<{ bundle: PolicyBundle; view: BundleView } | undefined> {
+    const found = await reached(() => this.bundles.findOne({ _id: bundleId }, { projection: { _id: 0, outbox: 0 } }));
+    return found ? openBundle(found, this.trusted) : undefined;
+  }
+
+  /** The first bundle. False when there is one already. */
+  async create(stored: StoredBundle, outbox: OutboxEntry[]): Promise<boolean> {
+    try {
+      await reached(() => this.bundles.insertOne({ _id: bundleId, ...stored, outbox }), isDuplicate);
+      return true;
+    } catch (error) {
+      if (isDuplicate(error)) return false;
+      throw error;
+    }
+  }
+
+  /** False when the store no longer holds revision `basedOn`. */
+  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[]): Promise<boolean> {
+    const change = { $set: stored, $push: { outbox: { $each: outbox } } };
+    const { matchedCount } = await reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
+    return matchedCount === 1;
+  }
+
+  async pending(limit: number): Promise<OutboxItem<OutboxEntry>[]> {
+    const found = await reached(() =>
+      this.bundles.findOne({ _id: bundleId, 'outbox.0': { $exists: true } }, { projection: { outbox: { $slice: limit } } }),
+    );
+    return (found?.outbox ?? []).map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry }));
+  }
+
+  async remove(_aggregateId: string, entryIds: string[]): Promise<void> {
+    await reached(() => this.bundles.updateOne({ _id: bundleId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
+  }
+
+  close(): Promise<void> {
+    return this.client.close();
+  }
+}
+
+const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === duplicateKey;
+
+async function reached<T>(ask: () => Promise<T>, expected: (error: unknown) => boolean = () => false): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    if (cause instanceof MongoError && !expected(cause)) throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,36 @@
+import { commonConfiguration, tokenConfiguration } from '@claviger/operability';
+import { z } from 'zod';
+
+export const Config = z.object({
+  ...commonConfiguration,
+  ...tokenConfiguration,
+  CALLOUT_ISSUER_FILE: z.string().describe("file with the nkey seed (SA…) of the broker's auth callout issuer"),
+  CALLOUT_XKEY_FILE: z.string().describe('file with the curve seed (SX…) that opens auth callout requests'),
+  MONGODB_URL: z
+    .string()
+    .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
+    .describe('URL of the document store'),
+  MONGODB_DATABASE: z.string().default('claviger_policy'),
+  OIDC_ISSUERS_FILE: z.string().optional(),
+  POLICY_SEED_DIR: z.string().optional(),
+  BROKER_LOG_FILE: z.string().optional(),
+});
+export type Config = z.output<typeof Config>;
+
+const loopback = new Set(['127.0.0.1', '[::1]', 'localhost']);
+
+/** `OIDC_ISSUERS_FILE`: who may vouch for callers. Only asymmetric algorithms: a key set holds public keys (RFC 8725 §3.1). */
+export const OidcIssuers = z.array(
+  z.strictObject({
+    /** `iss`, compared exactly. */
+    issuer: z.url(),
+    /** `aud` that a token must name. */
+    audience: z.string().min(1),
+    jwksUri: z.url().refine((url) => {
+      const { protocol, hostname } = new URL(url);
+      return protocol === 'https:' || (protocol === 'http:' && loopback.has(hostname));
+    }, 'must be https'),
+    algorithms: z.array(z.enum(['ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512', 'EdDSA'])).min(1),
+  }),
+);
+export type OidcIssuer = z.output<typeof OidcIssuers>[number];
