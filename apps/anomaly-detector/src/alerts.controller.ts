@@ -1,7 +1,7 @@
 import { alertOperations, type Request, type Result } from '@claviger/contracts';
 import { type Answer, OutboxRelay, type RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
-import { MessagePattern } from '@nestjs/microservices';
+import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import type { AlertEvent } from './alert-event';
 import { AlertStore } from './alert-store';
 import { RecordedRequest } from './recorded-request';
@@ -17,12 +17,15 @@ export class AlertsController {
   ) {}
 
   @MessagePattern(list.name)
-  list(request: Request<typeof list>, context: RequestContext): Promise<Answer<Result<typeof list>>> {
+  list(@Payload() request: Request<typeof list>, @Ctx() context: RequestContext): Promise<Answer<Result<typeof list>>> {
     return this.recorded.answer(list, context, async () => ({ alerts: await this.store.list(request) }));
   }
 
   @MessagePattern(acknowledge.name)
-  acknowledge({ alertId, note }: Request<typeof acknowledge>, context: RequestContext): Promise<Answer<Result<typeof acknowledge>>> {
+  acknowledge(
+    @Payload() { alertId, note }: Request<typeof acknowledge>,
+    @Ctx() context: RequestContext,
+  ): Promise<Answer<Result<typeof acknowledge>>> {
     return this.recorded.answer(acknowledge, context, async () => {
       const { alert, events } = await this.store.acknowledge(alertId, context.principal, note, new Date());
       // Stored with the change: when it cannot be published now, the relay's sweep does it.

@@ -1,7 +1,7 @@
 import { auditOperations, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
-import { MessagePattern } from '@nestjs/microservices';
+import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { CheckpointStore } from './checkpoint-store';
 import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
@@ -20,7 +20,7 @@ export class AuditController {
   ) {}
 
   @MessagePattern('audit.checkpoint')
-  checkpoint(_: Request<Operations['checkpoint']>, context: RequestContext): Promise<Answer> {
+  checkpoint(@Payload() _: Request<Operations['checkpoint']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(auditOperations.checkpoint, context, async () => {
       this.ledger.assertOpen();
       const newest = await this.checkpoints.newest();
@@ -31,22 +31,22 @@ export class AuditController {
   }
 
   @MessagePattern('audit.inclusion')
-  inclusion(request: Request<Operations['inclusion']>, context: RequestContext): Promise<Answer> {
+  inclusion(@Payload() request: Request<Operations['inclusion']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(auditOperations.inclusion, context, () => this.reader.inclusion(request));
   }
 
   @MessagePattern('audit.consistency')
-  consistency(request: Request<Operations['consistency']>, context: RequestContext): Promise<Answer> {
+  consistency(@Payload() request: Request<Operations['consistency']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(auditOperations.consistency, context, () => this.reader.consistency(request));
   }
 
   @MessagePattern('audit.entries')
-  entries(request: Request<Operations['entries']>, context: RequestContext): Promise<Answer> {
+  entries(@Payload() request: Request<Operations['entries']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(auditOperations.entries, context, () => this.reader.entries(request));
   }
 
   @MessagePattern('audit.query')
-  query(request: Request<Operations['query']>, context: RequestContext): Promise<Answer> {
+  query(@Payload() request: Request<Operations['query']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(auditOperations.query, context, () => this.reader.query(request));
   }
 }
