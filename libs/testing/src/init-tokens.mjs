@@ -11,7 +11,7 @@ try {
   for (const { label, pin, soPin } of tokens) {
     const free = pkcs11.C_GetSlotList(true).find((slot) => (pkcs11.C_GetTokenInfo(slot).flags & pkcs11js.CKF_TOKEN_INITIALIZED) === 0);
     if (!free) throw new Error('no slot with an uninitialised token');
-    pkcs11.C_InitToken(free, soPin, label);
+    pkcs11.C_InitToken(free, soPin, label.padEnd(32)); // the library reads 32 bytes, padded with spaces (PKCS#11 v3.1 §5.5.7)
     const slot = pkcs11.C_GetSlotList(true).find((candidate) => pkcs11.C_GetTokenInfo(candidate).label.trim() === label);
     const session = pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION | pkcs11js.CKF_RW_SESSION);
     pkcs11.C_Login(session, pkcs11js.CKU_SO, soPin);

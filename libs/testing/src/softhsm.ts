@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { tokenKeyLabels } from '@claviger/hsm';
 import { runCommand } from './children';
 import { readMachine } from './machine';
 import { workspaceRoot } from './workspace';
@@ -17,6 +18,7 @@ export interface Tokens {
 }
 
 export interface CreateTokensOptions {
+  /** Default: every token that Claviger has (`tokenKeyLabels` of libs/hsm). */
   readonly labels?: readonly string[];
   readonly libraryPath?: string;
 }
@@ -29,7 +31,7 @@ const randomPin = () => randomBytes(12).toString('base64url');
  */
 export async function createTokens(
   dir: string,
-  { labels = ['customer', 'control', 'ledger'], libraryPath = readMachine().pkcs11.libraryPath }: CreateTokensOptions = {},
+  { labels = Object.keys(tokenKeyLabels), libraryPath = readMachine().pkcs11.libraryPath }: CreateTokensOptions = {},
 ): Promise<Tokens> {
   const folder = resolve(dir);
   const tokenDir = join(folder, 'tokens');
