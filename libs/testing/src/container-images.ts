@@ -84,7 +84,7 @@ export async function storeImage(): Promise<string> {
         'pg',
       ],
     ],
-    ['ENTRYPOINT ["/bin/sh", "/usr/bin/store-container.sh"]', 'ENV PATH=/usr/bin:/bin'],
+    ['ENTRYPOINT ["/bin/sh", "/usr/bin/store-container.sh"]'],
   );
   return image;
 }

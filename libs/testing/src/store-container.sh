@@ -1,6 +1,7 @@
 #!/bin/sh
 # The document store in one container: PostgreSQL as its own user, FerretDB in front of it. Ends when either ends.
 set -eu
+export PATH=/usr/sbin:/usr/bin
 rm -f /data/pg/postmaster.pid /data/.s.PGSQL.5432*
 chown -R 70:70 /data
 chmod 700 /data/pg
