@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Trust } from '@claviger/contracts';
 import { consumers } from '@claviger/contracts';
 import { ed25519Verifier, type NoteSigner, p256PublicKey } from '@claviger/ledger';
@@ -34,6 +35,8 @@ export interface LedgerOptions {
 
 /** Messages handed over at once, and in memory: batches have up to half a megabyte. */
 const maxMessages = 200;
+/** What comes within this time after a step goes into the next one: fewer, larger writes, long before a checkpoint is due. */
+const stepEveryMs = 100;
 const relayEveryMs = 2_000;
 const keysInMemory = 2_000;
 
@@ -88,7 +91,11 @@ export async function composeLedger(options: LedgerOptions) {
     maxMessages,
     ackWaitMs,
     logger,
-    handle: (messages) => sequencer.handle(messages.map(streamMessageOf)),
+    handle: async (messages) => {
+      const next = performance.now() + stepEveryMs;
+      await sequencer.handle(messages.map(streamMessageOf));
+      await delay(Math.max(0, next - performance.now()));
+    },
     observe: (_handled, left) => {
       pending = left;
     },

@@ -5,12 +5,14 @@ import type { Entry } from './fold';
 import type { ChainState, Head } from './head';
 
 /** What the collections hold. Integers stay below 2^53, which the store keeps as doubles. */
-export interface EntryDocument extends Omit<Entry, 'position' | 'bytes' | 'batchHash'> {
+export interface EntryDocument extends Omit<Entry, 'position' | 'bytes' | 'batchHash' | 'traces'> {
   readonly _id: number;
   readonly term: number;
   /** zstd: records are a fifth of their size, for a tenth of the time that hashing and parsing them takes. */
   readonly zstd: Binary;
   readonly batchHash?: Binary;
+  /** Absent rather than empty: its index is sparse. */
+  readonly traces?: readonly string[];
 }
 export interface TileDocument {
   /** `level/index`. */
@@ -45,12 +47,13 @@ export interface HeadDocument {
   readonly chains: readonly Omit<ChainDocument, '_id' | 'term'>[];
 }
 
-export const entryDocument = ({ position, bytes, batchHash, ...rest }: Entry, term: number): EntryDocument => ({
+export const entryDocument = ({ position, bytes, batchHash, traces, ...rest }: Entry, term: number): EntryDocument => ({
   _id: position,
   term,
   ...rest,
   zstd: new Binary(zstdCompressSync(bytes)),
   ...(batchHash ? { batchHash: new Binary(batchHash) } : {}),
+  ...(traces.length > 0 ? { traces } : {}),
 });
 
 /** The leaves of an entry, as views on one buffer. */

@@ -1,10 +1,11 @@
 import { type auditOperations, ProblemError, type Request, type Result } from '@claviger/contracts';
 import { consistencyProof, HASH_BYTES, inclusionProof, type ReadTile, TILE_WIDTH, tileWidth } from '@claviger/ledger';
-import { leavesOf } from './documents';
+import { type EntryDocument, leavesOf } from './documents';
 import { type Head, headPosition } from './head';
 import { LedgerStore } from './ledger-store';
 import { OpenLedger } from './open-ledger';
-import { entryFilter, matching } from './query';
+import { entryFilter, matching, type Query, segmentQuery } from './query';
+import { positionsOf } from './segment';
 import { Tiles } from './tiles';
 
 type Operations = typeof auditOperations;
@@ -70,17 +71,13 @@ export class LedgerReader {
   }
 
   /** Newest first. `next` is the cursor: the index before which to go on. */
-  async query(query: Request<Operations['query']>): Promise<Result<Operations['query']>> {
+  async query(query: Query): Promise<Result<Operations['query']>> {
     // Loaded, not known: what another process appended a moment ago is asked for as well.
     const head = await this.at(Number.POSITIVE_INFINITY);
     const records: Result<Operations['query']>['records'] = [];
     let bytes = 0;
     let opened = 0;
-    const cursor = this.store.entries
-      .find(entryFilter(query, headPosition(head)))
-      .sort({ _id: -1 })
-      .batchSize(20);
-    for await (const entry of cursor) {
+    for await (const entry of this.candidates(query, head)) {
       if (++opened > entriesPerQuery) return { records, next: entry.firstIndex + entry.count };
       const leaves = leavesOf(entry);
       for (let n = leaves.length - 1; n >= 0; n--) {
@@ -95,6 +92,31 @@ export class LedgerReader {
       }
     }
     return { records };
+  }
+
+  /** Entries that may hold such records, newest first: a trace finds its own, everything else goes through the segments. */
+  private async *candidates(query: Query, head: Head): AsyncGenerator<EntryDocument> {
+    const position = headPosition(head);
+    const filter = entryFilter(query);
+    if (query.trace) {
+      yield* this.store.entries.find({ ...filter, _id: { $lte: position } }).sort({ _id: -1 });
+      return;
+    }
+    const newest = query.before === undefined ? position : await this.positionBefore(query.before, position);
+    for await (const segment of this.store.segments.find(segmentQuery(query), newest)) {
+      const { first, last } = positionsOf(segment);
+      yield* this.store.entries.find({ ...filter, _id: { $gte: first, $lte: Math.min(last, position) } }).sort({ _id: -1 });
+    }
+  }
+
+  private async positionBefore(index: number, position: number): Promise<number> {
+    const [entry] = await this.store.entries
+      .find({ firstIndex: { $lt: index }, _id: { $lte: position } })
+      .project<{ _id: number }>({ _id: 1 })
+      .sort({ firstIndex: -1 })
+      .limit(1)
+      .toArray();
+    return entry?._id ?? -1;
   }
 
   private async tilesOf(size: number): Promise<ReadTile> {

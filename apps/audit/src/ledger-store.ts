@@ -14,38 +14,36 @@ import {
 } from './documents';
 import type { Recalled, Step } from './fold';
 import { emptyHead, type Head, headPosition } from './head';
+import { SegmentStore } from './segment-store';
 
 const duplicateKey = 11_000;
 
 /**
- * The ledger in the document store. Contract: what lies beyond the head is not true yet. A step is written in the order entries, tiles and
- * retired chains, then the head, by one compare-and-set on its revision; every document before the head is a function of the head it follows
+ * The ledger in the document store. Contract: what lies beyond the head is not true yet. A step is written in the order entries, tiles,
+ * retired chains, segments, then the head, by one compare-and-set on its revision; every document before the head is a function of the head it follows
  * and of the stream, so writing it again after a crash, or beside a second sequencer, writes the same bytes. Only a higher term (other rules)
  * replaces what a lower one left uncommitted.
  */
 export class LedgerStore {
   readonly entries: Collection<EntryDocument>;
   readonly tiles: Collection<TileDocument>;
+  readonly segments: SegmentStore;
   private readonly heads: Collection<HeadDocument>;
   private readonly chains: Collection<ChainDocument>;
 
   constructor(private readonly db: Db) {
     this.entries = db.collection('entries');
     this.tiles = db.collection('tiles');
+    this.segments = new SegmentStore(db);
     this.heads = db.collection('head');
     this.chains = db.collection('chains');
   }
 
   /** Indexes, and the empty head when there is none. Idempotent. */
   async prepare(rules: string): Promise<void> {
-    await this.entries.createIndexes([
-      { key: { firstIndex: 1 } },
-      { key: { batch: 1 } },
-      { key: { keys: 1 } },
-      { key: { principals: 1 } },
-      { key: { traces: 1 } },
-    ]);
+    await this.entries.createIndexes([{ key: { firstIndex: 1 } }, { key: { batch: 1 } }, { key: { traces: 1 }, sparse: true }]);
     await this.chains.createIndex({ chain: 1 });
+    await this.segments.prepare();
     if (!(await this.heads.findOne({ _id: 'log' })))
       await this.heads.insertOne(headDocument(emptyHead(rules))).catch((error: unknown) => {
         if (!isDuplicate(error)) throw error;
@@ -68,6 +66,7 @@ export class LedgerStore {
     await this.writeEntries(step);
     await this.writeTiles(step);
     await this.writeRetired(step);
+    await this.segments.add(step.entries);
     return this.moveHead(from, step.head);
   }
 

@@ -6,10 +6,9 @@ import { parseRecord } from './record-index';
 export type Query = Request<(typeof auditOperations)['query']>;
 
 /** Which entries may hold such records: each condition holds for some record of the entry, maybe not all for one. */
-export function entryFilter(query: Query, position: number): Filter<EntryDocument> {
+export function entryFilter(query: Query): Filter<EntryDocument> {
   const { keyId, principal, action, outcome, kind, trace, from, to, before } = query;
   return {
-    _id: { $lte: position },
     count: { $gt: 0 },
     ...(before === undefined ? {} : { firstIndex: { $lt: before } }),
     ...(keyId ? { keys: keyId } : {}),
@@ -22,6 +21,9 @@ export function entryFilter(query: Query, position: number): Filter<EntryDocumen
     ...(to ? { from: { $lte: to } } : {}),
   };
 }
+
+/** What the segments can be asked for it. */
+export const segmentQuery = (query: Query) => (query.kind === sealKind ? { ...query, kind: undefined } : query);
 
 /** Seals are leaves but tell of no use of the system: shown only when asked for. */
 const sealKind = 'batch';
