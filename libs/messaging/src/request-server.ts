@@ -50,6 +50,8 @@ const callerHeaders = new Set(['traceparent', 'tracestate']);
 export class RequestServer extends Server implements CustomTransportStrategy {
   private readonly subscriptions: Subscription[] = [];
   private readonly operations = new Map<string, Operation>();
+  /** Looked up once: Nest normalises the pattern at each call of its own lookup. */
+  private readonly routes = new Map<string, (...args: never[]) => unknown>();
   private inFlight = 0;
   private closing = false;
   private idle: (() => void) | undefined;
@@ -69,6 +71,10 @@ export class RequestServer extends Server implements CustomTransportStrategy {
 
   listen(ready: (error?: unknown) => void): void {
     const { connection, services, internal = {} } = this.options;
+    for (const name of this.operations.keys()) {
+      const handler = this.getHandlerByPattern(name);
+      if (handler) this.routes.set(name, handler as (...args: never[]) => unknown);
+    }
     for (const service of Object.keys(services)) this.subscribe(serviceSubject(service), service, (m) => void this.onRequest(service, m));
     for (const service of Object.keys(internal))
       this.subscribe(internalSubject(service, '*'), service, (m) => void this.onInternal(service, m));
@@ -150,7 +156,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   }
 
   private prepare(operation: Operation | undefined, service: string, verb: string, data: Uint8Array) {
-    const handler = operation && this.getHandlerByPattern(operation.name);
+    const handler = operation && this.routes.get(operation.name);
     if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', `${service} has no operation ${verb.slice(0, 64)}`);
     const input = parseInput(operation, data) as { requestId?: string };
     return { handler, input, requestId: input.requestId };
@@ -179,7 +185,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     const name = `${service}.${m.subject.slice(m.subject.lastIndexOf('.') + 1)}`;
     try {
       const operation = this.operations.get(name);
-      const handler = operation && this.getHandlerByPattern(name);
+      const handler = operation && this.routes.get(name);
       if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', name);
       const { span, active } = startSpan(`${name} process`, SpanKind.SERVER, extractTrace(m.headers));
       try {
