@@ -32,4 +32,5 @@ export { entriesPath, type FullTile, parseTilePath, TILE_BYTES, TILE_WIDTH, type
 export { type ReadTile, tileReader } from './tile-reader';
 export { ed25519KeyHash, ed25519Verifier, encodeVerifierKey, type NoteVerifier, parseVerifierKey, type VerifierKey } from './verifier-key';
 export { type BatchFinding, type ExpectedBatch, verifyBatch } from './verify-batch';
+export { type LogProblem, type LogReport, type LogRules, LogVerifier, type RecordedFinding } from './verify-log';
 export { type ConsistencyClaim, type InclusionClaim, verifyConsistency, verifyInclusion } from './verify-proof';
