@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { type AuthorizationRequest, decode, encodeAuthorizationResponse, encodeUser, type User } from '@nats-io/jwt';
-import { fromCurveSeed, fromSeed, type KeyPair } from '@nats-io/nkeys';
+import { encodeAuthorizationResponse, encodeUser, type User } from '@nats-io/jwt';
+import { fromCurveSeed, type KeyPair } from '@nats-io/nkeys';
 import type { Msg } from '@nats-io/transport-node';
+import { decodeJwt } from 'jose';
 import { z } from 'zod';
+import { issuerKey } from './issuer-key';
 import { Refused } from './refusal';
 
 /** Account that admitted callers live in. */
@@ -36,7 +38,7 @@ export class CalloutWire {
 
   static fromFiles(issuerFile: string, xkeyFile: string): CalloutWire {
     const seed = (file: string) => new TextEncoder().encode(readFileSync(file, 'utf8').trim());
-    return new CalloutWire(fromSeed(seed(issuerFile)), fromCurveSeed(seed(xkeyFile)));
+    return new CalloutWire(issuerKey(seed(issuerFile)), fromCurveSeed(seed(xkeyFile)));
   }
 
   /** Throws Refused `malformed-request`: then there is nobody to answer. */
@@ -46,8 +48,9 @@ export class CalloutWire {
       if (!sender || message.data.length > requestBytesMax) throw new Error('not sealed, or too large');
       const opened = this.xkey.open(message.data, sender);
       if (!opened) throw new Error('sealed for another key');
-      // decode() checks the signature; it is the server's own key, so it proves integrity, and the sealed channel who asks.
-      return { ...Asked.parse(decode<AuthorizationRequest>(new TextDecoder().decode(opened)).nats), replySealedFor: sender };
+      // The JWT is signed with a key that it names itself: the sealed channel, not the signature, says that the broker asks.
+      const claims = decodeJwt<{ nats?: unknown }>(new TextDecoder().decode(opened));
+      return { ...Asked.parse(claims.nats), replySealedFor: sender };
     } catch (cause) {
       throw new Refused('malformed-request', undefined, { cause });
     }

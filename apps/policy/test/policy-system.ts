@@ -1,13 +1,24 @@
 import { generateKeyPairSync, type KeyObject, randomInt, randomUUID, sign } from 'node:crypto';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { grantedSubjects, inboxPrefix, type Principal, type Reply, requestSubject, requestType } from '@claviger/contracts';
-import { genesisPrev, p256PublicKey, parseBatch, parseEpochRecord, verifyBatch } from '@claviger/ledger';
+import { inboxPrefix, type Principal, requestSubject, requestType } from '@claviger/contracts';
 import { tokenOf } from '@claviger/installation';
-import { openPolicyView, openSessionsView, importTrustedKeys, signRecord } from '@claviger/messaging';
-import { type Broker, type Child, freePort, openTestStore, runCommand, startBroker, startChild, temporaryFolder, type TestStore, until, workspaceRoot } from '@claviger/testing';
+import { genesisPrev, p256PublicKey, parseBatch, parseEpochRecord, verifyBatch } from '@claviger/ledger';
+import { importTrustedKeys, openPolicyView, openSessionsView, signRecord } from '@claviger/messaging';
+import {
+  type Broker,
+  type Child,
+  openTestStore,
+  runCommand,
+  startBroker,
+  startChild,
+  type TestStore,
+  temporaryFolder,
+  until,
+  workspaceRoot,
+} from '@claviger/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { connect, type ConnectionOptions, type NatsConnection, tokenAuthenticator } from '@nats-io/transport-node';
+import { type ConnectionOptions, connect, type NatsConnection, tokenAuthenticator } from '@nats-io/transport-node';
 
 export type Line = Record<string, unknown> & { kind: string };
 
@@ -39,7 +50,14 @@ export interface TokenOptions {
 /** A token as the service would issue it, or one that is wrong in one way. */
 export function tokenFor(principal: string, key: TestKey, options: TokenOptions = {}): string {
   const iat = Math.floor(Date.now() / 1_000) - (options.issuedSecondsAgo ?? 0);
-  const claims = { iss: 'claviger', sub: principal, iat, exp: iat + (options.lifetimeSeconds ?? 600), jti: randomUUID(), amr: options.amr ?? [] };
+  const claims = {
+    iss: 'claviger',
+    sub: principal,
+    iat,
+    exp: iat + (options.lifetimeSeconds ?? 600),
+    jti: randomUUID(),
+    amr: options.amr ?? [],
+  };
   return signRecord(options.typ ?? 'claviger-token+jwt', { ...claims, ...options.more }, options.key ?? key);
 }
 
@@ -168,7 +186,7 @@ export class PolicySystem {
       const { state } = await jsm.streams.info('AUDIT');
       const lines: Line[] = [];
       const chains = new Map<string, { key: KeyObject; seq: number; prev: Buffer }>();
-      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
         const message = await jsm.streams.getMessage('AUDIT', { seq });
         if (!message?.subject.startsWith('audit.v1.policy.')) continue;
         const batch = parseBatch(Buffer.from(message.data));
@@ -199,7 +217,12 @@ export class PolicySystem {
   async views() {
     const connection = await this.broker.connection('crypto-worker');
     this.connections.push(connection);
-    const options = { connection, holder: `crypto-worker.${randomUUID()}`, trusted: importTrustedKeys(this.trust.control), onRefused: () => undefined };
+    const options = {
+      connection,
+      holder: `crypto-worker.${randomUUID()}`,
+      trusted: importTrustedKeys(this.trust.control),
+      onRefused: () => undefined,
+    };
     const views = { sessions: openSessionsView(options), policy: openPolicyView(options) };
     await Promise.all(Object.values(views).map((view) => view.start()));
     await Promise.all(Object.values(views).map((view) => view.whenFresh()));
@@ -230,7 +253,11 @@ export interface Caller {
 }
 
 /** Asks as an admitted caller; the reply's body. */
-export async function ask(caller: Caller, operation: string, input: Record<string, unknown> = {}): Promise<{ result?: never; problem?: { code: string; detail: string }; receipt?: object } & Record<string, unknown>> {
+export async function ask(
+  caller: Caller,
+  operation: string,
+  input: Record<string, unknown> = {},
+): Promise<{ result?: never; problem?: { code: string; detail: string }; receipt?: object } & Record<string, unknown>> {
   const [service, verb] = operation.split('.') as [string, string];
   const subject = requestSubject({ principal: caller.id, session: caller.session, service, verb });
   const reply = await caller.connection.request(subject, JSON.stringify({ type: requestType, ...input }), { timeout: 10_000 });
