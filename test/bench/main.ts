@@ -78,6 +78,7 @@ try {
     input: JSON.stringify(orders),
   });
   const load = JSON.parse(stdout) as LoadResult;
+    for (const s of stack.services) console.error(s.name, await (await fetch(`${s.healthUrl}/metrics`)).text());
   const cpu = Object.fromEntries(processes.map((p, i) => [p.name, Number((cpuSecondsOf(p.pid) - (cpuBefore[i] ?? 0)).toFixed(2))]));
   const answered = readFileSync(orders.answeredFile, 'utf8').split('\n').filter(Boolean);
   const ledger = await checkLedger(ada, answered, before.size);
@@ -102,7 +103,8 @@ try {
   await Promise.all([kim.close(), ada.close()]);
 } finally {
   await stack.stop();
-  await folder.remove();
+  if (process.exitCode || failed) console.error(`logs are kept in ${folder.path}`);
+  else await folder.remove();
 }
 if (failed) console.error('the ledger does not hold exactly one record per reply');
 process.exit(failed ? 1 : 0);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Trust } from '@claviger/contracts';
-import { consumers } from '@claviger/contracts';
+import { consumers, mayCertify } from '@claviger/contracts';
 import { ed25519Verifier, type NoteSigner, p256PublicKey } from '@claviger/ledger';
 import { DurableConsumer } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -20,7 +20,7 @@ import { guardAgainstRollback } from './rollback-guard';
 import { Sequencer } from './sequencer';
 import { AuditStream, streamMessageOf } from './stream';
 import { Tiles } from './tiles';
-import { mayCertify, rulesName } from './writers';
+import { rulesName } from './writers';
 
 export interface LedgerOptions {
   connection: NatsConnection;
@@ -116,7 +116,7 @@ export async function composeLedger(options: LedgerOptions) {
       ),
     begin: async () => {
       await sequencer.open();
-      await sequencer.catchUp((await stream.acknowledged(name)) + 1);
+      await sequencer.catchUp((await stream.delivered(name)) + 1);
       checkpointer.committed(sequencer.head!);
       await consumer.start();
       relay.start(relayEveryMs);

@@ -14,3 +14,18 @@ export const Trust = z.strictObject({
   ledger: z.strictObject({ origin: z.string(), vkey: z.string() }),
 });
 export type Trust = z.infer<typeof Trust>;
+
+/**
+ * Which token key (kid in `trust.json`) may certify the batch keys of which service. The broker already ties a subject to a service's own
+ * user; this ties the chain to its token as well, so that a crypto-worker with its customer token cannot write as policy.
+ */
+export const certifierOf: Readonly<Record<string, string>> = {
+  'crypto-worker': 'customer-certifier',
+  'key-lifecycle': 'control-certifier',
+  policy: 'control-certifier',
+  audit: 'ledger-certifier',
+  'anomaly-detector': 'detection-certifier',
+};
+
+export const mayCertify = (certifier: string, service: string): boolean =>
+  Object.hasOwn(certifierOf, service) && certifierOf[service] === certifier;

@@ -18,13 +18,13 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export async function until<T>(
   condition: () => T | Promise<T>,
   { what, timeoutMs = DEFAULT_TIMEOUT_MS, everyMs = 20 }: UntilOptions,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, null | undefined | false | 0 | ''>> {
   const deadline = performance.now() + timeoutMs;
   let cause: unknown;
   do {
     try {
       const result = await condition();
-      if (result) return result;
+      if (result) return result as Exclude<T, null | undefined | false | 0 | ''>;
       cause = undefined;
     } catch (error) {
       cause = error;
