@@ -1,5 +1,6 @@
 // The Docker engine: is there one, can it have an image, and (for .ci/run) start one where this machine may.
-// As a program: `docker.mjs start` prints the pid of the engine it started, or nothing; `docker.mjs stop PID` ends that engine.
+// As a program: `docker.mjs start` prints the pid of the engine it started, or nothing when one was there; it ends with 3 where this machine cannot have one, and
+// with 1 when it should but does not. `docker.mjs stop PID` ends that engine.
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { aptInstall, privilege } from './apt.mjs';
 import { onPath } from './on-path.mjs';
 import { claviger } from './paths.mjs';
+import { SetupProblem } from './problem.mjs';
 import { run } from './run-command.mjs';
 
 const START_MS = 60_000;
@@ -24,17 +26,14 @@ export async function imageToBeHad(image, say) {
   return (await run('docker', ['pull', '-q', image], { timeoutMs: 900_000 })).code === 0;
 }
 
-/** Installs and starts an engine when we are root and none answers. @returns the pid of the engine started here, or undefined when one was there or none can be. */
-export async function startEngine(say) {
-  if (await engineAnswers()) return undefined;
-  if (process.platform !== 'linux' || (await privilege()) !== 'root') {
-    say('no Docker engine answers and this user cannot start one: tests that need it are skipped');
-    return undefined;
-  }
-  if (!onPath('dockerd') || !onPath('containerd') || !onPath('runc') || !onPath('iptables')) {
-    if (!onPath('apt-get')) return undefined;
+/** May this process install and start an engine? */
+const canStartEngine = async () =>
+  process.platform === 'linux' && (await privilege()) === 'root' && (Boolean(onPath('dockerd')) || Boolean(onPath('apt-get')));
+
+/** Installs and starts an engine. @returns its pid once it answers */
+async function startEngine(say) {
+  if (!onPath('dockerd') || !onPath('containerd') || !onPath('runc') || !onPath('iptables'))
     await aptInstall(['docker.io', 'containerd', 'runc', 'iptables'], say);
-  }
   say('starting dockerd');
   mkdirSync(claviger, { recursive: true });
   const logFile = join(claviger, 'dockerd.log');
@@ -43,12 +42,15 @@ export async function startEngine(say) {
   engine.unref();
   const deadline = Date.now() + START_MS;
   while (!(await engineAnswers())) {
-    if (engine.exitCode !== null || Date.now() > deadline) {
-      say(`dockerd did not come up: ${readFileSync(logFile, 'utf8').trim().split('\n').at(-1)}`);
-      if (engine.exitCode === null) process.kill(engine.pid, 'SIGTERM');
-      return undefined;
+    if (engine.exitCode === null && engine.signalCode === null && Date.now() < deadline) await delay(250);
+    else {
+      if (engine.exitCode === null && engine.signalCode === null) await stopEngine(engine.pid);
+      const said = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5);
+      throw new SetupProblem('dockerd did not come up', [
+        ...said,
+        'CLAVIGER_DOCKER=off runs without an engine; tests that need one are skipped then.',
+      ]);
     }
-    await delay(250);
   }
   return engine.pid;
 }
@@ -71,12 +73,22 @@ export async function stopEngine(pid) {
   if (isAlive(pid)) process.kill(pid, 'SIGKILL');
 }
 
-if (process.argv[1] === import.meta.filename) {
-  const [verb, pid] = process.argv.slice(2);
+async function main([verb, pid]) {
   const say = (text) => process.stderr.write(`docker: ${text}\n`);
-  if (verb === 'start') {
-    const started = await startEngine(say);
-    if (started) process.stdout.write(`${started}\n`);
-  } else if (verb === 'stop') await stopEngine(Number(pid));
-  else process.exitCode = 2;
+  if (verb === 'stop') await stopEngine(Number(pid));
+  else if (verb !== 'start') process.exitCode = 2;
+  else if (process.env.CLAVIGER_DOCKER === 'off') process.exitCode = 3;
+  else if (await engineAnswers()) say('an engine answers');
+  else if (!(await canStartEngine())) {
+    say('no engine answers, and this user cannot start one: tests that need it are skipped');
+    process.exitCode = 3;
+  } else process.stdout.write(`${await startEngine(say)}\n`);
 }
+
+if (process.argv[1] === import.meta.filename)
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write([error.message, ...(error.todo ?? []), ''].join('\n'));
+    process.exitCode = 1;
+  }

@@ -16,10 +16,10 @@ const signalGroup = (pid, signal) => {
 };
 
 /**
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, onLine?: (line: string) => void, input?: string }} options
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, onLine?: (line: string) => void, input?: string, tee?: NodeJS.WritableStream }} options `tee`: what the program writes also goes there
  * @returns {Promise<{ code: number, stdout: string, stderr: string, timedOut: boolean }>} code 127 when there is no such program
  */
-export function run(command, args, { cwd, env = process.env, timeoutMs, onLine, input } = {}) {
+export function run(command, args, { cwd, env = process.env, timeoutMs, onLine, input, tee } = {}) {
   return new Promise((resolve, reject) => {
     if (stopping) return reject(new SetupProblem('stopped'));
     const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -47,6 +47,7 @@ export function run(command, args, { cwd, env = process.env, timeoutMs, onLine, 
     for (const name of ['stdout', 'stderr'])
       child[name].setEncoding('utf8').on('data', (text) => {
         output[name] += text;
+        tee?.write(text);
         const line = text.trimEnd().split('\n').at(-1)?.trim();
         if (line && onLine) onLine(line);
       });

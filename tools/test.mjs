@@ -1,0 +1,93 @@
+// `npm test` after the set-up: lint, boundaries, types, every project's tests against real servers, the whole system's tests, and the demo as a check.
+// All of them run, also after a failure; one line sums up.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root } from './setup/paths.mjs';
+import { run, stopRunning } from './setup/run-command.mjs';
+import { watch } from './setup/watchdog.mjs';
+
+const node = process.execPath;
+const bin = (path) => join(root, 'node_modules', path);
+const nx = (...args) => [bin('nx/dist/bin/nx.js'), ...args, '--outputStyle=static'];
+const SYSTEM = 'system-test';
+const DEMO = 'dist/test/demo/main.js';
+
+/** Each gives a program to run. `jest`: its own counts are read; the others count as one. */
+const CHECKS = [
+  { name: 'lint', args: [bin('@biomejs/biome/bin/biome'), 'check', '.'] },
+  { name: 'boundaries', args: ['tools/boundaries.mjs'] },
+  { name: 'types', args: nx('run-many', '-t', 'typecheck', '--parallel=2') },
+  // Never from nx's cache: what these tests prove depends on servers that nx cannot see.
+  { name: 'tests', args: nx('run-many', '-t', 'test', `--exclude=${SYSTEM}`, '--parallel=2', '--skip-nx-cache'), jest: true },
+  { name: 'system tests', args: nx('run', `${SYSTEM}:test`, '--skip-nx-cache'), jest: true },
+  { name: 'demo', args: [DEMO, '--check'] },
+];
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours end in it
+const plain = (text) => text.replace(/\x1b\[[0-9;]*m/g, '');
+
+/** Sums of Jest's "Tests:  1 failed, 2 skipped, 3 passed, 6 total" lines; a suite that could not run counts as one failure. */
+function jestCounts(output) {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const sum = (line, kind) => Number(new RegExp(`(\\d+) ${kind}`).exec(line)?.[1] ?? 0);
+  for (const [line] of plain(output).matchAll(/^Tests: +.*total$/gm))
+    for (const kind of Object.keys(counts)) counts[kind] += sum(line, kind);
+  for (const _ of plain(output).matchAll(/● Test suite failed to run/g)) counts.failed += 1;
+  return counts;
+}
+
+/** One document store for all: starting one takes seconds. @returns its URL and how to end it */
+async function startSharedStore() {
+  const entry = 'libs/testing/src/shared-store';
+  const built = await run(node, ['tools/build.mjs', `${entry}.ts`], { cwd: root });
+  if (built.code !== 0) throw new Error(`the build of ${entry} failed:\n${built.stderr}`);
+  const child = spawn(node, [`dist/${entry}.js`], { cwd: root, detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
+  const forget = watch(child.pid);
+  const ended = new Promise((resolve) => child.once('exit', resolve)).finally(forget);
+  const url = await new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+      const found = /^store (\S+)$/m.exec(text);
+      if (found) resolve(found[1]);
+    });
+    ended.then(() => reject(new Error('the document store for the tests did not start')));
+  });
+  const stop = () => {
+    child.kill('SIGTERM');
+    return ended;
+  };
+  return { url, stop };
+}
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const results = [];
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.on(signal, () => {
+    interrupted = true;
+    void stopRunning();
+  });
+
+const store = await startSharedStore();
+const env = { ...process.env, CLAVIGER_TEST_STORE_URL: store.url, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' };
+try {
+  for (const { name, args, jest } of CHECKS) {
+    process.stdout.write(`\n── ${name}\n`);
+    const started = performance.now();
+    const { code, stdout, stderr } = await run(node, args, { cwd: root, env, tee: process.stdout });
+    const counts = jest ? jestCounts(`${stdout}\n${stderr}`) : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+    if (code !== 0 && counts.failed === 0) counts.failed = 1;
+    for (const kind of Object.keys(total)) total[kind] += counts[kind];
+    results.push(`${code === 0 ? '✓' : '✗'} ${name} (${Math.round((performance.now() - started) / 1000)} s)`);
+  }
+} catch (error) {
+  if (!interrupted) throw error;
+} finally {
+  await store.stop();
+}
+
+process.stdout.write(`\n${results.join('\n')}\n`);
+if (interrupted) process.stdout.write('interrupted\n');
+process.stdout.write(`Tests: ${total.passed} passed, ${total.failed} failed${total.skipped ? `, ${total.skipped} skipped` : ''}\n`);
+process.exit(interrupted ? 130 : total.failed === 0 ? 0 : 1);
