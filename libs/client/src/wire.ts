@@ -1,0 +1,53 @@
+import { limits, type Operation, Reply, requestType } from '@claviger/contracts';
+import { bytesToText, textToBytes } from './byte-fields';
+import { ClavigerError } from './claviger-error';
+
+const isCrypto = (operation: Operation) => operation.service === 'crypto';
+
+/** The body of a request. @throws ClavigerError ERR_PAYLOAD_TOO_LARGE before anything is sent */
+export function encodeRequest(operation: Operation, input: Record<string, unknown>, requestId: string): string {
+  const body = JSON.stringify({ type: requestType, requestId, ...(isCrypto(operation) ? bytesToText(input) : input) });
+  for (const field of ['plaintext', 'message']) {
+    const value = isCrypto(operation) ? input[field] : undefined;
+    if (value instanceof Uint8Array && value.byteLength > limits.plaintextBytes)
+      throw new ClavigerError('ERR_PAYLOAD_TOO_LARGE', {
+        detail: `${field} has ${value.byteLength} bytes, at most ${limits.plaintextBytes} are taken. Larger data: seal().`,
+        requestId,
+      });
+  }
+  // UTF-8 takes at most three bytes a UTF-16 unit: only long texts are measured.
+  if (body.length * 3 > limits.messageBytes && Buffer.byteLength(body) > limits.messageBytes)
+    throw new ClavigerError('ERR_PAYLOAD_TOO_LARGE', { detail: `A request has at most ${limits.messageBytes} bytes.`, requestId });
+  return body;
+}
+
+/**
+ * The outcome out of a reply's text: `{ ...result, receipt? }`.
+ * @throws ClavigerError the problem that the service answered, or ERR_INTERNAL for a reply that the contract does not allow
+ */
+export function decodeReply(operation: Operation, text: string, requestId: string): Record<string, unknown> {
+  const reply = Reply.safeParse(parseJson(text));
+  if (!reply.success) throw outsideContract(operation, requestId);
+  const { receipt } = reply.data;
+  if ('problem' in reply.data) throw ClavigerError.fromProblem(reply.data.problem, { requestId, ...(receipt ? { receipt } : {}) });
+  const result = operation.result.safeParse(reply.data.result);
+  if (!result.success) throw outsideContract(operation, requestId);
+  const fields = result.data as Record<string, unknown>;
+  const outcome = isCrypto(operation) ? textToBytes(fields) : fields;
+  if (receipt) outcome.receipt = receipt;
+  return outcome;
+}
+
+const outsideContract = (operation: Operation, requestId: string) =>
+  new ClavigerError('ERR_INTERNAL', {
+    detail: `The reply to ${operation.name} does not match the contract of this client's version.`,
+    requestId,
+  });
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
