@@ -54,6 +54,8 @@ export interface Stack {
   services: RunningService[];
   trustFile: string;
   start(name: ServiceName, env?: Record<string, string>): Promise<RunningService>;
+  /** Drains a service and starts another in its place. */
+  restart(service: RunningService): Promise<RunningService>;
   /** First tokens of principals. */
   tokens(principals: StackPrincipal[]): Promise<Record<string, string>>;
   stop(): Promise<void>;
@@ -153,6 +155,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     trustFile: place.trustFile,
     start: async (name, env) => {
       const service = await start(name, env);
+      await ready(service);
+      return service;
+    },
+    restart: async (old) => {
+      await old.child.stop(25_000);
+      services.splice(services.indexOf(old), 1);
+      const service = await start(old.name);
       await ready(service);
       return service;
     },

@@ -204,7 +204,7 @@ async function tell({ broker, tokens: issue, trustFile }: Stack): Promise<void> 
     const services = await until(
       () => {
         const seen = new Set(traces.spansOf(traceId).map((s) => s.service));
-        return ['crypto-worker', 'audit', 'anomaly-detector'].every((s) => seen.has(s)) && seen;
+        return ['demo', 'crypto-worker', 'audit', 'anomaly-detector'].every((s) => seen.has(s)) && seen;
       },
       { what: 'spans of worker, audit and detector', timeoutMs: 20_000 },
     );
