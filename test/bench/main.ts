@@ -2,13 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { connect } from '@claviger/client';
+import { type Client, connect } from '@claviger/client';
 import { runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
 import { cpuSecondsOf } from './cpu';
 import { checkLedger } from './ledger-check';
 import type { LoadResult, Orders } from './load';
-import { scenarios } from './scenarios';
+import { type Scenario, scenarios } from './scenarios';
+import { measureSuspend } from './suspend';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,13 +19,14 @@ const { values, positionals } = parseArgs({
     workers: { type: 'string', default: '1' },
     json: { type: 'string' },
     profile: { type: 'string' },
+    trials: { type: 'string', default: '100' },
   },
 });
 const [name = ''] = positionals;
 const scenario = scenarios[name];
-if (!scenario) {
+if (!scenario && name !== 'suspend') {
   console.error(
-    `usage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--json FILE] [--profile FOLDER]`,
+    `usage: npm run bench -- ${[...Object.keys(scenarios), 'suspend'].join('|')} [--concurrency N] [--seconds S] [--workers N] [--json FILE] [--profile FOLDER] [--trials N]`,
   );
   process.exit(64);
 }
@@ -34,21 +36,61 @@ const callers = Array.from({ length: 20 }, (_, i): StackPrincipal => ({ id: `app
 const administrator: StackPrincipal = { id: 'kim', kind: 'person', roles: ['key-administrator'] };
 const auditor: StackPrincipal = { id: 'ada', kind: 'person', roles: ['auditor'] };
 
+const officer: StackPrincipal = { id: 'sam', kind: 'person', roles: ['security-officer'] };
+const everyone = [...callers, administrator, auditor, officer];
+
 const folder = await temporaryFolder('bench');
 const env: Record<string, string> = values.profile ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${values.profile}` } : {};
 const stack = await startStack({
   dir: folder.path,
-  principals: [...callers, administrator, auditor],
+  principals: everyone,
   workers: Number(values.workers),
   env,
   report: (line) => console.error(`· ${line}`),
 });
 let failed = false;
 try {
-  const tokens = await stack.tokens([...callers, administrator, auditor]);
+  const tokens = await stack.tokens(everyone);
   const as = (id: string) =>
     connect({ servers: stack.broker.url, principal: id, credential: { token: tokens[id] as string }, timeoutMs: 15_000 });
   const [kim, ada] = await Promise.all([as(administrator.id), as(auditor.id)]);
+  failed = !(scenario ? await throughput(scenario, tokens, kim, ada) : await suspension(tokens, kim, ada));
+  await Promise.all([kim.close(), ada.close()]);
+} finally {
+  await stack.stop();
+  if (process.exitCode || failed) console.error(`logs are kept in ${folder.path}`);
+  else await folder.remove();
+}
+process.exit(failed ? 1 : 0);
+
+async function suspension(tokens: Record<string, string>, kim: Client, ada: Client): Promise<boolean> {
+  const as = (id: string) =>
+    connect({ servers: stack.broker.url, principal: id, credential: { token: tokens[id] as string }, timeoutMs: 15_000 });
+  const [sam, ...clients] = await Promise.all([as(officer.id), ...callers.map((c) => as(c.id))]);
+  const { keyId } = await kim.keys.create({ name: 'bench-suspend', algorithm: 'AES_256', consumers: callers.map((c) => c.id) });
+  const result = await measureSuspend({
+    officer: sam,
+    auditor: ada,
+    callers: clients,
+    keyId,
+    trials: Number(values.trials),
+    concurrency: Number(values.concurrency),
+    workers: Number(values.workers),
+  });
+  console.log(`suspend: ${result.trials} trials, concurrency ${result.concurrency}, ${result.workers} worker(s)`);
+  console.log(
+    `  last recorded success after the command: p50 ${result.lastSuccessMs.p50} ms, p99 ${result.lastSuccessMs.p99} ms, max ${result.lastSuccessMs.max} ms`,
+  );
+  console.log(
+    `  confirmed after the command:             p50 ${result.confirmedMs.p50} ms, p99 ${result.confirmedMs.p99} ms, max ${result.confirmedMs.max} ms`,
+  );
+  console.log(`  not confirmed: ${result.notConfirmed}; a success after the confirmation: ${result.successAfterConfirmed}`);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
+  await Promise.all([sam, ...clients].map((c) => c.close()));
+  return result.notConfirmed === 0 && result.successAfterConfirmed === 0;
+}
+
+async function throughput(scenario: Scenario, tokens: Record<string, string>, kim: Client, ada: Client): Promise<boolean> {
   const keyIds: string[] = [];
   for (let i = 0; i < keyCount; i++)
     keyIds.push((await kim.keys.create({ name: `bench-${i}`, algorithm: scenario.algorithm, consumers: callers.map((c) => c.id) })).keyId);
@@ -78,7 +120,7 @@ try {
     input: JSON.stringify(orders),
   });
   const load = JSON.parse(stdout) as LoadResult;
-    for (const s of stack.services) console.error(s.name, await (await fetch(`${s.healthUrl}/metrics`)).text());
+  for (const s of stack.services) console.error(s.name, await (await fetch(`${s.healthUrl}/metrics`)).text());
   const cpu = Object.fromEntries(processes.map((p, i) => [p.name, Number((cpuSecondsOf(p.pid) - (cpuBefore[i] ?? 0)).toFixed(2))]));
   const answered = readFileSync(orders.answeredFile, 'utf8').split('\n').filter(Boolean);
   const ledger = await checkLedger(ada, answered, before.size);
@@ -99,12 +141,6 @@ try {
     `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice (caught up ${ledger.caughtUpSeconds} s after the load)`,
   );
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
-  failed = ledger.missing > 0 || ledger.twice > 0 || load.requests === 0;
-  await Promise.all([kim.close(), ada.close()]);
-} finally {
-  await stack.stop();
-  if (process.exitCode || failed) console.error(`logs are kept in ${folder.path}`);
-  else await folder.remove();
+  if (ledger.missing > 0 || ledger.twice > 0) console.error('the ledger does not hold exactly one record per reply');
+  return ledger.missing === 0 && ledger.twice === 0 && load.requests > 0;
 }
-if (failed) console.error('the ledger does not hold exactly one record per reply');
-process.exit(failed ? 1 : 0);

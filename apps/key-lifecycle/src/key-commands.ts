@@ -80,9 +80,13 @@ export class KeyCommands {
     return destroyed;
   }
 
-  /** Delivered at once; when the broker is away the sweep does it later, and the caller learns that it is not confirmed. */
+  /**
+   * The view goes out first and at once, since that is what stops or starts the workers; its outbox is emptied behind the caller's back. When the
+   * broker is away the sweep delivers later, and the caller learns that the change is not confirmed.
+   */
   private async send(key: Key, outbox: OutboxEntry[]): Promise<void> {
-    await this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(() => undefined);
+    await this.delivery.putKey(key).catch(() => undefined);
+    void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(() => undefined);
   }
 }
 

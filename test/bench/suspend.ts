@@ -1,0 +1,111 @@
+import { ClavigerError, type Client } from '@claviger/client';
+
+export interface SuspendResult {
+  trials: number;
+  workers: number;
+  concurrency: number;
+  /** From the command's publish to the last success that any worker recorded, ms. */
+  lastSuccessMs: { p50: number; p99: number; max: number };
+  /** From the command's publish to its reply with `confirmed`, ms. */
+  confirmedMs: { p50: number; p99: number; max: number };
+  notConfirmed: number;
+  /** Trials in which a success was recorded after the confirmation. */
+  successAfterConfirmed: number;
+}
+
+export interface SuspendOptions {
+  officer: Client;
+  auditor: Client;
+  callers: Client[];
+  keyId: string;
+  trials: number;
+  concurrency: number;
+  workers: number;
+}
+
+/**
+ * Suspends and resumes one key under a closed-loop load on it. Everything is measured on one machine, so the records' own times (the worker's
+ * clock, milliseconds) compare with the publisher's.
+ */
+export async function measureSuspend({
+  officer,
+  auditor,
+  callers,
+  keyId,
+  trials,
+  concurrency,
+  workers,
+}: SuspendOptions): Promise<SuspendResult> {
+  const lastSuccess: number[] = [];
+  const confirmed: number[] = [];
+  let notConfirmed = 0;
+  let successAfterConfirmed = 0;
+  const plaintext = Buffer.alloc(1_024);
+  let running = true;
+  let succeeded: () => void = () => undefined;
+  const load = Array.from({ length: concurrency }, async (_, i) => {
+    const client = callers[i % callers.length] as Client;
+    while (running) {
+      try {
+        await client.crypto.encrypt({ keyId, plaintext });
+        succeeded();
+      } catch (error) {
+        if (!(error instanceof ClavigerError) || error.code !== 'ERR_KEY_SUSPENDED') throw error;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+  });
+  try {
+    for (let trial = 0; trial < trials; trial++) {
+      // Under full load again: a few hundred successes since the key was resumed.
+      await new Promise<void>((resolve) => {
+        let count = 0;
+        succeeded = () => {
+          if (++count === concurrency * 4) resolve();
+        };
+      });
+      const from = new Date(Date.now() - 1).toISOString();
+      const publishedAt = Date.now();
+      const outcome = await officer.keys.suspend({ keyId, reason: `trial ${trial}` }, { timeoutMs: 10_000 });
+      const repliedAt = Date.now();
+      if (!outcome.confirmed) notConfirmed++;
+      confirmed.push(repliedAt - publishedAt);
+      const last = await lastRecordedSuccess(auditor, keyId, from, repliedAt);
+      lastSuccess.push(last === undefined ? 0 : Math.max(0, last - publishedAt));
+      if (last !== undefined && last > repliedAt) successAfterConfirmed++;
+      await officer.keys.resume({ keyId, reason: `trial ${trial}` }, { timeoutMs: 10_000 });
+    }
+  } finally {
+    running = false;
+    await Promise.allSettled(load);
+  }
+  return {
+    trials,
+    workers,
+    concurrency,
+    lastSuccessMs: quantiles(lastSuccess),
+    confirmedMs: quantiles(confirmed),
+    notConfirmed,
+    successAfterConfirmed,
+  };
+}
+
+/** Time of the newest successful encrypt of the key in the ledger, once the ledger has taken in what was recorded until `until`. */
+async function lastRecordedSuccess(auditor: Client, keyId: string, from: string, until: number): Promise<number | undefined> {
+  for (;;) {
+    // The auditor's own query is recorded too; when the ledger shows a later record everything before it is there.
+    const { records: newest } = await auditor.audit.query({ limit: 1 });
+    const seenUntil = Date.parse(String(newest[0]?.record.time ?? 0));
+    if (seenUntil > until + 200) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const { records } = await auditor.audit.query({ keyId, action: 'crypto:Encrypt', outcome: 'success', from, limit: 1 });
+  const time = records[0]?.record.time;
+  return time === undefined ? undefined : Date.parse(String(time));
+}
+
+function quantiles(values: number[]): { p50: number; p99: number; max: number } {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
+  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+}
