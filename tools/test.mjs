@@ -1,5 +1,5 @@
 // `npm test` after the set-up: lint, boundaries, types, every project's tests against real servers, the whole system's tests, and the demo as a check.
-// All of them run, also after a failure; one line sums up.
+// All of them run, also after a failure; one line sums up. `npm test -- lint types` runs only the named ones.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './setup/paths.mjs';
@@ -19,7 +19,7 @@ const CHECKS = [
   { name: 'types', args: nx('run-many', '-t', 'typecheck', '--parallel=2') },
   // Never from nx's cache: what these tests prove depends on servers that nx cannot see.
   { name: 'tests', args: nx('run-many', '-t', 'test', `--exclude=${SYSTEM}`, '--parallel=2', '--skip-nx-cache'), jest: true },
-  { name: 'system tests', args: nx('run', `${SYSTEM}:test`, '--skip-nx-cache'), jest: true },
+  { name: 'system', args: nx('run', `${SYSTEM}:test`, '--skip-nx-cache'), jest: true },
   { name: 'demo', args: [DEMO, '--check'] },
 ];
 
@@ -60,6 +60,13 @@ async function startSharedStore() {
   return { url, stop };
 }
 
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !CHECKS.some((check) => check.name === name));
+if (unknown) {
+  process.stderr.write(`no check ${unknown}; there are: ${CHECKS.map(({ name }) => name).join(', ')}\n`);
+  process.exit(2);
+}
+
 const total = { passed: 0, failed: 0, skipped: 0 };
 const results = [];
 let interrupted = false;
@@ -73,6 +80,7 @@ const store = await startSharedStore();
 const env = { ...process.env, CLAVIGER_TEST_STORE_URL: store.url, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' };
 try {
   for (const { name, args, jest } of CHECKS) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
     process.stdout.write(`\n── ${name}\n`);
     const started = performance.now();
     const { code, stdout, stderr } = await run(node, args, { cwd: root, env, tee: process.stdout });

@@ -7,7 +7,7 @@ import { mustRun } from './run-command.mjs';
 
 export async function build(say, { node, builds }) {
   const env = taskEnvironment(node);
-  const run = (args, what) => mustRun(node, args, { cwd: root, env, what, timeoutMs: 600_000 });
+  const run = (args, what) => mustRun(node, args, { cwd: root, env, what, timeoutMs: 600_000, lines: 60 });
   say('building the apps');
   await run(['node_modules/nx/dist/bin/nx.js', 'run-many', '-t', 'build', '--outputStyle=static'], 'the build of the apps');
   const present = builds.filter((entry) => existsSync(join(root, entry)));

@@ -67,13 +67,13 @@ export function run(command, args, { cwd, env = process.env, timeoutMs, onLine, 
 }
 
 /** Like `run`, but anything else than success is a SetupProblem that shows the program's last lines. */
-export async function mustRun(command, args, { todo = [], what = command, ...options } = {}) {
+export async function mustRun(command, args, { todo = [], what = command, lines = 15, ...options } = {}) {
   const result = await run(command, args, options);
   if (result.code === 0) return result;
   const said = `${result.stdout}\n${result.stderr}`
     .trim()
     .split('\n')
-    .slice(-15)
+    .slice(-lines)
     .map((line) => `  | ${line}`);
   const why = result.timedOut ? `took longer than ${Math.round(options.timeoutMs / 1000)} s` : `ended with code ${result.code}`;
   throw new SetupProblem(`${what} ${why}`, [...said, ...todo]);
