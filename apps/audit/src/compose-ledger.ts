@@ -94,6 +94,8 @@ export async function composeLedger(options: LedgerOptions) {
     handle: async (messages) => {
       const next = performance.now() + stepEveryMs;
       await sequencer.handle(messages.map(streamMessageOf));
+      // Also what another process committed: it may not live to sign it.
+      if (sequencer.head) checkpointer.committed(sequencer.head);
       await delay(Math.max(0, next - performance.now()));
     },
     observe: (_handled, left) => {

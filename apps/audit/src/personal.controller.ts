@@ -1,7 +1,7 @@
 import { type internalOperations, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
-import { MessagePattern } from '@nestjs/microservices';
+import { MessagePattern, Payload } from '@nestjs/microservices';
 import { PersonalStore } from './personal-store';
 
 /** Between services only. Not recorded: the session record that holds the commitment is the record of it. */
@@ -10,7 +10,7 @@ export class PersonalController {
   constructor(private readonly personal: PersonalStore) {}
 
   @MessagePattern('audit.personal')
-  async store({ values }: Request<typeof internalOperations.storePersonal>): Promise<Answer> {
+  async store(@Payload() { values }: Request<typeof internalOperations.storePersonal>): Promise<Answer> {
     try {
       return { result: { stored: await this.personal.store(values) } };
     } catch {

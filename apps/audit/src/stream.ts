@@ -32,9 +32,12 @@ export class AuditStream {
     return (await this.jsm.streams.info(stream)).state.first_seq;
   }
 
-  /** Up to which sequence the consumer will not deliver again. */
-  async acknowledged(consumer: string): Promise<number> {
-    return (await this.jsm.consumers.info(stream, consumer)).ack_floor.stream_seq;
+  /**
+   * Up to which sequence the consumer has delivered, acknowledged or not. What a process took with it when it was killed comes again only
+   * after the ack wait.
+   */
+  async delivered(consumer: string): Promise<number> {
+    return (await this.jsm.consumers.info(stream, consumer)).delivered.stream_seq;
   }
 
   /** Messages `from` to `to`, inclusive, of those that are there. */

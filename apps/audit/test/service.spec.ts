@@ -1,0 +1,201 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import { internalOperations, mayCertify } from '@claviger/contracts';
+import { ed25519Verifier, LogVerifier, leafHash, openCheckpoint, p256PublicKey, verifyInclusion } from '@claviger/ledger';
+import { askInternal } from '@claviger/messaging';
+import { freePort, until } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { MongoClient } from 'mongodb';
+import { LedgerStore } from '../src/ledger-store';
+import { PersonalStore } from '../src/personal-store';
+import { AuditSystem } from './audit-system';
+import { newWorker, record } from './worker';
+
+let system: AuditSystem;
+let js: JetStreamClient;
+let client: MongoClient;
+beforeAll(async () => {
+  system = await AuditSystem.start({ anna: ['auditor'], otto: ['operator'] });
+  js = jetstream(await system.connection('crypto-worker'));
+  client = new MongoClient(system.store.url);
+}, 180_000);
+afterAll(async () => {
+  await client?.close();
+  await system?.stop();
+});
+
+const store = () => new LedgerStore(client.db(system.database));
+const publish = async (worker: ReturnType<typeof newWorker>, lines: string[]) => (await js.publish(worker.subject, worker.next(lines))).seq;
+const inLedger = (streamSeq: number) =>
+  until(async () => (await store().loadHead()).streamSeq >= streamSeq, { what: `message ${streamSeq} in the ledger`, timeoutMs: 30_000 });
+/** Asks until the answer is this far: a checkpoint is signed a moment after the commit. */
+const signed = (size: number) =>
+  until(
+    async () => {
+      const { result } = await system.ask('anna', 'audit.checkpoint');
+      return result && result.size >= size ? result : undefined;
+    },
+    { what: `a checkpoint of ${size} leaves` },
+  );
+const health = async (child: Awaited<ReturnType<AuditSystem['launch']>>, what: 'ready' | 'live') => {
+  const [, port] = await child.waitForLog(/health on port (\d+)/, 30_000);
+  const response = await fetch(`http://127.0.0.1:${port}/health/${what}`);
+  return { status: response.status, body: (await response.json()) as { checks: { name: string; ok: boolean; detail: string }[] } };
+};
+
+/** Every leaf that the service serves, verified as an auditor with nothing but trust.json would. */
+async function auditWholeLog() {
+  const { trust } = system;
+  const certifiers = new Map(Object.entries(trust.certifiers).map(([kid, spki]) => [kid, p256PublicKey(Buffer.from(spki, 'base64url'))]));
+  const { checkpoint } = await signed(0);
+  const opened = openCheckpoint(checkpoint, [ed25519Verifier(trust.ledger.vkey)], trust.ledger.origin);
+  const verifier = new LogVerifier({ certifiers, mayCertify });
+  for (let from = 0; from < opened.size; ) {
+    const { result } = await system.ask('anna', 'audit.entries', { from, limit: 1_000 });
+    const lines = result!.lines.slice(0, opened.size - from);
+    for (const line of lines) verifier.add(Buffer.from(line));
+    from += lines.length;
+  }
+  const report = verifier.finish();
+  expect(report.problems).toEqual([]);
+  expect(report.root).toEqual(opened.root);
+  return report;
+}
+
+test('an auditor verifies the log by what the service serves; each answer is recorded once, and nothing feeds on itself', async () => {
+  const child = await system.audit();
+  const worker = newWorker();
+  await inLedger(await publish(worker, [record({ principal: 'payments-api' }), record({ principal: 'orders-api', outcome: 'denied' })]));
+  const { checkpoint, size, root } = await signed(4);
+  const { trust } = system;
+  expect(openCheckpoint(checkpoint, [ed25519Verifier(trust.ledger.vkey)], trust.ledger.origin).root.toString('base64url')).toBe(root);
+
+  const { result: found } = await system.ask('anna', 'audit.query', { principal: 'orders-api' });
+  const [hit] = found!.records;
+  expect(hit!.record).toMatchObject({ principal: 'orders-api', outcome: 'denied' });
+  const { result: proof, receipt } = await system.ask('anna', 'audit.inclusion', { index: hit!.index, size });
+  expect(receipt).toMatchObject({ seq: expect.any(Number), batchHash: expect.any(String) });
+  const bytes = (text: string) => Buffer.from(text, 'base64url');
+  const { result: page } = await system.ask('anna', 'audit.entries', { from: hit!.index, limit: 1 });
+  const claim = { index: hit!.index, size, root: bytes(root), proof: proof!.proof.map(bytes) };
+  expect(verifyInclusion({ ...claim, leafHash: leafHash(Buffer.from(page!.lines[0]!)) })).toBe(true);
+
+  const refused = await system.ask('otto', 'audit.query', {});
+  expect(refused.problem?.code).toBe('ERR_ACCESS_DENIED');
+  const outside = await system.ask('anna', 'audit.inclusion', { index: 9_999_999, size });
+  expect(outside.problem?.code).toBe('ERR_MALFORMED_REQUEST');
+
+  const own = () => system.ask('anna', 'audit.query', { principal: 'otto' });
+  await until(async () => (await own()).result!.records.length === 1, { what: 'the record of the refusal' });
+  await auditWholeLog();
+
+  // Idle: whatever is recorded is in the ledger, and being there it caused no further message.
+  const { state } = await (await jetstreamManager(await system.connection('provisionerCore'))).streams.info('AUDIT');
+  await inLedger(state.last_seq);
+  const later = await (await jetstreamManager(await system.connection('provisionerCore'))).streams.info('AUDIT');
+  expect(later.state.last_seq).toBe(state.last_seq);
+  expect((await health(child, 'ready')).status).toBe(200);
+  await child.stop();
+});
+
+test('kill -9 under load, twice: what the broker stored is in the ledger, each record once', async () => {
+  const worker = newWorker({ worker: 'w2' });
+  const rival = await system.audit({ WORKER_ID: 'a-rival' });
+  let last = 0;
+  for (let round = 0; round < 2; round++) {
+    const child = await system.audit({ WORKER_ID: `a-${round}` });
+    for (let n = 0; n < 30; n++) {
+      last = await publish(
+        worker,
+        Array.from({ length: 20 }, (_, i) => record({ requestId: `load-${round}-${n}-${i}` })),
+      );
+      if (n === 15) await child.kill9();
+    }
+  }
+  await inLedger(last);
+  await rival.kill9();
+  const child = await system.audit();
+  const report = await auditWholeLog();
+  expect(report.findings).toEqual([]);
+  const requests = new Map<string, number>();
+  for (let before: number | undefined; ; ) {
+    const { result } = await system.ask('anna', 'audit.query', {
+      principal: 'payments-api',
+      limit: 1_000,
+      ...(before === undefined ? {} : { before }),
+    });
+    for (const { record } of result!.records)
+      if (String(record.requestId).startsWith('load-'))
+        requests.set(String(record.requestId), (requests.get(String(record.requestId)) ?? 0) + 1);
+    before = result!.next;
+    if (before === undefined) break;
+  }
+  expect(requests.size).toBe(2 * 30 * 20);
+  expect(Math.max(...requests.values())).toBe(1);
+  await child.stop();
+});
+
+test('personal values can be erased, and every proof still verifies', async () => {
+  const child = await system.audit();
+  const [salt, value] = [randomBytes(16), '198.51.100.7'];
+  const commitment = createHash('sha256').update(salt).update(value).digest('base64url');
+  const values = [{ commitment, salt: salt.toString('base64url'), value, what: 'ip' as const, session: 's'.repeat(22) }];
+  const policy = await system.connection('policy');
+  const stored = () => askInternal(policy, internalOperations.storePersonal, { values }, { timeoutMs: 5_000 });
+  expect(await stored()).toEqual({ stored: 1 });
+  expect(await stored()).toEqual({ stored: 0 });
+  const worker = newWorker({ worker: 'w3' });
+  await inLedger(await publish(worker, [record({ ip: commitment })]));
+
+  const db = client.db(system.database);
+  expect(await new PersonalStore(db, 1).find(commitment)).toMatchObject({ value });
+  const inTwoYears = new PersonalStore(db, 1, () => new Date(Date.now() + 730 * 86_400_000));
+  expect(await inTwoYears.eraseExpired()).toBe(1);
+  expect(await db.collection('personal').countDocuments()).toBe(0);
+  await auditWholeLog();
+  await child.stop();
+});
+
+test("a traced request's trace shows the ledger", async () => {
+  const spans: { traceId: string; parentSpanId: string; name: string }[] = [];
+  const collector = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = JSON.parse(Buffer.concat(chunks).toString()) as { resourceSpans: { scopeSpans: { spans: typeof spans }[] }[] };
+    for (const { scopeSpans } of body.resourceSpans) for (const scope of scopeSpans) spans.push(...scope.spans);
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  const child = await system.audit({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}` });
+  const [trace, parent, unsampled] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex'), randomBytes(16).toString('hex')];
+  const worker = newWorker({ worker: 'w4' });
+  await publish(worker, [record({ trace: `00-${unsampled}-${parent}-00` }), record({ trace: `00-${trace}-${parent}-01` })]);
+  await until(() => spans.some((span) => span.name === 'ledger append' && span.traceId === trace && span.parentSpanId === parent), {
+    what: 'the span',
+  });
+  expect(spans.some(({ traceId }) => traceId === unsampled)).toBe(false);
+  const { result } = await system.ask('anna', 'audit.query', { trace });
+  expect(result!.records).toMatchObject([{ record: { trace: `00-${trace}-${parent}-01` } }]);
+  await child.stop();
+  collector.close();
+});
+
+test('without its store the service stays up, red, and says so to who asks', async () => {
+  const child = await system.audit({ MONGODB_URL: `mongodb://127.0.0.1:${await freePort()}/?serverSelectionTimeoutMS=300` });
+  await until(async () => (await system.ask('anna', 'audit.checkpoint')).problem?.code === 'ERR_STORE_UNAVAILABLE', {
+    what: 'the refusal',
+  });
+  expect((await health(child, 'live')).status).toBe(200);
+  const { status, body } = await health(child, 'ready');
+  expect(status).toBe(503);
+  expect(body.checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(expect.arrayContaining(['ledger', 'store']));
+  await child.stop();
+});
+
+test('a wrong configuration stops it with the name of the variable', async () => {
+  const child = await system.launch({ CHECKPOINT_EVERY_MS: 'often' });
+  expect((await child.exited).code).toBe(78);
+  expect(child.logs()).toContain('CHECKPOINT_EVERY_MS');
+});
