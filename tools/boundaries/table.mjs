@@ -13,18 +13,22 @@ export const LIBRARIES = {
   client: { libs: ['contracts'], packages: ['@nats-io/*', '@opentelemetry/api', 'zod'] },
   operability: { libs: [], packages: ['@nestjs/common', '@opentelemetry/*', 'zod'] },
   installation: { libs: ['contracts', 'hsm', 'ledger', 'messaging'], packages: ['zod'] },
+  service: {
+    libs: ['contracts', 'messaging', 'hsm', 'authz', 'operability'],
+    packages: ['@nats-io/*', '@nestjs/common', '@opentelemetry/api'],
+  },
   testing: { libs: ['*'], packages: ['*'] },
 };
 
 /** Of its own libraries an app may use these in src/; any in test/. No app imports an app, anywhere. */
-const SERVICE = ['contracts', 'messaging', 'hsm', 'authz', 'ledger', 'operability', 'installation'];
+const SERVICE = ['contracts', 'messaging', 'hsm', 'authz', 'ledger', 'operability', 'installation', 'service'];
 export const APPS = {
   'key-lifecycle': SERVICE,
   'crypto-worker': SERVICE,
   policy: SERVICE,
   audit: SERVICE,
   'anomaly-detector': SERVICE,
-  cli: ['contracts', 'client', 'hsm', 'authz', 'ledger', 'operability', 'installation'],
+  cli: ['contracts', 'client', 'hsm', 'authz', 'ledger', 'messaging', 'operability', 'installation'],
 };
 
 /** Files that only decide: the same inputs give the same answer, with no clock, network, database or token behind it. Also what they import must be so. */
@@ -60,4 +64,4 @@ export const PURE = [
 ];
 export const NOT_IN_PURE = ['@nestjs/*', 'mongodb', '@nats-io/*', 'pkcs11js', 'rxjs', '@opentelemetry/*'];
 /** Importing one of these for more than its types brings in what NOT_IN_PURE names. */
-export const IMPURE_LIBRARIES = ['messaging', 'hsm', 'client', 'operability', 'installation', 'testing'];
+export const IMPURE_LIBRARIES = ['messaging', 'hsm', 'client', 'operability', 'installation', 'service', 'testing'];

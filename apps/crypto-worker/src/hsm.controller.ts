@@ -1,9 +1,10 @@
 import { internalOperations, type Request } from '@claviger/contracts';
-import { HsmError, Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
+import { Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
-import { hsmProblem, KeyHolder } from './key-holder';
+import { KeyHolder } from './key-holder';
+import { toProblem } from './problem';
 
 /** Key generation for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped. */
 @Controller()
@@ -40,6 +41,6 @@ function answered(make: () => unknown): Answer {
   try {
     return { result: make() };
   } catch (error) {
-    throw error instanceof HsmError ? hsmProblem(error) : error;
+    throw toProblem(error);
   }
 }

@@ -1,6 +1,6 @@
 import { type KeyResource, keyResource } from '@claviger/authz';
 import { type KekView, type KeyView, ProblemError } from '@claviger/contracts';
-import { HsmError, type KeyHandle, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
+import { type KeyHandle, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
 import type { KeyVersion } from './key-use';
@@ -132,9 +132,3 @@ export class KeyHolder {
     return prepared;
   }
 }
-
-/** An HSM failure as callers may see it; the cause goes to the log. */
-export const hsmProblem = (error: HsmError): ProblemError =>
-  error.code === 'HSM_AUTHENTICATION_FAILED'
-    ? new ProblemError('ERR_DECRYPTION_FAILED')
-    : new ProblemError('ERR_HSM_UNAVAILABLE', undefined, { cause: error });

@@ -1,12 +1,12 @@
-import { claviger, type KeyResource, keyResource } from '@claviger/authz';
+import { claviger, keyResource } from '@claviger/authz';
 import { type Action, keyOperations, type Operation, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
+import { type Admit, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey } from './key';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
-import { RecordedCommand } from './recorded-command';
 
 type Ops = typeof keyOperations;
 type Target = { keyId: string; reason: string };
@@ -15,7 +15,7 @@ type Target = { keyId: string; reason: string };
 @Controller()
 export class KeysController {
   constructor(
-    private readonly recorded: RecordedCommand,
+    private readonly replies: RecordedReply,
     private readonly commands: KeyCommands,
     private readonly store: KeyStore,
   ) {}
@@ -23,19 +23,19 @@ export class KeysController {
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
     const { type: _, requestId: __, owner = context.principal, ...about } = request;
-    return this.recorded.run(keyOperations.create, context, {}, async (admit) => {
+    return this.replies.answer(keyOperations.create, context, {}, async ({ admit }) => {
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
         revision: 'proposed',
       });
       const key = await this.commands.create({ ...about, owner, createdBy: context.principal }, context.trace);
-      return { result: describeKey(key), keyId: key.keyId, version: 1 };
+      return { result: describeKey(key), record: { keyId: key.keyId, version: 1 } };
     });
   }
 
   @MessagePattern(keyOperations.describe.name)
   describe(@Payload() request: Request<Ops['describe']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.run(keyOperations.describe, context, { keyId: request.keyId }, async (admit) => {
+    return this.replies.answer(keyOperations.describe, context, { keyId: request.keyId }, async ({ admit }) => {
       const key = await this.store.get(request.keyId);
       // Whether there is such a key is told only to those who may list keys.
       if (!key) {
@@ -49,7 +49,7 @@ export class KeysController {
 
   @MessagePattern(keyOperations.list.name)
   list(@Payload() request: Request<Ops['list']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.run(keyOperations.list, context, {}, async (admit) => {
+    return this.replies.answer(keyOperations.list, context, {}, async ({ admit }) => {
       admit('keys:List', claviger);
       const page = await this.store.list(request.after, request.limit);
       const next = page.length === request.limit ? page.at(-1)?.keyId : undefined;
@@ -104,17 +104,17 @@ export class KeysController {
     context: RequestContext,
     decide: (key: Key) => Key | Promise<Key>,
   ): Promise<Answer> {
-    return this.recorded.run(operation, context, { keyId, reason }, async (admit) => {
+    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit }) => {
       const { key, ...reached } = await this.commands.change(keyId, (current) => {
         admit(operation.action as Action, keyResource(current));
         return decide(current);
       });
-      return { result: { key: describeKey(key), ...reached }, version: key.primaryVersion };
+      return { result: { key: describeKey(key), ...reached }, record: { version: key.primaryVersion } };
     });
   }
 }
 
-function mayDescribe(admit: (action: 'keys:Describe', resource: KeyResource) => unknown, key: Key): boolean {
+function mayDescribe(admit: Admit, key: Key): boolean {
   try {
     admit('keys:Describe', keyResource(key));
     return true;

@@ -1,22 +1,9 @@
 import 'reflect-metadata';
-import { randomBytes } from 'node:crypto';
-import { Evaluator, Gate } from '@claviger/authz';
-import { type KekView, type KeyView, keyOperations, Trust } from '@claviger/contracts';
-import { openEpoch, readPin, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
-import {
-  AuditTrail,
-  connectToCore,
-  importTrustedKeys,
-  KvOwner,
-  OutboxRelay,
-  openKeysView,
-  openPolicyView,
-  openSessionsView,
-  RequestServer,
-  recordTypes,
-  revisionReader,
-} from '@claviger/messaging';
-import { readConfiguration, readJsonFile, runService, serveHealth, startTelemetry } from '@claviger/operability';
+import { type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
+import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
+import { readConfiguration, runService, serveHealth } from '@claviger/operability';
+import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
@@ -27,29 +14,17 @@ import { Delivery } from './delivery';
 import { checks } from './health';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
-import { observeLifecycle } from './metrics';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
-import { RecordedCommand } from './recorded-command';
 import { SignedDocuments } from './signed-documents';
 
 const service = 'key-lifecycle';
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
-  const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
-  const worker = config.WORKER_ID ?? `kl-${randomBytes(4).toString('hex')}`;
-  const telemetry = startTelemetry(service);
-
-  const token = Token.open({
-    libraryPath: config.PKCS11_LIBRARY,
-    tokenLabel: config.HSM_TOKEN_LABEL,
-    pin: readPin(config.HSM_PIN_FILE),
-    canary: tokenKeyLabels.control.signing,
-  });
+  const core = await openCoreService({ service, short: 'kl', config, certifier: tokenKeyLabels.control.certifier, logger });
+  const { worker, trust, trusted, token, trail, sessions, policy, gate, connection } = core;
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
-  const certifier = trustedSigner(token, tokenKeyLabels.control.certifier, trust.certifiers);
-  const trusted = importTrustedKeys(trust.control);
 
   const mongo = new MongoClient(config.MONGODB_URL, {
     serverSelectionTimeoutMS: 3_000,
@@ -58,28 +33,8 @@ await runService(service, async (logger) => {
   });
   const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), new SignedDocuments(signer, trusted));
 
-  const connection = await connectToCore({
-    servers: config.NATS_URL,
-    nkeySeedFile: config.NATS_NKEY_FILE,
-    service,
-    tls: { caFile: config.NATS_TLS_CA_FILE, certFile: config.NATS_TLS_CERT_FILE, keyFile: config.NATS_TLS_KEY_FILE },
-  });
-  const trail = new AuditTrail({ connection, service, worker, openEpoch: () => openEpoch(token, certifier) });
-
-  const holder = `${service}.${worker}`;
-  const view = { connection, holder, trusted, onRefused: (what: string) => logger.warn(`view: ${what}`) };
-  const sessions = openSessionsView(view);
-  const policy = openPolicyView(view);
-  const keyView = openKeysView(view);
-  const evaluator = new Evaluator();
-  policy.onChange(({ bundle, revision }) => {
-    const loaded = evaluator.load(bundle);
-    if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
-    else logger.error(`policy bundle ${revision} refused: ${loaded.issues.map((i) => i.message).join('; ')}`);
-  });
-  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && evaluator.current !== undefined }, evaluator });
-  await Promise.all([sessions.start(), policy.start(), keyView.start()]);
-
+  const keyView = openKeysView(core.viewOptions);
+  await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted));
   await owner.start();
   const delivery = new Delivery(connection, owner, store);
@@ -89,8 +44,9 @@ await runService(service, async (logger) => {
   const commands = new KeyCommands(connection, store, delivery, relay, propagation);
 
   let rebuilt = false;
+  let stopping = false;
   const rebuilding = (async () => {
-    for (let attempt = 0; !rebuilt && !connection.isClosed(); attempt++) {
+    for (let attempt = 0; !rebuilt && !stopping; attempt++) {
       try {
         await store.createIndexes();
         const count = await rebuildView(store, delivery, logger);
@@ -108,15 +64,19 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({ connection, services: { keys: keyOperations } });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
-  const recorded = new RecordedCommand(gate, trail);
-  const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with({ recorded, commands, store }), {
-    strategy: server,
-    logger,
-    abortOnError: false,
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(
+    AppModule.with({ replies: new RecordedReply(gate, trail), commands, store }),
+    { strategy: server, logger, abortOnError: false },
+  );
+  const views = { sessions, policy, keys: keyView };
+  observeCore(core, server, views);
+  const health = await serveHealth({
+    service,
+    host: config.HEALTH_HOST,
+    port: config.HEALTH_PORT,
+    telemetry: core.telemetry,
+    checks: [...coreChecks(core, server, views), ...checks(store, () => rebuilt)],
   });
-  const parts = { server, trail, token, store, views: { sessions, policy, keys: keyView }, rebuilt: () => rebuilt };
-  observeLifecycle(parts);
-  const health = await serveHealth({ service, host: config.HEALTH_HOST, port: config.HEALTH_PORT, telemetry, checks: checks(parts) });
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
@@ -124,26 +84,25 @@ await runService(service, async (logger) => {
     () => void sweepDeletions(commands, trail, logger, Date.now()).catch((error) => logger.warn(`deletion sweep: ${String(error)}`)),
     config.DELETION_SWEEP_SECONDS * 1_000,
   );
-  const prune = setInterval(() => sessions.prune(), 30_000);
   return [
     () => server.close(),
     () => {
+      stopping = true;
       clearInterval(sweep);
-      clearInterval(prune);
     },
     () => relay.stop(),
-    () => trail.commit.stop(10_000),
+    core.drain.records,
     () => {
       owner.stop();
       propagation.stop();
-      for (const v of [sessions, policy, keyView]) v.stop();
+      keyView.stop();
     },
+    core.drain.views,
     () => app.close(),
-    () => connection.drain(),
+    core.drain.connection,
     () => rebuilding,
     () => mongo.close(),
-    () => token.close(),
     () => health.close(),
-    () => telemetry.shutdown(),
+    core.drain.rest,
   ];
 });

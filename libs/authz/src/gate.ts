@@ -107,6 +107,11 @@ export class Gate {
     );
   }
 
+  /** For what anybody with a live session may do: no policy is asked. */
+  anyone(session: SessionView): Admission {
+    return { session, policies: [], revisions: { session: session.revision, bundle: this.ports.evaluator.current?.bundle.revision ?? 0 } };
+  }
+
   /** Session and decision for an operation on the system as a whole. */
   async enter(caller: Caller, action: string): Promise<Admission> {
     const session = await this.arrived(caller);

@@ -52,6 +52,9 @@ export const tokenConfiguration = {
   HSM_PIN_FILE: z.string().describe("file with the token's user PIN, readable by this service only"),
 };
 
+/** What a service has read when its schema holds both. */
+export type CoreConfiguration = z.output<z.ZodObject<typeof commonConfiguration & typeof tokenConfiguration>>;
+
 /** Parses a JSON file through a schema; errors name the variable that led to it. */
 export function readJsonFile<S extends z.ZodType>(variable: string, file: string, schema: S): z.output<S> {
   let json: unknown;

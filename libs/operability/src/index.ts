@@ -1,4 +1,11 @@
-export { ConfigurationError, commonConfiguration, readConfiguration, readJsonFile, tokenConfiguration } from './configuration';
+export {
+  ConfigurationError,
+  type CoreConfiguration,
+  commonConfiguration,
+  readConfiguration,
+  readJsonFile,
+  tokenConfiguration,
+} from './configuration';
 export { type Check, type HealthServer, serveHealth } from './health';
 export { createLogger, runService } from './lifecycle';
 export { startTelemetry, type Telemetry } from './telemetry';

@@ -1,16 +1,12 @@
-import { selfTest, type Token } from '@claviger/hsm';
-import type { AuditTrail, KvView, RequestServer, ViewRecord } from '@claviger/messaging';
+import { selfTest } from '@claviger/hsm';
+import type { KvView, RequestServer, ViewRecord } from '@claviger/messaging';
 import type { Check } from '@claviger/operability';
+import type { CoreService } from './core-service';
 
-export interface WorkerParts {
-  server: RequestServer;
-  trail: AuditTrail;
-  token: Token;
-  views: Record<string, Pick<KvView<ViewRecord>, 'fresh' | 'state'>>;
-}
+export type NamedViews = Record<string, Pick<KvView<ViewRecord>, 'fresh' | 'state'>>;
 
-/** Alive: requests reach this process through the broker. Ready: it could do and record an operation now. */
-export const checks = ({ server, trail, token, views }: WorkerParts): Check[] => [
+/** Alive: requests reach this process through the broker. Ready: it could decide, do and record an operation now. */
+export const coreChecks = ({ trail, token, evaluator }: CoreService, server: RequestServer, views: NamedViews): Check[] => [
   {
     name: 'request loop',
     kind: 'live',
@@ -18,6 +14,11 @@ export const checks = ({ server, trail, token, views }: WorkerParts): Check[] =>
       await server.selfRequest(2_000);
       return { ok: true, detail: 'a request to itself came back through the broker' };
     },
+  },
+  {
+    name: 'policy engine',
+    kind: 'live',
+    check: () => ({ ok: evaluator.usable, detail: evaluator.usable ? 'decides' : 'failed for good; restart this process' }),
   },
   {
     name: 'audit',

@@ -1,0 +1,119 @@
+import type { KeyObject } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { Evaluator, Gate } from '@claviger/authz';
+import { type BundleView, type SessionView, Trust } from '@claviger/contracts';
+import { openEpoch, readPin, Token, trustedSigner } from '@claviger/hsm';
+import {
+  AuditTrail,
+  connectToCore,
+  importTrustedKeys,
+  type KvView,
+  openPolicyView,
+  openSessionsView,
+  type StateViewOptions,
+} from '@claviger/messaging';
+import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { LoggerService } from '@nestjs/common';
+
+export interface CoreServiceOptions {
+  service: string;
+  /** Begins the worker id when WORKER_ID does not say one. */
+  short: string;
+  config: CoreConfiguration;
+  /** Label of the token's key that certifies batch keys. */
+  certifier: string;
+  logger: LoggerService;
+}
+
+/** What every service of the CORE account is made of: its token, its chain of records, and what it needs to know who asks and whether they may. */
+export interface CoreService {
+  service: string;
+  /** Unique per process. */
+  worker: string;
+  trust: Trust;
+  /** Control keys of the trust file. */
+  trusted: ReadonlyMap<string, KeyObject>;
+  telemetry: Telemetry;
+  token: Token;
+  connection: NatsConnection;
+  trail: AuditTrail;
+  /** For further views of this process. */
+  viewOptions: StateViewOptions;
+  sessions: KvView<SessionView>;
+  policy: KvView<BundleView>;
+  evaluator: Evaluator;
+  gate: Gate;
+  /** Drain steps, in the order in which a service runs them around its own. */
+  drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
+}
+
+export async function openCoreService({ service, short, config, certifier, logger }: CoreServiceOptions): Promise<CoreService> {
+  const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
+  const worker = config.WORKER_ID ?? `${short}-${randomBytes(4).toString('hex')}`;
+  const telemetry = startTelemetry(service);
+  const token = Token.open({
+    libraryPath: config.PKCS11_LIBRARY,
+    tokenLabel: config.HSM_TOKEN_LABEL,
+    pin: readPin(config.HSM_PIN_FILE),
+    canary: certifier,
+  });
+  if (token.family === 'softhsm') logger.warn('SoftHSM keeps keys in the memory of this process: for trials, not for keys that matter');
+  const signer = trustedSigner(token, certifier, trust.certifiers);
+
+  const connection = await connectToCore({
+    servers: config.NATS_URL,
+    nkeySeedFile: config.NATS_NKEY_FILE,
+    service,
+    tls: { caFile: config.NATS_TLS_CA_FILE, certFile: config.NATS_TLS_CERT_FILE, keyFile: config.NATS_TLS_KEY_FILE },
+  });
+  const trail = new AuditTrail({ connection, service, worker, openEpoch: () => openEpoch(token, signer) });
+
+  const trusted = importTrustedKeys(trust.control);
+  const viewOptions: StateViewOptions = {
+    connection,
+    holder: `${service}.${worker}`,
+    trusted,
+    onRefused: (what) => logger.warn(`view: ${what}`),
+  };
+  const sessions = openSessionsView(viewOptions);
+  const policy = openPolicyView(viewOptions);
+  const evaluator = new Evaluator();
+  policy.onChange(({ bundle, revision }) => {
+    const loaded = evaluator.load(bundle);
+    if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
+    else logger.error(`policy bundle ${revision} refused: ${loaded.issues.map((i) => i.message).join('; ')}`);
+  });
+  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && evaluator.current !== undefined }, evaluator });
+  await Promise.all([sessions.start(), policy.start()]);
+  const prune = setInterval(() => sessions.prune(), 30_000);
+
+  return {
+    service,
+    worker,
+    trust,
+    trusted,
+    telemetry,
+    token,
+    connection,
+    trail,
+    viewOptions,
+    sessions,
+    policy,
+    evaluator,
+    gate,
+    drain: {
+      records: () => trail.commit.stop(10_000),
+      views: () => {
+        clearInterval(prune);
+        sessions.stop();
+        policy.stop();
+      },
+      connection: () => connection.drain(),
+      rest: async () => {
+        token.close();
+        await telemetry.shutdown();
+      },
+    },
+  };
+}

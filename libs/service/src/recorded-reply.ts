@@ -1,0 +1,86 @@
+import { type Admission, type Gate, Refusal } from '@claviger/authz';
+import { type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
+import type { Answer, AuditTrail, RequestContext } from '@claviger/messaging';
+
+/** What an operation did: the result for the caller, and what the record says of it. */
+export interface Done {
+  result: unknown;
+  record?: About;
+}
+
+/** What a record says beyond who asked and what was decided. */
+export type About = Partial<Pick<OperationRecord, 'keyId' | 'version' | 'bytes' | 'context' | 'reason'>>;
+
+/** Asks policy, as the caller. Throws Refusal. */
+export type Admit = (...question: Question) => Admission;
+type Question = Parameters<Gate['decide']> extends [SessionView, ...infer Q] ? Q : never;
+
+export interface Asker {
+  session: SessionView;
+  admit: Admit;
+  /** For what anybody with a live session may do. */
+  admitAnyone: () => Admission;
+}
+
+/**
+ * One request, in one order: may it be recorded, who asks, `work` (which asks policy before it does anything), exactly one record, the answer.
+ * No record, no answer. Refusals and failures are recorded like successes.
+ */
+export class RecordedReply {
+  constructor(
+    private readonly gate: Gate,
+    private readonly trail: AuditTrail,
+    /** What a service's own errors mean to a caller; the cause stays with the problem, for the log. */
+    private readonly toProblem: (error: unknown) => ProblemError = defaultProblem,
+  ) {}
+
+  async answer(operation: Operation, context: RequestContext, about: About, work: (asker: Asker) => Done | Promise<Done>): Promise<Answer> {
+    // Refused before it happens: it could not be recorded.
+    if (!this.trail.commit.available) throw new ProblemError('ERR_AUDIT_UNAVAILABLE');
+    let session: SessionView | undefined;
+    let admission: Admission | undefined;
+    let done: Done;
+    try {
+      session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
+      const known = session;
+      const doing = work({
+        session: known,
+        admit: (...question) => {
+          // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
+          admission = this.gate.decide(this.gate.session(context), ...question);
+          return admission;
+        },
+        admitAnyone: () => {
+          admission = this.gate.anyone(known);
+          return admission;
+        },
+      });
+      // Awaited only where it must be: what is decided and done in one turn of the event loop cannot be overtaken by a change.
+      done = doing instanceof Promise ? await doing : doing;
+      if (!admission) throw new Error(`${operation.name} did not ask policy`);
+    } catch (error) {
+      const problem = error instanceof ProblemError ? error : this.toProblem(error);
+      const decided = problem instanceof Refusal ? problem : admission;
+      return this.trail.refuse(context, operation, problem, {
+        ...about,
+        ...whose(session),
+        ...(decided ? { policies: decided.policies as string[], revisions: decided.revisions } : {}),
+      });
+    }
+    const receipt = await this.trail.operation({
+      action: operation.action,
+      ...this.trail.who(context),
+      ...whose(session),
+      ...about,
+      ...done.record,
+      outcome: 'success',
+      policies: admission.policies as string[],
+      revisions: admission.revisions,
+    });
+    return { result: done.result, receipt };
+  }
+}
+
+const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
+
+export const defaultProblem = (error: unknown): ProblemError => new ProblemError('ERR_INTERNAL', undefined, { cause: error });
