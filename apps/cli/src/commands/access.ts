@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import { assertTarget, type SecretTarget, writeBytes } from '../files';
+import { wholeNumber } from '../pairs';
+import { online } from '../run';
+
+/** Tokens and sessions. */
+export function accessCommands(program: Command): void {
+  const access = program.command('access').description('tokens and sessions');
+  access
+    .command('issue-token')
+    .description('a token for yourself (renewal), or for another principal where policy allows')
+    .option('--for <principal>')
+    .option('--lifetime-seconds <n>', '10 to 900', '900')
+    .option('--out <file>', 'written for your eyes only; replaces the file')
+    .option('--reveal', 'print it')
+    .action(
+      online<SecretTarget & { for?: string; lifetimeSeconds: string }>(async ({ client, options, output }) => {
+        assertTarget(options);
+        const lifetimeSeconds = wholeNumber('--lifetime-seconds', options.lifetimeSeconds);
+        const issued = await client.access.issueToken({ ...(options.for ? { principal: options.for } : {}), lifetimeSeconds });
+        const { token, ...rest } = issued;
+        if (options.out === undefined) return output.text(issued, token);
+        await writeBytes(options.out, Buffer.from(`${token}\n`));
+        output.fields(rest, { principal: rest.principal, 'expires at': rest.expiresAt, file: options.out });
+      }),
+    );
+  access
+    .command('sessions')
+    .description('live sessions')
+    .option('--of <principal>')
+    .action(
+      online<{ of?: string }>(async ({ client, options, output }) => {
+        const { sessions } = await client.access.listSessions(options.of ? { principal: options.of } : {});
+        output.table(sessions, sessions, [
+          { title: 'SESSION', value: (s) => s.session },
+          { title: 'PRINCIPAL', value: (s) => s.principal },
+          { title: 'METHOD', value: (s) => s.method },
+          { title: 'MFA', value: (s) => (s.mfa ? 'yes' : 'no') },
+          { title: 'STATE', value: (s) => s.state },
+          { title: 'EXPIRES', value: (s) => s.expiresAt },
+        ]);
+      }),
+    );
+  access
+    .command('revoke-session <session>')
+    .description('end a session at every worker and close its connection')
+    .requiredOption('--reason <text>', 'goes into the ledger')
+    .action(
+      online<{ reason: string }, [string]>(async ({ client, options: { reason }, output }, session) => {
+        const revoked = await client.access.revokeSession({ session, reason });
+        output.fields(revoked, { session: revoked.session, revoked: 'yes' });
+      }),
+    );
+}

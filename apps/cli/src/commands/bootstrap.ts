@@ -1,0 +1,80 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { PrincipalId, Trust } from '@claviger/contracts';
+import { readPin, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
+import { createInstallation, issueToken, layout } from '@claviger/installation';
+import type { Command } from 'commander';
+import { CommandError } from '../exit-codes';
+import { assertTarget, type SecretTarget, writeBytes } from '../files';
+import { wholeNumber } from '../pairs';
+import { offline } from '../run';
+
+interface Place {
+  folder: string;
+  library: string;
+}
+
+/** Offline, on the machine that has the tokens: what an installation needs before its first start, and its first token. */
+export function bootstrapCommands(program: Command): void {
+  const bootstrap = program.command('bootstrap').description('offline commands for the operator of an installation');
+  const inPlace = (name: string, summary: string) =>
+    bootstrap
+      .command(name)
+      .description(summary)
+      .requiredOption('--folder <folder>', 'where the installation lies')
+      .requiredOption('--library <file>', 'PKCS#11 library, such as libsofthsm2.so');
+  inPlace('ceremony', 'make tokens, their keys, trust.json and the broker identities; what is complete is kept')
+    .option('--origin <name>', 'name of the log in its checkpoints', 'claviger.local/ledger')
+    .action(
+      offline<Place & { origin: string }>(({ options: { folder, library, origin }, output }) => {
+        const kept = existsSync(layout(folder).trustFile);
+        const { place, trust } = createInstallation({ folder, libraryPath: library, origin, report: (line) => output.note(line) });
+        if (kept) output.note('the ceremony was held before: everything is kept');
+        output.fields(
+          { created: !kept, trustFile: place.trustFile, identitiesFile: place.identitiesFile, ledger: trust.ledger },
+          { trust: place.trustFile, identities: place.identitiesFile, ledger: trust.ledger.vkey },
+        );
+      }),
+    );
+  inPlace('token', 'a first token for an administrator, at most 15 minutes, signed in the control token')
+    .requiredOption('--for <principal>')
+    .option('--mfa', 'say that more than one factor was checked')
+    .option('--lifetime-seconds <n>', 'at most 900', '900')
+    .option('--out <file>', 'written for your eyes only; replaces the file')
+    .option('--reveal', 'print it')
+    .action(
+      offline<Place & SecretTarget & { for: string; mfa?: boolean; lifetimeSeconds: string }>(async ({ options, output }) => {
+        assertTarget(options);
+        const { token, claims } = signToken(options);
+        const shown = { principal: claims.sub, expiresAt: new Date(claims.exp * 1_000).toISOString() };
+        if (options.out === undefined) return output.text({ ...shown, token }, token);
+        await writeBytes(options.out, Buffer.from(`${token}\n`));
+        output.fields(shown, { principal: shown.principal, 'expires at': shown.expiresAt, file: options.out });
+      }),
+    );
+}
+
+function signToken(options: Place & { for: string; mfa?: boolean; lifetimeSeconds: string }): ReturnType<typeof issueToken> {
+  const place = layout(options.folder);
+  if (!existsSync(place.trustFile))
+    throw new CommandError('badInput', `${options.folder} holds no installation`, 'claviger bootstrap ceremony');
+  const principal = PrincipalId.safeParse(options.for);
+  if (!principal.success) throw new CommandError('usage', '--for wants a principal id: 1 to 64 of a-z, 0-9 and -');
+  const trust = Trust.parse(JSON.parse(readFileSync(place.trustFile, 'utf8')));
+  // The SoftHSM of an installation has a configuration per token; other libraries ignore this.
+  process.env.SOFTHSM2_CONF = place.softhsmConf('control');
+  const token = Token.open({
+    libraryPath: options.library,
+    tokenLabel: 'control',
+    pin: readPin(place.pinFile('control')),
+    canary: tokenKeyLabels.control.signing,
+  });
+  try {
+    return issueToken(trustedSigner(token, tokenKeyLabels.control.signing, trust.control), {
+      principal: principal.data,
+      amr: options.mfa ? ['pwd', 'mfa'] : ['pwd'],
+      lifetimeSeconds: wholeNumber('--lifetime-seconds', options.lifetimeSeconds) ?? 900,
+    });
+  } finally {
+    token.close();
+  }
+}

@@ -1,0 +1,148 @@
+import type { Client } from '@claviger/client';
+import type { Algorithm, Classification, Environment, KeyDescription, Propagation } from '@claviger/contracts';
+import type { Command } from 'commander';
+import type { Output } from '../output';
+import { pairs, wholeNumber } from '../pairs';
+import { collect, online } from '../run';
+
+interface Reason {
+  reason: string;
+}
+
+/** Life of keys: create, look, rotate, suspend, resume, delete, and who may use them. */
+export function keysCommands(program: Command): void {
+  const keys = program.command('keys').description('create, describe and govern keys');
+  keys
+    .command('create <name>')
+    .description('generate a key in the HSM')
+    .option('--algorithm <algorithm>', 'AES_256 to encrypt, EC_P256 to sign', 'AES_256')
+    .option('--environment <environment>', 'development, staging or production', 'development')
+    .option('--classification <classification>', 'public, internal, confidential or restricted', 'internal')
+    .option('--owner <principal>', 'principal that decides about its use (default: you)')
+    .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
+    .option('--tag <name=value>', 'may be repeated', collect)
+    .action(
+      online<Record<'algorithm' | 'environment' | 'classification' | 'owner', string> & { consumer?: string[]; tag?: string[] }, [string]>(
+        async ({ client, options, output }, name) => {
+          const { algorithm, environment, classification, owner, consumer = [], tag } = options;
+          const key = await client.keys.create({
+            name,
+            algorithm: algorithm as Algorithm,
+            environment: environment as Environment,
+            classification: classification as Classification,
+            ...(owner ? { owner } : {}),
+            consumers: consumer,
+            tags: pairs('tag', tag) ?? {},
+          });
+          describe(output, key);
+        },
+      ),
+    );
+  keys
+    .command('describe <key>')
+    .description('metadata, state and versions of one key')
+    .action(online<object, [string]>(async ({ client, output }, keyId) => describe(output, await client.keys.describe({ keyId }))));
+  keys
+    .command('list')
+    .description('keys that you may describe')
+    .option('--limit <n>', 'at most this many', '100')
+    .action(
+      online<{ limit: string }>(async ({ client, options, output }) => {
+        const found = await listUpTo(client, wholeNumber('--limit', options.limit) ?? 100);
+        output.table(found, found, [
+          { title: 'KEY', value: (key) => key.keyId },
+          { title: 'NAME', value: (key) => key.name },
+          { title: 'ALGORITHM', value: (key) => key.algorithm },
+          { title: 'STATE', value: stateOf },
+          { title: 'VERSION', value: (key) => key.primaryVersion },
+          { title: 'OWNER', value: (key) => key.owner },
+          { title: 'CONSUMERS', value: (key) => key.consumers.join(',') },
+        ]);
+      }),
+    );
+
+  const change = (name: string, summary: string) =>
+    keys.command(`${name} <key>`).description(summary).requiredOption('--reason <text>', 'goes into the ledger');
+  change('rotate', 'make a new version; older ones go on to decrypt and verify').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.rotate({ keyId, reason })),
+    ),
+  );
+  change('suspend', 'freeze it at every worker')
+    .option('--allow-processing', 'go on to decrypt and verify')
+    .action(
+      online<Reason & { allowProcessing?: boolean }, [string]>(
+        async ({ client, options: { reason, allowProcessing = false }, output }, keyId) =>
+          changed(output, await client.keys.suspend({ keyId, reason, allowProcessing })),
+      ),
+    );
+  change('resume', 'end a suspension').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.resume({ keyId, reason })),
+    ),
+  );
+  change('schedule-deletion', 'freeze it and destroy its material after the wait')
+    .option('--wait-days <n>', '7 to 90', '30')
+    .action(
+      online<Reason & { waitDays: string }, [string]>(async ({ client, options: { reason, waitDays }, output }, keyId) =>
+        changed(output, await client.keys.scheduleDeletion({ keyId, reason, waitDays: wholeNumber('--wait-days', waitDays) })),
+      ),
+    );
+  change('cancel-deletion', 'keep it; it comes back suspended').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.cancelDeletion({ keyId, reason })),
+    ),
+  );
+  change('set-consumers', 'replace the list of principals that may use it')
+    .option('--consumer <principal>', 'may be repeated; none empties the list', collect)
+    .action(
+      online<Reason & { consumer?: string[] }, [string]>(async ({ client, options: { reason, consumer = [] }, output }, keyId) =>
+        changed(output, await client.keys.setConsumers({ keyId, reason, consumers: consumer })),
+      ),
+    );
+}
+
+async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]> {
+  const found: KeyDescription[] = [];
+  for (let after: string | undefined; found.length < limit; ) {
+    const { keys, next } = await client.keys.list({ limit: Math.min(limit - found.length, 500), ...(after ? { after } : {}) });
+    found.push(...keys);
+    if (!next) break;
+    after = next;
+  }
+  return found;
+}
+
+function stateOf(key: KeyDescription): string {
+  if (key.deletionAt) return `deletion ${key.deletionAt}`;
+  if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
+  return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
+}
+
+const summary = (key: KeyDescription) => ({
+  key: key.keyId,
+  name: key.name,
+  algorithm: key.algorithm,
+  state: stateOf(key),
+  'primary version': key.primaryVersion,
+  environment: key.environment,
+  classification: key.classification,
+  owner: key.owner,
+  consumers: key.consumers.join(', ') || 'none',
+  tags:
+    Object.entries(key.tags)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(', ') || undefined,
+  revision: key.revision,
+  versions: key.versions.map(({ version, state, createdAt }) => `${version} ${state} (${createdAt})`).join(', '),
+});
+
+const describe = (output: Output, key: KeyDescription) => output.fields(key, summary(key));
+
+function changed(output: Output, outcome: Propagation): void {
+  const { key, confirmed, workers, fenced } = outcome;
+  const reached = confirmed
+    ? `confirmed by ${workers.length} worker(s)${fenced.length > 0 ? `, ${fenced.length} fenced` : ''}`
+    : 'durable, but not yet proven at every worker: repeat the command or look at `claviger status`';
+  output.fields(outcome, { ...summary(key), reached });
+}

@@ -1,0 +1,74 @@
+import { issueText, validateBundle } from '@claviger/authz';
+import { PolicyBundle } from '@claviger/contracts';
+import type { Command } from 'commander';
+import { Finding } from '../exit-codes';
+import type { Output } from '../output';
+import { wholeNumber } from '../pairs';
+import { readPolicyFolder, writePolicyFolder } from '../policy-folder';
+import { offline, online } from '../run';
+
+/** The policy bundle: look at it, check a folder, put it in force. */
+export function policyCommands(program: Command): void {
+  const policy = program.command('policy').description('the policy bundle in force, and folders that may become it');
+  policy
+    .command('show')
+    .description('what is in force; all of it with --json')
+    .action(
+      online(async ({ client, output }) => {
+        const shown = await client.policy.show();
+        const { bundle, hash } = shown;
+        output.fields(shown, {
+          revision: bundle.revision,
+          hash,
+          published: bundle.publishedAt,
+          roles: bundle.roles.map(({ id }) => id).join(', '),
+          principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
+          grants: bundle.grants.length,
+        });
+      }),
+    );
+  policy
+    .command('export <folder>')
+    .description('write what is in force into an empty folder, to edit it')
+    .action(
+      online<object, [string]>(async ({ client, output }, folder) => {
+        const { bundle } = await client.policy.show();
+        writePolicyFolder(folder, bundle);
+        output.fields({ folder, revision: bundle.revision }, { folder, revision: bundle.revision });
+      }),
+    );
+  policy
+    .command('check <folder>')
+    .description('validate a folder without publishing it; exit 1 when it does not validate')
+    .action(
+      offline<object, [string]>(({ output }, folder) => {
+        const bundle = checked(output, folder);
+        output.fields(
+          { valid: true, principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
+          { valid: 'yes', principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
+        );
+      }),
+    );
+  policy
+    .command('publish <folder>')
+    .description('validate a folder and put it in force everywhere')
+    .requiredOption('--reason <text>', 'goes into the ledger')
+    .option('--based-on <revision>', 'refuse when another revision is in force (default: the one in force now)')
+    .action(
+      online<{ reason: string; basedOn?: string }, [string]>(async ({ client, options, output }, folder) => {
+        const { revision: _, publishedAt: __, ...bundle } = checked(output, folder);
+        const basedOn = wholeNumber('--based-on', options.basedOn) ?? (await client.policy.show()).bundle.revision;
+        const published = await client.policy.publish({ basedOn, bundle, reason: options.reason });
+        output.fields(published, { ...published, receipt: undefined });
+      }),
+    );
+}
+
+/** @throws Finding after the issues were printed */
+function checked(output: Output, folder: string): PolicyBundle {
+  const bundle = readPolicyFolder(folder, new Date());
+  const issues = validateBundle(bundle);
+  if (issues.length === 0) return PolicyBundle.parse(bundle);
+  output.table({ valid: false, issues }, issues, [{ title: `${folder} DOES NOT VALIDATE`, value: issueText }]);
+  throw new Finding(`${issues.length} issue(s)`);
+}

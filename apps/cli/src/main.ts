@@ -1,0 +1,37 @@
+import { ClavigerError } from '@claviger/client';
+import { HsmError } from '@claviger/hsm';
+import { CommanderError } from 'commander';
+import { CommandError, exitCodeOf, exitCodes, Finding } from './exit-codes';
+import { createProgram } from './program';
+
+/** `code: detail`, then what to do. With --json the same as one JSON object, on stderr. Never a stack, never a value that was passed. */
+function tell(error: unknown, json: boolean): void {
+  const known = error instanceof ClavigerError || error instanceof HsmError;
+  const code = known
+    ? error.code
+    : error instanceof CommandError
+      ? `ERR_CLI_${error.kind.toUpperCase()}`
+      : error instanceof Finding
+        ? 'FINDING'
+        : 'ERR_CLI';
+  const detail = error instanceof ClavigerError ? error.detail : error instanceof Error ? error.message : String(error);
+  const next = error instanceof ClavigerError || error instanceof CommandError ? error.next : undefined;
+  const requestId = error instanceof ClavigerError ? error.requestId : undefined;
+  if (json) process.stderr.write(`${JSON.stringify({ error: { code, detail, next, requestId, exitCode: exitCodeOf(error) } })}\n`);
+  else process.stderr.write(`${code}: ${detail}\n${next ? `→ ${next}\n` : ''}${requestId ? `  request ${requestId}\n` : ''}`);
+}
+
+// A reader that went away (`claviger … | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+  throw error;
+});
+try {
+  await createProgram().parseAsync(process.argv);
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  else {
+    tell(error, process.argv.includes('--json'));
+    process.exitCode = exitCodeOf(error);
+  }
+}

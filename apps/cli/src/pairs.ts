@@ -1,0 +1,20 @@
+import { CommandError } from './exit-codes';
+
+/** `name=value` arguments to an object; undefined when there are none. @throws CommandError */
+export function pairs(what: string, given: readonly string[] | undefined): Record<string, string> | undefined {
+  if (!given || given.length === 0) return undefined;
+  const read = given.map((text) => {
+    const at = text.indexOf('=');
+    if (at < 1) throw new CommandError('usage', `--${what} wants name=value`);
+    return [text.slice(0, at), text.slice(at + 1)] as const;
+  });
+  if (new Set(read.map(([name]) => name)).size < read.length) throw new CommandError('usage', `--${what} names the same thing twice`);
+  return Object.fromEntries(read);
+}
+
+/** @throws CommandError */
+export function wholeNumber(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(text)) throw new CommandError('usage', `${flag} wants a whole number`);
+  return Number(text);
+}

@@ -1,0 +1,36 @@
+import { Command } from 'commander';
+import { accessCommands } from './commands/access';
+import { alertsCommands } from './commands/alerts';
+import { auditCommands } from './commands/audit';
+import { bootstrapCommands } from './commands/bootstrap';
+import { cryptoCommands } from './commands/crypto';
+import { keysCommands } from './commands/keys';
+import { policyCommands } from './commands/policy';
+import { statusCommand } from './commands/status';
+import { settingsOptions } from './settings';
+
+export function createProgram(): Command {
+  const program = new Command('claviger')
+    .description('Ask Claviger, the key management system over NATS.')
+    .option('--json', 'results as JSON')
+    .showHelpAfterError('(claviger <command> --help says more)')
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
+  for (const add of [
+    keysCommands,
+    cryptoCommands,
+    policyCommands,
+    accessCommands,
+    auditCommands,
+    alertsCommands,
+    statusCommand,
+    bootstrapCommands,
+  ])
+    add(program);
+  program.addHelpText(
+    'after',
+    '\nExit codes: 0 done; 1 it found something wrong; 2 refused; 3 not available, or outcome unknown; 4 not authenticated; 5 failed; 64 usage; 65 input; 78 configuration.',
+  );
+  return program;
+}

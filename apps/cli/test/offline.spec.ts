@@ -1,0 +1,111 @@
+import { chmodSync, cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readMachine, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { buildCommand, claviger } from './command-line';
+
+let folder: TemporaryFolder;
+const starter = join(workspaceRoot(), 'deploy/policies/starter');
+
+beforeAll(async () => {
+  folder = await temporaryFolder('cli-offline');
+  await buildCommand();
+});
+afterAll(() => folder.remove());
+
+test('a missing setting is named with its variable and its flag, exit 78', async () => {
+  const { code, stderr, stdout } = await claviger(['keys', 'list']);
+  expect(code).toBe(78);
+  expect(stderr).toContain('CLAVIGER_URL is not set');
+  expect(stderr).toContain('--url');
+  expect(stdout).toBe('');
+});
+
+test('with --json the failure is one JSON object on stderr', async () => {
+  const { stderr } = await claviger(['--json', 'keys', 'list']);
+  expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'ERR_CLI_CONFIGURATION', exitCode: 78 } });
+});
+
+test('wrong usage is exit 64; help is exit 0', async () => {
+  expect((await claviger(['keys', 'explode'])).code).toBe(64);
+  expect((await claviger(['keys', 'rotate', 'k_x'])).code).toBe(64);
+  const help = await claviger(['--help']);
+  expect(help.code).toBe(0);
+  expect(help.stdout).toContain('Exit codes');
+});
+
+test('a token file that others can read is refused before anything is sent', async () => {
+  const file = join(folder.path, 'open-token');
+  writeFileSync(file, 'x.y.z');
+  chmodSync(file, 0o644);
+  const { code, stderr } = await claviger(['keys', 'list'], { CLAVIGER_URL: 'nats://127.0.0.1:1', CLAVIGER_TOKEN_FILE: file });
+  expect(code).toBe(78);
+  expect(stderr).toContain('chmod 600');
+});
+
+test('no broker: exit 3, with the code and what to do', async () => {
+  const file = join(folder.path, 'token');
+  writeFileSync(file, 'opaque', { mode: 0o600 });
+  const env = { CLAVIGER_URL: 'nats://127.0.0.1:1', CLAVIGER_TOKEN_FILE: file, CLAVIGER_PRINCIPAL: 'kim', CLAVIGER_TIMEOUT_MS: '300' };
+  const { code, stderr } = await claviger(['status'], env);
+  expect(code).toBe(3);
+  expect(stderr).toMatch(/^ERR_CONNECTION: /);
+});
+
+test('a secret is not printed unless asked for: refused before connecting', async () => {
+  for (const command of [
+    ['decrypt', 'k_x'],
+    ['open', 'k_x'],
+    ['random', '16'],
+    ['access', 'issue-token'],
+  ]) {
+    const { code, stderr } = await claviger(command, { CLAVIGER_URL: 'nats://127.0.0.1:1' });
+    // Settings are looked at first where a connection is needed; either way nothing was printed.
+    expect([64, 78]).toContain(code);
+    expect(stderr).not.toBe('');
+  }
+});
+
+test('the starter policies validate; a broken folder says what is wrong, exit 1', async () => {
+  expect(await claviger(['policy', 'check', starter])).toMatchObject({ code: 0 });
+  const broken = join(folder.path, 'policies');
+  cpSync(starter, broken, { recursive: true });
+  writeFileSync(
+    join(broken, 'policies.cedar'),
+    '@id("x") @control("c") permit (principal, action == Claviger::Action::"crypto:Explode", resource);',
+  );
+  const { code, stdout } = await claviger(['--json', 'policy', 'check', broken]);
+  expect(code).toBe(1);
+  const { valid, issues } = JSON.parse(stdout) as { valid: boolean; issues: { message: string }[] };
+  expect(valid).toBe(false);
+  expect(issues.length).toBeGreaterThan(0);
+});
+
+test('a policy folder that is not there is exit 65', async () => {
+  expect((await claviger(['policy', 'check', join(folder.path, 'nowhere')])).code).toBe(65);
+});
+
+test('the ceremony makes an installation once, and a first token is signed in its control token', async () => {
+  const place = ['--folder', join(folder.path, 'installation'), '--library', readMachine().pkcs11.libraryPath];
+  const first = await claviger(['--json', 'bootstrap', 'ceremony', ...place]);
+  expect(first.code).toBe(0);
+  const { created, trustFile } = JSON.parse(first.stdout) as { created: boolean; trustFile: string };
+  expect(created).toBe(true);
+  const trust = readFileSync(trustFile, 'utf8');
+  expect(JSON.parse((await claviger(['--json', 'bootstrap', 'ceremony', ...place])).stdout)).toMatchObject({ created: false });
+  expect(readFileSync(trustFile, 'utf8')).toBe(trust);
+
+  const out = join(folder.path, 'admin-token');
+  const issued = await claviger(['bootstrap', 'token', ...place, '--for', 'kim', '--mfa', '--out', out]);
+  expect(issued.code).toBe(0);
+  const token = readFileSync(out, 'utf8').trim();
+  expect(issued.stdout).not.toContain(token);
+  expect(statSync(out).mode & 0o777).toBe(0o600);
+  const [header, claims] = token
+    .split('.')
+    .slice(0, 2)
+    .map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()));
+  expect(header).toMatchObject({ alg: 'ES256', typ: 'claviger-token+jwt' });
+  expect(claims).toMatchObject({ iss: 'claviger', sub: 'kim', amr: ['pwd', 'mfa'] });
+  expect(claims.exp - claims.iat).toBe(900);
+});

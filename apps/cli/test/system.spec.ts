@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runCommand, type TemporaryFolder, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Stack, startStack } from '../../../deploy/local/stack';
+import { claviger, type Run } from './command-line';
+
+const principals = [
+  { id: 'kim', kind: 'person' as const, roles: ['key-administrator'], mfa: true },
+  { id: 'payments-api', kind: 'service' as const, roles: ['application'] },
+  { id: 'sam', kind: 'person' as const, roles: ['security-officer'], mfa: true },
+  { id: 'ada', kind: 'person' as const, roles: ['auditor'] },
+];
+const services = ['policy', 'key-lifecycle', 'crypto-worker', 'audit', 'anomaly-detector'];
+let folder: TemporaryFolder;
+let stack: Stack;
+
+beforeAll(async () => {
+  const root = workspaceRoot();
+  await runCommand(process.execPath, ['tools/build.mjs', 'apps/cli', ...services.map((name) => `apps/${name}`)], { cwd: root });
+  folder = await temporaryFolder('cli-system');
+  const storeUrl = process.env.CLAVIGER_TEST_STORE_URL;
+  const databasePrefix = `t${randomBytes(6).toString('hex')}_`;
+  stack = await startStack({ dir: join(folder.path, 'stack'), principals, databasePrefix, ...(storeUrl ? { storeUrl } : {}) });
+  for (const [id, token] of Object.entries(await stack.tokens(principals))) writeFileSync(file(`${id}.token`), token, { mode: 0o600 });
+}, 180_000);
+afterAll(async () => {
+  await stack?.stop();
+  await folder?.remove();
+}, 60_000);
+
+const file = (name: string) => join(folder.path, name);
+const as = (principal: string, ...args: string[]): Promise<Run> =>
+  claviger(args, {
+    CLAVIGER_URL: stack.broker.url,
+    CLAVIGER_TOKEN_FILE: file(`${principal}.token`),
+    CLAVIGER_TRUST_FILE: stack.trustFile,
+    XDG_STATE_HOME: file('state'),
+  });
+async function ok(principal: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await as(principal, ...args);
+  if (code !== 0) throw new Error(`claviger ${args.join(' ')} gave ${code}: ${stderr}`);
+  return stdout;
+}
+const json = async <T>(principal: string, ...args: string[]): Promise<T> => JSON.parse(await ok(principal, '--json', ...args)) as T;
+
+test('the life of a key, from the command line', async () => {
+  const { keyId } = await json<{ keyId: string }>(
+    'kim',
+    'keys',
+    'create',
+    'cli/archive',
+    '--consumer',
+    'payments-api',
+    '--tag',
+    'team=cli',
+  );
+  expect(await ok('kim', 'keys', 'list')).toContain('cli/archive');
+
+  writeFileSync(file('plain'), randomBytes(150_000));
+  await ok('payments-api', 'seal', keyId, '--in', file('plain'), '--out', file('sealed'), '--context', 'tenant=acme');
+  await ok('payments-api', 'open', keyId, '--in', file('sealed'), '--out', file('opened'), '--context', 'tenant=acme');
+  expect(readFileSync(file('opened'))).toEqual(readFileSync(file('plain')));
+  const wrong = await as('payments-api', 'open', keyId, '--in', file('sealed'), '--out', file('wrong'), '--context', 'tenant=other');
+  expect(wrong).toMatchObject({ code: 2, stdout: '' });
+  expect(wrong.stderr).toMatch(/^ERR_DECRYPTION_FAILED/);
+  expect(() => readFileSync(file('wrong'))).toThrow('ENOENT');
+
+  writeFileSync(file('small'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('small'), '--out', file('small.jwe'));
+  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('small.jwe'), '--reveal')).toBe('forty-two');
+
+  await ok('kim', 'keys', 'rotate', keyId, '--reason', 'yearly');
+  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('small.jwe'), '--reveal')).toBe('forty-two');
+  expect(await json('sam', 'keys', 'suspend', keyId, '--reason', 'suspected misuse')).toMatchObject({ confirmed: true });
+  const suspended = await as('payments-api', 'decrypt', keyId, '--in', file('small.jwe'), '--reveal');
+  expect(suspended).toMatchObject({ code: 2, stdout: '' });
+  expect(suspended.stderr).toMatch(/^ERR_KEY_SUSPENDED/);
+  await ok('sam', 'keys', 'resume', keyId, '--reason', 'cleared');
+});
+
+test('a signature verifies, and not for other bytes', async () => {
+  const { keyId } = await json<{ keyId: string }>(
+    'kim',
+    'keys',
+    'create',
+    'cli/sign',
+    '--algorithm',
+    'EC_P256',
+    '--consumer',
+    'payments-api',
+  );
+  writeFileSync(file('message'), 'hello');
+  await ok('payments-api', 'sign', keyId, '--in', file('message'), '--out', file('signature'));
+  expect(await ok('payments-api', 'verify', keyId, '--in', file('message'), '--signature-file', file('signature'))).toContain('valid');
+  writeFileSync(file('message'), 'hullo');
+  expect(await as('payments-api', 'verify', keyId, '--in', file('message'), '--signature-file', file('signature'))).toMatchObject({
+    code: 1,
+  });
+});
+
+test('a denial is exit 2 and says the code; it is in the ledger', async () => {
+  const denied = await as('payments-api', 'keys', 'create', 'not/allowed');
+  expect(denied.code).toBe(2);
+  expect(denied.stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await until(async () => (await ok('ada', 'audit', 'query', '--of', 'payments-api', '--outcome', 'denied')).includes('keys:Create'), {
+    what: 'the denial in the ledger',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+});
+
+test('the ledger verifies from its first leaf, and from then on against what was seen', async () => {
+  const first = await json<{ size: number; problems: unknown[] }>('ada', 'audit', 'verify');
+  expect(first.problems).toEqual([]);
+  await ok('payments-api', 'random', '16', '--reveal');
+  const again = await json<{ size: number; extends: number }>('ada', 'audit', 'verify');
+  expect(again.extends).toBe(first.size);
+  expect(await ok('ada', 'audit', 'verify', '--quick')).toContain('extends');
+});
+
+test('another trust file: the ledger is not believed, exit 1', async () => {
+  const trust = JSON.parse(readFileSync(stack.trustFile, 'utf8')) as { ledger: { vkey: string } };
+  const [name, hash, key] = trust.ledger.vkey.split('+') as [string, string, string];
+  const stranger = Buffer.from(key, 'base64');
+  stranger[5]! ^= 1;
+  writeFileSync(
+    file('other-trust.json'),
+    JSON.stringify({ ...trust, ledger: { ...trust.ledger, vkey: [name, hash, stranger.toString('base64')].join('+') } }),
+  );
+  const { code } = await as('ada', 'audit', 'verify', '--trust-file', file('other-trust.json'), '--state-file', file('other-state'));
+  expect(code).not.toBe(0);
+});
+
+test('policy in force is shown, exported, and published again unchanged', async () => {
+  await ok('sam', 'policy', 'export', file('policies'));
+  await ok('sam', 'policy', 'check', file('policies'));
+  const before = await json<{ bundle: { revision: number } }>('sam', 'policy', 'show');
+  const published = await json<{ revision: number }>('sam', 'policy', 'publish', file('policies'), '--reason', 'no change');
+  expect(published.revision).toBe(before.bundle.revision + 1);
+});
+
+test('status asks every service; tokens renew; sessions are listed', async () => {
+  const seen = await json<{ service: string; state: string }[]>('sam', 'status');
+  expect(seen.map(({ state }) => state)).toEqual(Array(5).fill('answers'));
+  await ok('sam', 'access', 'issue-token', '--out', file('sam.token'));
+  expect(await ok('sam', 'access', 'sessions')).toContain('sam');
+});
