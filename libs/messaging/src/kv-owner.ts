@@ -1,8 +1,9 @@
 import type { BucketName } from '@claviger/contracts';
 import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
-import { type KV, Kvm } from '@nats-io/kv';
+import type { KV } from '@nats-io/kv';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import type { KvView, ViewRecord } from './kv-view';
+import { openBucket } from './open-bucket';
 import { type RecordSigner, signRecord } from './signed-record';
 
 /**
@@ -26,7 +27,7 @@ export class KvOwner<T extends ViewRecord> {
   ) {}
 
   async start(): Promise<void> {
-    this.kv = await new Kvm(jetstream(this.connection)).open(this.bucket);
+    this.kv = await openBucket(this.connection, this.bucket, () => undefined);
   }
 
   /** Puts a record unless the bucket holds this revision or a newer one. With `ttlSeconds` it goes away by itself. */

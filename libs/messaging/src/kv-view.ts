@@ -1,8 +1,8 @@
 import { type BucketName, limits } from '@claviger/contracts';
-import { jetstream } from '@nats-io/jetstream';
-import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
+import type { KV, KvEntry } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type MarkBody, RevisionSum } from './high-water-mark';
+import { openBucket } from './open-bucket';
 
 export interface ViewRecord {
   id: string;
@@ -65,8 +65,10 @@ export class KvView<T extends ViewRecord> {
   }
 
   async start(): Promise<void> {
-    this.kv = await new Kvm(jetstream(this.options.connection)).open(this.options.bucket);
-    await this.openWatch();
+    const { connection, bucket, onRefused } = this.options;
+    this.kv = await openBucket(connection, bucket, (error) => onRefused('bucket', `not opened yet: ${String(error)}`));
+    // A watch that could not be opened is a silent one: it is opened anew.
+    await this.openWatch().catch((error) => onRefused('watch', `not opened yet: ${String(error)}`));
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
     void this.probe();
   }
