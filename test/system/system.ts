@@ -1,0 +1,73 @@
+import { ClavigerError, type Client, type ConnectOptions, connect } from '@claviger/client';
+import { openTestStore, type TestStore, temporaryFolder } from '@claviger/testing';
+import { type Stack, type StackOptions, startStack } from '../../deploy/local/stack';
+import { cast } from '../demo/cast';
+import { type RawCaller, rawCaller } from './raw-caller';
+
+export type Who = keyof typeof cast;
+
+/** The whole system for one spec file, and callers in it. */
+export interface System {
+  stack: Stack;
+  tokens: Record<string, string>;
+  /** A client of the library. */
+  as(who: Who, options?: Partial<ConnectOptions>): Promise<Client>;
+  /** A bare connection with the caller's own token, for what the library would not send. */
+  raw(who: Who): Promise<RawCaller>;
+  stop(): Promise<void>;
+}
+
+export interface SystemOptions extends Pick<StackOptions, 'workers' | 'serviceEnv'> {
+  /** A document store of its own, that the test may kill; else the run's shared one. */
+  ownStore?: boolean;
+}
+
+export async function startSystem(name: string, { ownStore = false, ...options }: SystemOptions = {}): Promise<System> {
+  const folder = await temporaryFolder(name);
+  const store: TestStore | undefined = ownStore ? undefined : await openTestStore();
+  const stack = await startStack({
+    dir: folder.path,
+    principals: Object.values(cast),
+    ...(store ? { storeUrl: store.url, databasePrefix: store.databaseName('') } : {}),
+    ...options,
+  });
+  const tokens = await stack.tokens(Object.values(cast));
+  const opened: { close(): Promise<void> }[] = [];
+  const kept = <T extends { close(): Promise<void> }>(one: T): T => {
+    opened.push(one);
+    return one;
+  };
+  const tokenOf = (who: Who) => tokens[cast[who].id] as string;
+  return {
+    stack,
+    tokens,
+    as: async (who, more) =>
+      kept(
+        await connect({
+          servers: stack.broker.url,
+          principal: cast[who].id,
+          credential: { token: tokenOf(who) },
+          timeoutMs: 15_000,
+          ...more,
+        }),
+      ),
+    raw: async (who) => kept(await rawCaller(stack.broker.url, cast[who].id, tokenOf(who))),
+    async stop() {
+      await Promise.all(opened.map((one) => one.close().catch(() => undefined)));
+      await stack.stop();
+      await store?.stop();
+      await folder.remove();
+    },
+  };
+}
+
+/** The code of the refusal, or `OK`. */
+export async function codeOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return 'OK';
+  } catch (error) {
+    if (error instanceof ClavigerError) return error.code;
+    throw error;
+  }
+}
