@@ -1,5 +1,5 @@
-import { Gate } from '@claviger/authz';
-import { AuditTrail, ProblemFilter } from '@claviger/messaging';
+import { ProblemFilter } from '@claviger/messaging';
+import { SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AuditController } from './audit.controller';
@@ -8,11 +8,9 @@ import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
 import { PersonalController } from './personal.controller';
 import { PersonalStore } from './personal-store';
-import { Recorded } from './recorded';
 
 export interface AppParts {
-  gate: Gate;
-  trail: AuditTrail;
+  replies: SystemReplies;
   ledger: OpenLedger;
   reader: LedgerReader;
   checkpoints: CheckpointStore;
@@ -21,12 +19,12 @@ export interface AppParts {
 
 @Module({})
 export class AppModule {
-  static with({ gate, trail, ledger, reader, checkpoints, personal }: AppParts): DynamicModule {
+  static with({ replies, ledger, reader, checkpoints, personal }: AppParts): DynamicModule {
     return {
       module: AppModule,
       controllers: [AuditController, PersonalController],
       providers: [
-        { provide: Recorded, useFactory: () => new Recorded(gate, trail) },
+        { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },
         { provide: LedgerReader, useValue: reader },
         { provide: CheckpointStore, useValue: checkpoints },

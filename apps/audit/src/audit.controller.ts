@@ -1,11 +1,11 @@
 import { auditOperations, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
+import { SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { CheckpointStore } from './checkpoint-store';
 import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
-import { Recorded } from './recorded';
 
 type Operations = typeof auditOperations;
 
@@ -13,7 +13,7 @@ type Operations = typeof auditOperations;
 @Controller()
 export class AuditController {
   constructor(
-    private readonly recorded: Recorded,
+    private readonly replies: SystemReplies,
     private readonly ledger: OpenLedger,
     private readonly reader: LedgerReader,
     private readonly checkpoints: CheckpointStore,
@@ -21,7 +21,7 @@ export class AuditController {
 
   @MessagePattern('audit.checkpoint')
   checkpoint(@Payload() _: Request<Operations['checkpoint']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(auditOperations.checkpoint, context, async () => {
+    return this.replies.answer(auditOperations.checkpoint, context, async () => {
       this.ledger.assertOpen();
       const newest = await this.checkpoints.newest();
       if (!newest) throw new ProblemError('ERR_NOT_FOUND', 'Nothing is signed yet.');
@@ -32,21 +32,21 @@ export class AuditController {
 
   @MessagePattern('audit.inclusion')
   inclusion(@Payload() request: Request<Operations['inclusion']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(auditOperations.inclusion, context, () => this.reader.inclusion(request));
+    return this.replies.answer(auditOperations.inclusion, context, () => this.reader.inclusion(request));
   }
 
   @MessagePattern('audit.consistency')
   consistency(@Payload() request: Request<Operations['consistency']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(auditOperations.consistency, context, () => this.reader.consistency(request));
+    return this.replies.answer(auditOperations.consistency, context, () => this.reader.consistency(request));
   }
 
   @MessagePattern('audit.entries')
   entries(@Payload() request: Request<Operations['entries']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(auditOperations.entries, context, () => this.reader.entries(request));
+    return this.replies.answer(auditOperations.entries, context, () => this.reader.entries(request));
   }
 
   @MessagePattern('audit.query')
   query(@Payload() request: Request<Operations['query']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(auditOperations.query, context, () => this.reader.query(request));
+    return this.replies.answer(auditOperations.query, context, () => this.reader.query(request));
   }
 }

@@ -1,4 +1,3 @@
-import type { AuditTrail, RequestServer } from '@claviger/messaging';
 import { metrics } from '@opentelemetry/api';
 import type { Checkpointer } from './checkpointer';
 import type { Step } from './fold';
@@ -8,33 +7,22 @@ const seconds = { advice: { explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.0
 
 /**
  * Prometheus: claviger_ledger_size, claviger_ledger_findings, claviger_ledger_lag_messages, claviger_ledger_checkpoint_size,
- * claviger_ledger_append_seconds, claviger_ledger_records, claviger_ledger_replays, claviger_ledger_lost_races,
- * claviger_requests_seconds{operation,code}, claviger_audit_failures.
+ * claviger_ledger_append_seconds, claviger_ledger_records, claviger_ledger_replays, claviger_ledger_lost_races.
  */
-export function observeLedger(parts: {
-  sequencer: Sequencer;
-  checkpointer: Checkpointer;
-  server: RequestServer;
-  trail: AuditTrail;
-  lag: () => number;
-}): { step: (step: Step) => (error?: unknown) => void } {
+export function observeLedger(parts: { sequencer: Sequencer; checkpointer: Checkpointer; lag: () => number }): {
+  step: (step: Step) => (error?: unknown) => void;
+} {
   const meter = metrics.getMeter('claviger');
   const gauge = (name: string, description: string, value: () => number | undefined) =>
     meter.createObservableGauge(name, { description }).addCallback((result) => {
       const now = value();
       if (now !== undefined) result.observe(now);
     });
-  const { sequencer, checkpointer, server, trail, lag } = parts;
+  const { sequencer, checkpointer, lag } = parts;
   gauge('claviger_ledger_size', 'Leaves of the committed tree', () => sequencer.head?.edge.size);
   gauge('claviger_ledger_findings', 'Findings in the ledger', () => sequencer.head?.findings);
   gauge('claviger_ledger_lag_messages', 'Messages in AUDIT that the ledger does not hold yet', lag);
   gauge('claviger_ledger_checkpoint_size', 'Leaves of the newest checkpoint signed here', () => checkpointer.latest?.size);
-  const requests = meter.createHistogram('claviger_requests_seconds', { description: 'From taking a request to its reply', ...seconds });
-  server.observe = (operation, code, duration) => requests.record(duration, { operation, code });
-  const failures = meter.createCounter('claviger_audit_failures', { description: 'Publish attempts of own audit messages that failed' });
-  trail.commit.observe = (_records, _seconds, error) => {
-    if (error !== undefined) failures.add(1);
-  };
   const append = meter.createHistogram('claviger_ledger_append_seconds', {
     description: 'From folding a step to its committed head',
     ...seconds,

@@ -69,8 +69,6 @@ export class AuditSystem {
     const folder = await temporaryFolder('audit-system');
     const [installation, store] = await Promise.all([install(join(folder.path, 'installation')), openTestStore()]);
     const config = renderBrokerConfig({ identities: installation.identities, host: '127.0.0.1', port: 0 })
-      // The ledger reads AUDIT by sequence after a restart, where the rendered permissions do not grant it yet.
-      .replace('"$JS.API.STREAM.MSG.GET.LEDGER"', '"$JS.API.STREAM.MSG.GET.LEDGER", "$JS.API.STREAM.MSG.GET.AUDIT"')
       // Stands for a caller that the callout has admitted.
       .replace(
         'publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } } ]',

@@ -110,6 +110,8 @@ const services = {
       'ledger.v1.>',
       ...consume(consumers.auditLedger),
       ...streamInfo('AUDIT', 'LEDGER'),
+      // After a restart: is the stream still the one that was read, and what of it did a killed process take along?
+      '$JS.API.STREAM.MSG.GET.AUDIT',
       '$JS.API.STREAM.MSG.GET.LEDGER',
       '$JS.API.DIRECT.GET.LEDGER.>',
     ],
