@@ -38,13 +38,24 @@ export async function install(dir: string): Promise<Installation> {
   return { place, identities: json(place.identitiesFile) as BrokerIdentities, trust: Trust.parse(json(place.trustFile)) };
 }
 
-/** A real broker with the accounts, permissions and streams of an installation. */
+/**
+ * A real broker with the accounts, permissions and streams of an installation. With NATS_URL it is the one that runs there: it must have been
+ * started with the configuration of the installation that CLAVIGER_INSTALLATION names (`claviger bootstrap` makes both).
+ */
 export async function startBroker({ dir, port, tls, provisioned = true }: BrokerOptions): Promise<Broker> {
-  const installation = await install(join(dir, 'installation'));
+  const { nats } = readMachine();
+  if (nats.kind === 'url' && !process.env.CLAVIGER_INSTALLATION)
+    throw new Error(
+      'NATS_URL is set, so CLAVIGER_INSTALLATION must name the folder of the installation that this broker was configured with',
+    );
+  const installation = await install(process.env.CLAVIGER_INSTALLATION ?? join(dir, 'installation'));
   const { place, identities } = installation;
   const logFile = join(dir, 'broker.log');
   const config = renderBrokerConfig({ identities, host: '127.0.0.1', port: port ?? 0, logFile, ...(tls ? { tls } : {}) });
-  const server = await startNatsServer({ dir: join(dir, 'nats'), config, ...(port === undefined ? {} : { port }) });
+  const server =
+    nats.kind === 'url'
+      ? running(nats.url, dir)
+      : await startNatsServer({ dir: join(dir, 'nats'), config, ...(port === undefined ? {} : { port }) });
   const connection = (user: BrokerUser) =>
     connect({
       servers: server.url,
@@ -58,5 +69,28 @@ export async function startBroker({ dir, port, tls, provisioned = true }: Broker
     await provision({ core, clients, replicas: 1, report: () => undefined });
     await Promise.all([core.close(), clients.close()]);
   }
-  return { ...server, installation, logFile, nkeyFile: (user) => place.nkeyFile(user), connection };
+  return Object.assign(server, { installation, logFile, nkeyFile: (user: BrokerUser) => place.nkeyFile(user), connection });
+}
+
+/** Somebody else's server: used, never started or stopped. */
+function running(url: string, dir: string): NatsServer {
+  const notOurs = () => {
+    throw new Error(`the broker at ${url} is not ours to stop or start`);
+  };
+  const nothing = async () => undefined;
+  return {
+    url,
+    port: Number(new URL(url).port || 4222),
+    monitorUrl: '',
+    ports: {},
+    dir,
+    pid: 0,
+    logs: () => '',
+    reload: notOurs,
+    pause: notOurs,
+    resume: notOurs,
+    stop: nothing,
+    kill9: nothing,
+    restart: async () => notOurs(),
+  };
 }
