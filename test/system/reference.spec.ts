@@ -1,0 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { renderReference } from '../../tools/reference/render';
+
+test('docs/reference.md says what the contracts say (npm run docs writes it)', () => {
+  expect(readFileSync(`${import.meta.dirname}/../../docs/reference.md`, 'utf8')).toBe(renderReference());
+});
