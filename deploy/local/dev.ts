@@ -37,7 +37,8 @@ Claviger is up and reloads a service when its source changes. Ctrl-C stops all o
 
 As one of ${principals.map((p) => p.id).join(', ')}, in another terminal:
 
-  source .claviger/dev/as.sh kim      # sets CLAVIGER_URL, CLAVIGER_PRINCIPAL, CLAVIGER_TOKEN_FILE, CLAVIGER_TRUST_FILE
+  source .claviger/dev/as.sh kim      # you are kim, and claviger is the command line
+  claviger keys list
 `);
 
 await new Promise<void>((resolve) => {
@@ -59,6 +60,7 @@ async function renewTokens({ tokens, broker, trustFile }: Stack): Promise<void> 
     join(dir, 'as.sh'),
     `# source .claviger/dev/as.sh PRINCIPAL
 export CLAVIGER_URL=${broker.url} CLAVIGER_PRINCIPAL="$1" CLAVIGER_TOKEN_FILE=${folder}/"$1".token CLAVIGER_TRUST_FILE=${trustFile}
+claviger() { ${process.execPath} ${join(root, 'dist/apps/cli/main.js')} "$@"; }
 `,
   );
 }

@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClavigerError, type Client, connect } from '@claviger/client';
+import { writeSecret } from '@claviger/installation';
 import { startTelemetry } from '@claviger/operability';
-import { temporaryFolder, until, workspaceRoot } from '@claviger/testing';
+import { runCommand, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
 import { connect as natsConnect, tokenAuthenticator } from '@nats-io/transport-node';
 import { trace } from '@opentelemetry/api';
 import { type Stack, startStack } from '../../deploy/local/stack';
 import { cast } from './cast';
-import { verifyLedger } from './ledger-verification';
 import { must, Story } from './story';
 import { drawTrace, receiveTraces } from './trace-receiver';
 
@@ -181,12 +181,24 @@ async function tell({ broker, tokens: issue, trustFile }: Stack): Promise<void> 
   });
 
   await story.act('Ada, the auditor, verifies the whole ledger from its signed checkpoint', async (line) => {
-    const report = await verifyLedger(ada, trustFile);
-    line(
-      story.good(
-        `checkpoint signature holds; ${report.size} leaves give its root; ${report.batches} batches of ${report.chains} chains hold, ${report.records} records`,
-      ),
+    const tokenFile = join(folder.path, 'ada.token');
+    writeSecret(tokenFile, tokens[cast.ada.id] as string);
+    line('$ claviger audit verify');
+    const { stdout } = await runCommand(
+      process.execPath,
+      [join(workspaceRoot(), 'dist/apps/cli/main.js'), 'audit', 'verify', '--state-file', join(folder.path, 'verified.json')],
+      {
+        env: {
+          ...process.env,
+          CLAVIGER_URL: broker.url,
+          CLAVIGER_PRINCIPAL: cast.ada.id,
+          CLAVIGER_TOKEN_FILE: tokenFile,
+          CLAVIGER_TRUST_FILE: trustFile,
+        },
+      },
     );
+    for (const text of stdout.trim().split('\n')) line(text);
+    line(story.good('every leaf, batch signature and chain, checked with public keys only'));
     const denials = await ada.audit.query({ outcome: 'denied', limit: 100 });
     must(
       denials.records.some(({ record }) => record.principal === cast.kim.id && record.action === 'crypto:Decrypt'),
