@@ -1,3 +1,3 @@
 import preset from '../../jest.preset.js';
 
-export default { ...preset, displayName: 'policy' };
+export default { ...preset, displayName: 'policy', testTimeout: 180_000 };

@@ -37,14 +37,14 @@ export class BundleStore implements OutboxSource<OutboxEntry> {
 
   /** The verified bundle; undefined when there is none. Throws TamperedBundle. */
   async load(): Promise<{ bundle: PolicyBundle; view: BundleView } | undefined> {
-    const found = await reached(() => this.bundles.findOne({ _id: bundleId }, { projection: { _id: 0, outbox: 0 } }));
+    const found = await this.reached(() => this.bundles.findOne({ _id: bundleId }, { projection: { _id: 0, outbox: 0 } }));
     return found ? openBundle(found, this.trusted) : undefined;
   }
 
   /** The first bundle. False when there is one already. */
   async create(stored: StoredBundle, outbox: OutboxEntry[]): Promise<boolean> {
     try {
-      await reached(() => this.bundles.insertOne({ _id: bundleId, ...stored, outbox }), isDuplicate);
+      await this.reached(() => this.bundles.insertOne({ _id: bundleId, ...stored, outbox }), isDuplicate);
       return true;
     } catch (error) {
       if (isDuplicate(error)) return false;
@@ -55,33 +55,35 @@ export class BundleStore implements OutboxSource<OutboxEntry> {
   /** False when the store no longer holds revision `basedOn`. */
   async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[]): Promise<boolean> {
     const change = { $set: stored, $push: { outbox: { $each: outbox } } };
-    const { matchedCount } = await reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
+    const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
     return matchedCount === 1;
   }
 
   async pending(limit: number): Promise<OutboxItem<OutboxEntry>[]> {
-    const found = await reached(() =>
+    const found = await this.reached(() =>
       this.bundles.findOne({ _id: bundleId, 'outbox.0': { $exists: true } }, { projection: { outbox: { $slice: limit } } }),
     );
     return (found?.outbox ?? []).map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry }));
   }
 
   async remove(_aggregateId: string, entryIds: string[]): Promise<void> {
-    await reached(() => this.bundles.updateOne({ _id: bundleId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
+    await this.reached(() => this.bundles.updateOne({ _id: bundleId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
   }
 
   close(): Promise<void> {
     return this.client.close();
   }
+
+  private async reached<T>(ask: () => Promise<T>, expected: (error: unknown) => boolean = () => false): Promise<T> {
+    try {
+      // A client whose first connection failed stays closed until it is told to connect; for a connected one this does nothing.
+      await this.client.connect();
+      return await ask();
+    } catch (cause) {
+      if (cause instanceof MongoError && !expected(cause)) throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
+      throw cause;
+    }
+  }
 }
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === duplicateKey;
-
-async function reached<T>(ask: () => Promise<T>, expected: (error: unknown) => boolean = () => false): Promise<T> {
-  try {
-    return await ask();
-  } catch (cause) {
-    if (cause instanceof MongoError && !expected(cause)) throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
-    throw cause;
-  }
-}

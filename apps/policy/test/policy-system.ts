@@ -83,6 +83,7 @@ export class PolicySystem {
   readonly key: TestKey;
   readonly children: Child[] = [];
   private readonly connections: NatsConnection[] = [];
+  private readonly watching: (() => void)[] = [];
   private constructor(
     readonly folder: { path: string; remove(): Promise<void> },
     readonly broker: Broker,
@@ -114,7 +115,7 @@ export class PolicySystem {
   /** Starts a process of the service and waits until it serves. */
   async startPolicy(env: Record<string, string> = {}): Promise<Child> {
     const child = await this.launch(env);
-    await child.waitForLog(/admits callers and takes requests/, 30_000);
+    await child.waitForLog(/admits callers and takes requests/, 120_000);
     return child;
   }
 
@@ -210,7 +211,11 @@ export class PolicySystem {
   /** The first record with these fields, waited for. */
   recorded(fields: Record<string, unknown>): Promise<Line> {
     const alike = (line: Line) => Object.entries(fields).every(([name, value]) => line[name] === value);
-    return until(async () => (await this.records()).find(alike), { what: `a record ${JSON.stringify(fields)}`, everyMs: 100 });
+    return until(async () => (await this.records()).find(alike), {
+      what: `a record ${JSON.stringify(fields)}`,
+      everyMs: 100,
+      timeoutMs: 30_000,
+    });
   }
 
   /** What another holder of the buckets sees, verified as a worker does. */
@@ -226,10 +231,13 @@ export class PolicySystem {
     const views = { sessions: openSessionsView(options), policy: openPolicyView(options) };
     await Promise.all(Object.values(views).map((view) => view.start()));
     await Promise.all(Object.values(views).map((view) => view.whenFresh()));
-    return { ...views, stop: () => Object.values(views).forEach((view) => void view.stop()) };
+    const stop = () => Object.values(views).forEach((view) => void view.stop());
+    this.watching.push(stop);
+    return { ...views, stop };
   }
 
   async stop(): Promise<void> {
+    for (const stopWatching of this.watching) stopWatching();
     await Promise.all(this.connections.map((c) => c.close()));
     await Promise.all(this.children.map((child) => child.stop()));
     await this.broker.stop();

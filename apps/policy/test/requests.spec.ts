@@ -1,0 +1,171 @@
+import type { PolicyBundle } from '@claviger/contracts';
+import { until } from '@claviger/testing';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
+
+let system: PolicySystem;
+let sofia: Caller;
+
+const application = { kind: 'service', roles: ['application'] } as const;
+
+beforeAll(async () => {
+  await build();
+  system = await PolicySystem.start({
+    principals: [
+      principal('sofia', { roles: ['security-officer'] }),
+      principal('otto', { roles: ['operator'] }),
+      principal('payments-api', { ...application, roles: ['application'] }),
+      principal('cert-only', { ...application, roles: ['application'], identities: [{ kind: 'spiffe', id: 'spiffe://example.org/x' }] }),
+    ],
+  });
+  await system.startPolicy();
+  sofia = await system.caller('sofia', { token: system.token('sofia', { amr: ['mfa'] }) });
+}, 120_000);
+
+afterAll(() => system?.stop());
+
+const bundleInForce = async (): Promise<PolicyBundle> =>
+  ((await ask(sofia, 'policy.show')) as unknown as { result: { bundle: PolicyBundle } }).result.bundle;
+const proposal = ({ revision: _r, publishedAt: _p, ...bundle }: PolicyBundle, change: Partial<PolicyBundle> = {}) => ({
+  ...bundle,
+  ...change,
+});
+
+describe('tokens', () => {
+  test('a principal renews its own token with its own factors, and the new token admits', async () => {
+    const { result } = (await ask(sofia, 'access.issue-token', { lifetimeSeconds: 60 })) as unknown as { result: { token: string } };
+    expect(decodeJwt(result.token)).toMatchObject({ iss: 'claviger', sub: 'sofia', amr: ['mfa'] });
+    const { exp = 0, iat = 0 } = decodeJwt(result.token);
+    expect(exp - iat).toBe(60);
+    const renewed = await system.caller('sofia', { token: result.token });
+    expect(await ask(renewed, 'policy.show')).toHaveProperty('result');
+    await renewed.connection.close();
+  });
+
+  test('without a second factor there is none in the next token', async () => {
+    const caller = await system.caller('payments-api');
+    const { result } = (await ask(caller, 'access.issue-token')) as unknown as { result: { token: string } };
+    expect(decodeJwt(result.token).amr).toEqual([]);
+  });
+
+  test('a token for somebody else is a matter of policy, carries no factor, and the record names both', async () => {
+    const answer = (await ask(sofia, 'access.issue-token', { principal: 'payments-api' })) as unknown as { result: { token: string } };
+    const { jti, amr, sub } = decodeJwt(answer.result.token);
+    expect({ amr, sub }).toEqual({ amr: [], sub: 'payments-api' });
+    await system.recorded({ action: 'access:IssueToken', principal: 'sofia', reason: `token ${jti} for payments-api` });
+    const otto = await system.caller('otto');
+    expect(await ask(otto, 'access.issue-token', { principal: 'sofia' })).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+  });
+
+  test('nobody gets a token that would not admit', async () => {
+    for (const id of ['cert-only', 'nobody-there'])
+      expect(await ask(sofia, 'access.issue-token', { principal: id })).toMatchObject({ problem: { code: 'ERR_NOT_FOUND' } });
+  });
+});
+
+describe('sessions', () => {
+  test('are listed for those who may, by principal', async () => {
+    const caller = await system.caller('payments-api');
+    const answer = (await ask(sofia, 'access.list-sessions', { principal: 'payments-api' })) as unknown as {
+      result: { sessions: { session: string; principal: string }[] };
+    };
+    expect(answer.result.sessions.map(({ session }) => session)).toContain(caller.session);
+    expect(new Set(answer.result.sessions.map(({ principal: p }) => p))).toEqual(new Set(['payments-api']));
+    expect(await ask(caller, 'access.list-sessions')).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+  });
+
+  test('a revoked session is refused by every holder, its connection is cut, its id stays used', async () => {
+    const views = await system.views();
+    const caller = await system.caller('payments-api');
+    const closed = caller.connection.closed();
+    expect(await ask(sofia, 'access.revoke-session', { session: caller.session, reason: 'stolen laptop' })).toMatchObject({
+      result: { revoked: true },
+    });
+    await until(() => views.sessions.get(caller.session)?.state === 'revoked', { what: 'the tombstone to arrive' });
+    await closed;
+    expect(await system.attempt('payments-api', { session: caller.session })).toBe('Authorization Violation');
+    await system.recorded({ kind: 'session', event: 'revoked', session: caller.session, by: 'sofia', detail: 'stolen laptop' });
+    expect(await ask(sofia, 'access.revoke-session', { session: caller.session, reason: 'again' })).toMatchObject({
+      result: { revoked: true },
+    });
+    const revoked = (await system.records()).filter(({ event, session }) => event === 'revoked' && session === caller.session);
+    expect(revoked).toHaveLength(1);
+    views.stop();
+  });
+
+  test('an unknown session is not found', async () => {
+    expect(await ask(sofia, 'access.revoke-session', { session: 'A'.repeat(22), reason: 'x' })).toMatchObject({
+      problem: { code: 'ERR_NOT_FOUND' },
+    });
+  });
+});
+
+describe('bundles', () => {
+  test('a published bundle is in force for every holder, and whoever it disables is out', async () => {
+    const views = await system.views();
+    const caller = await system.caller('otto');
+    const closed = caller.connection.closed();
+    const before = await bundleInForce();
+    const principals = before.principals.map((p) => (p.id === 'otto' ? { ...p, disabled: true, revision: 2 } : p));
+    const answer = await ask(sofia, 'policy.publish', {
+      basedOn: before.revision,
+      bundle: proposal(before, { principals }),
+      reason: 'otto left',
+    });
+    expect(answer).toMatchObject({ result: { revision: before.revision + 1, principals: 4, policies: 15 } });
+    await until(() => views.policy.get('bundle')?.revision === before.revision + 1, { what: 'the bundle to arrive' });
+    await closed;
+    expect(await system.attempt('otto')).toBe('Authorization Violation');
+    await system.recorded({ kind: 'session', event: 'revoked', session: caller.session, by: 'policy' });
+    expect(await bundleInForce()).toMatchObject({ revision: before.revision + 1 });
+    views.stop();
+  });
+
+  test('two who publish on the same revision do not overwrite each other', async () => {
+    const before = await bundleInForce();
+    const publish = (reason: string) => ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before), reason });
+    const answers = await Promise.all([publish('one'), publish('two'), publish('three')]);
+    expect(answers.filter((answer) => 'result' in answer)).toHaveLength(1);
+    for (const { problem } of answers) if (problem) expect(problem.code).toBe('ERR_CONFLICT');
+    expect((await bundleInForce()).revision).toBe(before.revision + 1);
+  });
+
+  test('what does not validate is not stored, and the answer says what and where', async () => {
+    const before = await bundleInForce();
+    const bundle = proposal(before, {
+      policies: `${before.policies}\npermit (principal, action, resource) when { principal.shoeSize > 40 };`,
+    });
+    const { problem } = await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle, reason: 'oops' });
+    expect(problem).toMatchObject({ code: 'ERR_POLICY_INVALID' });
+    expect(problem?.detail).toMatch(/polic/);
+    expect((await bundleInForce()).revision).toBe(before.revision);
+  });
+
+  test('who may not publish does not, and is recorded with session, address and bundle', async () => {
+    const caller = await system.caller('payments-api');
+    const before = await bundleInForce();
+    const answer = await ask(caller, 'policy.publish', { basedOn: before.revision, bundle: proposal(before), reason: 'let me in' });
+    expect(answer).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+    const record = await system.recorded({ action: 'policy:Publish', session: caller.session, outcome: 'denied' });
+    expect(record).toMatchObject({ principal: 'payments-api', mfa: false, revisions: { session: 1, bundle: before.revision } });
+    expect(record.ip).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  });
+});
+
+test('every reply has exactly one record, whatever was asked', async () => {
+  const caller = await system.caller('payments-api');
+  const asked: [string, Record<string, unknown>][] = [
+    ['policy.show', {}],
+    ['policy.nonsense', {}],
+    ['policy.show', { unknown: 'field' }],
+    ['access.issue-token', {}],
+    ['access.issue-token', { principal: 'sofia' }],
+    ['access.list-sessions', {}],
+    ['access.revoke-session', { session: caller.session, reason: 'mine' }],
+  ];
+  const replies = await Promise.all(asked.map(([operation, input]) => ask(caller, operation, input)));
+  for (const reply of replies) expect(reply).toHaveProperty('receipt');
+  const records = (await system.records()).filter(({ kind, session }) => kind === 'operation' && session === caller.session);
+  expect(records).toHaveLength(asked.length);
+});

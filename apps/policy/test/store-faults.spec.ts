@@ -1,0 +1,109 @@
+import type { PolicyBundle } from '@claviger/contracts';
+import { type Child, type DocumentStore, startDocumentStore, temporaryFolder, until } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { MongoClient } from 'mongodb';
+import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let store: DocumentStore;
+let system: PolicySystem;
+let policy: Child;
+let mongo: MongoClient;
+let sofia: Caller;
+
+beforeAll(async () => {
+  await build();
+  folder = await temporaryFolder('policy-store');
+  store = await startDocumentStore({ dir: folder.path });
+  system = await PolicySystem.start({ principals: [principal('sofia', { roles: ['security-officer'] })], store: store.url });
+  policy = await system.startPolicy();
+  mongo = new MongoClient(store.url);
+  sofia = await system.caller('sofia');
+}, 180_000);
+
+afterAll(async () => {
+  await system?.stop();
+  await mongo?.close();
+  await store?.stop();
+  await folder?.remove();
+});
+
+const bundles = () =>
+  mongo.db(system.database).collection<{ _id: string; revision: number; policies: string; outbox: unknown[] }>('bundles');
+const storeHealth = async (of: Child) => {
+  const [, port] = await of.waitForLog(/health on port (\d+)/);
+  const body = (await (await fetch(`http://127.0.0.1:${port}/health/ready`)).json()) as {
+    checks: { name: string; ok: boolean; detail: string }[];
+  };
+  return body.checks.find(({ name }) => name === 'store') as { ok: boolean; detail: string };
+};
+const publish = async () => {
+  const shown = (await ask(sofia, 'policy.show')) as unknown as { result: { bundle: PolicyBundle } };
+  const { revision, publishedAt: _, ...bundle } = shown.result.bundle;
+  return ask(sofia, 'policy.publish', { basedOn: revision, bundle, reason: 'again' });
+};
+
+test('what is stored is delivered: the outbox is empty and the event is in POLICY', async () => {
+  expect(await publish()).toMatchObject({ result: { revision: 2 } });
+  await until(async () => (await bundles().findOne({ _id: 'bundle' }))?.outbox.length === 0, { what: 'an empty outbox' });
+  expect(await storeHealth(policy)).toMatchObject({ ok: true });
+});
+
+test('with the store away callers are admitted and sessions revoked, and publishing says so', async () => {
+  await store.kill9();
+  const caller = await system.caller('sofia');
+  expect(await ask(caller, 'policy.show')).toHaveProperty('result');
+  expect(await ask(sofia, 'access.revoke-session', { session: caller.session, reason: 'drill' })).toHaveProperty('result');
+  expect(await publish()).toMatchObject({ problem: { code: 'ERR_STORE_UNAVAILABLE', retryable: true }, receipt: {} });
+
+  // Also a process that starts now admits callers, by the view alone.
+  await policy.stop();
+  policy = await system.startPolicy();
+  expect(await storeHealth(policy)).toMatchObject({ ok: false });
+  sofia = await system.caller('sofia');
+  expect(await ask(sofia, 'policy.show')).toHaveProperty('result');
+  expect((await system.views()).sessions.get(caller.session)).toMatchObject({ state: 'revoked', revision: 2 });
+
+  await store.restart();
+  await until(async () => (await storeHealth(policy)).ok, { what: 'the store to be well again', timeoutMs: 60_000, everyMs: 200 });
+  expect(await publish()).toMatchObject({ result: { revision: 3 } });
+});
+
+test('a bundle that was edited in the store is never put in force, and health says it', async () => {
+  const found = await bundles().findOne({ _id: 'bundle' });
+  const policies = `${found?.policies}\n@id("backdoor")\n@control("x")\npermit (principal, action, resource);`;
+  await bundles().updateOne({ _id: 'bundle' }, { $set: { policies, revision: 9 } });
+  expect(await publish()).toMatchObject({ problem: { code: 'ERR_STORE_UNAVAILABLE' } });
+
+  await policy.stop();
+  policy = await system.startPolicy();
+  await until(async () => (await storeHealth(policy)).detail.includes('not what was signed'), { what: 'red health', timeoutMs: 60_000 });
+  sofia = await system.caller('sofia');
+  const { result } = (await ask(sofia, 'policy.show')) as unknown as { result: { bundle: PolicyBundle } };
+  expect(result.bundle.revision).toBe(3);
+  expect(result.bundle.policies).not.toContain('backdoor');
+  await bundles().updateOne({ _id: 'bundle' }, { $set: { policies: found?.policies as string, revision: 3 } });
+  await until(async () => (await storeHealth(policy)).ok, { what: 'the mended store to be well', timeoutMs: 60_000, everyMs: 200 });
+});
+
+test('a store that lost its bundle is not taken for a new system', async () => {
+  const found = await bundles().findOne({ _id: 'bundle' });
+  await bundles().deleteOne({ _id: 'bundle' });
+  await policy.stop();
+  policy = await system.startPolicy();
+  await until(async () => (await storeHealth(policy)).detail.includes('revision 0, while 3 is in force'), {
+    what: 'red health',
+    timeoutMs: 60_000,
+  });
+  sofia = await system.caller('sofia');
+  expect(await ask(sofia, 'policy.show')).toMatchObject({ result: { bundle: { revision: 3 } } });
+  expect(await bundles().findOne({ _id: 'bundle' })).toBeNull();
+  await bundles().insertOne(found as NonNullable<typeof found>);
+  await until(async () => (await storeHealth(policy)).ok, { what: 'the mended store to be well', timeoutMs: 60_000, everyMs: 200 });
+});
+
+test('through all of this the chain of records is whole', async () => {
+  const records = await system.records();
+  expect(records.filter(({ kind }) => kind === 'epoch').length).toBeGreaterThanOrEqual(3);
+  expect(records.filter(({ action, outcome }) => action === 'policy:Publish' && outcome === 'success')).toHaveLength(2);
+});
