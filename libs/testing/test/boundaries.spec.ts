@@ -52,9 +52,9 @@ test.each([
   ['a library takes a package that is not its own', 'libs/ledger/src/a.ts', "import { z } from 'zod';", /zod: not for ledger/],
   [
     'an app uses a library that is not for it',
-    'apps/cli/src/a.ts',
-    "import { x } from '@claviger/messaging';",
-    /@claviger\/messaging: not for cli/,
+    'apps/audit/src/a.ts',
+    "import { x } from '@claviger/client';",
+    /@claviger\/client: not for audit/,
   ],
   [
     'production code imports the test library',

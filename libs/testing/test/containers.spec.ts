@@ -1,4 +1,4 @@
-import { dockerAvailable, startNatsContainer, startStoreContainer } from '@claviger/testing';
+import { dockerAvailable, startNatsContainer, startStoreContainer, until } from '@claviger/testing';
 import { expect, test } from '@jest/globals';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
@@ -12,12 +12,16 @@ testInDocker('a broker in a container keeps what it acknowledged over a restart 
   try {
     const manager = await jetstreamManager(connection);
     await manager.streams.add({ name: 'S', subjects: ['s'] });
-    await jetstream(connection).publish('s', 'one');
+    // Until the client is back its requests fail; the id lets the broker take a repeated publish once.
+    const publish = (msgID: string) =>
+      until(() => jetstream(connection).publish('s', msgID, { msgID }), { what: `${msgID} to be stored`, timeoutMs: 30_000 });
+    await publish('one');
     await broker.restart();
-    await jetstream(connection).publish('s', 'two');
+    await publish('two');
     await broker.kill9();
     await broker.start();
-    expect((await manager.streams.info('S')).state.messages).toBe(2);
+    const stored = async () => (await manager.streams.info('S')).state.messages;
+    expect(await until(stored, { what: 'the client to be back', timeoutMs: 30_000 })).toBe(2);
   } finally {
     await connection.close();
     await broker.stop();

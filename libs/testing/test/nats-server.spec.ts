@@ -23,14 +23,18 @@ afterAll(async () => {
 test('acknowledged messages outlive kill -9, and the server comes back at the same address', async () => {
   const server = await start({ dir: `${dir.path}/kill9` });
   const connection = await connect({ servers: server.url, reconnectTimeWait: 20, maxReconnectAttempts: -1 });
-  await (await jetstreamManager(connection)).streams.add({ name: 'S', subjects: ['s.>'] });
-  for (let number = 0; number < 20; number += 1) await jetstream(connection).publish('s.x', `${number}`);
-  const { pid } = server;
-  await server.kill9();
-  await server.restart();
-  expect(server.pid).not.toBe(pid);
-  expect((await (await jetstreamManager(connection)).streams.info('S')).state.messages).toBe(20);
-  await connection.close();
+  try {
+    await (await jetstreamManager(connection)).streams.add({ name: 'S', subjects: ['s.>'] });
+    for (let number = 0; number < 20; number += 1) await jetstream(connection).publish('s.x', `${number}`);
+    const { pid } = server;
+    await server.kill9();
+    await server.restart();
+    expect(server.pid).not.toBe(pid);
+    const stored = async () => (await (await jetstreamManager(connection)).streams.info('S')).state.messages;
+    expect(await until(stored, { what: 'the client to be back', timeoutMs: 30_000 })).toBe(20);
+  } finally {
+    await connection.close();
+  }
 });
 
 test('two servers run side by side on ports of their own', async () => {
