@@ -1,7 +1,15 @@
 import { type Alert } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { identified } from './alert-id';
-import { type FirstUser, type FirstUseSettings, foldFirstUse, isKeyUse, type KeyUsers, newKeyUsers } from './detectors/first-use';
+import {
+  type FirstUser,
+  type FirstUseSettings,
+  foldFirstUse,
+  isKeyUse,
+  isNewUser,
+  type KeyUsers,
+  newKeyUsers,
+} from './detectors/first-use';
 import { foldRate, newRateSeries, type RateSeries, type RateSpikeSettings } from './detectors/rate-spike';
 import { firstUseAlert, rateAlert } from './explain';
 import type { ObservedUse } from './observed-use';
@@ -92,6 +100,7 @@ export class Detection {
       key = newKeyUsers(use.timeMs);
       this.keyUsers.set(use.keyId, key);
     }
+    if (!isNewUser(key, use)) return;
     const user = this.firstUsers.get(use.principal) ?? { alertedAt: never, folded: 0 };
     const found = foldFirstUse(key, user, use, this.settings.firstUse);
     if (user.alertedAt !== never) this.firstUsers.set(use.principal, user);

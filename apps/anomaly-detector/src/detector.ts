@@ -15,7 +15,7 @@ export interface DetectorOptions {
   connection: NatsConnection;
   settings: DetectionSettings;
   snapshots: SnapshotStore;
-  /** Makes the store ready for alerts; tried again until it succeeds. */
+  /** Makes the store ready for alerts; tried again until it succeeds, once. */
   prepare: () => Promise<void>;
   alerts: RaisedAlerts;
   snapshotSeconds: number;
@@ -34,6 +34,7 @@ export class Detector {
   private saving: Promise<void> | undefined;
   private starting: Promise<void> | undefined;
   private stopped = false;
+  private prepared = false;
   private resumed = false;
   private saved = { auditSeq: 0, ledgerSeq: 0, atMs: performance.now() };
   /** For metrics. */
@@ -97,7 +98,8 @@ export class Detector {
 
   private async resume(): Promise<void> {
     const { prepare, snapshots, settings, logger } = this.options;
-    await prepare();
+    if (!this.prepared) await prepare();
+    this.prepared = true;
     const loaded = await snapshots.load();
     if (loaded.kind === 'snapshot') {
       const { auditSeq, ledgerSeq, state } = loaded.snapshot;

@@ -1,18 +1,9 @@
 import 'reflect-metadata';
-import { randomBytes } from 'node:crypto';
-import { Evaluator, Gate } from '@claviger/authz';
-import { alertOperations, Trust } from '@claviger/contracts';
-import { openEpoch, readPin, selfTest, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
-import {
-  AuditTrail,
-  connectToCore,
-  importTrustedKeys,
-  OutboxRelay,
-  openPolicyView,
-  openSessionsView,
-  RequestServer,
-} from '@claviger/messaging';
-import { readConfiguration, readJsonFile, runService, serveHealth, startTelemetry } from '@claviger/operability';
+import { alertOperations } from '@claviger/contracts';
+import { selfTest, tokenKeyLabels } from '@claviger/hsm';
+import { OutboxRelay, RequestServer } from '@claviger/messaging';
+import { readConfiguration, runService, serveHealth } from '@claviger/operability';
+import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { jetstream } from '@nats-io/jetstream';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
@@ -25,60 +16,24 @@ import { Detector } from './detector';
 import { checks } from './health';
 import { observeDetector } from './metrics';
 import { RaisedAlerts } from './raised-alerts';
-import { RecordedRequest } from './recorded-request';
 import { SnapshotStore } from './snapshot-store';
 
 const service = 'anomaly-detector';
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
-  const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
-  const worker = config.WORKER_ID ?? `ad-${randomBytes(4).toString('hex')}`;
-  const telemetry = startTelemetry(service);
+  const { SNAPSHOT_SECONDS: snapshotSeconds } = config;
+  const core = await openCoreService({ service, short: 'ad', config, certifier: tokenKeyLabels.detection.certifier, logger });
+  const { worker, trail, sessions, policy, gate, connection } = core;
+  logger.log(`self test ${JSON.stringify(selfTest(core.token))}`);
 
-  const label = tokenKeyLabels.detection.certifier;
-  const token = Token.open({
-    libraryPath: config.PKCS11_LIBRARY,
-    tokenLabel: config.HSM_TOKEN_LABEL,
-    pin: readPin(config.HSM_PIN_FILE),
-    canary: label,
-  });
-  logger.log(`self test ${JSON.stringify(selfTest(token))}`);
-  const certifier = trustedSigner(token, label, trust.certifiers);
-
-  const connection = await connectToCore({
-    servers: config.NATS_URL,
-    nkeySeedFile: config.NATS_NKEY_FILE,
-    service,
-    tls: { caFile: config.NATS_TLS_CA_FILE, certFile: config.NATS_TLS_CERT_FILE, keyFile: config.NATS_TLS_KEY_FILE },
-  });
-  const trail = new AuditTrail({ connection, service, worker, openEpoch: () => openEpoch(token, certifier) });
-
-  const view = {
-    connection,
-    holder: `${service}.${worker}`,
-    trusted: importTrustedKeys(trust.control),
-    onRefused: (what: string) => logger.warn(`view: ${what}`),
-  };
-  const sessions = openSessionsView(view);
-  const policy = openPolicyView(view);
-  const evaluator = new Evaluator();
-  policy.onChange(({ bundle, revision }) => {
-    const loaded = evaluator.load(bundle);
-    if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
-    else logger.error(`policy bundle ${revision} refused: ${loaded.issues.map((i) => i.message).join('; ')}`);
-  });
-  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && evaluator.current !== undefined }, evaluator });
-  await Promise.all([sessions.start(), policy.start()]);
-
-  // Connects at the first use, and again whenever it must.
-  const client = new MongoClient(config.MONGODB_URL, {
+  const mongo = new MongoClient(config.MONGODB_URL, {
     serverSelectionTimeoutMS: 3_000,
+    socketTimeoutMS: 10_000,
     writeConcern: { w: 'majority', journal: true },
     ignoreUndefined: true,
-    appName: service,
   });
-  const db = client.db(config.MONGODB_DATABASE);
+  const db = mongo.db(config.MONGODB_DATABASE);
   const store = new AlertStore(db);
   const snapshots = new SnapshotStore(db);
   const js = jetstream(connection);
@@ -88,52 +43,45 @@ await runService(service, async (logger) => {
     logger,
   );
   const alerts = new RaisedAlerts(store, relay);
-  const { SNAPSHOT_SECONDS: snapshotSeconds } = config;
-  const detector = new Detector({
-    connection,
-    settings: detectionSettings(config),
-    snapshots,
-    prepare: async () => {
-      await store.prepare();
-      await snapshots.prepare();
-    },
-    alerts,
-    snapshotSeconds,
-    logger,
-  });
+  const prepare = async () => {
+    // Explicitly: a client whose first connection failed stays unusable until it is told to connect again.
+    await mongo.connect();
+    await store.prepare();
+    await snapshots.prepare();
+    relay.start();
+  };
+  const detector = new Detector({ connection, settings: detectionSettings(config), snapshots, prepare, alerts, snapshotSeconds, logger });
 
   const server = new RequestServer({ connection, services: { alerts: alertOperations } });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
-  const recorded = new RecordedRequest(gate, trail, logger);
-  const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with({ store, relay, recorded }), {
-    strategy: server,
-    logger,
-    abortOnError: false,
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(
+    AppModule.with({ store, relay, replies: new RecordedReply(gate, trail) }),
+    { strategy: server, logger, abortOnError: false },
+  );
+  const views = { sessions, policy };
+  observeCore(core, server, views);
+  observeDetector(detector, alerts);
+  const health = await serveHealth({
+    service,
+    host: config.HEALTH_HOST,
+    port: config.HEALTH_PORT,
+    telemetry: core.telemetry,
+    checks: [...coreChecks(core, server, views), ...checks(store, detector, snapshotSeconds)],
   });
-  const parts = { server, trail, store, detector, alerts, views: { sessions, policy }, snapshotSeconds };
-  observeDetector(parts);
   await app.listen();
-  const health = await serveHealth({ service, host: config.HEALTH_HOST, port: config.HEALTH_PORT, telemetry, checks: checks(parts) });
   detector.start();
-  relay.start();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const housekeeping = setInterval(() => sessions.prune(), 30_000);
   return [
     () => server.close(),
     () => detector.stop(),
     () => relay.stop(),
-    () => trail.commit.stop(10_000),
-    () => clearInterval(housekeeping),
-    () => {
-      sessions.stop();
-      policy.stop();
-    },
+    core.drain.records,
+    core.drain.views,
     () => app.close(),
-    () => connection.drain(),
-    () => client.close(),
-    () => token.close(),
+    core.drain.connection,
+    () => mongo.close(),
     () => health.close(),
-    () => telemetry.shutdown(),
+    core.drain.rest,
   ];
 });

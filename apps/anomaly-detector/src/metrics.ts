@@ -1,15 +1,13 @@
 import { metrics } from '@opentelemetry/api';
-import type { DetectorParts } from './health';
+import type { Detector } from './detector';
 import type { RaisedAlerts } from './raised-alerts';
 
 /**
- * Prometheus: claviger_requests_seconds{operation,code}, claviger_detector_records, _ignored_lines, _late_records, _lag_messages{stream},
+ * Prometheus: claviger_detector_records, _ignored_lines, _late_records, _lag_messages{stream},
  * _series{kind}, _alerts{detector}, _snapshot_behind_seconds.
  */
-export function observeDetector({ server, detector, alerts }: DetectorParts & { alerts: RaisedAlerts }): void {
+export function observeDetector(detector: Detector, alerts: RaisedAlerts): void {
   const meter = metrics.getMeter('claviger');
-  const requests = meter.createHistogram('claviger_requests_seconds', { description: 'Time from taking a request to its reply' });
-  server.observe = (operation, code, seconds) => requests.record(seconds, { operation, code });
   const raised = meter.createCounter('claviger_detector_alerts', { description: 'Alerts raised' });
   alerts.observe = ({ detector: by }) => raised.add(1, { detector: by });
   const count = (name: string, description: string, read: () => number) =>

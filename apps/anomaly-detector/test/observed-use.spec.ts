@@ -65,7 +65,10 @@ test('a message that is no batch is passed over', () => {
 });
 
 test('a key id that is none is left out, the use still counts for its principal', () => {
-  expect(readUses(1, batch([record({ keyId: 'k_short' })]), startMs).uses[0]).not.toHaveProperty('keyId');
+  expect(readUses(1, batch([record({ keyId: 'k_short' })]), startMs).uses[0]).toMatchObject({
+    keyId: undefined,
+    principal: 'payments-api',
+  });
 });
 
 test('a record from the future counts as of when the broker stored it', () => {

@@ -36,9 +36,11 @@ export const isKeyUse = (use: ObservedUse): use is ObservedUse & { keyId: string
 
 export const newKeyUsers = (timeMs: number): KeyUsers => ({ since: Math.floor(timeMs / 1_000), users: [] });
 
-/** One use of a key, in the order of the stream. Changes `key` and `user` in place. */
+export const isNewUser = (key: KeyUsers, use: ObservedUse): boolean =>
+  key.users.length < usersPerKeyMax && !key.users.includes(use.principal);
+
+/** The first use of a key by somebody (`isNewUser`), in the order of the stream. Changes `key` and `user` in place. */
 export function foldFirstUse(key: KeyUsers, user: FirstUser, use: ObservedUse, settings: FirstUseSettings): FirstUse | undefined {
-  if (key.users.length >= usersPerKeyMax || key.users.includes(use.principal)) return undefined;
   const usedBefore = [...key.users];
   key.users.push(use.principal);
   const second = Math.floor(use.timeMs / 1_000);
