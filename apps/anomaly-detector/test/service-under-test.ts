@@ -125,8 +125,11 @@ export class ServiceUnderTest {
   async caller(): Promise<{ connection: NatsConnection; ask: (principal: string, verb: string, input?: unknown) => Promise<Reply> }> {
     const file = join(this.broker.dir, 'nats.conf');
     const config = readFileSync(file, 'utf8');
-    const user = /(CLIENTS \{[\s\S]*?publish: \[)("\$JS\.API\.>")(\], subscribe: \[)("_INBOX\.>")/;
-    writeFileSync(file, config.replace(user, '$1$2, "claviger.v1.>"$3$4, "alerts.v1.>"'));
+    const at = config.indexOf('\n  CLIENTS {');
+    const clients = config.slice(at);
+    const widened = clients.replace('["$JS.API.>"', '["claviger.v1.>", "$JS.API.>"').replace('["_INBOX.>"', '["alerts.v1.>", "_INBOX.>"');
+    if (at < 0 || widened.length !== clients.length + 32) throw new Error('the broker configuration has another form');
+    writeFileSync(file, config.slice(0, at) + widened);
     this.broker.reload();
     const connection = await until(
       async () => {
