@@ -105,6 +105,8 @@ export async function composeLedger(options: LedgerOptions) {
   const ledger = new OpenLedger({
     published: () => events.lastCheckpoint(),
     prepare: async () => {
+      // Asked for in so many words: a client whose implicit first connection failed never tries again.
+      await db.client.connect();
       await store.prepare(rulesName(trust.certifiers));
       await checkpoints.prepare();
       return store.loadHead();

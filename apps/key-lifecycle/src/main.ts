@@ -48,6 +48,8 @@ await runService(service, async (logger) => {
   const rebuilding = (async () => {
     for (let attempt = 0; !rebuilt && !stopping; attempt++) {
       try {
+        // Asked for in so many words: a client whose implicit first connection failed never tries again.
+        await mongo.connect();
         await store.createIndexes();
         const count = await rebuildView(store, delivery, logger);
         rebuilt = true;
