@@ -74,7 +74,10 @@ await runService(service, async (logger) => {
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
   const housekeeping = setInterval(() => {
-    personal.eraseExpired().catch((error) => logger.warn(`expired personal values will be erased later: ${(error as Error).name}`));
+    personal
+      .prepare()
+      .then(() => personal.eraseExpired())
+      .catch((error) => logger.warn(`expired personal values will be erased later: ${(error as Error).name}`));
   }, 60_000);
   return [
     () => server.close(),
