@@ -5,7 +5,9 @@ const { swcrc: _, $schema: __, ...swc } = JSON.parse(readFileSync(`${root}/.swcr
 const { compilerOptions } = JSON.parse(readFileSync(`${root}/tsconfig.base.json`, 'utf8'));
 
 // One alias table (tsconfig paths) feeds tsc, esbuild and Jest.
-const moduleNameMapper = Object.fromEntries(Object.entries(compilerOptions.paths).map(([alias, [file]]) => [`^${alias}$`, `${root}/${file}`]));
+const moduleNameMapper = Object.fromEntries(
+  Object.entries(compilerOptions.paths).map(([alias, [file]]) => [`^${alias}$`, `${root}/${file}`]),
+);
 
 export default {
   testEnvironment: 'node',

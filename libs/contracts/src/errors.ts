@@ -137,7 +137,7 @@ const table = {
     status: 401,
     retryable: false,
     title: 'The broker refused the credentials',
-    next: 'Get a fresh token; check that the principal is registered and enabled.',
+    next: 'Get a fresh token; check that the principal is registered and enabled. Operators: while no policy service answers, everybody is refused.',
   },
 } as const;
 
