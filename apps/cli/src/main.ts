@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { ClavigerError } from '@claviger/client';
 import { HsmError } from '@claviger/hsm';
 import { CommanderError } from 'commander';

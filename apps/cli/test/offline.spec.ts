@@ -1,6 +1,6 @@
 import { chmodSync, cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readMachine, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { readMachine, startNatsServer, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { buildCommand, claviger } from './command-line';
 
@@ -108,4 +108,22 @@ test('the ceremony makes an installation once, and a first token is signed in it
   expect(header).toMatchObject({ alg: 'ES256', typ: 'claviger-token+jwt' });
   expect(claims).toMatchObject({ iss: 'claviger', sub: 'kim', amr: ['pwd', 'mfa'] });
   expect(claims.exp - claims.iat).toBe(900);
+});
+
+test('the broker runs on the configuration that the command renders, and is provisioned twice alike', async () => {
+  const installation = join(folder.path, 'installation');
+  const config = await claviger(['bootstrap', 'broker-config', '--folder', installation, '--host', '127.0.0.1', '--port', '0']);
+  expect(config.code).toBe(0);
+  expect(config.stdout).not.toMatch(/\bS[UAX][A-Z2-7]{50}/);
+  const broker = await startNatsServer({ dir: join(folder.path, 'nats'), config: config.stdout });
+  try {
+    const provision = () => claviger(['--json', 'bootstrap', 'provision', '--folder', installation], { CLAVIGER_URL: broker.url });
+    const first = await provision();
+    expect(JSON.parse(first.stdout).done).toEqual(
+      expect.arrayContaining(['created stream AUDIT', 'created consumer ALERTS/security-team']),
+    );
+    expect((await provision()).stdout).not.toContain('created');
+  } finally {
+    await broker.stop();
+  }
 });

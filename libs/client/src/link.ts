@@ -84,7 +84,8 @@ export class Link {
   /** Calls `move` now and with each later session, before the one before it is retired. Gives the function that ends this. */
   follow(move: (session: LiveSession) => Promise<void>): () => void {
     this.followers.add(move);
-    if (this.current) void move(this.current);
+    // A session that ends meanwhile is followed by one that it can move to.
+    if (this.current) move(this.current).catch(() => undefined);
     return () => this.followers.delete(move);
   }
 

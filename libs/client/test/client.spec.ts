@@ -6,6 +6,8 @@ import { ClavigerError, type Client, type ConnectOptions, connect } from '../src
 import { keyId, type SmallSystem, startSmallSystem, tokenFor } from './small-system';
 
 let system: SmallSystem;
+/** For the tests that leave its connection alone: an admission costs a callout in JavaScript more than a call does. */
+let client: Client;
 const clients: Client[] = [];
 const open = async (options: Partial<ConnectOptions> = {}) => {
   const principal = options.principal ?? 'payments-api';
@@ -24,15 +26,18 @@ const failure = async (work: Promise<unknown>): Promise<ClavigerError> => {
 
 beforeAll(async () => {
   system = await startSmallSystem();
+  client = await connect({ servers: system.broker.url, principal: 'payments-api', credential: { token: tokenFor('payments-api') } });
 });
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()));
   system.refusing.clear();
 });
-afterAll(() => system.stop());
+afterAll(async () => {
+  await client.close();
+  await system.stop();
+});
 
 test('what was encrypted decrypts, as bytes, and each outcome says where its record lies', async () => {
-  const client = await open();
   const plaintext = randomBytes(1_024);
   const { ciphertext, version, receipt } = await client.crypto.encrypt({ keyId, plaintext, context: { tenant: 'acme' } });
   expect(version).toBe(1);
@@ -53,7 +58,6 @@ test('each connection is a session of its own, proposed by the client', async ()
 });
 
 test('an untraced call carries no header', async () => {
-  const client = await open();
   const { promise, resolve } = Promise.withResolvers<string[]>();
   const before = system.handlers['crypto.generate-random']!;
   system.handlers['crypto.generate-random'] = (input, from) => {
@@ -66,13 +70,11 @@ test('an untraced call carries no header', async () => {
 });
 
 test('text where bytes belong is refused before it is sent', async () => {
-  const client = await open();
   const text = 'secret' as unknown as Uint8Array;
   await expect(client.crypto.encrypt({ keyId, plaintext: text })).rejects.toThrow(TypeError);
 });
 
 test('a plaintext over the limit is refused before it is sent', async () => {
-  const client = await open();
   const sent = system.seen.length;
   const error = await failure(client.crypto.encrypt({ keyId, plaintext: new Uint8Array(limits.plaintextBytes + 1) }));
   expect(error).toMatchObject({ code: 'ERR_PAYLOAD_TOO_LARGE', status: 413, retryable: false });
@@ -80,14 +82,12 @@ test('a plaintext over the limit is refused before it is sent', async () => {
 });
 
 test('a problem is an error with code, detail, status and what to do next', async () => {
-  const client = await open();
-  const error = await failure(client.crypto.decrypt({ keyId, ciphertext: `${'e'.repeat(10)}..${'A'.repeat(16)}.AA.${'A'.repeat(22)}` }));
+  const error = await failure(client.crypto.decrypt({ keyId, ciphertext: `${'e'.repeat(8)}..${'A'.repeat(16)}.AA.${'A'.repeat(22)}` }));
   expect(error).toMatchObject({ code: 'ERR_DECRYPTION_FAILED', status: 400, retryable: false });
   expect(error.next).toMatch(/encryption context/);
 });
 
 test('a retryable problem of a safe operation is tried again with the same request id', async () => {
-  const client = await open();
   let attempts = 0;
   const before = system.handlers['crypto.generate-random']!;
   system.handlers['crypto.generate-random'] = (input, from) => {
@@ -102,7 +102,6 @@ test('a retryable problem of a safe operation is tried again with the same reque
 });
 
 test('no answer to a safe operation: another attempt within the deadline', async () => {
-  const client = await open();
   let attempts = 0;
   const before = system.handlers['crypto.generate-random']!;
   system.handlers['crypto.generate-random'] = (input, from) => (++attempts === 1 ? undefined : before(input, from));
@@ -112,7 +111,6 @@ test('no answer to a safe operation: another attempt within the deadline', async
 });
 
 test('no answer to an operation that is not safe to repeat: sent once, and the outcome is unknown', async () => {
-  const client = await open();
   let received = 0;
   const silent = await system.keyService(() => void received++);
   const error = await failure(client.keys.rotate({ keyId, reason: 'yearly' }, { timeoutMs: 300 }));
@@ -123,7 +121,6 @@ test('no answer to an operation that is not safe to repeat: sent once, and the o
 });
 
 test('nobody serves the operation: ERR_WORKER_UNAVAILABLE, and a service that comes in time still answers', async () => {
-  const client = await open();
   expect(await failure(client.keys.rotate({ keyId, reason: 'yearly' }, { timeoutMs: 200 }))).toMatchObject({
     code: 'ERR_WORKER_UNAVAILABLE',
   });
@@ -135,7 +132,6 @@ test('nobody serves the operation: ERR_WORKER_UNAVAILABLE, and a service that co
 });
 
 test('a reply outside the contract is ERR_INTERNAL, never a result', async () => {
-  const client = await open();
   const service = await system.keyService((m) => m.respond(JSON.stringify({ result: { keyId, surprise: true } })));
   expect(await failure(client.keys.describe({ keyId }))).toMatchObject({ code: 'ERR_INTERNAL' });
   await service.close();
@@ -174,7 +170,7 @@ test('a broker that is not there is ERR_CONNECTION after the deadline', async ()
 });
 
 test('the session is renewed before its token expires, and no request fails on the way', async () => {
-  const client = await open({ credential: { token: tokenFor('payments-api', 4) } });
+  const client = await open({ credential: { token: tokenFor('payments-api', 12) } });
   const first = client.session;
   let failed = 0;
   let asked = 0;
@@ -184,7 +180,7 @@ test('the session is renewed before its token expires, and no request fails on t
       await client.crypto.generateRandom({ bytes: 8 }).catch(() => failed++);
       return client.session !== first;
     },
-    { what: 'a renewed session', timeoutMs: 10_000, everyMs: 5 },
+    { what: 'a renewed session', timeoutMs: 20_000, everyMs: 5 },
   );
   expect(failed).toBe(0);
   expect(asked).toBeGreaterThan(1);

@@ -7,6 +7,7 @@ import { CommandError } from '../exit-codes';
 import { assertTarget, type SecretTarget, writeBytes } from '../files';
 import { wholeNumber } from '../pairs';
 import { offline } from '../run';
+import { brokerCommands } from './bootstrap-broker';
 
 interface Place {
   folder: string;
@@ -16,6 +17,7 @@ interface Place {
 /** Offline, on the machine that has the tokens: what an installation needs before its first start, and its first token. */
 export function bootstrapCommands(program: Command): void {
   const bootstrap = program.command('bootstrap').description('offline commands for the operator of an installation');
+  brokerCommands(bootstrap);
   const inPlace = (name: string, summary: string) =>
     bootstrap
       .command(name)

@@ -1,42 +1,39 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Trust } from '@claviger/contracts';
+import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
 import { runCommand, type TemporaryFolder, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Stack, startStack } from '../../../deploy/local/stack';
-import { claviger, type Run } from './command-line';
+import { cast } from '../demo/cast';
+import { type System, startSystem } from './system';
 
-const principals = [
-  { id: 'kim', kind: 'person' as const, roles: ['key-administrator'], mfa: true },
-  { id: 'payments-api', kind: 'service' as const, roles: ['application'] },
-  { id: 'sam', kind: 'person' as const, roles: ['security-officer'], mfa: true },
-  { id: 'ada', kind: 'person' as const, roles: ['auditor'] },
-];
-const services = ['policy', 'key-lifecycle', 'crypto-worker', 'audit', 'anomaly-detector'];
 let folder: TemporaryFolder;
-let stack: Stack;
+let system: System;
 
 beforeAll(async () => {
-  const root = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'apps/cli', ...services.map((name) => `apps/${name}`)], { cwd: root });
   folder = await temporaryFolder('cli-system');
-  const storeUrl = process.env.CLAVIGER_TEST_STORE_URL;
-  const databasePrefix = `t${randomBytes(6).toString('hex')}_`;
-  stack = await startStack({ dir: join(folder.path, 'stack'), principals, databasePrefix, ...(storeUrl ? { storeUrl } : {}) });
-  for (const [id, token] of Object.entries(await stack.tokens(principals))) writeFileSync(file(`${id}.token`), token, { mode: 0o600 });
+  system = await startSystem('cli');
+  for (const { id } of Object.values(cast)) writeFileSync(file(`${id}.token`), system.tokens[id] as string, { mode: 0o600 });
 }, 180_000);
 afterAll(async () => {
-  await stack?.stop();
+  await system?.stop();
   await folder?.remove();
 }, 60_000);
 
 const file = (name: string) => join(folder.path, name);
-const as = (principal: string, ...args: string[]): Promise<Run> =>
-  claviger(args, {
-    CLAVIGER_URL: stack.broker.url,
-    CLAVIGER_TOKEN_FILE: file(`${principal}.token`),
-    CLAVIGER_TRUST_FILE: stack.trustFile,
-    XDG_STATE_HOME: file('state'),
+/** The command as its own process, with nothing of this one's environment but PATH and what is given. */
+const as = (principal: string, ...args: string[]) =>
+  runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
+    allowFailure: true,
+    env: {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: join(workspaceRoot(), '.claviger/compile-cache'),
+      CLAVIGER_URL: system.stack.broker.url,
+      CLAVIGER_TOKEN_FILE: file(`${principal}.token`),
+      CLAVIGER_TRUST_FILE: system.stack.trustFile,
+      XDG_STATE_HOME: file('state'),
+    },
   });
 async function ok(principal: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await as(principal, ...args);
@@ -121,16 +118,22 @@ test('the ledger verifies from its first leaf, and from then on against what was
 });
 
 test('another trust file: the ledger is not believed, exit 1', async () => {
-  const trust = JSON.parse(readFileSync(stack.trustFile, 'utf8')) as { ledger: { vkey: string } };
-  const [name, hash, key] = trust.ledger.vkey.split('+') as [string, string, string];
-  const stranger = Buffer.from(key, 'base64');
-  stranger[5]! ^= 1;
-  writeFileSync(
+  const trust = JSON.parse(readFileSync(system.stack.trustFile, 'utf8')) as Trust;
+  const { publicKey } = generateKeyPairSync('ed25519');
+  const vkey = encodeVerifierKey(trust.ledger.origin, rawEd25519PublicKey(publicKey.export({ format: 'der', type: 'spki' })));
+  writeFileSync(file('other-trust.json'), JSON.stringify({ ...trust, ledger: { ...trust.ledger, vkey } }));
+  const { code, stderr } = await as(
+    'ada',
+    'audit',
+    'verify',
+    '--trust-file',
     file('other-trust.json'),
-    JSON.stringify({ ...trust, ledger: { ...trust.ledger, vkey: [name, hash, stranger.toString('base64')].join('+') } }),
+    '--state-file',
+    file('other-state'),
   );
-  const { code } = await as('ada', 'audit', 'verify', '--trust-file', file('other-trust.json'), '--state-file', file('other-state'));
-  expect(code).not.toBe(0);
+  expect(code).toBe(1);
+  expect(stderr).toContain('not signed by the ledger');
+  expect(() => readFileSync(file('other-state'))).toThrow('ENOENT');
 });
 
 test('policy in force is shown, exported, and published again unchanged', async () => {
