@@ -1,11 +1,11 @@
-import { commonConfiguration, tokenConfiguration } from '@claviger/operability';
+import { commonConfiguration, seedFile, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
 export const Config = z.object({
   ...commonConfiguration,
   ...tokenConfiguration,
-  CALLOUT_ISSUER_FILE: z.string().describe("file with the nkey seed (SA…) of the broker's auth callout issuer"),
-  CALLOUT_XKEY_FILE: z.string().describe('file with the curve seed (SX…) that opens auth callout requests'),
+  CALLOUT_ISSUER_FILE: seedFile('SA', "file with the nkey seed (SA…) of the broker's auth callout issuer"),
+  CALLOUT_XKEY_FILE: seedFile('SX', 'file with the curve seed (SX…) that opens auth callout requests'),
   MONGODB_URL: z
     .string()
     .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')

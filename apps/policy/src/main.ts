@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';
 import { Evaluator, Gate } from '@claviger/authz';
 import { type BundleView, policyOperations, type SessionView, Trust } from '@claviger/contracts';
-import { readPin } from '@claviger/hsm';
+import { tokenKeyLabels } from '@claviger/hsm';
 import {
   AuditTrail,
   connectToCore,
@@ -15,6 +15,7 @@ import {
   revisionReader,
 } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth, startTelemetry } from '@claviger/operability';
+import { openToken } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Admission } from './admission';
@@ -48,10 +49,7 @@ await runService(service, async (logger) => {
   const wire = CalloutWire.fromFiles(config.CALLOUT_ISSUER_FILE, config.CALLOUT_XKEY_FILE);
   const worker = config.WORKER_ID ?? `p-${randomBytes(4).toString('hex')}`;
   const telemetry = startTelemetry(service);
-  const token = ControlToken.open(
-    { libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin: readPin(config.HSM_PIN_FILE) },
-    trust,
-  );
+  const token = new ControlToken(openToken(config, tokenKeyLabels.control.certifier), trust);
   const connection = await connectToCore({
     servers: config.NATS_URL,
     nkeySeedFile: config.NATS_NKEY_FILE,

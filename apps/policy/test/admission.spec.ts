@@ -214,7 +214,7 @@ const violationsIn = async (of: PolicySystem) => (await of.records()).filter(({ 
 describe('alerts', () => {
   let detector: NatsConnection;
   beforeAll(async () => {
-    detector = await system.broker.connection('anomaly-detector');
+    detector = await system.connectAs('anomaly-detector');
     const type = 'io.claviger.alert.raised' as const;
     const event = cloudEvent(type, { id: 'alert-1', source: 'test', time: new Date().toISOString(), data: {} as never });
     await jetstream(detector).publish(eventSubject(type), JSON.stringify(event), { msgID: event.id });

@@ -1,12 +1,14 @@
 import { generateKeyPairSync, type KeyObject, randomInt, randomUUID, sign } from 'node:crypto';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { inboxPrefix, type Principal, requestSubject, requestType } from '@claviger/contracts';
-import { tokenOf } from '@claviger/installation';
+import { inboxPrefix, type Principal, requestSubject, requestType, serviceInboxPrefix } from '@claviger/contracts';
+import { readSecret, tokenOf } from '@claviger/installation';
 import { genesisPrev, p256PublicKey, parseBatch, parseEpochRecord, verifyBatch } from '@claviger/ledger';
-import { importTrustedKeys, openPolicyView, openSessionsView, signRecord } from '@claviger/messaging';
+import { importTrustedKeys, openPolicyView, openSessionsView, provision, signRecord } from '@claviger/messaging';
 import {
   type Broker,
+  type BrokerOptions,
+  type BrokerUser,
   type Child,
   openTestStore,
   runCommand,
@@ -18,7 +20,7 @@ import {
   workspaceRoot,
 } from '@claviger/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { type ConnectionOptions, connect, type NatsConnection, tokenAuthenticator } from '@nats-io/transport-node';
+import { type ConnectionOptions, connect, type NatsConnection, nkeyAuthenticator, tokenAuthenticator } from '@nats-io/transport-node';
 
 export type Line = Record<string, unknown> & { kind: string };
 
@@ -74,8 +76,10 @@ export const principal = (id: string, more: Partial<Principal> = {}): Principal 
 export interface SystemOptions {
   principals: Principal[];
   env?: Record<string, string>;
+  /** URL of a store of the test's own. */
   store?: string;
-  tls?: { broker: NonNullable<Parameters<typeof startBroker>[0]['tls']>; service: Record<string, string> };
+  /** Mutual TLS at the broker, and what services show. */
+  tls?: { broker: NonNullable<BrokerOptions['tls']>; service: { caFile: string; certFile: string; keyFile: string } };
 }
 
 /** The real service as its own process, on a real broker with the rendered configuration, a real store and a real token. */
@@ -98,12 +102,15 @@ export class PolicySystem {
   static async start(options: SystemOptions): Promise<PolicySystem> {
     const folder = await temporaryFolder('policy-spec');
     const [broker, store] = await Promise.all([
-      startBroker({ dir: folder.path, ...(options.tls ? { tls: options.tls.broker } : {}) }),
+      startBroker({ dir: folder.path, provisioned: false, ...(options.tls ? { tls: options.tls.broker } : {}) }),
       options.store ? undefined : openTestStore(),
     ]);
     const storeUrl = options.store ?? (store as TestStore).url;
     const system = new PolicySystem(folder, broker, storeUrl, store?.databaseName('policy') ?? 'claviger_policy', store, options);
     system.writeFiles();
+    const [core, clients] = await Promise.all([system.connectAs('provisionerCore'), system.connectAs('provisionerClients')]);
+    await provision({ core, clients, replicas: 1, report: () => undefined });
+    await Promise.all([core.close(), clients.close()]);
     return system;
   }
 
@@ -122,6 +129,7 @@ export class PolicySystem {
   launch(env: Record<string, string> = {}): Promise<Child> {
     const { place } = this.broker.installation;
     const token = tokenOf.policy;
+    const tls = this.options.tls?.service;
     return startChild(process.execPath, [join(workspaceRoot(), 'dist/apps/policy/main.js')], {
       name: 'policy',
       logFile: join(this.folder.path, 'policy.log'),
@@ -141,12 +149,24 @@ export class PolicySystem {
         MONGODB_DATABASE: this.database,
         POLICY_SEED_DIR: join(this.folder.path, 'seed'),
         BROKER_LOG_FILE: this.broker.logFile,
+        ...(tls ? { NATS_TLS_CA_FILE: tls.caFile, NATS_TLS_CERT_FILE: tls.certFile, NATS_TLS_KEY_FILE: tls.keyFile } : {}),
         ...this.options.env,
         ...env,
       },
     }).then((child) => {
       this.children.push(child);
       return child;
+    });
+  }
+
+  /** A connection as this user of the broker, with exactly its permissions. */
+  connectAs(user: BrokerUser): Promise<NatsConnection> {
+    const { place, identities } = this.broker.installation;
+    return connect({
+      servers: this.broker.url,
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(readSecret(place.nkeyFile(user)))),
+      inboxPrefix: user in identities.services ? serviceInboxPrefix(user) : '_INBOX',
+      ...(this.options.tls ? { tls: this.options.tls.service } : {}),
     });
   }
 
@@ -181,7 +201,7 @@ export class PolicySystem {
 
   /** Every line that the service has recorded, in order; the chain of batches is verified on the way. */
   async records(): Promise<Line[]> {
-    const connection = await this.broker.connection('provisionerCore');
+    const connection = await this.connectAs('provisionerCore');
     try {
       const jsm = await jetstreamManager(connection);
       const { state } = await jsm.streams.info('AUDIT');
@@ -220,7 +240,7 @@ export class PolicySystem {
 
   /** What another holder of the buckets sees, verified as a worker does. */
   async views() {
-    const connection = await this.broker.connection('crypto-worker');
+    const connection = await this.connectAs('crypto-worker');
     this.connections.push(connection);
     const options = {
       connection,
