@@ -26,13 +26,27 @@ export function readConfiguration<S extends z.ZodObject>(schema: S, environment:
   );
 }
 
+/** A file that holds an nkey seed (`SU…` a user's, `SA…` an account's, `SX…` a curve key's): looked into at start, long before it is needed. */
+export const seedFile = (prefix: 'SU' | 'SA' | 'SX', description: string) =>
+  z
+    .string()
+    .superRefine((file, context) => {
+      try {
+        const isSeed = new RegExp(`^${prefix}[A-Z2-7]{56}$`).test(readFileSync(file, 'utf8').trim());
+        if (!isSeed) context.addIssue(`must be a file that holds an nkey seed, ${prefix}…`);
+      } catch (error) {
+        context.addIssue(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
+      }
+    })
+    .describe(description);
+
 /** What every service needs; each adds its own. */
 export const commonConfiguration = {
   NATS_URL: z
     .string()
     .regex(/^(nats|tls):\/\//, 'must start with nats:// or tls://')
     .describe('URL of the broker, such as nats://127.0.0.1:4222'),
-  NATS_NKEY_FILE: z.string().describe('file with the nkey seed of this service in the CORE account'),
+  NATS_NKEY_FILE: seedFile('SU', 'file with the nkey seed of this service in the CORE account'),
   NATS_TLS_CA_FILE: z.string().optional(),
   NATS_TLS_CERT_FILE: z.string().optional(),
   NATS_TLS_KEY_FILE: z.string().optional(),

@@ -4,6 +4,7 @@ export {
   commonConfiguration,
   readConfiguration,
   readJsonFile,
+  seedFile,
   tokenConfiguration,
 } from './configuration';
 export { type Check, type HealthServer, serveHealth } from './health';

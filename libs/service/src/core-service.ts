@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { randomBytes } from 'node:crypto';
 import { Evaluator, Gate } from '@claviger/authz';
 import { type BundleView, type SessionView, Trust } from '@claviger/contracts';
-import { openEpoch, readPin, Token, trustedSigner } from '@claviger/hsm';
+import { openEpoch, type Token, trustedSigner } from '@claviger/hsm';
 import {
   AuditTrail,
   connectToCore,
@@ -15,6 +15,7 @@ import {
 import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
+import { openToken } from './open-token';
 
 export interface CoreServiceOptions {
   service: string;
@@ -52,12 +53,7 @@ export async function openCoreService({ service, short, config, certifier, logge
   const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
   const worker = config.WORKER_ID ?? `${short}-${randomBytes(4).toString('hex')}`;
   const telemetry = startTelemetry(service);
-  const token = Token.open({
-    libraryPath: config.PKCS11_LIBRARY,
-    tokenLabel: config.HSM_TOKEN_LABEL,
-    pin: readPin(config.HSM_PIN_FILE),
-    canary: certifier,
-  });
+  const token = openToken(config, certifier);
   if (token.family === 'softhsm') logger.warn('SoftHSM keeps keys in the memory of this process: for trials, not for keys that matter');
   const signer = trustedSigner(token, certifier, trust.certifiers);
 

@@ -1,0 +1,29 @@
+import { HsmError, type HsmErrorCode, readPin, Token } from '@claviger/hsm';
+import { ConfigurationError, type CoreConfiguration } from '@claviger/operability';
+
+type TokenConfiguration = Pick<CoreConfiguration, 'PKCS11_LIBRARY' | 'HSM_TOKEN_LABEL' | 'HSM_PIN_FILE'>;
+
+/** The service's token. @throws ConfigurationError naming the variable, never its value, when it is one of these that is wrong; else HsmError */
+export function openToken(config: TokenConfiguration, canary: string): Token {
+  const pin = naming({ HSM_CONFIGURATION: 'HSM_PIN_FILE: must be a file with a PIN that only its owner can read' }, () =>
+    readPin(config.HSM_PIN_FILE),
+  );
+  return naming(
+    {
+      HSM_CONFIGURATION: 'PKCS11_LIBRARY: cannot be loaded as a PKCS#11 library',
+      HSM_TOKEN_NOT_FOUND: 'HSM_TOKEN_LABEL: the library has no token of this label; check SOFTHSM2_CONF as well',
+      HSM_PIN_INCORRECT: 'HSM_PIN_FILE: the token refuses this PIN; it is not tried again, since tokens lock',
+      HSM_PIN_LOCKED: 'HSM_PIN_FILE: the PIN is locked; unlock it by hand with the security officer PIN',
+    },
+    () => Token.open({ libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin, canary }),
+  );
+}
+
+function naming<T>(problems: Partial<Record<HsmErrorCode, string>>, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    const problem = error instanceof HsmError ? problems[error.code] : undefined;
+    throw problem === undefined ? error : new ConfigurationError([problem]);
+  }
+}
