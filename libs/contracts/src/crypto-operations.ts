@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { b64u, EncryptionContext, KeyId } from './primitives';
+import { b64u, EncryptionContext, isCanonicalB64u, KeyId } from './primitives';
 
 const version = z.int().min(1);
 const jwe = z
   .string()
   .max(limits.ciphertextChars)
-  .regex(/^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$/, 'not a JWE compact serialization with alg dir');
+  .regex(/^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$/, 'not a JWE compact serialization with alg dir')
+  .refine((text) => text.split('.').every(isCanonicalB64u), 'not canonical base64url: unused bits are set');
 /** Exactly one of `message` (hashed with SHA-256 by the worker) and `digest` (a SHA-256 value) is given. */
 const signed = { message: b64u(limits.plaintextBytes).optional(), digest: b64u(32, 32).optional() };
 const signature = b64u(64, 64);

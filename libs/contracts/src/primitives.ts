@@ -1,9 +1,20 @@
 import { z } from 'zod';
 import { limits } from './limits';
 
+/** Last characters whose unused bits are zero, by the length of the text modulo 4. */
+const lastCharacters = [undefined, '', 'AQgw', 'AEIMQUYcgkosw048'] as const;
+/** RFC 4648 §3.5: one spelling for each byte string, so that no changed ciphertext or signature passes for the same one. */
+export function isCanonicalB64u(text: string): boolean {
+  const last = lastCharacters[text.length % 4];
+  return last === undefined || last.includes(text.at(-1) as string);
+}
+
 /** base64url without padding (RFC 4648 §5), bounded by the number of bytes that it encodes. */
 export const b64u = (maxBytes: number, exactBytes?: number) => {
-  const text = z.string().regex(/^[A-Za-z0-9_-]*$/, 'not base64url without padding');
+  const text = z
+    .string()
+    .regex(/^[A-Za-z0-9_-]*$/, 'not base64url without padding')
+    .refine(isCanonicalB64u, 'not canonical base64url: unused bits are set');
   return exactBytes === undefined
     ? text.max(Math.ceil((maxBytes * 4) / 3), `more than ${maxBytes} bytes`)
     : text.length(Math.ceil((exactBytes * 4) / 3), `not ${exactBytes} bytes`);
