@@ -40,8 +40,14 @@ export async function documentDbIsHere() {
   return path ? result(path) : undefined;
 }
 
-/** Can this user enter the root folder: as root by chroot in a mount namespace, else by bubblewrap in a user namespace? */
-const runsHere = async () => process.getuid() === 0 || Boolean(onPath('bwrap'));
+/** Can this user enter the root folder: as root by chroot in a mount namespace, else by bubblewrap in a user namespace? Containers often forbid both. */
+async function runsHere() {
+  const [command, ...args] =
+    process.getuid() === 0
+      ? ['unshare', '--mount', '--propagation', 'private', 'true']
+      : ['bwrap', '--unshare-user', '--ro-bind', '/', '/', 'true'];
+  return (await run(command, args, { timeoutMs: 10_000 })).code === 0;
+}
 
 /** What the package scripts would have done, as far as a server needs it. */
 async function complete(path) {
@@ -89,10 +95,11 @@ async function makeCluster(path) {
 /** Makes what is missing of it; undefined where this machine cannot. */
 export async function documentDb(say) {
   if (process.platform !== 'linux') return undefined;
-  if (!(await runsHere())) {
+  if (process.getuid() !== 0 && !onPath('bwrap')) {
     if (!(await canInstall())) return undefined;
     await aptInstall(['bubblewrap'], say);
   }
+  if (!(await runsHere())) return undefined;
   // dash and coreutils: PostgreSQL runs shell commands of its own.
   const packages = ['base-files', 'dash', 'coreutils', 'postgresql-18-documentdb'];
   if (!existsSync(debian) && !(await extractDebian(debian, packages, say, complete))) return undefined;

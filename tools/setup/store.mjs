@@ -67,6 +67,6 @@ export async function store(say, { node, previous }) {
     '  a running MongoDB 7 or newer: export MONGODB_URL=mongodb://…',
     '  mongod on PATH (macOS: brew tap mongodb/brew && brew install mongodb-community)',
     '  a running Docker engine that can pull mongo:8',
-    '  on Debian or Ubuntu, rights to install packages: sudo apt-get install -y mmdebstrap debian-archive-keyring bubblewrap',
+    '  on Debian or Ubuntu, outside a container that forbids namespaces: sudo apt-get install -y mmdebstrap debian-archive-keyring bubblewrap',
   ]);
 }
