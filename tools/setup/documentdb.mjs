@@ -95,9 +95,10 @@ async function makeCluster(path) {
 /** Makes what is missing of it; undefined where this machine cannot. */
 export async function documentDb(say) {
   if (process.platform !== 'linux') return undefined;
-  if (process.getuid() !== 0 && !onPath('bwrap')) {
+  const [program, itsPackage] = process.getuid() === 0 ? ['mount', 'mount'] : ['bwrap', 'bubblewrap'];
+  if (!onPath(program)) {
     if (!(await canInstall())) return undefined;
-    await aptInstall(['bubblewrap'], say);
+    await aptInstall([itsPackage], say);
   }
   if (!(await runsHere())) return undefined;
   // dash and coreutils: PostgreSQL runs shell commands of its own.
