@@ -6,7 +6,7 @@ import { jetstream } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { cast } from '../demo/cast';
-import { ledgerWith, operationsOf, readLedger, verifyWholeLedger } from './ledger';
+import { LedgerCopy } from './ledger';
 import { natsSocket } from './nats-socket';
 import { codeIn, freshSession, type RawCaller, rawCaller } from './raw-caller';
 import { codeOf, type System, startSystem } from './system';
@@ -15,6 +15,7 @@ let system: System;
 let kim: Client;
 let sam: Client;
 let ada: Client;
+let ledger: LedgerCopy;
 let payments: Client;
 let keyId: string;
 let attacker: RawCaller;
@@ -30,11 +31,12 @@ beforeAll(async () => {
     system.as('payments'),
     system.raw('orders'),
   ]);
+  ledger = new LedgerCopy(ada);
   keyId = (await kim.keys.create({ name: 'payments/vault', algorithm: 'AES_256', consumers: [cast.payments.id, cast.orders.id] })).keyId;
 });
 
 afterAll(async () => {
-  await verifyWholeLedger(ada, system.stack.trustFile);
+  await ledger.verify(system.stack.trustFile);
   await system.stop();
 });
 
@@ -64,7 +66,7 @@ const untilRefused = (code: string, count: number) =>
     everyMs: 200,
   });
 
-const operationsIn = async (session: string) => operationsOf(await readLedger(ada)).filter((r) => r.session === session);
+const operationsIn = async (session: string) => (await ledger.readOn()).operations.filter((r) => r.session === session);
 
 test("another's subject: the broker refuses it, and nothing is done in the other's name", async () => {
   const victim = await system.raw('payments');
@@ -101,15 +103,11 @@ test("a reply subject that names another's request subject makes nothing happen 
   const reply = await attack.ask('crypto.encrypt', { keyId, ...secret, requestId: 'next' });
   expect(codeIn(reply)).toBe('OK');
   await honestCallerIsServed();
-  const ledger = await until(
-    async () => {
-      const now = await ledgerWith(ada, reply.receipt ? [reply.receipt] : []);
-      return operationsOf(now).some((r) => r.requestId === 'reflected') && now;
-    },
-    { what: "the attacker's own request in the ledger" },
-  );
-  expect(operationsOf(ledger).filter((r) => r.session === attack.session)).toHaveLength(2);
-  expect(operationsOf(ledger).filter((r) => r.session === victim.session)).toEqual([]);
+  await until(async () => (await ledger.readOn()).operations.some((r) => r.requestId === 'reflected'), {
+    what: "the attacker's own request in the ledger",
+  });
+  expect(ledger.operations.filter((r) => r.session === attack.session)).toHaveLength(2);
+  expect(ledger.operations.filter((r) => r.session === victim.session)).toEqual([]);
 });
 
 test("a consumer whose deliver_subject names another's request subject is refused by the broker", async () => {
@@ -144,7 +142,7 @@ test('a forged identity header is refused, whatever its case; the one that the b
   const replaced = [await askWith('Nats-Request-Info'), await askWith('Nats-Request-Info', 'Nats-Request-Info')];
   expect(replaced.map(codeIn)).toEqual(['OK', 'OK']);
   const receipts = [...refused, ...replaced].map(({ receipt }) => receipt!);
-  const ledger = await ledgerWith(ada, receipts);
+  await ledger.with(receipts);
   for (const receipt of receipts) expect(ledger.at(receipt)).toMatchObject({ principal: attacker.principal, session: attacker.session });
   await honestCallerIsServed();
 });
@@ -168,10 +166,7 @@ test('a malformed header name is refused and recorded, and ends no read loop of 
       { what: 'an answer to each' },
     );
     expect(new Set(replies.map(({ problem }) => problem.code))).toEqual(new Set(['ERR_HEADER_REFUSED']));
-    const ledger = await ledgerWith(
-      ada,
-      replies.map(({ receipt }) => receipt),
-    );
+    await ledger.with(replies.map(({ receipt }) => receipt));
     for (const { receipt } of replies) expect(ledger.at(receipt)).toMatchObject({ session: socket.session, code: 'ERR_HEADER_REFUSED' });
     await honestCallerIsServed();
     await Promise.all([kim.keys.list(), sam.policy.show(), sam.access.listSessions(), ada.audit.checkpoint(), sam.alerts.list()]);
