@@ -1,14 +1,13 @@
-import { claviger, Gate } from '@claviger/authz';
+import { claviger } from '@claviger/authz';
 import { ProblemError, policyOperations, type Request, type Result } from '@claviger/contracts';
-import { issueToken } from '@claviger/installation';
 import type { Answer, RequestContext } from '@claviger/messaging';
+import { RecordedReply, SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
-import { ControlToken } from './control-token';
-import { RecordedReply } from './recorded-reply';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
+import { TokenIssuer } from './token-issuer';
 
 const { issueToken: issue, revokeSession: revoke, listSessions: list } = policyOperations;
 /** About 250 bytes each: together they stay under the largest message. */
@@ -19,8 +18,8 @@ const listedMax = 4_000;
 export class AccessController {
   constructor(
     private readonly recorded: RecordedReply,
-    private readonly gate: Gate,
-    private readonly token: ControlToken,
+    private readonly replies: SystemReplies,
+    private readonly tokens: TokenIssuer,
     private readonly registries: Registries,
     private readonly sessions: Sessions,
     private readonly revocation: Revocation,
@@ -29,33 +28,34 @@ export class AccessController {
   @MessagePattern(issue.name)
   issueToken(@Payload() request: Request<typeof issue>, @Ctx() context: RequestContext): Promise<Answer> {
     const { principal = context.principal, lifetimeSeconds } = request;
-    return this.recorded.ofAnyone(issue, context, (admission) => {
-      const own = principal === context.principal;
-      const decided = own ? admission : this.gate.decide(admission.session, 'access:IssueToken', claviger);
+    const own = principal === context.principal;
+    return this.recorded.answer(issue, context, {}, ({ session, admit, admitAnyone }) => {
+      if (own) admitAnyone();
+      else admit('access:IssueToken', claviger);
       this.mayHoldToken(principal, own);
       // Its own factors come with its own token and no more; nobody's factors say anything about somebody else.
-      const amr = own && decided.session.mfa ? ['mfa'] : [];
-      const { token, claims } = issueToken(this.token.signer, { principal, amr, lifetimeSeconds });
-      const expiresAt = new Date(claims.exp * 1_000).toISOString();
-      return { result: { principal, token, expiresAt }, decided, reason: `token ${claims.jti} for ${principal}` };
+      const { token, tokenId, expiresAt } = this.tokens.issue(principal, { mfa: own && session.mfa, lifetimeSeconds });
+      const result: Result<typeof issue> = { principal, token, expiresAt };
+      return { result, record: { reason: `token ${tokenId} for ${principal}` } };
     });
   }
 
   @MessagePattern(revoke.name)
   revokeSession(@Payload() request: Request<typeof revoke>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.decided(revoke, context, async () => {
+    const work = async () => {
       const session = await this.sessions.find(request.session);
       if (!session) throw new ProblemError('ERR_NOT_FOUND', 'There is no such session; it may have ended.');
       await this.revocation.revoke(session, context.principal, request.reason);
-      return { result: { session: session.session, revoked: true as const }, reason: `session ${session.session}: ${request.reason}` };
-    });
+      return { session: session.session, revoked: true as const };
+    };
+    return this.replies.answer(revoke, context, work, { reason: `session ${request.session}: ${request.reason}` });
   }
 
   @MessagePattern(list.name)
   listSessions(@Payload() request: Request<typeof list>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.decided(list, context, () => {
+    return this.replies.answer(list, context, () => {
       const found = this.sessions.unexpired().filter(({ principal }) => !request.principal || principal === request.principal);
-      return { result: { sessions: found.slice(0, listedMax).map(listed) } };
+      return { sessions: found.slice(0, listedMax).map(listed) };
     });
   }
 

@@ -1,22 +1,21 @@
-import { Evaluator, Gate } from '@claviger/authz';
+import { Evaluator } from '@claviger/authz';
 import { ProblemFilter } from '@claviger/messaging';
+import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
 import { BundleKeeper } from './bundle-keeper';
-import { ControlToken } from './control-token';
 import { PolicyController } from './policy.controller';
-import { RecordedReply } from './recorded-reply';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
+import { TokenIssuer } from './token-issuer';
 
 export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
   evaluator: Evaluator;
-  gate: Gate;
-  token: ControlToken;
+  tokens: TokenIssuer;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -30,10 +29,10 @@ export class AppModule {
       controllers: [PolicyController, AccessController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
+        { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: Evaluator, useValue: parts.evaluator },
-        { provide: Gate, useValue: parts.gate },
-        { provide: ControlToken, useValue: parts.token },
+        { provide: TokenIssuer, useValue: parts.tokens },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

@@ -90,7 +90,6 @@ export class BundleKeeper {
     clearInterval(this.inspecting);
     await this.relay.stop();
     this.parts.owner.stop();
-    this.parts.view.stop();
   }
 
   /** Until it succeeds: the view is rebuilt from the store, the first bundle is published where there is none, marks are signed. */

@@ -25,7 +25,6 @@ export class Sessions {
    */
   async start(): Promise<void> {
     await this.owner.start();
-    await this.view.start();
     const deadline = performance.now() + settleMs;
     while (this.view.state() === 'loading' || (undecided(this.view.state()) && performance.now() < deadline)) await delay(20);
     if (undecided(this.view.state())) {
@@ -70,7 +69,6 @@ export class Sessions {
   stop(): void {
     clearInterval(this.pruning);
     this.owner.stop();
-    this.view.stop();
   }
 }
 
