@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ClavigerError, type Client, connect } from '@claviger/client';
-import { scenarios } from './scenarios';
+import { answerLine } from './ledger-check';
+import { type Scenario, scenarios } from './scenarios';
 
 export interface Orders {
   scenario: string;
@@ -29,8 +30,7 @@ export interface LoadResult {
 }
 
 const orders = JSON.parse(readFileSync(0, 'utf8')) as Orders;
-const scenario = scenarios[orders.scenario];
-if (!scenario) throw new Error(`no scenario ${orders.scenario}`);
+const scenario: Scenario = scenarios[orders.scenario] ?? fail(orders.scenario);
 const clients: Client[] = await Promise.all(
   Object.entries(orders.tokens).map(([principal, token]) =>
     connect({ servers: orders.url, principal, credential: { token }, timeoutMs: 10_000 }),
@@ -41,6 +41,10 @@ const prepared = new Map<string, { ciphertext: string; context: Record<string, s
 if (scenario.prepare)
   for (const [i, keyId] of orders.keyIds.entries())
     prepared.set(keyId, await scenario.prepare(clients[i % clients.length] as Client, keyId, plaintext));
+
+function fail(name: string): never {
+  throw new Error(`no scenario ${name}`);
+}
 
 const answered: string[] = [];
 const errors: Record<string, number> = {};
@@ -58,9 +62,10 @@ async function caller(): Promise<void> {
     const context = { tenant: 'acme', document: `d-${number}` };
     const started = performance.now();
     try {
-      await scenario?.request(client, { keyId, plaintext, context, requestId, prepared: prepared.get(keyId) });
+      const { receipt } = await scenario.request(client, { keyId, plaintext, context, requestId, prepared: prepared.get(keyId) });
       if (counted) latencies.push(performance.now() - started);
-      answered.push(requestId);
+      if (receipt) answered.push(answerLine(requestId, receipt));
+      else errors['no receipt'] = (errors['no receipt'] ?? 0) + 1;
     } catch (error) {
       const code = error instanceof ClavigerError ? error.code : 'unexpected';
       errors[code] = (errors[code] ?? 0) + 1;

@@ -138,7 +138,7 @@ async function throughput(scenario: Scenario, tokens: Record<string, string>, ki
   for (const [process_, seconds] of Object.entries(result.cpuSecondsIncludingWarmUp))
     console.log(`  ${process_.padEnd(20)} ${seconds} CPU s`);
   console.log(
-    `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice (caught up ${ledger.caughtUpSeconds} s after the load)`,
+    `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice, ${ledger.repeatedByClient} more of requests that the client repeated (caught up ${ledger.caughtUpSeconds} s after the load)`,
   );
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   if (ledger.missing > 0 || ledger.twice > 0) console.error('the ledger does not hold exactly one record per reply');

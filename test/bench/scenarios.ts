@@ -1,5 +1,5 @@
 import type { Client } from '@claviger/client';
-import type { Algorithm } from '@claviger/contracts';
+import type { Algorithm, Receipt } from '@claviger/contracts';
 
 /** What one request of a scenario is. `context` is different for each request. */
 export interface Scenario {
@@ -15,7 +15,7 @@ export interface Scenario {
       requestId: string;
       prepared?: { ciphertext: string; context: Record<string, string> };
     },
-  ) => Promise<unknown>;
+  ) => Promise<{ receipt?: Receipt }>;
 }
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
