@@ -1,5 +1,4 @@
 import type { Client } from '@claviger/client';
-import type { Receipt } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 
 export interface LedgerCheck {
@@ -14,10 +13,6 @@ export interface LedgerCheck {
   ledgerSize: number;
   caughtUpSeconds: number;
 }
-
-/** One answered request, as the load generator writes it down. */
-export const answerLine = (requestId: string, { worker, epoch, seq, index }: Receipt): string =>
-  `${requestId} ${worker} ${epoch} ${seq} ${index}`;
 
 interface Line {
   kind: string;

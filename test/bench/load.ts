@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ClavigerError, type Client, connect } from '@claviger/client';
-import { answerLine } from './ledger-check';
+import { answerLine } from './answer-line';
 import { type Scenario, scenarios } from './scenarios';
 
 export interface Orders {
