@@ -42,6 +42,13 @@ if (scenario.prepare)
   for (const [i, keyId] of orders.keyIds.entries())
     prepared.set(keyId, await scenario.prepare(clients[i % clients.length] as Client, keyId, plaintext));
 
+/** At least `seconds`, at most 90 more. */
+async function until(condition: () => boolean, seconds: number): Promise<void> {
+  const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1_000;
+  while (elapsed() < seconds || (!condition() && elapsed() < seconds + 90)) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
 function fail(name: string): never {
   throw new Error(`no scenario ${name}`);
 }
@@ -57,7 +64,8 @@ async function caller(): Promise<void> {
   while (running) {
     const number = n++;
     const client = clients[number % clients.length] as Client;
-    const keyId = orders.keyIds[(number * 7) % orders.keyIds.length] as string;
+    // Every key with every principal, in turn.
+    const keyId = orders.keyIds[(number * 7 + Math.floor(number / 100)) % orders.keyIds.length] as string;
     const requestId = `bench-${number.toString(36)}`;
     const context = { tenant: 'acme', document: `d-${number}` };
     const started = performance.now();
@@ -74,7 +82,8 @@ async function caller(): Promise<void> {
 }
 
 const callers = Array.from({ length: orders.concurrency }, caller);
-await new Promise((resolve) => setTimeout(resolve, orders.warmSeconds * 1_000));
+// Warm: every principal has used every key, so that every worker has decided about each pair.
+await until(() => n >= orders.keyIds.length * clients.length * 3, orders.warmSeconds);
 latencies = [];
 counted = true;
 const cpu = process.cpuUsage();
@@ -85,6 +94,7 @@ counted = false;
 const seconds = (performance.now() - began) / 1_000;
 const { user, system } = process.cpuUsage(cpu);
 running = false;
+process.stderr.write('measured\n');
 await Promise.all(callers);
 writeFileSync(orders.answeredFile, answered.join('\n'));
 await Promise.all(clients.map((c) => c.close()));

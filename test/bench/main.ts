@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Client, connect } from '@claviger/client';
-import { runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { runCommand, startChild, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
 import { cpuSecondsOf } from './cpu';
 import { checkLedger } from './ledger-check';
@@ -103,25 +103,29 @@ async function throughput(scenario: Scenario, tokens: Record<string, string>, ki
     ...(stack.store ? [{ name: 'document store', pid: stack.store.pid }] : []),
     ...stack.services.map((s) => ({ name: s.child.name, pid: s.child.pid })),
   ];
-  const cpuBefore = processes.map((p) => cpuSecondsOf(p.pid));
   const orders: Orders = {
     scenario: name,
     url: stack.broker.url,
     tokens: Object.fromEntries(callers.map((c) => [c.id, tokens[c.id] as string])),
     keyIds,
     concurrency: Number(values.concurrency),
-    warmSeconds: 2,
+    warmSeconds: 4,
     seconds: Number(values.seconds),
     payloadBytes: 1_024,
     answeredFile: join(folder.path, 'answered.txt'),
   };
-  const { stdout } = await runCommand(process.execPath, ['--enable-source-maps', 'dist/test/bench/load.js'], {
+  const generator = await startChild(process.execPath, ['--enable-source-maps', 'dist/test/bench/load.js'], {
     cwd: workspaceRoot(),
     input: JSON.stringify(orders),
+    name: 'load generator',
   });
-  const load = JSON.parse(stdout) as LoadResult;
-  for (const s of stack.services) console.error(s.name, await (await fetch(`${s.healthUrl}/metrics`)).text());
+  // CPU is counted while the clock runs, not during the warm-up.
+  await generator.waitForLog(/^measuring$/m, 180_000);
+  const cpuBefore = processes.map((p) => cpuSecondsOf(p.pid));
+  await generator.waitForLog(/^measured$/m, 600_000);
   const cpu = Object.fromEntries(processes.map((p, i) => [p.name, Number((cpuSecondsOf(p.pid) - (cpuBefore[i] ?? 0)).toFixed(2))]));
+  await generator.exited;
+  const load = JSON.parse(generator.logs().trim().split('\n').at(-1) as string) as LoadResult;
   const answered = readFileSync(orders.answeredFile, 'utf8').split('\n').filter(Boolean);
   const ledger = await checkLedger(ada, answered, before.size);
   const result = {
@@ -129,14 +133,13 @@ async function throughput(scenario: Scenario, tokens: Record<string, string>, ki
     concurrency: orders.concurrency,
     workers: Number(values.workers),
     ...load,
-    cpuSecondsIncludingWarmUp: { ...cpu, 'load generator': load.cpuSeconds },
+    cpuSecondsByProcess: { ...cpu, 'load generator': load.cpuSeconds },
     ledger,
   };
   console.log(
     `${name}: ${load.requestsPerSecond} req/s, p50 ${load.p50Ms} ms, p99 ${load.p99Ms} ms, concurrency ${orders.concurrency}, ${values.workers} worker(s), errors ${JSON.stringify(load.errors)}`,
   );
-  for (const [process_, seconds] of Object.entries(result.cpuSecondsIncludingWarmUp))
-    console.log(`  ${process_.padEnd(20)} ${seconds} CPU s`);
+  for (const [process_, seconds] of Object.entries(result.cpuSecondsByProcess)) console.log(`  ${process_.padEnd(20)} ${seconds} CPU s`);
   console.log(
     `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice, ${ledger.repeatedByClient} more of requests that the client repeated (caught up ${ledger.caughtUpSeconds} s after the load)`,
   );
