@@ -122,10 +122,13 @@ describe('who is admitted', () => {
     const before = await counted();
     const told = await Promise.all(Array.from({ length: attempts }, () => system.attempt('flooder', { token })));
     expect(new Set(told)).toEqual(new Set([refused]));
-    const counts = await until(async () => (sum(await counted()) === sum(before) + attempts ? counted() : undefined), {
-      what: `${attempts} counted refusals`,
-      everyMs: 200,
-    });
+    const counts = await until(
+      async () => {
+        const seen = await counted();
+        return sum(seen) === sum(before) + attempts ? seen : undefined;
+      },
+      { what: `${attempts} counted refusals`, timeoutMs: 60_000, everyMs: 200 },
+    );
     expect(counts.length).toBeLessThan(attempts / 2);
   });
 });
