@@ -1,0 +1,207 @@
+import type { Client } from '@claviger/client';
+import { limits } from '@claviger/contracts';
+import { until } from '@claviger/testing';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
+import type { RunningService } from '../../deploy/local/stack';
+import { cast } from '../demo/cast';
+import { LedgerCopy } from './ledger';
+import { Load } from './load';
+import { codeIn, rawCaller } from './raw-caller';
+import { codeOf, type System, startSystem } from './system';
+
+let system: System;
+let kim: Client;
+let sam: Client;
+let payments: Client;
+let ledger: LedgerCopy;
+let keyId: string;
+
+beforeAll(async () => {
+  system = await startSystem('faults', { workers: 2, ownStore: true });
+  let ada: Client;
+  [kim, sam, ada, payments] = await Promise.all([system.as('kim'), system.as('sam'), system.as('ada'), system.as('payments')]);
+  ledger = new LedgerCopy(ada);
+  keyId = await newKey('payments/faults');
+});
+afterAll(() => system.stop());
+afterEach(() => Load.stopAll());
+
+const newKey = async (name: string) =>
+  (await kim.keys.create({ name, algorithm: 'AES_256', consumers: [cast.payments.id, cast.orders.id] })).keyId;
+const encrypt = (id: string) => codeOf(payments.crypto.encrypt({ keyId: id, plaintext: Buffer.from('x') }));
+const servicesOf = (name: RunningService['name']) => system.stack.services.filter((s) => s.name === name);
+/** Ended for good: the stack does not look after it any more. */
+const forget = (service: RunningService) => system.stack.services.splice(system.stack.services.indexOf(service), 1);
+const wholeLedgerVerifies = () => ledger.verify(system.stack.trustFile);
+
+/** Records of requests that were sent once: one for each answer, at most one for each request without. */
+const recordedAtMostOnce = ({ answered, unanswered }: Load) => {
+  const counts = new Map<string, number>();
+  for (const { requestId } of ledger.operations) if (requestId) counts.set(requestId, (counts.get(requestId) ?? 0) + 1);
+  expect(answered.filter(({ requestId }) => counts.get(requestId) !== 1)).toEqual([]);
+  expect(unanswered.filter((requestId) => (counts.get(requestId) ?? 0) > 1)).toEqual([]);
+};
+
+test('kill -9 of a worker under load: every answer has its record, nothing is recorded twice, the other goes on', async () => {
+  const retrying = Load.ofClient(payments, keyId);
+  const once = Load.ofRaw(await system.raw('orders'), keyId);
+  await Promise.all([retrying.more(200, 'before'), once.more(200, 'before')]);
+  const [victim] = servicesOf('crypto-worker') as [RunningService];
+  await victim.child.kill9();
+  forget(victim);
+  await Promise.all([retrying.more(200, 'after'), once.more(50, 'after')]);
+  await Promise.all([retrying.stop(), once.stop()]);
+  expect(retrying.codes()).toEqual(['OK']);
+  expect(retrying.unanswered).toEqual([]);
+  await retrying.hasItsRecords(ledger);
+  await once.hasItsRecords(ledger);
+  recordedAtMostOnce(once);
+  await system.stack.start('crypto-worker');
+  await wholeLedgerVerifies();
+});
+
+test('SIGTERM of a worker under load: no request is lost', async () => {
+  const once = Load.ofRaw(await system.raw('orders'), keyId, 32);
+  await once.more(300, 'before');
+  const [leaving] = servicesOf('crypto-worker') as [RunningService];
+  leaving.child.signal('SIGTERM');
+  expect(await leaving.child.exited).toEqual({ code: 0, signal: null });
+  forget(leaving);
+  await once.more(300, 'after');
+  await once.stop();
+  expect({ codes: once.codes(), unanswered: once.unanswered }).toEqual({ codes: ['OK'], unanswered: [] });
+  await once.hasItsRecords(ledger);
+  recordedAtMostOnce(once);
+  await system.stack.start('crypto-worker');
+  await wholeLedgerVerifies();
+});
+
+test('watches of the key bucket that fall silent: workers answer ERR_STATE_STALE within 3 s and recover by themselves', async () => {
+  const caller = await system.raw('orders');
+  const ask = async () => codeIn(await caller.ask('crypto.encrypt', { keyId, plaintext: 'eA' }));
+  const admin = await system.stack.broker.connection('provisionerCore');
+  try {
+    expect(await ask()).toBe('OK');
+    const manager = await jetstreamManager(admin);
+    const watches = await manager.consumers.list('KV_keys').next();
+    expect(watches.length).toBeGreaterThanOrEqual(3);
+    const far = new Date(Date.now() + 3_600_000);
+    await Promise.all(watches.map(({ name }) => manager.consumers.pause('KV_keys', name, far)));
+    await until(async () => (await ask()) === 'ERR_STATE_STALE', {
+      what: 'a worker to say that it is stale',
+      timeoutMs: 3_000,
+      everyMs: 10,
+    });
+    await until(async () => (await Promise.all(Array.from({ length: 20 }, ask))).every((code) => code === 'OK'), {
+      what: 'the workers to watch anew',
+      timeoutMs: 20_000,
+    });
+    // Nobody has ended the pause: they did it by themselves, and hear of changes again.
+    const suspended = await sam.keys.suspend({ keyId, reason: 'proves that the new watches work' });
+    expect(suspended).toMatchObject({ confirmed: true, fenced: [] });
+    expect(await ask()).toBe('ERR_KEY_SUSPENDED');
+    await sam.keys.resume({ keyId, reason: 'proven' });
+    expect(await ask()).toBe('OK');
+  } finally {
+    await admin.close();
+  }
+  await wholeLedgerVerifies();
+});
+
+test('suspend is confirmed only when each worker has it or is fenced, and a fenced one that comes back refuses', async () => {
+  const target = await newKey('payments/fenced');
+  const caller = await system.raw('payments');
+  const ask = async (id: string) => codeIn(await caller.ask('crypto.encrypt', { keyId: id, plaintext: 'eA' }));
+  const [sleeper] = servicesOf('crypto-worker') as [RunningService];
+  const holder = `crypto-worker.${/"message":"(w-\S+) takes requests/.exec(sleeper.child.logs())?.[1]}`;
+  const reader = await system.stack.broker.connection('key-lifecycle');
+  try {
+    const bucket = await new Kvm(jetstream(reader)).open('keys');
+    sleeper.child.pause();
+    const lastSign = (await bucket.get(`probe.${holder}`))?.created.getTime() as number;
+    // The broker gives about half of these to the worker that sleeps: they wait there.
+    const waiting = Array.from({ length: 40 }, () => ask(target));
+    const { confirmed, workers, fenced } = await sam.keys.suspend({ keyId: target, reason: 'fencing' });
+    const waitedMs = Date.now() - lastSign;
+    expect({ confirmed, fenced }).toEqual({ confirmed: true, fenced: [holder] });
+    expect(workers).not.toContain(holder);
+    expect(waitedMs).toBeGreaterThanOrEqual(limits.viewStaleAfterMs);
+    const confirmedAt = new Set<string>();
+    sleeper.child.resume();
+    for (const code of await Promise.all(waiting)) confirmedAt.add(code);
+    expect([...confirmedAt].filter((code) => !['OK', 'ERR_STATE_STALE', 'ERR_KEY_SUSPENDED'].includes(code))).toEqual([]);
+    expect([...confirmedAt].some((code) => code === 'ERR_STATE_STALE' || code === 'ERR_KEY_SUSPENDED')).toBe(true);
+    for (let n = 0; n < 20; n++) expect(['ERR_STATE_STALE', 'ERR_KEY_SUSPENDED']).toContain(await ask(target));
+    await until(async () => (await Promise.all(Array.from({ length: 20 }, () => ask(keyId)))).every((code) => code === 'OK'), {
+      what: 'both workers to serve again',
+    });
+  } finally {
+    sleeper.child.resume();
+    await reader.close();
+  }
+  await wholeLedgerVerifies();
+  // In the ledger no success of the key lies behind the suspension.
+  const ofKey = ledger.operations.filter((r) => r.keyId === target);
+  const suspendedAt = ofKey.findIndex((r) => r.action === 'keys:Suspend' && r.outcome === 'success');
+  expect(suspendedAt).toBeGreaterThan(0);
+  expect(ofKey.slice(suspendedAt).filter((r) => r.action === 'crypto:Encrypt' && r.outcome === 'success')).toEqual([]);
+});
+
+test('the document store is down: keys are used on, none is made, and all is well again when it is back', async () => {
+  const { store } = system.stack;
+  const load = Load.ofClient(payments, keyId, 4);
+  await load.more(50, 'before');
+  await store?.kill9();
+  await load.more(200, 'without the store');
+  expect(await codeOf(kim.keys.create({ name: 'payments/lost', algorithm: 'AES_256' }))).toBe('ERR_STORE_UNAVAILABLE');
+  expect(await codeOf(sam.keys.suspend({ keyId, reason: 'x' }, { timeoutMs: 4_000 }))).toMatch(/^ERR_(STORE_UNAVAILABLE|TIMEOUT)$/);
+  await store?.restart();
+  await until(async () => (await codeOf(kim.keys.create({ name: 'payments/found', algorithm: 'AES_256' }))) === 'OK', {
+    what: 'keys to be made again',
+    timeoutMs: 30_000,
+    everyMs: 200,
+  });
+  await load.stop();
+  expect({ codes: load.codes(), unanswered: load.unanswered }).toEqual({ codes: ['OK'], unanswered: [] });
+  await load.hasItsRecords(ledger);
+  await wholeLedgerVerifies();
+});
+
+test('the broker is killed and started again: callers reconnect, and nothing that was answered is lost', async () => {
+  const load = Load.ofClient(payments, keyId, 16);
+  await load.more(200, 'before');
+  await system.stack.broker.kill9();
+  await system.stack.broker.restart();
+  await load.more(200, 'after');
+  await load.stop();
+  await load.hasItsRecords(ledger);
+  const { keyId: made } = await kim.keys.create({ name: 'payments/after-restart', algorithm: 'AES_256', consumers: [cast.payments.id] });
+  expect(await encrypt(made)).toBe('OK');
+  await wholeLedgerVerifies();
+});
+
+test('the policy service is down: who is connected goes on, nobody new comes in; both again when it is back', async () => {
+  const { session } = payments;
+  const [policy] = servicesOf('policy') as [RunningService];
+  await policy.child.kill9();
+  forget(policy);
+  const load = Load.ofClient(payments, keyId, 8);
+  await load.more(300, 'without the policy service');
+  const enter = () => rawCaller(system.stack.broker.url, cast.orders.id, system.tokens[cast.orders.id] as string);
+  await expect(enter()).rejects.toThrow(/authorization|timeout/i);
+  await system.stack.start('policy');
+  await load.more(50, 'with it again');
+  await load.stop();
+  expect({ codes: load.codes(), unanswered: load.unanswered, session: payments.session }).toEqual({
+    codes: ['OK'],
+    unanswered: [],
+    session,
+  });
+  const late = await until(enter, { what: 'callers to be let in again', timeoutMs: 20_000 });
+  expect(codeIn(await late.ask('crypto.generate-random', { bytes: 8 }))).toBe('OK');
+  await late.close();
+  await load.hasItsRecords(ledger);
+  await wholeLedgerVerifies();
+});
