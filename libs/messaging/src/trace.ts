@@ -14,7 +14,8 @@ import {
 
 const setter: TextMapSetter<MsgHdrs> = { set: (carrier, key, value) => carrier.set(key, value) };
 const getter: TextMapGetter<MsgHdrs> = { keys: (carrier) => carrier.keys(), get: (carrier, key) => carrier.get(key) || undefined };
-const tracer = () => trace.getTracer('claviger');
+/** Stands for the real one from when an SDK is started; got once, since each call makes another. */
+const tracer = trace.getTracer('claviger');
 /** Where nothing is traced a context still holds a span, whose ids are all zero. */
 const tracedSpan = (active: Context) => {
   const span = trace.getSpanContext(active);
@@ -46,7 +47,7 @@ export function startSpan(
   parent: Context,
   attributes: Record<string, string | number> = {},
 ): { span: Span; active: Context } {
-  const span = tracer().startSpan(name, { kind, attributes: { 'messaging.system': 'nats', ...attributes } }, parent);
+  const span = tracer.startSpan(name, { kind, attributes: { 'messaging.system': 'nats', ...attributes } }, parent);
   return { span, active: trace.setSpan(parent, span) };
 }
 
