@@ -9,6 +9,13 @@ export interface BatchSealer {
   seal(lines: readonly string[]): { bytes: Uint8Array; batchHash: string; epoch: string; seq: number; firstIndex: number };
 }
 
+/** A leaf of the ledger has at most 65,535 bytes (C2SP tlog-tiles): one longer record would hold up every other for ever. */
+const recordBytesMax = 65_535;
+/** What may wait while nothing can be stored; refusals come in at the pace of their callers. */
+const waitingBytesMax = 16 * limits.auditBatchBytes;
+const expireEveryMs = 250;
+const pauseMsMax = 2_000;
+
 interface Pending {
   line: string;
   id: string;
@@ -59,26 +66,41 @@ export class AuditGroupCommit {
 
   /** Resolves when the record is durable. `line` is one JSON object without newlines. */
   append(id: string, line: string): Promise<Receipt> {
+    if (this.stopped) return Promise.reject(new ProblemError('ERR_SHUTTING_DOWN'));
+    if (line.length * 3 > recordBytesMax && Buffer.byteLength(line) > recordBytesMax)
+      return Promise.reject(
+        new ProblemError('ERR_INTERNAL', undefined, { cause: new Error(`record ${id} is longer than ${recordBytesMax} bytes`) }),
+      );
+    if (this.pendingBytes > waitingBytesMax) return Promise.reject(new ProblemError('ERR_AUDIT_UNAVAILABLE'));
+    return this.enqueue(id, line);
+  }
+
+  /** Resolves when every record appended before this call is durable; never when this process ends before they are. */
+  async drained(): Promise<void> {
+    if (this.settled < this.appended) await new Promise<void>((resolve) => this.waiting.push({ until: this.appended, resolve }));
+  }
+
+  /** Drains for at most `timeoutMs`, then takes no more; who still waits is told so. */
+  async stop(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([this.empty(), new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))]);
+    clearTimeout(timer);
+    this.stopped = true;
+    this.expire(this.pending.splice(0), Number.POSITIVE_INFINITY);
+  }
+
+  /** Also of what storing gives rise to: the `unanswered` record. */
+  private async empty(): Promise<void> {
+    while (this.settled < this.appended) await this.drained();
+  }
+
+  private enqueue(id: string, line: string): Promise<Receipt> {
     return new Promise((resolve, reject) => {
-      if (this.stopped) return reject(new ProblemError('ERR_SHUTTING_DOWN'));
       this.pending.push({ id, line, deadline: performance.now() + limits.auditWaitMs, answered: false, resolve, reject });
       this.pendingBytes += line.length;
       this.appended++;
       this.schedule();
     });
-  }
-
-  /** Resolves when every record appended before this call is durable (or its caller was told that it is not). */
-  async drained(): Promise<void> {
-    if (this.settled < this.appended) await new Promise<void>((resolve) => this.waiting.push({ until: this.appended, resolve }));
-  }
-
-  /** Drains for at most `timeoutMs`, then takes no more. */
-  async stop(timeoutMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([this.drained(), new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))]);
-    clearTimeout(timer);
-    this.stopped = true;
   }
 
   /** One turn of the event loop gathers what arrived together. */
@@ -123,41 +145,42 @@ export class AuditGroupCommit {
   }
 
   private async commit(batch: Pending[]): Promise<void> {
+    // Callers whose time is up are told so, whether a publish or the pause before the next one takes it.
+    const expiring = setInterval(() => this.expire([...batch, ...this.pending], performance.now()), expireEveryMs);
+    try {
+      const sealed = await this.publish(batch);
+      if (sealed) this.stored(batch, sealed);
+      else this.expire(batch, Number.POSITIVE_INFINITY);
+    } finally {
+      clearInterval(expiring);
+    }
+  }
+
+  /** Resolves when the batch is stored, or with undefined when this process gives up because it ends. */
+  private async publish(batch: Pending[]): Promise<ReturnType<BatchSealer['seal']> | undefined> {
     let sealed: ReturnType<BatchSealer['seal']> | undefined;
     for (let attempt = 0; !this.stopped; attempt++) {
       const started = performance.now();
+      const took = () => (performance.now() - started) / 1_000;
       try {
         sealed ??= this.sealer.seal(batch.map((p) => p.line));
         const wait = attempt === 0 ? Math.max(50, Math.min(...batch.map((p) => p.deadline)) - started) : limits.auditWaitMs;
-        await this.within(
-          batch,
-          this.js.publish(this.subject, sealed.bytes, {
-            msgID: `${sealed.epoch}.${sealed.seq}`,
-            timeout: Math.ceil(wait),
-            retries: 0,
-          }),
-        );
-        this.observe(batch.length, (performance.now() - started) / 1_000);
-        this.stored(batch, sealed);
-        return;
+        await this.js.publish(this.subject, sealed.bytes, {
+          msgID: `${sealed.epoch}.${sealed.seq}`,
+          timeout: Math.ceil(wait),
+          retries: 0,
+        });
       } catch (error) {
         this.failing = true;
-        this.observe(0, (performance.now() - started) / 1_000, error);
-        await new Promise((resolve) => setTimeout(resolve, Math.min(2_000, 100 * 2 ** attempt)));
+        this.observe(0, took(), error);
         this.expire([...batch, ...this.pending], performance.now());
+        await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMsMax, 100 * 2 ** attempt)));
+        continue;
       }
+      this.observe(batch.length, took());
+      return sealed;
     }
-    this.expire([...batch, ...this.pending], Number.POSITIVE_INFINITY);
-  }
-
-  /** Waits for the acknowledgement while callers whose time is up are told so. */
-  private async within(batch: Pending[], published: Promise<unknown>): Promise<void> {
-    const timer = setInterval(() => this.expire([...batch, ...this.pending], performance.now()), 250);
-    try {
-      await published;
-    } finally {
-      clearInterval(timer);
-    }
+    return undefined;
   }
 
   private stored(batch: Pending[], { batchHash, epoch, seq, firstIndex }: ReturnType<BatchSealer['seal']>): void {
@@ -169,7 +192,7 @@ export class AuditGroupCommit {
     });
     if (this.unanswered.length > 0) {
       const { id, line } = this.unansweredLine(this.unanswered.splice(0, 1_000));
-      this.append(id, line).catch(() => undefined);
+      this.enqueue(id, line).catch(() => undefined);
     }
   }
 
