@@ -39,6 +39,9 @@ export interface RequestServerOptions {
   maxInFlight?: number;
 }
 
+/** A request may take some seconds in its handler; whoever drains this process has more to do after it. */
+const closeWaitMs = 8_000;
+
 /** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
 const callerHeaders = new Set(['traceparent', 'tracestate']);
 
@@ -53,7 +56,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   /** Looked up once: Nest normalises the pattern at each call of its own lookup. */
   private readonly routes = new Map<string, (...args: never[]) => unknown>();
   private inFlight = 0;
-  private closing = false;
+  private live: Subscription | undefined;
   private idle: (() => void) | undefined;
   private recordRefusal: RecordRefusal = async () => undefined;
   /** Called for each answered request, with its code when it was refused: feeds metrics. */
@@ -81,18 +84,32 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     connection.flush().then(() => ready(), ready);
   }
 
-  /** Takes no new request, lets those in flight be answered. No request that was taken is lost. */
+  /**
+   * Leaves the queue group, then answers what the broker had sent here already and what is in flight: no request that was taken is lost. Ends
+   * after 8 s at the latest, since a broker that is away answers nothing.
+   */
   async close(): Promise<void> {
-    this.closing = true;
-    await Promise.all(this.subscriptions.splice(0).map((s) => (this.options.connection.isClosed() ? undefined : s.drain())));
-    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.idle = resolve));
-    if (!this.options.connection.isClosed()) await this.options.connection.flush();
+    if (this.options.connection.isClosed()) return;
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      this.answerTheRest().catch((error) => this.logger.warn(`while draining requests: ${String(error)}`)),
+      new Promise((resolve) => (timer = setTimeout(resolve, closeWaitMs))),
+    ]);
+    clearTimeout(timer);
   }
 
-  /** A request through the broker to this process itself, malformed on purpose: proves that the read loop is alive. */
+  private async answerTheRest(): Promise<void> {
+    await Promise.all(this.subscriptions.splice(0).map((s) => s.drain()));
+    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.idle = resolve));
+    await this.options.connection.flush();
+  }
+
+  /** A request through the broker to this process itself: proves that the read loop is alive, also before the first request is taken. */
   async selfRequest(timeoutMs: number): Promise<void> {
+    const { connection } = this.options;
     const subject = internalSubject(`liveness.${this.instance}`, 'ping');
-    await this.options.connection.request(subject, '', { timeout: timeoutMs });
+    this.live ??= connection.subscribe(subject, { callback: (error, m) => void (error ?? m.respond()) });
+    await connection.request(subject, '', { timeout: timeoutMs });
   }
   private readonly instance = Math.random().toString(36).slice(2);
 
@@ -104,11 +121,8 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   }
 
   private subscribe(subject: string, queue: string, callback: (m: Msg) => void): void {
-    const { connection } = this.options;
-    if (this.subscriptions.length === 0)
-      connection.subscribe(internalSubject(`liveness.${this.instance}`, 'ping'), { callback: (error, m) => void (error ?? m.respond()) });
     this.subscriptions.push(
-      connection.subscribe(subject, {
+      this.options.connection.subscribe(subject, {
         queue,
         callback: (error, m) => (error ? this.logger.error(`${subject}: ${error.message}`) : callback(m)),
       }),
@@ -116,15 +130,15 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   }
 
   private async onRequest(service: string, m: Msg): Promise<void> {
+    const from = parseRequestSubject(m.subject);
+    // The broker grants only well-formed subjects; anything else did not come from an admitted caller.
+    if (!from || !m.reply) return;
     const started = performance.now();
     let name = `${service}.?`;
     let code: ErrorCode | 'OK' = 'OK';
     try {
-      const from = parseRequestSubject(m.subject);
-      // The broker grants only well-formed subjects; anything else did not come from an admitted caller.
-      if (!from || !m.reply) return;
-      if (this.closing || this.inFlight >= (this.options.maxInFlight ?? 4_096)) {
-        code = this.closing ? 'ERR_SHUTTING_DOWN' : 'ERR_OVERLOADED';
+      if (this.inFlight >= (this.options.maxInFlight ?? 4_096)) {
+        code = 'ERR_OVERLOADED';
         this.reply(m, { problem: problem(code) });
         return;
       }
@@ -137,14 +151,12 @@ export class RequestServer extends Server implements CustomTransportStrategy {
         const traceId = trace.getSpanContext(parent)?.traceId;
         request = { ...request, trace: parent, ...(traceId ? { traceId } : {}) };
         const { handler, input, requestId } = this.prepare(operation, service, from.verb, m.data);
-        await this.answer(m, { ...request, ...(requestId ? { requestId } : {}) }, name, handler, input);
+        if (requestId) request = { ...request, requestId };
+        await this.answer(m, request, name, handler, input);
       } catch (error) {
-        const refusal = this.toProblem(name, error);
+        const refusal = await this.recorded(request, operation, this.toProblem(name, error));
         code = refusal.error.code;
-        const receipt =
-          refusal.receipt ??
-          (refusal.reached ? undefined : await this.recordRefusal(request, operation, refusal.error).catch(() => undefined));
-        this.reply(m, { problem: refusal.error.toProblem(), ...(receipt ? { receipt } : {}) });
+        this.reply(m, { problem: refusal.error.toProblem(request.requestId), ...(refusal.receipt ? { receipt: refusal.receipt } : {}) });
       } finally {
         this.done();
       }
@@ -215,17 +227,41 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     if (this.inFlight === 0) this.idle?.();
   }
 
-  private toProblem(name: string, thrown: unknown): { error: ProblemError; reached: boolean; receipt?: Receipt } {
+  /** What never reached its handler is recorded here. No record, no answer: when it cannot be, that is what the caller hears. */
+  private async recorded(request: RequestContext, operation: Operation | undefined, refusal: Refused): Promise<Refused> {
+    if (refusal.reached) return refusal;
+    try {
+      const receipt = await this.recordRefusal(request, operation, refusal.error);
+      return receipt ? { ...refusal, receipt } : refusal;
+    } catch (error) {
+      return {
+        ...refusal,
+        error: error instanceof ProblemError ? error : new ProblemError('ERR_AUDIT_UNAVAILABLE', undefined, { cause: error }),
+      };
+    }
+  }
+
+  /** The cause goes to the log here, and nowhere else. */
+  private toProblem(name: string, thrown: unknown): Refused {
     const reached = thrown instanceof Reached;
     const error = reached ? thrown.cause : thrown;
-    if (error instanceof RecordedProblem) return { error: error.problem, reached, receipt: error.receipt };
+    if (error instanceof RecordedProblem) return { ...this.toProblem(name, error.problem), reached, receipt: error.receipt };
     if (error instanceof ProblemError) {
-      if (error.cause !== undefined) this.logger.warn(`${name}: ${error.message}: ${String(error.cause)}`);
+      const { cause } = error;
+      if (error.code === 'ERR_INTERNAL') this.logger.error(`${name} failed`, cause instanceof Error ? cause.stack : String(cause));
+      else if (cause !== undefined) this.logger.warn(`${name}: ${error.message}: ${String(cause)}`);
       return { error, reached };
     }
     this.logger.error(`${name} failed`, error instanceof Error ? error.stack : String(error));
     return { error: new ProblemError('ERR_INTERNAL'), reached };
   }
+}
+
+interface Refused {
+  error: ProblemError;
+  /** The handler was reached: it has recorded the outcome itself. */
+  reached: boolean;
+  receipt?: Receipt;
 }
 
 /** A problem whose record is durable: carries the receipt to the reply. */
@@ -238,7 +274,7 @@ export class RecordedProblem extends Error {
   }
 }
 
-/** The handler was reached, so it has recorded the outcome itself. */
+/** Thrown by a handler. */
 class Reached extends Error {
   constructor(cause: unknown) {
     super('handler failed', { cause });
