@@ -72,9 +72,12 @@ export class Gate {
     return this.ports.sessions.get(session) !== undefined;
   }
 
-  /** As `session`, but a session that the watch has not delivered yet is read once past it. */
+  /** As `session`, but a session that the watch has not delivered yet is read once past it. One that cannot be read is not an unknown one. */
   async arrived(caller: Caller): Promise<SessionView> {
-    if (!this.ports.sessions.get(caller.session)) await this.ports.sessions.fetch(caller.session).catch(() => undefined);
+    if (!this.knows(caller))
+      await this.ports.sessions.fetch(caller.session).catch(() => {
+        throw new Refusal('ERR_STATE_STALE', undefined);
+      });
     return this.session(caller);
   }
 

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { type BucketName, limits } from '@claviger/contracts';
+import { jetstream } from '@nats-io/jetstream';
 import type { KV, KvEntry } from '@nats-io/kv';
-import type { NatsConnection } from '@nats-io/transport-node';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { type MarkBody, RevisionSum } from './high-water-mark';
 import { openBucket } from './open-bucket';
 
@@ -9,10 +11,24 @@ export interface ViewRecord {
   revision: number;
 }
 
-/** What a holder writes into the bucket: when, by its own monotonic clock, and whether it was serving from this view. */
+/** What a holder writes into the bucket. */
 interface Probe {
+  /** Random, per view object: what an earlier process of the same name wrote proves nothing. */
+  run: string;
+  /** By the holder's own monotonic clock. */
   sentAt: number;
+  /** From now on it may be serving from this view. */
   ready: boolean;
+}
+/** Probes of processes that are gone do not stay. */
+const probeTtl = '60s';
+
+/** `_data` is the consumer behind the iterator. */
+type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
+/** Its consumer goes at once: the broker alone would keep one that was recreated on a reconnect for five minutes. */
+function end(watch: Watch | undefined): void {
+  watch?.stop();
+  watch?._data?.delete?.().catch(() => undefined);
 }
 
 export interface KvViewOptions<T extends ViewRecord> {
@@ -40,7 +56,8 @@ export interface KvViewOptions<T extends ViewRecord> {
  *
  * *Signed*: every record is verified. *Monotonic*: a lower revision is never accepted. *Fresh*: the holder writes a probe into the bucket
  * every 500 ms and must see it come back through its own watch; 2 s without and `fresh()` is false, since a watch that died silently must
- * not mean "nothing changed". A watch that stays silent is opened anew. *Complete*: at start the records must add up to the owner's mark.
+ * not mean "nothing changed". A watch that stays silent is opened anew. *Announced*: only a probe that says "ready" makes fresh, so whoever reads the
+ * bucket in order knows of every holder before it serves. *Complete*: at start the records must add up to the owner's mark.
  */
 export class KvView<T extends ViewRecord> {
   private readonly records = new Map<string, T>();
@@ -49,13 +66,17 @@ export class KvView<T extends ViewRecord> {
   private readonly counted = new Map<string, T>();
   private readonly now: () => number;
   private kv!: KV;
-  private watch: AsyncIterable<KvEntry> & { stop(): void } = undefined as never;
+  private watch: Watch | undefined;
   private timer: NodeJS.Timeout | undefined;
   private mark: MarkBody | undefined;
   private complete = false;
   private loaded = false;
-  private probeSeenAt = Number.NEGATIVE_INFINITY;
+  private readonly run = randomUUID();
+  /** When the newest of our probes that came back was sent, and the newest of those that said "ready". */
+  private provenAt = Number.NEGATIVE_INFINITY;
+  private announcedAt = Number.NEGATIVE_INFINITY;
   private watchOpenedAt = Number.NEGATIVE_INFINITY;
+  private opening = false;
   private stopped = false;
   private readonly waiting: (() => void)[] = [];
   private readonly holders = new Map<string, number>();
@@ -87,7 +108,12 @@ export class KvView<T extends ViewRecord> {
 
   /** True while this copy is complete and its watch has proven itself within the last 2 s. Checked at every use. */
   fresh(): boolean {
-    return this.complete && this.now() - this.probeSeenAt <= limits.viewStaleAfterMs;
+    return this.complete && this.now() - this.announcedAt <= limits.viewStaleAfterMs;
+  }
+
+  /** As good as fresh, but for the announcement. */
+  private ready(): boolean {
+    return this.complete && this.now() - this.provenAt <= limits.viewStaleAfterMs;
   }
 
   /** Why it is not fresh, for health and logs. */
@@ -118,12 +144,17 @@ export class KvView<T extends ViewRecord> {
     this.listeners.push(listener);
   }
 
-  /** Reads one record past the watch: for a record so new that the watch has not delivered it. Same checks; undefined means the bucket has none. */
+  /**
+   * Reads one record past the watch: for a record so new that the watch has not delivered it. Same checks; undefined means that the bucket has none.
+   * Throws when it has one that is refused: that is not none.
+   */
   async fetch(id: string): Promise<T | undefined> {
     const entry = await this.kv.get(id);
     if (entry?.operation !== 'PUT') return undefined;
     this.accept(entry);
-    return this.records.get(id);
+    const record = this.records.get(id);
+    if (!record) throw new Error(`the record of ${id} in the bucket was refused`);
+    return record;
   }
 
   /** Sum and count of what the mark covers; for the owner, who signs it. */
@@ -139,24 +170,32 @@ export class KvView<T extends ViewRecord> {
   stop(): void {
     this.stopped = true;
     clearInterval(this.timer);
-    this.watch?.stop();
+    end(this.watch);
   }
 
   private async openWatch(): Promise<void> {
+    if (this.opening) return;
+    this.opening = true;
     this.watchOpenedAt = this.now();
-    const watch = await this.kv.watch({ key: '>' });
-    this.watch?.stop();
-    if (this.stopped) return watch.stop();
-    this.watch = watch;
-    void (async () => {
-      for await (const entry of watch) {
-        try {
-          this.onEntry(entry);
-        } catch (error) {
-          this.options.onRefused(entry.key, String(error));
-        }
+    try {
+      const watch: Watch = await this.kv.watch({ key: '>' });
+      end(this.watch);
+      if (this.stopped) return end(watch);
+      this.watch = watch;
+      // A watch that ends is a silent one: it is opened anew.
+      void this.follow(watch).catch((error) => this.options.onRefused('watch', `ended: ${String(error)}`));
+    } finally {
+      this.opening = false;
+    }
+  }
+
+  private async follow(watch: AsyncIterable<KvEntry>): Promise<void> {
+    for await (const entry of watch)
+      try {
+        this.onEntry(entry);
+      } catch (error) {
+        this.options.onRefused(entry.key, String(error));
       }
-    })();
   }
 
   private onEntry(entry: KvEntry): void {
@@ -180,16 +219,22 @@ export class KvView<T extends ViewRecord> {
 
   /**
    * Our own probe came back: everything that was in the bucket before it has been seen. Freshness counts from when it was *sent*, so an owner
-   * that saw a probe knows when its holder goes stale. Probes of an earlier clock (a restart under the same name) do not count.
+   * that saw a probe knows when its holder goes stale.
    */
-  private onProbe(holder: string, { sentAt, ready }: Probe): void {
+  private onProbe(holder: string, { run, sentAt, ready }: Probe): void {
     if (ready === true) this.holders.set(holder, this.now());
-    if (holder !== this.options.holder) return;
-    if (!(sentAt > this.probeSeenAt) || sentAt > this.now()) return;
-    this.probeSeenAt = sentAt;
+    if (holder !== this.options.holder || run !== this.run || !(sentAt > this.provenAt)) return;
+    this.provenAt = sentAt;
+    if (ready === true) this.announcedAt = sentAt;
     this.loaded = true;
-    if (!this.complete) this.checkComplete();
+    if (this.complete) this.announce();
+    else this.checkComplete();
+  }
+
+  /** Not at the next tick: whoever waits for this view waits for the announcement too. */
+  private announce(): void {
     if (this.fresh()) for (const resolve of this.waiting.splice(0)) resolve();
+    else if (this.ready()) void this.probe();
   }
 
   private accept(entry: KvEntry): void {
@@ -237,12 +282,12 @@ export class KvView<T extends ViewRecord> {
     if (!mark || this.markTooOld(mark)) return;
     const mine = this.sum.read();
     this.complete = mine.count === mark.count && mine.sum === mark.sum;
-    if (this.complete && this.fresh()) for (const resolve of this.waiting.splice(0)) resolve();
+    if (this.complete) this.announce();
   }
 
   private async tick(): Promise<void> {
     void this.probe();
-    const silent = this.now() - Math.max(this.probeSeenAt, this.watchOpenedAt);
+    const silent = this.now() - Math.max(this.provenAt, this.watchOpenedAt);
     if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
       this.options.onRefused('watch', `silent for ${Math.round(silent)} ms; opening a new one`);
       await this.openWatch().catch(() => undefined);
@@ -250,8 +295,13 @@ export class KvView<T extends ViewRecord> {
   }
 
   private async probe(): Promise<void> {
-    await this.kv
-      .put(`probe.${this.options.holder}`, JSON.stringify({ sentAt: this.now(), ready: this.fresh() } satisfies Probe))
+    const { connection, bucket, holder } = this.options;
+    const probe: Probe = { run: this.run, sentAt: this.now(), ready: this.ready() };
+    const ttl = headers();
+    ttl.set('Nats-TTL', probeTtl);
+    // One that does not get there does not come back: that is what is asked.
+    await jetstream(connection)
+      .publish(`$KV.${bucket}.probe.${holder}`, JSON.stringify(probe), { headers: ttl })
       .catch(() => undefined);
   }
 }

@@ -33,7 +33,8 @@ export function verifyRecord(typ: string, jws: string, trusted: ReadonlyMap<stri
   const [head, body, signature] = parts as [string, string, string];
   let header: { alg?: unknown; kid?: unknown; typ?: unknown; crit?: unknown };
   try {
-    header = JSON.parse(Buffer.from(head, 'base64url').toString('utf8'));
+    // A header of `null` is JSON too.
+    header = JSON.parse(Buffer.from(head, 'base64url').toString('utf8')) ?? {};
   } catch {
     throw new RecordSignatureError('header is not JSON');
   }
