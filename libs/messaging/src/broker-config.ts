@@ -33,14 +33,16 @@ export interface BrokerConfigOptions {
   tls?: { certFile: string; keyFile: string; clientCaFile?: string };
 }
 
-const view = (bucket: keyof typeof buckets) => [
+const view = (bucket: keyof typeof buckets, service: string) => [
   ...['STREAM.INFO', 'STREAM.MSG.GET'].map((api) => `$JS.API.${api}.KV_${bucket}`),
   ...['CONSUMER.CREATE', 'CONSUMER.INFO', 'CONSUMER.DELETE', 'DIRECT.GET'].map((api) => `$JS.API.${api}.KV_${bucket}.>`),
   `$JS.FC.KV_${bucket}.>`,
-  `$KV.${bucket}.probe.>`,
+  `$KV.${bucket}.probe.${service}.*`,
 ];
 const consume = ({ stream, name }: { stream: string; name: string }) => [
   `$JS.API.STREAM.INFO.${stream}`,
+  // What an earlier process had in hand when it ended is read again by sequence.
+  `$JS.API.STREAM.MSG.GET.${stream}`,
   `$JS.API.CONSUMER.INFO.${stream}.${name}`,
   `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`,
   `$JS.ACK.${stream}.${name}.>`,
@@ -61,9 +63,9 @@ const services = {
   'crypto-worker': {
     publish: [
       ...replies,
-      ...view('keys'),
-      ...view('sessions'),
-      ...view('policy'),
+      ...view('keys', 'crypto-worker'),
+      ...view('sessions', 'crypto-worker'),
+      ...view('policy', 'crypto-worker'),
       'audit.v1.crypto-worker.*',
       appliedSubject('*'),
       ...streamInfo('AUDIT'),
@@ -73,10 +75,10 @@ const services = {
   'key-lifecycle': {
     publish: [
       ...replies,
-      ...view('keys'),
+      ...view('keys', 'key-lifecycle'),
       '$KV.keys.>',
-      ...view('sessions'),
-      ...view('policy'),
+      ...view('sessions', 'key-lifecycle'),
+      ...view('policy', 'key-lifecycle'),
       'audit.v1.key-lifecycle.*',
       'keys.v1.>',
       internalSubject('hsm', '*'),
@@ -87,9 +89,9 @@ const services = {
   policy: {
     publish: [
       ...replies,
-      ...view('sessions'),
+      ...view('sessions', 'policy'),
       '$KV.sessions.>',
-      ...view('policy'),
+      ...view('policy', 'policy'),
       '$KV.policy.>',
       'audit.v1.policy.*',
       'policy.v1.>',
@@ -104,14 +106,12 @@ const services = {
   audit: {
     publish: [
       ...replies,
-      ...view('sessions'),
-      ...view('policy'),
+      ...view('sessions', 'audit'),
+      ...view('policy', 'audit'),
       'audit.v1.audit.*',
       'ledger.v1.>',
       ...consume(consumers.auditLedger),
       ...streamInfo('AUDIT', 'LEDGER'),
-      // After a restart: is the stream still the one that was read, and what of it did a killed process take along?
-      '$JS.API.STREAM.MSG.GET.AUDIT',
       '$JS.API.STREAM.MSG.GET.LEDGER',
       '$JS.API.DIRECT.GET.LEDGER.>',
     ],
@@ -120,8 +120,8 @@ const services = {
   'anomaly-detector': {
     publish: [
       ...replies,
-      ...view('sessions'),
-      ...view('policy'),
+      ...view('sessions', 'anomaly-detector'),
+      ...view('policy', 'anomaly-detector'),
       'audit.v1.anomaly-detector.*',
       'alerts.v1.>',
       ...consume(consumers.auditDetector),
@@ -133,6 +133,9 @@ const services = {
 } as const satisfies Record<string, { publish: readonly string[]; subscribe: readonly string[] }>;
 export type ServiceName = keyof typeof services;
 export const serviceNames = Object.keys(services) as ServiceName[];
+
+/** Whoever provisions creates and updates; nobody deletes or purges a stream or a message of one. */
+const provisioning = `{ allow: ["$JS.API.>"], deny: ["$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.MSG.DELETE.>"] }`;
 
 const list = (subjects: readonly string[]) => `[${subjects.map((s) => JSON.stringify(s)).join(', ')}]`;
 
@@ -146,7 +149,7 @@ export function renderBrokerConfig(options: BrokerConfigOptions): string {
   const { identities: id, tls } = options;
   const core = [
     ...serviceNames.map((name) => serviceUser(name, id.services[name])),
-    `{ nkey: ${id.provisionerCore}, permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } }`,
+    `{ nkey: ${id.provisionerCore}, permissions: { publish: ${provisioning}, subscribe: ["_INBOX.>"] } }`,
   ];
   const authUsers = [...serviceNames.map((name) => id.services[name]), id.provisionerCore, id.provisionerClients, id.system];
   return `# Claviger broker: rendered from libs/messaging/src/broker-config.ts
@@ -179,7 +182,7 @@ accounts {
   }
   CLIENTS {
     jetstream: enabled
-    users: [ { nkey: ${id.provisionerClients}, permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } } ]
+    users: [ { nkey: ${id.provisionerClients}, permissions: { publish: ${provisioning}, subscribe: ["_INBOX.>"] } } ]
     imports: [
       { service: { account: CORE, subject: ${JSON.stringify(exportedRequests)} } }
       { stream: { account: CORE, subject: ${JSON.stringify(clientAlerts.liveSubject)} } }

@@ -53,7 +53,9 @@ export async function provision({ core, clients, replicas, report }: ProvisionOp
       max_msgs_per_subject: 1,
       discard: DiscardPolicy.New,
       deny_delete: true,
-      allow_rollup_hdrs: true,
+      deny_purge: true,
+      // A rollup header on a holder's own probe would empty the whole bucket.
+      allow_rollup_hdrs: false,
       allow_direct: true,
       allow_msg_ttl: true,
     });
