@@ -13,6 +13,9 @@ export interface OutboxSource<E = unknown> {
   remove(aggregateId: string, entryIds: string[]): Promise<void>;
 }
 
+/** So many aggregates in a row cannot all be broken: the broker or the store is away. */
+const failuresInARow = 5;
+
 /**
  * Transactional outbox: delivers what a committed change left in its document, then removes it. At least once; `deliver` must be
  * idempotent (`Nats-Msg-Id` for events, compare-and-set for views). A crash after the commit loses nothing: the sweep finds the rest.
@@ -20,6 +23,7 @@ export interface OutboxSource<E = unknown> {
 export class OutboxRelay<E> {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
+  private readonly delivering = new Set<Promise<void>>();
 
   constructor(
     private readonly source: OutboxSource<E>,
@@ -31,20 +35,21 @@ export class OutboxRelay<E> {
     this.timer = setInterval(() => void this.sweep(), everyMs);
   }
 
+  /** Waits for what is being delivered; the rest is found by the next process. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
-    await this.sweeping;
+    await Promise.allSettled([...this.delivering, this.sweeping]);
   }
 
   /** Delivers the entries of a change that was just committed, without waiting for the sweep. */
   async deliverNow(items: OutboxItem<E>[]): Promise<void> {
-    for (const item of items) await this.deliver(item);
-    const first = items[0];
-    if (first)
-      await this.source.remove(
-        first.aggregateId,
-        items.map((i) => i.entryId),
-      );
+    const delivery = this.deliverAll(items);
+    this.delivering.add(delivery);
+    try {
+      await delivery;
+    } finally {
+      this.delivering.delete(delivery);
+    }
   }
 
   sweep(): Promise<void> {
@@ -52,11 +57,32 @@ export class OutboxRelay<E> {
     return this.sweeping;
   }
 
+  private async deliverAll(items: OutboxItem<E>[]): Promise<void> {
+    for (const item of items) await this.deliver(item);
+    const [first] = items;
+    if (first)
+      await this.source.remove(
+        first.aggregateId,
+        items.map((i) => i.entryId),
+      );
+  }
+
+  /** An aggregate whose entry cannot be delivered keeps its later ones waiting, and nobody else's. */
   private async sweepOnce(): Promise<void> {
+    const held = new Set<string>();
+    let inARow = 0;
     try {
       for (const item of await this.source.pending(500)) {
-        await this.deliver(item);
-        await this.source.remove(item.aggregateId, [item.entryId]);
+        if (held.has(item.aggregateId)) continue;
+        try {
+          await this.deliver(item);
+          await this.source.remove(item.aggregateId, [item.entryId]);
+          inARow = 0;
+        } catch (error) {
+          held.add(item.aggregateId);
+          this.logger.warn(`outbox of ${item.aggregateId}: will be tried again: ${String(error)}`);
+          if (++inARow === failuresInARow) return;
+        }
       }
     } catch (error) {
       this.logger.warn(`outbox: will be tried again: ${String(error)}`);
