@@ -1,0 +1,104 @@
+import { until } from '@claviger/testing';
+import { beforeEach, expect, test } from '@jest/globals';
+import { type OutboxItem, OutboxRelay } from '../src/index';
+import { listeningLogger } from './plain-broker';
+
+/** Documents with outboxes; the store that the services have is proven in their own tests. */
+const documents = new Map<string, string[]>();
+const source = {
+  pending: async (limit: number): Promise<OutboxItem<string>[]> =>
+    [...documents].flatMap(([aggregateId, entries]) => entries.map((entry) => ({ aggregateId, entryId: entry, entry }))).slice(0, limit),
+  remove: async (aggregateId: string, ids: string[]) =>
+    void documents.set(
+      aggregateId,
+      (documents.get(aggregateId) ?? []).filter((entry) => !ids.includes(entry)),
+    ),
+};
+let delivered: string[];
+let broken: Set<string>;
+let logger: ReturnType<typeof listeningLogger>;
+let relay: OutboxRelay<string>;
+
+beforeEach(() => {
+  documents.clear();
+  delivered = [];
+  broken = new Set();
+  logger = listeningLogger();
+  relay = new OutboxRelay<string>(
+    source,
+    async ({ entry }) => {
+      if (broken.has(entry)) throw new Error(`${entry} cannot be delivered`);
+      delivered.push(entry);
+    },
+    logger,
+  );
+});
+const left = () => [...documents.values()].flat();
+
+test('a sweep delivers in order within a document and removes what it delivered', async () => {
+  documents.set('a', ['a1', 'a2', 'a3']);
+  await relay.sweep();
+  expect(delivered).toEqual(['a1', 'a2', 'a3']);
+  expect(left()).toEqual([]);
+});
+
+test('an entry that cannot be delivered keeps later ones of its document waiting, and no other document', async () => {
+  documents.set('a', ['a1', 'a2', 'a3']).set('b', ['b1']);
+  broken.add('a2');
+  await relay.sweep();
+  expect(delivered).toEqual(['a1', 'b1']);
+  expect(left()).toEqual(['a2', 'a3']);
+  broken.clear();
+  await relay.sweep();
+  expect(delivered).toEqual(['a1', 'b1', 'a2', 'a3']);
+});
+
+test('a sweep gives up early when nothing can be delivered, and the next one goes on', async () => {
+  for (let n = 0; n < 50; n++) documents.set(`d${n}`, [`e${n}`]);
+  broken = new Set(left());
+  await relay.sweep();
+  expect(logger.lines).toHaveLength(5);
+  broken.clear();
+  await relay.sweep();
+  expect(delivered).toHaveLength(50);
+});
+
+test('what was committed is delivered at once; when that fails it stays for the sweep', async () => {
+  documents.set('a', ['a1', 'a2']);
+  broken.add('a2');
+  const items = await source.pending(9);
+  await expect(relay.deliverNow(items)).rejects.toThrow('a2');
+  expect(left()).toEqual(['a1', 'a2']);
+  broken.clear();
+  relay.start(5);
+  await until(() => left().length === 0, { what: 'the sweep' });
+  await relay.stop();
+  expect(delivered).toEqual(['a1', 'a1', 'a2']);
+});
+
+test('a store that is away ends no sweep for good', async () => {
+  const away = new OutboxRelay<string>(
+    { ...source, pending: async () => Promise.reject(new Error('no server')) },
+    async () => undefined,
+    logger,
+  );
+  await away.sweep();
+  await away.sweep();
+  expect(logger.lines).toHaveLength(2);
+});
+
+test('stopping waits for what is being delivered', async () => {
+  let release: () => void = () => undefined;
+  const slow = new OutboxRelay<string>(source, () => new Promise((resolve) => (release = resolve)), logger);
+  documents.set('a', ['a1']);
+  const delivery = slow.deliverNow(await source.pending(1));
+  let stopped = false;
+  const stopping = slow.stop().then(() => {
+    stopped = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(stopped).toBe(false);
+  release();
+  await Promise.all([delivery, stopping]);
+  expect(left()).toEqual([]);
+});
