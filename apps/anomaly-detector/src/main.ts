@@ -28,7 +28,7 @@ await runService(service, async (logger) => {
   logger.log(`self test ${JSON.stringify(selfTest(core.token))}`);
 
   const mongo = new MongoClient(config.MONGODB_URL, {
-    serverSelectionTimeoutMS: 3_000,
+    serverSelectionTimeoutMS: 2_000,
     socketTimeoutMS: 10_000,
     writeConcern: { w: 'majority', journal: true },
     ignoreUndefined: true,

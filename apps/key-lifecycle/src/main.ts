@@ -9,7 +9,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
 import { Config } from './config';
-import { sweepDeletions } from './deletion-sweep';
+import { DeletionSweep } from './deletion-sweep';
 import { Delivery } from './delivery';
 import { checks } from './health';
 import { KeyCommands } from './key-commands';
@@ -27,13 +27,15 @@ await runService(service, async (logger) => {
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
 
   const mongo = new MongoClient(config.MONGODB_URL, {
-    serverSelectionTimeoutMS: 3_000,
+    serverSelectionTimeoutMS: 2_000,
     socketTimeoutMS: 10_000,
     writeConcern: { w: 'majority', journal: true },
   });
-  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), new SignedDocuments(signer, trusted));
-
   const keyView = openKeysView(core.viewOptions);
+  const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
+  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) =>
+    logger.error(`${error.message}: ${String(error.cause)}`),
+  );
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted));
   await owner.start();
@@ -82,15 +84,13 @@ await runService(service, async (logger) => {
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const sweep = setInterval(
-    () => void sweepDeletions(commands, trail, logger, Date.now()).catch((error) => logger.warn(`deletion sweep: ${String(error)}`)),
-    config.DELETION_SWEEP_SECONDS * 1_000,
-  );
+  const sweep = new DeletionSweep(commands, trail, logger);
+  sweep.start(config.DELETION_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {
       stopping = true;
-      clearInterval(sweep);
+      return sweep.stop();
     },
     () => relay.stop(),
     core.drain.records,
