@@ -69,8 +69,8 @@ export class KvOwner<T extends ViewRecord> {
   sign(view: KvView<T>): Promise<void> {
     this.marking = this.marking
       .then(async () => {
-        // What has not arrived here yet must not be left out of what others call complete.
-        if (view.state() === 'loading') return;
+        // What has not arrived here yet must not be left out of what others call complete. The next second tries again.
+        if (!view.proven()) return;
         const { count, sum } = view.coveredSum();
         if (sum === this.signedSum) return;
         const current = await this.kv.get('mark');

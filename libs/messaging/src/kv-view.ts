@@ -111,9 +111,14 @@ export class KvView<T extends ViewRecord> {
     return this.complete && this.now() - this.announcedAt <= limits.viewStaleAfterMs;
   }
 
+  /** True while its watch has proven itself within the last 2 s, whether or not the copy adds up to a mark: what an owner asks before it signs one. */
+  proven(): boolean {
+    return this.now() - this.provenAt <= limits.viewStaleAfterMs;
+  }
+
   /** As good as fresh, but for the announcement. */
   private ready(): boolean {
-    return this.complete && this.now() - this.provenAt <= limits.viewStaleAfterMs;
+    return this.complete && this.proven();
   }
 
   /** Why it is not fresh, for health and logs. */
@@ -274,7 +279,7 @@ export class KvView<T extends ViewRecord> {
   }
 
   private markTooOld(mark: MarkBody): boolean {
-    return Date.now() - Date.parse(mark.asOf) > (this.options.markMaxAgeMs ?? 86_400_000);
+    return Date.now() - Date.parse(mark.asOf) > (this.options.markMaxAgeMs ?? 900_000);
   }
 
   private checkComplete(): void {

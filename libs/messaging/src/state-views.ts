@@ -19,6 +19,8 @@ export interface StateViewOptions {
   /** Control keys of `trust.json`. */
   trusted: ReadonlyMap<string, KeyObject>;
   onRefused: (what: string) => void;
+  /** A mark older than this is refused at start; default 15 min. */
+  markMaxAgeMs?: number;
 }
 
 /** Expired sessions may go a little later than they end, so that a request in flight still learns that it expired. */
@@ -65,7 +67,7 @@ export const revisionReader =
   };
 
 function open<T extends ViewRecord>(
-  { connection, holder, trusted, onRefused }: StateViewOptions,
+  { connection, holder, trusted, onRefused, markMaxAgeMs }: StateViewOptions,
   bucket: BucketName,
   parse: (payload: unknown) => T,
   covered: (record: T) => boolean,
@@ -80,6 +82,7 @@ function open<T extends ViewRecord>(
     verifyMark: (value) => MarkView.parse(payload(value)) satisfies z.infer<typeof MarkView>,
     covered,
     mayForget,
+    ...(markMaxAgeMs === undefined ? {} : { markMaxAgeMs }),
     onRefused: (key, reason) => onRefused(`${bucket}/${key}: ${reason}`),
   });
 }
