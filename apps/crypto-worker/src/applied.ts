@@ -11,9 +11,10 @@ export function acknowledgeChanges<T extends ViewRecord>(
   bucket: BucketName,
   view: KvView<T>,
 ): void {
-  view.onChange(async ({ id, revision }) => {
+  const acknowledge = async (applied: Applied) => {
     await trail.commit.drained();
-    const applied: Applied = { worker: viewOptions.holder, id, revision };
-    if (!connection.isClosed()) connection.publish(appliedSubject(bucket), JSON.stringify(applied));
-  });
+    connection.publish(appliedSubject(bucket), JSON.stringify(applied));
+  };
+  // A connection that is closed or drains takes no more: then this worker is fenced instead.
+  view.onChange(({ id, revision }) => void acknowledge({ worker: viewOptions.holder, id, revision }).catch(() => undefined));
 }

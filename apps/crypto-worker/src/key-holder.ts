@@ -53,13 +53,23 @@ export class KeyHolder {
     return record?.kind === 'key' ? record : undefined;
   }
 
-  /** As `peek`, but a key so new that the watch has not delivered it is read once past it. Throws ERR_KEY_UNKNOWN. */
+  /** As `peek`. Throws ERR_KEY_UNKNOWN. */
+  known(keyId: string): KeyView {
+    const key = this.peek(keyId);
+    if (!key) throw new ProblemError('ERR_KEY_UNKNOWN');
+    return key;
+  }
+
+  /**
+   * As `known`, but a key so new that the watch has not delivered it is read once past it. Throws ERR_KEY_UNKNOWN when the bucket has none, and
+   * ERR_STATE_STALE when that cannot be told.
+   */
   async find(keyId: string): Promise<KeyView> {
     const known = this.peek(keyId);
     if (known) return known;
     if (!this.absent.has(keyId)) {
-      const fetched = await this.view.fetch(keyId).catch(() => {
-        throw new ProblemError('ERR_STATE_STALE');
+      const fetched = await this.view.fetch(keyId).catch((cause: unknown) => {
+        throw new ProblemError('ERR_STATE_STALE', undefined, { cause });
       });
       if (fetched?.kind === 'key') return fetched;
       this.absent.set(keyId, true);

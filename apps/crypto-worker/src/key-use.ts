@@ -6,19 +6,26 @@ export type KeyVersion = KeyView['versions'][number];
 export function versionToProtect(key: KeyView, algorithm: Algorithm): KeyVersion {
   checkAlgorithm(key, algorithm);
   checkFrozen(key, 'protect');
-  return checkState(key, key.primaryVersion, 'protect');
+  return checkState(key, key.primaryVersion, 'protect', new ProblemError('ERR_KEY_STATE', 'The key has no primary version.'));
 }
 
-/** A version that made a ciphertext or signature, when its state still allows to process. */
-export function versionToProcess(key: KeyView, version: number, algorithm: Algorithm): KeyVersion {
-  checkAlgorithm(key, algorithm);
+/** The version that a ciphertext names, when its state still allows to process. One that the key never had made no ciphertext. */
+export function versionToDecrypt(key: KeyView, version: number): KeyVersion {
+  checkAlgorithm(key, 'AES_256');
   checkFrozen(key, 'process');
-  return checkState(key, version, 'process');
+  return checkState(key, version, 'process', new ProblemError('ERR_DECRYPTION_FAILED'));
+}
+
+/** The version that the caller names, when its state still allows to process. */
+export function versionToVerify(key: KeyView, version: number): KeyVersion {
+  checkAlgorithm(key, 'EC_P256');
+  checkFrozen(key, 'process');
+  return checkState(key, version, 'process', new ProblemError('ERR_NOT_FOUND', `The key has no version ${version}.`));
 }
 
 /** Versions that may verify, newest first. */
-export function versionsToVerify(key: KeyView, algorithm: Algorithm): KeyVersion[] {
-  checkAlgorithm(key, algorithm);
+export function versionsToVerify(key: KeyView): KeyVersion[] {
+  checkAlgorithm(key, 'EC_P256');
   checkFrozen(key, 'process');
   return key.versions.filter((v) => keyStates[v.state].uses.includes('process')).reverse();
 }
@@ -29,14 +36,14 @@ function checkAlgorithm(key: KeyView, algorithm: Algorithm): void {
 }
 
 function checkFrozen(key: KeyView, use: KeyUse): void {
+  if (key.versions.every((v) => v.state === 'destroyed')) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
   if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION', `The key is to be destroyed at ${key.deletionAt}.`);
   if (key.suspended && (use === 'protect' || !key.processingAllowed)) throw new ProblemError('ERR_KEY_SUSPENDED');
 }
 
-function checkState(key: KeyView, number: number, use: KeyUse): KeyVersion {
+function checkState(key: KeyView, number: number, use: KeyUse, none: ProblemError): KeyVersion {
   const version = key.versions.find((v) => v.version === number);
-  // A version that this key never had cannot have made the ciphertext.
-  if (!version) throw new ProblemError('ERR_DECRYPTION_FAILED');
+  if (!version) throw none;
   if (!keyStates[version.state].uses.includes(use)) throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.`);
   return version;
 }

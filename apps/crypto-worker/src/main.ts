@@ -30,7 +30,6 @@ await runService(service, async (logger) => {
     onDestroyFailure: (error) => logger.warn(`an unwrapped key could not be destroyed: ${String(error)}`),
   });
   acknowledgeChanges(core, 'keys', keyView);
-  acknowledgeChanges(core, 'sessions', sessions);
   await keyView.start();
 
   const server = new RequestServer({
@@ -56,13 +55,24 @@ await runService(service, async (logger) => {
     checks: coreChecks(core, server, views),
   });
   // Requests are taken only by a worker that can answer them; until then another one does.
-  void Promise.all([sessions.whenFresh(), policy.whenFresh(), keyView.whenFresh()]).then(async () => {
+  let draining = false;
+  const serve = async () => {
+    await Promise.all([sessions.whenFresh(), policy.whenFresh(), keyView.whenFresh()]);
+    if (draining) return;
     await app.listen();
     logger.log(`${worker} takes requests; health on port ${health.port}`);
+  };
+  void serve().catch((error) => {
+    // Deaf for good: whoever supervises this process starts another one.
+    logger.error(`cannot take requests: ${String(error)}`);
+    process.exit(1);
   });
   const housekeeping = setInterval(() => keys.forgetExpired(), 30_000);
   return [
-    () => server.close(),
+    () => {
+      draining = true;
+      return server.close();
+    },
     core.drain.records,
     () => {
       clearInterval(housekeeping);

@@ -4,7 +4,7 @@ import type { Token } from '@claviger/hsm';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
-import { versionsToVerify, versionToProcess, versionToProtect } from './key-use';
+import { versionsToVerify, versionToDecrypt, versionToProtect, versionToVerify } from './key-use';
 
 type Ops = typeof cryptoOperations;
 /** What an operation did: the result for the caller, and what the record says of it. */
@@ -30,7 +30,7 @@ export class Operations {
   decrypt(request: Request<Ops['decrypt']>, key: KeyView): Done<Ops['decrypt']> {
     const parts = readJwe(request.ciphertext, key.keyId, contextDigest(request.context));
     if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
-    const version = versionToProcess(key, parts.version, 'AES_256');
+    const version = versionToDecrypt(key, parts.version);
     const plaintext = this.token.decryptGcm(this.keys.handle(key, version), parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed);
     return {
       result: { keyId: key.keyId, version: version.version, plaintext: plaintext.toString('base64url') },
@@ -53,7 +53,7 @@ export class Operations {
   verify(request: Request<Ops['verify']>, key: KeyView): Done<Ops['verify']> {
     const { digest, bytes } = digestOf(request);
     const signature = Buffer.from(request.signature, 'base64url');
-    const versions = request.version === undefined ? versionsToVerify(key, 'EC_P256') : [versionToProcess(key, request.version, 'EC_P256')];
+    const versions = request.version === undefined ? versionsToVerify(key) : [versionToVerify(key, request.version)];
     const made = versions.find((v) => this.token.verifyDigestP256(this.keys.publicKey(key, v), digest, signature));
     return {
       result: { keyId: key.keyId, valid: made !== undefined, ...(made ? { version: made.version } : {}) },

@@ -22,11 +22,13 @@ export class RecordedUse {
   ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: (key: KeyView) => Done<O>): Promise<Answer> {
     const encryptionContext = 'context' in request ? request.context : undefined;
     const about = { keyId: request.keyId, ...(encryptionContext ? { context: encryptionContext } : {}) };
-    return this.replies.answer(operation, context, about, ({ admit }) => {
-      const known = this.keys.peek(request.keyId);
-      const useIt = (key: KeyView) => this.use(operation, admit, key, encryptionContext, use);
-      return known ? useIt(known) : this.keys.find(request.keyId).then(useIt);
-    });
+    return this.replies.answer(
+      operation,
+      context,
+      about,
+      ({ admit }) => this.use(operation, admit, this.keys.known(request.keyId), encryptionContext, use),
+      this.keys.peek(request.keyId) ? undefined : () => this.keys.find(request.keyId),
+    );
   }
 
   /** A use that needs no key. */
@@ -44,9 +46,16 @@ export class RecordedUse {
     encryptionContext: Record<string, string> | undefined,
     use: (key: KeyView) => Done<O>,
   ): Recorded {
-    if (!this.keys.fresh()) throw new ProblemError('ERR_STATE_STALE');
+    this.assertFresh();
     admit(operation.action as Action, this.keys.resource(key), encryptionContext ? { encryptionContext } : {});
-    return recorded(onceMore(() => use(key)));
+    const done = onceMore(() => use(key));
+    // An HSM that took seconds kept this process from hearing of a change, and from being counted as one that serves.
+    this.assertFresh();
+    return recorded(done);
+  }
+
+  private assertFresh(): void {
+    if (!this.keys.fresh()) throw new ProblemError('ERR_STATE_STALE');
   }
 }
 

@@ -18,6 +18,8 @@ type Question = Parameters<Gate['decide']> extends [SessionView, ...infer Q] ? Q
 export interface Asker {
   session: SessionView;
   admit: Admit;
+  /** Whether policy would allow it: for what is left out of an answer rather than refused. Not what the record says was decided. */
+  allows: (...question: Question) => boolean;
   /** For what anybody with a live session may do. */
   admitAnyone: () => Admission;
 }
@@ -34,7 +36,14 @@ export class RecordedReply {
     private readonly toProblem: (error: unknown) => ProblemError = defaultProblem,
   ) {}
 
-  async answer(operation: Operation, context: RequestContext, about: About, work: (asker: Asker) => Done | Promise<Done>): Promise<Answer> {
+  /** `arrive` brings what `work` needs, so that `work` need not wait: see below. */
+  async answer(
+    operation: Operation,
+    context: RequestContext,
+    about: About,
+    work: (asker: Asker) => Done | Promise<Done>,
+    arrive?: () => Promise<unknown>,
+  ): Promise<Answer> {
     // Refused before it happens: it could not be recorded.
     if (!this.trail.commit.available) throw new ProblemError('ERR_AUDIT_UNAVAILABLE');
     let session: SessionView | undefined;
@@ -42,6 +51,7 @@ export class RecordedReply {
     let done: Done;
     try {
       session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
+      if (arrive) await arrive();
       const known = session;
       const doing = work({
         session: known,
@@ -50,12 +60,21 @@ export class RecordedReply {
           admission = this.gate.decide(this.gate.session(context), ...question);
           return admission;
         },
+        allows: (...question) => {
+          try {
+            return this.gate.decide(this.gate.session(context), ...question) !== undefined;
+          } catch (error) {
+            // A session that ended meanwhile is no answer to this.
+            if (error instanceof Refusal && (error.code === 'ERR_ACCESS_DENIED' || error.code === 'ERR_APPROVAL_REQUIRED')) return false;
+            throw error;
+          }
+        },
         admitAnyone: () => {
           admission = this.gate.anyone(known);
           return admission;
         },
       });
-      // Awaited only where it must be: what is decided and done in one turn of the event loop cannot be overtaken by a change.
+      // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
       done = doing instanceof Promise ? await doing : doing;
       if (!admission) throw new Error(`${operation.name} did not ask policy`);
     } catch (error) {
