@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { type Algorithm, type Classification, type Environment, internalOperations, ProblemError } from '@claviger/contracts';
 import { askInternal, type OutboxRelay } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
+import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
 import { type Delivery, outboxOf } from './delivery';
 import { createKey, destroyKey, type Key, type Material, type NewKey } from './key';
@@ -19,6 +20,7 @@ export class KeyCommands {
     private readonly delivery: Delivery,
     private readonly relay: OutboxRelay<OutboxEntry>,
     private readonly propagation: Propagation,
+    private readonly logger: LoggerService,
   ) {}
 
   async create(about: Omit<NewKey, 'keyId'>, trace: Context): Promise<Key> {
@@ -42,14 +44,15 @@ export class KeyCommands {
       const decided = await decide(from);
       // Asked again for what is already so: a new revision is what the workers can confirm.
       const to = decided === from ? { ...from, revision: from.revision + 1 } : decided;
-      const expected = this.propagation.expect(keyId, to.revision);
       const outbox = outboxOf(to, 'io.claviger.key.changed', new Date().toISOString());
-      if (!(await this.store.change(from, to, outbox))) {
+      const expected = this.propagation.expect(keyId, to.revision);
+      try {
+        if (!(await this.store.change(from, to, outbox))) continue;
+        await this.send(to, outbox);
+        return { key: to, ...(await expected.reached(confirmationWaitMs)) };
+      } finally {
         expected.cancel();
-        continue;
       }
-      await this.send(to, outbox);
-      return { key: to, ...(await expected.reached(confirmationWaitMs)) };
     }
     throw new ProblemError('ERR_CONFLICT');
   }
@@ -72,12 +75,14 @@ export class KeyCommands {
     );
   }
 
-  /** Destroys what is due; returns the keys that were. */
-  async destroyDue(nowMs: number): Promise<Key[]> {
-    const destroyed: Key[] = [];
-    for (const due of await this.store.dueForDestruction(new Date(nowMs).toISOString()))
-      destroyed.push((await this.change(due.keyId, (key) => destroyKey(key, nowMs))).key);
-    return destroyed;
+  /** Keys whose waiting period is over. */
+  due(nowMs: number): Promise<Key[]> {
+    return this.store.dueForDestruction(new Date(nowMs).toISOString());
+  }
+
+  /** Throws ERR_KEY_STATE when somebody else destroyed it, or its deletion was cancelled. */
+  async destroy(keyId: string, nowMs: number): Promise<Key> {
+    return (await this.change(keyId, (key) => destroyKey(key, nowMs))).key;
   }
 
   /**
@@ -85,8 +90,10 @@ export class KeyCommands {
    * broker is away the sweep delivers later, and the caller learns that the change is not confirmed.
    */
   private async send(key: Key, outbox: OutboxEntry[]): Promise<void> {
-    await this.delivery.putKey(key).catch(() => undefined);
-    void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(() => undefined);
+    const later = (error: unknown) =>
+      this.logger.warn(`key ${key.keyId} revision ${key.revision} will be delivered later: ${String(error)}`);
+    await this.delivery.putKey(key).catch(later);
+    void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
 }
 

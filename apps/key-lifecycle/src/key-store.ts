@@ -2,7 +2,7 @@ import { type CloudEvent, ProblemError } from '@claviger/contracts';
 import type { OutboxItem, OutboxSource } from '@claviger/messaging';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import type { Key } from './key';
-import type { Kek, SignedDocuments } from './signed-documents';
+import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
 export type OutboxEntry = { id: string; kind: 'view' } | { id: string; kind: 'event'; event: CloudEvent };
@@ -26,28 +26,43 @@ interface KekDocument {
 export class KeyStore implements OutboxSource<OutboxEntry> {
   private readonly keys: Collection<KeyDocument>;
   private readonly keks: Collection<KekDocument>;
+  private indexing: Promise<void> | undefined;
 
+  /** `onTampered` hears of documents that a reader of many passes over. */
   constructor(
     db: Db,
     private readonly documents: SignedDocuments,
+    private readonly onTampered: (error: TamperedDocument) => void,
   ) {
     this.keys = db.collection('keys');
     this.keks = db.collection('keks');
   }
 
-  async createIndexes(): Promise<void> {
-    await this.keys.createIndex({ name: 1 }, { unique: true });
-    await this.keys.createIndex({ pending: 1 });
-    await this.keys.createIndex({ deletionAt: 1 });
+  createIndexes(): Promise<void> {
+    this.indexing ??= reached(async () => {
+      await this.keys.createIndex({ name: 1 }, { unique: true });
+      await this.keys.createIndex({ pending: 1 });
+      await this.keys.createIndex({ deletionAt: 1 });
+    }).catch((error) => {
+      this.indexing = undefined;
+      throw error;
+    });
+    return this.indexing;
   }
 
+  /** Throws TamperedDocument when it is not what this service signed last. */
   async get(keyId: string): Promise<Key | undefined> {
+    // Asked first: what is delivered while the store is read is no proof against what was read.
+    const delivered = this.documents.delivered(keyId);
     const found = await reached(() => this.keys.findOne({ _id: keyId }));
+    assertNotOlder(keyId, found?.revision, delivered);
     return found ? this.documents.readKey(found._id, found.revision, found.signed) : undefined;
   }
 
   /** Throws ERR_CONFLICT when the name is taken. */
   async insert(key: Key, outbox: OutboxEntry[]): Promise<void> {
+    // Without them two keys could have one name.
+    await this.createIndexes();
     try {
       await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), outbox, pending: outbox.length > 0 }));
     } catch (error) {
@@ -67,7 +82,8 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
     return matchedCount === 1;
   }
 
-  async list(after: string | undefined, limit: number): Promise<Key[]> {
+  /** One page by id, and after which id the next begins. Tampered documents are passed over. */
+  async list(after: string | undefined, limit: number): Promise<{ keys: Key[]; next: string | undefined }> {
     const found = await reached(() =>
       this.keys
         .find(after === undefined ? {} : { _id: { $gt: after } })
@@ -75,7 +91,7 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
         .limit(limit)
         .toArray(),
     );
-    return found.map((d) => this.documents.readKey(d._id, d.revision, d.signed));
+    return { keys: await this.untampered(found), next: found.length === limit ? found.at(-1)?._id : undefined };
   }
 
   /** Keys whose waiting period has ended. */
@@ -86,11 +102,14 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
         .limit(100)
         .toArray(),
     );
-    return found.map((d) => this.documents.readKey(d._id, d.revision, d.signed));
+    return this.untampered(found);
   }
 
   async kek(kekId: string): Promise<Kek | undefined> {
+    const delivered = this.documents.delivered(kekId);
     const found = await reached(() => this.keks.findOne({ _id: kekId }));
+    // One that the workers have and the store has not is lost, not absent: a new one would be another key under its name.
+    if (!found) assertNotOlder(kekId, undefined, delivered);
     return found ? this.documents.readKek(found._id, found.signed) : undefined;
   }
 
@@ -126,6 +145,21 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
     await reached(() => this.keys.findOne({}, { projection: { _id: 1 } }));
   }
 
+  private async untampered(documents: KeyDocument[]): Promise<Key[]> {
+    const keys: Key[] = [];
+    for (const { _id, revision, signed } of documents)
+      try {
+        const older = revision < (this.documents.delivered(_id) ?? 0);
+        // Older than what is delivered: changed since it was read, or put back.
+        const key = older ? await this.get(_id) : this.documents.readKey(_id, revision, signed);
+        if (key) keys.push(key);
+      } catch (error) {
+        if (!(error instanceof TamperedDocument)) throw error;
+        this.onTampered(error);
+      }
+    return keys;
+  }
+
   private fields(key: Key) {
     // A destroyed key waits for nothing any more.
     const waits = key.deletionAt !== undefined && key.versions.some((v) => v.state !== 'destroyed');
@@ -136,6 +170,11 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
       signed: this.documents.signKey(key),
     };
   }
+}
+
+function assertNotOlder(id: string, revision: number | undefined, delivered: number | undefined): void {
+  if (delivered !== undefined && (revision ?? 0) < delivered)
+    throw new TamperedDocument(id, revision === undefined ? 'it is gone' : `it is at revision ${revision}, the bucket at ${delivered}`);
 }
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;

@@ -107,6 +107,7 @@ export function cancelDeletion(key: Key): Key {
 
 /** The waiting period is over: the wrapped material goes, the record that there was a key stays. */
 export function destroyKey(key: Key, nowMs: number): Key {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
   if (key.deletionAt === undefined || Date.parse(key.deletionAt) > nowMs)
     throw new ProblemError('ERR_KEY_STATE', 'The waiting period is not over.');
   const now = new Date(nowMs).toISOString();

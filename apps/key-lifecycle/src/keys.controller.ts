@@ -1,7 +1,7 @@
 import { claviger, keyResource } from '@claviger/authz';
-import { type Action, keyOperations, type Operation, ProblemError, type Request } from '@claviger/contracts';
+import { type Action, keyOperations, limits, type Operation, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { type Admit, RecordedReply } from '@claviger/service';
+import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey } from './key';
@@ -49,11 +49,12 @@ export class KeysController {
 
   @MessagePattern(keyOperations.list.name)
   list(@Payload() request: Request<Ops['list']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.replies.answer(keyOperations.list, context, {}, async ({ admit }) => {
+    return this.replies.answer(keyOperations.list, context, {}, async ({ admit, allows }) => {
       admit('keys:List', claviger);
       const page = await this.store.list(request.after, request.limit);
-      const next = page.length === request.limit ? page.at(-1)?.keyId : undefined;
-      return { result: { keys: page.filter((key) => mayDescribe(admit, key)).map(describeKey), ...(next ? { next } : {}) } };
+      const { fitting, next } = fitted(page);
+      const keys = fitting.filter((key) => allows('keys:Describe', keyResource(key))).map(describeKey);
+      return { result: { keys, ...(next ? { next } : {}) } };
     });
   }
 
@@ -114,11 +115,15 @@ export class KeysController {
   }
 }
 
-function mayDescribe(admit: Admit, key: Key): boolean {
-  try {
-    admit('keys:Describe', keyResource(key));
-    return true;
-  } catch {
-    return false;
+/** As many as fit a message: a key may have a thousand versions. The next page begins after the last that fits. */
+function fitted({ keys, next }: { keys: Key[]; next: string | undefined }): { fitting: Key[]; next: string | undefined } {
+  let bytes = 0;
+  const bytesOf = (key: Key) => Buffer.byteLength(JSON.stringify(describeKey(key)));
+  const fitting: Key[] = [];
+  for (const key of keys) {
+    bytes += bytesOf(key);
+    if (bytes > limits.messageBytes / 2 && fitting.length > 0) return { fitting, next: fitting.at(-1)?.keyId };
+    fitting.push(key);
   }
+  return { fitting, next };
 }

@@ -43,7 +43,7 @@ await runService(service, async (logger) => {
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const propagation = new Propagation(connection, keyView);
   propagation.start();
-  const commands = new KeyCommands(connection, store, delivery, relay, propagation);
+  const commands = new KeyCommands(connection, store, delivery, relay, propagation, logger);
 
   let rebuilt = false;
   let stopping = false;

@@ -58,18 +58,19 @@ export class Propagation {
     return {
       cancel: () => void this.expectations.delete(expectation),
       reached: async (timeoutMs) => {
-        const serving = new Set(this.servingWorkers());
+        const served = new Set<string>();
         const deadline = performance.now() + timeoutMs;
         try {
           for (;;) {
-            const live = new Set(this.servingWorkers());
-            const waitingFor = [...serving].filter((w) => !expectation.acknowledged.has(w) && live.has(w));
+            // Whoever begins to serve meanwhile is waited for as well.
+            const live = this.servingWorkers();
+            for (const worker of live) served.add(worker);
+            const waitingFor = live.filter((w) => !expectation.acknowledged.has(w));
             const outcome = {
               workers: [...expectation.acknowledged].sort(),
-              fenced: [...serving].filter((w) => !expectation.acknowledged.has(w) && !live.has(w)).sort(),
+              fenced: [...served].filter((w) => !expectation.acknowledged.has(w) && !live.includes(w)).sort(),
             };
-            // A view that is not fresh does not know who is serving: unknown is not nobody.
-            if (waitingFor.length === 0 && this.view.fresh()) return { confirmed: true, ...outcome };
+            if (waitingFor.length === 0 && this.knowsWhoServes(expectation)) return { confirmed: true, ...outcome };
             if (performance.now() >= deadline) return { confirmed: false, ...outcome };
             await new Promise<void>((resolve) => {
               const timer = setTimeout(resolve, 50);
@@ -84,6 +85,14 @@ export class Propagation {
         }
       },
     };
+  }
+
+  /**
+   * Holders announce themselves in the bucket before they serve. So once our own watch has delivered the change, every holder that could have served
+   * from what was before it is known here; and a view that is not fresh does not know who is serving: unknown is not nobody.
+   */
+  private knowsWhoServes({ id, revision }: Expectation): boolean {
+    return this.view.fresh() && (this.view.get(id)?.revision ?? 0) >= revision;
   }
 
   private servingWorkers(): string[] {

@@ -9,13 +9,13 @@ import type { KeyStore } from './key-store';
 export async function rebuildView(store: KeyStore, delivery: Delivery, logger: LoggerService): Promise<number> {
   for (const kek of await store.allKeks()) await delivery.putKek(kek);
   let count = 0;
-  for (let after: string | undefined; ; ) {
-    const page = await store.list(after, 500);
-    for (const key of page) await delivery.putKey(key);
-    count += page.length;
-    after = page.at(-1)?.keyId;
-    if (page.length < 500) break;
-    logger.log(`view of keys: ${count} checked`);
-  }
+  let after: string | undefined;
+  do {
+    const { keys, next } = await store.list(after, 500);
+    for (const key of keys) await delivery.putKey(key);
+    count += keys.length;
+    after = next;
+    if (next) logger.log(`view of keys: ${count} checked`);
+  } while (after);
   return count;
 }

@@ -15,13 +15,15 @@ export class TamperedDocument extends Error {
 
 /**
  * Keys and KEKs are stored as compact JWS signed in the control token, so that whoever can write to the document store still cannot resume a
- * key, lend it to another consumer or exchange its material. Old signed versions are told by the revision that stands beside them and by the
- * high-water mark of the bucket.
+ * key, lend it to another consumer or exchange its material. A document that was put back in an older state, or is gone, is told by the newest
+ * revision that the bucket has.
  */
 export class SignedDocuments {
   constructor(
     private readonly signer: RecordSigner,
     private readonly trusted: ReadonlyMap<string, KeyObject>,
+    /** The newest revision of a key or KEK that the workers have, where that is known. A document is never older: it is written first. */
+    readonly delivered: (id: string) => number | undefined = () => undefined,
   ) {}
 
   signKey = (key: Key): string => signRecord('claviger-key-document+jws', key, this.signer);
