@@ -39,6 +39,8 @@ export interface StackOptions {
   storeUrl?: string;
   databasePrefix?: string;
   brokerPort?: number;
+  /** A broker that runs already with the configuration of the installation in `dir`. */
+  brokerUrl?: string;
 }
 
 export interface RunningService {
@@ -77,7 +79,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   mkdirSync(join(dir, 'logs'), { recursive: true });
 
   report('broker, key ceremony and streams');
-  const broker = await startBroker({ dir, ...(options.brokerPort ? { port: options.brokerPort } : {}) });
+  const broker = await startBroker({
+    dir,
+    ...(options.brokerPort ? { port: options.brokerPort } : {}),
+    ...(options.brokerUrl ? { url: options.brokerUrl } : {}),
+  });
   const { place } = broker.installation;
   let store: DocumentStore | undefined;
   if (!options.storeUrl) {

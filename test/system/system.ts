@@ -1,5 +1,5 @@
 import { ClavigerError, type Client, type ConnectOptions, connect } from '@claviger/client';
-import { openTestStore, type TestStore, temporaryFolder } from '@claviger/testing';
+import { openTestStore, type TemporaryFolder, type TestStore, temporaryFolder } from '@claviger/testing';
 import { type Stack, type StackOptions, startStack } from '../../deploy/local/stack';
 import { cast } from '../demo/cast';
 import { type RawCaller, rawCaller } from './raw-caller';
@@ -17,16 +17,16 @@ export interface System {
   stop(): Promise<void>;
 }
 
-export interface SystemOptions extends Pick<StackOptions, 'workers' | 'serviceEnv'> {
+export interface SystemOptions extends Partial<Pick<StackOptions, 'workers' | 'dir' | 'brokerUrl' | 'storeUrl'>> {
   /** A document store of its own, that the test may kill; else the run's shared one. */
   ownStore?: boolean;
 }
 
-export async function startSystem(name: string, { ownStore = false, ...options }: SystemOptions = {}): Promise<System> {
-  const folder = await temporaryFolder(name);
-  const store: TestStore | undefined = ownStore ? undefined : await openTestStore();
+export async function startSystem(name: string, { ownStore = false, dir, ...options }: SystemOptions = {}): Promise<System> {
+  const folder = dir ? undefined : await temporaryFolder(name);
+  const store: TestStore | undefined = ownStore || options.storeUrl ? undefined : await openTestStore();
   const stack = await startStack({
-    dir: folder.path,
+    dir: dir ?? (folder as TemporaryFolder).path,
     principals: Object.values(cast),
     ...(store ? { storeUrl: store.url, databasePrefix: store.databaseName('') } : {}),
     ...options,
@@ -56,7 +56,7 @@ export async function startSystem(name: string, { ownStore = false, ...options }
       await Promise.all(opened.map((one) => one.close().catch(() => undefined)));
       await stack.stop();
       await store?.stop();
-      await folder.remove();
+      await folder?.remove();
     },
   };
 }

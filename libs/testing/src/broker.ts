@@ -13,6 +13,8 @@ export interface BrokerOptions {
   /** Folder of the installation and of the broker's data; started again in it, everything is as it was. */
   dir: string;
   port?: number;
+  /** It runs already, with the configuration of the installation in `dir`, and is stopped by whoever started it. */
+  url?: string;
   tls?: BrokerConfigOptions['tls'];
   /** Create streams, buckets and consumers (default true). */
   provisioned?: boolean;
@@ -42,7 +44,7 @@ export async function install(dir: string): Promise<Installation> {
  * A real broker with the accounts, permissions and streams of an installation. With NATS_URL it is the one that runs there: it must have been
  * started with the configuration of the installation that CLAVIGER_INSTALLATION names (`claviger bootstrap` makes both).
  */
-export async function startBroker({ dir, port, tls, provisioned = true }: BrokerOptions): Promise<Broker> {
+export async function startBroker({ dir, port, url, tls, provisioned = true }: BrokerOptions): Promise<Broker> {
   const { nats } = readMachine();
   if (nats.kind === 'url' && !process.env.CLAVIGER_INSTALLATION)
     throw new Error(
@@ -53,8 +55,8 @@ export async function startBroker({ dir, port, tls, provisioned = true }: Broker
   const logFile = join(dir, 'broker.log');
   const config = renderBrokerConfig({ identities, host: '127.0.0.1', port: port ?? 0, logFile, ...(tls ? { tls } : {}) });
   const server =
-    nats.kind === 'url'
-      ? running(nats.url, dir)
+    url !== undefined || nats.kind === 'url'
+      ? running(url ?? (nats as { url: string }).url, dir)
       : await startNatsServer({ dir: join(dir, 'nats'), config, ...(port === undefined ? {} : { port }) });
   const connection = (user: BrokerUser) =>
     connect({
