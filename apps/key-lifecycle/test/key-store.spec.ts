@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { Db } from 'mongodb';
+import { outboxOf } from '../src/delivery';
+import { cancelDeletion, destroyKey, type Key, rotateKey, scheduleDeletion, setConsumers, suspendKey } from '../src/key';
+import { KeyStore } from '../src/key-store';
+import { SignedDocuments, TamperedDocument } from '../src/signed-documents';
+import { made, newKey, now, nowMs, openStore, signer } from './keys-under-test';
+
+let storage: Awaited<ReturnType<typeof openStore>>;
+let db: Db;
+let store: KeyStore;
+let tampered: string[];
+let delivered: Map<string, number>;
+
+beforeAll(async () => {
+  storage = await openStore();
+});
+afterAll(() => storage.close());
+beforeEach(async () => {
+  db = storage.database();
+  tampered = [];
+  delivered = new Map();
+  store = new KeyStore(db, new SignedDocuments(storage.control, storage.control.trusted, (id) => delivered.get(id)), (error) => {
+    tampered.push(error.message);
+  });
+  await store.createIndexes();
+});
+const documents = () => db.collection<{ _id: string; signed: string; revision: number; outbox: unknown[]; pending: boolean }>('keys');
+const insert = async (key = newKey()): Promise<Key> => {
+  await store.insert(key, []);
+  return key;
+};
+const change = (from: Key, to: Key) => store.change(from, to, outboxOf(to, 'io.claviger.key.changed', now));
+const kek = (wrapped: string) => ({
+  kekId: 'kek_production_internal_1',
+  environment: 'production' as const,
+  classification: 'internal' as const,
+  revision: 1,
+  material: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped },
+});
+
+test('what was stored is read back, signature and all', async () => {
+  const key = await insert();
+  expect(await store.get(key.keyId)).toEqual(key);
+  expect(await store.get(`k_${'Z'.repeat(22)}`)).toBeUndefined();
+});
+
+test('a name is taken once, also when many come at once and nobody made the indexes before', async () => {
+  const fresh = new KeyStore(storage.database(), new SignedDocuments(storage.control, storage.control.trusted), () => undefined);
+  const settled = await Promise.allSettled(Array.from({ length: 10 }, () => fresh.insert(newKey({ name: 'payments/one' }), [])));
+  expect(settled.filter((s) => s.status === 'fulfilled')).toHaveLength(1);
+  for (const s of settled) if (s.status === 'rejected') expect(s.reason).toMatchObject({ code: 'ERR_CONFLICT' });
+});
+
+test('of 200 concurrent changes none is lost: each that succeeded is in the document, in one order', async () => {
+  const { keyId } = await insert();
+  const add = async (consumer: string): Promise<void> => {
+    for (;;) {
+      const from = (await store.get(keyId)) as Key;
+      if (await change(from, setConsumers(from, [...from.consumers, consumer]))) return;
+    }
+  };
+  const names = Array.from({ length: 200 }, (_, n) => `c-${n}`);
+  await Promise.all(
+    Array.from({ length: 16 }, async (_, lane) => {
+      for (const name of names.filter((__, n) => n % 16 === lane)) await add(name);
+    }),
+  );
+  const key = (await store.get(keyId)) as Key;
+  expect(key.revision).toBe(201);
+  expect([...key.consumers].sort()).toEqual(['payments-api', ...names].sort());
+  expect((await documents().findOne({ _id: keyId }))?.outbox).toHaveLength(400);
+}, 120_000);
+
+test('a change of what was read before somebody else changed it does not happen', async () => {
+  const key = await insert();
+  expect(await change(key, suspendKey(key, false, 's', now))).toBe(true);
+  expect(await change(key, rotateKey(key, made(2), 'r', now))).toBe(false);
+  expect(await store.get(key.keyId)).toMatchObject({ suspended: true, revision: 2, primaryVersion: 1 });
+});
+
+test('outgoing messages are in the document of their change, and go only when they are taken out', async () => {
+  const key = await insert();
+  const to = suspendKey(key, false, 's', now);
+  await change(key, to);
+  const pending = await store.pending(100);
+  expect(pending.map((i) => i.entryId)).toEqual([`${key.keyId}.2.view`, `${key.keyId}.2.event`]);
+  await store.remove(key.keyId, [`${key.keyId}.2.view`]);
+  expect((await store.pending(100)).map((i) => i.entryId)).toEqual([`${key.keyId}.2.event`]);
+  await store.remove(key.keyId, [`${key.keyId}.2.event`]);
+  expect(await store.pending(100)).toEqual([]);
+});
+
+test('taking messages out while others come in loses none', async () => {
+  const first = await insert();
+  let key = first;
+  const taking: Promise<void>[] = [];
+  for (let n = 0; n < 30; n++) {
+    const to = setConsumers(key, [`c-${n}`]);
+    await change(key, to);
+    key = to;
+    taking.push(store.remove(key.keyId, [`${key.keyId}.${key.revision}.view`]));
+  }
+  await Promise.all(taking);
+  const left = (await store.pending(100)).map((i) => i.entryId);
+  expect(left).toEqual(Array.from({ length: 30 }, (_, n) => `${first.keyId}.${n + 2}.event`));
+});
+
+test.each([
+  [
+    'resumed behind the service',
+    async (key: Key) => void (await documents().updateOne({ _id: key.keyId }, { $set: { signed: forge(key) } })),
+  ],
+  [
+    'exchanged for another key',
+    async (key: Key) => {
+      const other = await insert();
+      const { signed, revision } = (await documents().findOne({ _id: other.keyId })) as { signed: string; revision: number };
+      await documents().updateOne({ _id: key.keyId }, { $set: { signed, revision } });
+    },
+  ],
+  [
+    'put back to an older revision',
+    async (key: Key) => {
+      const before = (await documents().findOne({ _id: key.keyId })) as { signed: string; revision: number };
+      await change(key, suspendKey(key, false, 's', now));
+      delivered.set(key.keyId, 2);
+      await documents().updateOne({ _id: key.keyId }, { $set: { signed: before.signed, revision: before.revision } });
+    },
+  ],
+  ['given another revision', async (key: Key) => void (await documents().updateOne({ _id: key.keyId }, { $set: { revision: 9 } }))],
+  [
+    'taken away',
+    async (key: Key) => {
+      delivered.set(key.keyId, 1);
+      await documents().deleteOne({ _id: key.keyId });
+    },
+  ],
+])('a document that was %s is refused, not used and not called absent', async (_what, tamper) => {
+  const key = await insert();
+  await tamper(key);
+  await expect(store.get(key.keyId)).rejects.toBeInstanceOf(TamperedDocument);
+});
+const forge = (key: Key) => new SignedDocuments(signer(storage.control.kid), storage.control.trusted).signKey({ ...key, suspended: false });
+
+test('a tampered document hides no other: lists, sweep and rebuild go on, and it is told', async () => {
+  const keys = [await insert(), await insert(), await insert()];
+  await documents().updateOne({ _id: keys[1]?.keyId as string }, { $set: { signed: 'eyJ.x.y' } });
+  expect((await store.list(undefined, 10)).keys.map((k) => k.keyId)).toEqual([keys[0]?.keyId, keys[2]?.keyId]);
+  expect(tampered).toEqual([expect.stringContaining(keys[1]?.keyId as string)]);
+});
+
+test('a key that changes while it is listed is not called tampered', async () => {
+  const key = await insert();
+  await change(key, suspendKey(key, false, 's', now));
+  // As if the list had read revision 1 and the watch had delivered revision 2 since.
+  delivered.set(key.keyId, 2);
+  expect((await store.list(undefined, 10)).keys).toMatchObject([{ revision: 2 }]);
+  expect(tampered).toEqual([]);
+});
+
+test('lists go by id, page by page, also over a tampered document at the end of a page', async () => {
+  const keys: Key[] = [];
+  for (let n = 0; n < 5; n++) keys.push(await insert());
+  await documents().updateOne({ _id: keys[1]?.keyId as string }, { $set: { signed: '' } });
+  const seen: string[] = [];
+  let after: string | undefined;
+  do {
+    const page = await store.list(after, 2);
+    seen.push(...page.keys.map((k) => k.keyId));
+    after = page.next;
+  } while (after);
+  expect(seen).toEqual([0, 2, 3, 4].map((n) => keys[n]?.keyId));
+});
+
+test('due are keys whose waiting period is over, neither cancelled nor destroyed', async () => {
+  const [waiting, due, cancelled, gone] = [await insert(), await insert(), await insert(), await insert()] as [Key, Key, Key, Key];
+  const scheduled = async (key: Key, days: number) => {
+    const to = scheduleDeletion(key, days, 'd', nowMs);
+    await change(key, to);
+    return to;
+  };
+  await scheduled(waiting, 90);
+  await scheduled(due, 7);
+  const kept = await scheduled(cancelled, 7);
+  await change(kept, cancelDeletion(kept));
+  const ended = await scheduled(gone, 7);
+  await change(ended, destroyKey(ended, nowMs + 8 * 86_400_000));
+  const found = await store.dueForDestruction(new Date(nowMs + 8 * 86_400_000).toISOString());
+  expect(found.map((k) => k.keyId)).toEqual([due.keyId]);
+});
+
+test('of many who claim a KEK one wins, and all get that one', async () => {
+  const claimed = await Promise.all(Array.from({ length: 20 }, (_, n) => store.claimKek(kek(`wrapped-${n}`))));
+  expect(new Set(claimed.map((k) => k.material.wrapped)).size).toBe(1);
+  expect(await store.kek('kek_production_internal_1')).toEqual(claimed[0]);
+});
+
+test('a KEK that the workers have and the store has not is lost, not absent', async () => {
+  expect(await store.kek('kek_production_internal_1')).toBeUndefined();
+  delivered.set('kek_production_internal_1', 1);
+  await expect(store.kek('kek_production_internal_1')).rejects.toBeInstanceOf(TamperedDocument);
+});
+
+test('a KEK that was exchanged is refused', async () => {
+  await store.claimKek(kek('mine'));
+  const other = new SignedDocuments(signer(storage.control.kid), storage.control.trusted).signKek(kek('theirs'));
+  await db.collection<{ _id: string; signed: string }>('keks').updateOne({ _id: 'kek_production_internal_1' }, { $set: { signed: other } });
+  await expect(store.kek('kek_production_internal_1')).rejects.toBeInstanceOf(TamperedDocument);
+});

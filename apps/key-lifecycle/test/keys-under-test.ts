@@ -1,0 +1,154 @@
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { internalSubject, type KekView, type KeyView } from '@claviger/contracts';
+import { KvOwner, OutboxRelay, openKeysView, type RecordSigner, recordTypes, revisionReader } from '@claviger/messaging';
+import { type Broker, openTestStore, startBroker, temporaryFolder, until } from '@claviger/testing';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { LoggerService } from '@nestjs/common';
+import { MongoClient } from 'mongodb';
+import { Delivery } from '../src/delivery';
+import { createKey, type Key, type NewKey } from '../src/key';
+import { KeyCommands } from '../src/key-commands';
+import { KeyStore } from '../src/key-store';
+import { Propagation } from '../src/propagation';
+import { SignedDocuments } from '../src/signed-documents';
+
+export const now = '2026-03-01T12:00:00.000Z';
+export const nowMs = Date.parse(now);
+export const made = (n = 1) => ({
+  material: { kekId: 'kek_production_internal_1', mechanism: 0x210a, family: 'softhsm', wrapped: `wrapped-${n}` },
+});
+let ids = 0;
+export const about = (more: Partial<NewKey> = {}): NewKey => {
+  const n = String(ids++).padStart(22, 'A');
+  return {
+    keyId: `k_${n}`,
+    name: `payments/${n.toLowerCase()}`,
+    algorithm: 'AES_256',
+    environment: 'production',
+    classification: 'internal',
+    owner: 'kim',
+    consumers: ['payments-api'],
+    tags: {},
+    createdBy: 'kim',
+    ...more,
+  };
+};
+export const newKey = (more: Partial<NewKey> = {}): Key => createKey(about(more), made(), now);
+
+/** An ES256 key where the service has one in its token. */
+export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return {
+    kid,
+    trusted: new Map([[kid, publicKey]]),
+    sign: (input) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
+  };
+}
+export const quiet = (): LoggerService & { lines: string[] } => {
+  const lines: string[] = [];
+  const keep = (line: unknown) => void lines.push(String(line));
+  return { lines, log: keep, warn: keep, error: keep };
+};
+
+/** A store of its own, in the real document store. */
+export async function openStore() {
+  const server = await openTestStore();
+  const client = new MongoClient(server.url, { writeConcern: { w: 'majority', journal: true } });
+  const control = signer();
+  let databases = 0;
+  return {
+    control,
+    database: () => client.db(server.databaseName(`keys${databases++}`)),
+    close: async () => {
+      await client.close();
+      await server.stop();
+    },
+  };
+}
+
+/** The service without its front: real broker and permissions, real store; workers are played by connections of crypto-worker. */
+export async function startLifecycle() {
+  const folder = await temporaryFolder('key-lifecycle-spec');
+  const [broker, storage]: [Broker, Awaited<ReturnType<typeof openStore>>] = await Promise.all([
+    startBroker({ dir: folder.path }),
+    openStore(),
+  ]);
+  const { control } = storage;
+  const connection = await broker.connection('key-lifecycle');
+  const workers = await broker.connection('crypto-worker');
+  const opened: { stop(): void }[] = [];
+  const view = openKeysView({ connection, holder: 'key-lifecycle.t', trusted: control.trusted, onRefused: () => undefined });
+  await view.start();
+  opened.push(view);
+  const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, control, revisionReader('keys', control.trusted));
+  await owner.start();
+  await until(() => view.proven(), { what: 'the view to be proven' });
+  owner.keepMark(view);
+  await owner.sign(view);
+  await view.whenFresh();
+  opened.push(owner);
+  const propagation = new Propagation(connection, view);
+  propagation.start();
+  opened.push(propagation);
+  const logger = quiet();
+  const db = storage.database();
+  const tampered: string[] = [];
+  const replica = () => {
+    const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
+    const store = new KeyStore(db, documents, (error) => void tampered.push(error.message));
+    const delivery = new Delivery(connection, owner, store);
+    const relay = new OutboxRelay(store, delivery.deliver, logger);
+    return { store, delivery, relay, commands: new KeyCommands(connection, store, delivery, relay, propagation, logger) };
+  };
+  return {
+    broker,
+    connection,
+    workers,
+    control,
+    view,
+    owner,
+    propagation,
+    logger,
+    db,
+    tampered,
+    replica,
+    ...replica(),
+    /** A worker's copy of the bucket, fresh. */
+    worker: async (name: string, { as = workers }: { as?: NatsConnection } = {}) => {
+      const holder = `crypto-worker.${name}`;
+      const held = openKeysView({ connection: as, holder, trusted: control.trusted, onRefused: () => undefined });
+      opened.push(held);
+      await held.start();
+      await held.whenFresh();
+      await until(() => view.liveHolders().includes(holder), { what: `${holder} to be known` });
+      return { holder, view: held };
+    },
+    /** Makes key material, as any worker does. */
+    serveHsm: () => {
+      const asked = { kek: 0, key: 0 };
+      workers.subscribe(internalSubject('hsm', '*'), {
+        callback: (_error, m) => {
+          const wrapped = randomBytes(40).toString('base64url');
+          if (m.subject.endsWith('generate-kek')) {
+            asked.kek++;
+            m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
+          } else {
+            asked.key++;
+            const { kekId } = m.json<{ kekId: string }>();
+            m.respond(JSON.stringify({ result: { material: { kekId, mechanism: 0x210a, family: 'softhsm', wrapped } } }));
+          }
+        },
+      });
+      return asked;
+    },
+    stop: async () => {
+      for (const part of opened) part.stop();
+      await connection.close();
+      await workers.close();
+      await broker.stop();
+      await storage.close();
+      await folder.remove();
+    },
+  };
+}
+export type Lifecycle = Awaited<ReturnType<typeof startLifecycle>>;
