@@ -6,6 +6,7 @@ import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { aptInstall, privilege } from './apt.mjs';
+import { isAlive } from './is-alive.mjs';
 import { onPath } from './on-path.mjs';
 import { claviger } from './paths.mjs';
 import { SetupProblem } from './problem.mjs';
@@ -54,15 +55,6 @@ async function startEngine(say) {
   }
   return engine.pid;
 }
-
-const isAlive = (pid) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** SIGTERM, and wait: dockerd stops its containers and its containerd. */
 export async function stopEngine(pid) {

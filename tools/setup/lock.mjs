@@ -1,18 +1,10 @@
 // One set-up at a time in a checkout: two `npm ci` in one folder destroy each other's work.
 import { linkSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isAlive } from './is-alive.mjs';
 import { claviger } from './paths.mjs';
 
 const file = `${claviger}/setup.lock`;
-
-const isAlive = (pid) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-};
 
 const holder = () => {
   try {

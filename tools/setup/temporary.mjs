@@ -1,16 +1,8 @@
 // Data folders of tests and demos lie in .claviger/tmp as NAME-PID-RANDOM. Those of processes that are gone were left by a kill -9.
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isAlive } from './is-alive.mjs';
 import { claviger } from './paths.mjs';
-
-const isAlive = (pid) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-};
 
 export async function sweepTemporary() {
   const folder = join(claviger, 'tmp');

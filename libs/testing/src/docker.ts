@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { runCommand } from './children';
+import { isAlive } from './is-alive';
 
 /** The `docker` program, to its end. @returns what it printed, trimmed */
 export async function docker(args: readonly string[]): Promise<string> {
@@ -24,15 +25,6 @@ const OWNER = 'claviger.owner';
 
 /** Marks a container as ours: `removeOrphans` of any later process removes it once we are gone. */
 export const ownerLabel = () => ({ [OWNER]: `${process.pid}` });
-
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** Removes containers whose owner was killed before it could. */
 export async function removeOrphans(): Promise<void> {

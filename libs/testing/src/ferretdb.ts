@@ -6,6 +6,7 @@ import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Child, runCommand, startChild } from './children';
 import { type DocumentStore, storeAnswers } from './document-store';
+import { isAlive } from './is-alive';
 import type { Machine } from './machine';
 import { until } from './until';
 import { endWithUs } from './watchdog';
@@ -69,15 +70,6 @@ async function layCluster(cluster: string, dir: string): Promise<void> {
   await runCommand('chmod', ['700', making]);
   await rename(making, target);
 }
-
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** PostgreSQL's own note of its pid, or undefined. */
 async function postmasterPid(dir: string): Promise<number | undefined> {

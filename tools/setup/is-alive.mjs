@@ -1,0 +1,9 @@
+/** Is there a process of that number? EPERM: there is, another user's. */
+export function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
