@@ -1,3 +1,3 @@
 import preset from '../../jest.preset.js';
 
-export default { ...preset, displayName: 'crypto-worker' };
+export default { ...preset, displayName: 'crypto-worker', globalSetup: '<rootDir>/../../tools/jest-softhsm.js' };

@@ -1,0 +1,195 @@
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { type Decision, Gate } from '@claviger/authz';
+import type { KekView, KeyView, SessionView } from '@claviger/contracts';
+import { createCustomerKeys, initToken, openEpoch, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
+import { AuditTrail, KvOwner, openKeysView, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
+import { RecordedReply } from '@claviger/service';
+import { startBroker, temporaryFolder, until } from '@claviger/testing';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { context } from '@opentelemetry/api';
+import { acknowledgeChanges } from '../src/applied';
+import { HsmController } from '../src/hsm.controller';
+import { KeyHolder } from '../src/key-holder';
+import { Operations } from '../src/operations';
+import { toProblem } from '../src/problem';
+import { RecordedUse } from '../src/recorded-use';
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const random22 = () => Array.from(randomBytes(22), (byte) => alphabet[byte % alphabet.length]).join('');
+
+export type Line = Record<string, unknown> & { kind: string };
+type Allow = Extract<Decision, { kind: 'allow' }>;
+
+/** A customer token with the keys of a ceremony. */
+export function customerToken(): Token {
+  const libraryPath = process.env.CLAVIGER_TEST_PKCS11 as string;
+  const tokenLabel = `t-${randomBytes(8).toString('hex')}`;
+  const pin = randomBytes(8).toString('hex');
+  initToken(libraryPath, { label: tokenLabel, soPin: randomBytes(8).toString('hex'), pin });
+  const token = Token.open({ libraryPath, tokenLabel, pin });
+  createCustomerKeys(token);
+  return token;
+}
+
+/** The worker without its front: real broker, permissions, buckets and AUDIT; a real token; what policy says is said by the test. */
+export async function startWorker() {
+  const folder = await temporaryFolder('crypto-worker-spec');
+  const broker = await startBroker({ dir: folder.path });
+  const [connection, keysOwner, policyOwner, provisioner] = await Promise.all([
+    broker.connection('crypto-worker'),
+    broker.connection('key-lifecycle'),
+    broker.connection('policy'),
+    broker.connection('provisionerCore'),
+  ]);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const control = { kid: 'control-1', sign: (input: Buffer) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }) };
+  const trusted: ReadonlyMap<string, KeyObject> = new Map([[control.kid, publicKey]]);
+  const token = customerToken();
+
+  const certifierSpki = token.publicKeySpki(tokenKeyLabels.customer.certifier).toString('base64url');
+  const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });
+  const trail = new AuditTrail({ connection, service: 'crypto-worker', worker: 'w1', openEpoch: () => openEpoch(token, certifier) });
+  const viewOptions = { connection, holder: 'crypto-worker.w1', trusted, onRefused: () => undefined };
+  const keyView = openKeysView(viewOptions);
+  const sessions = openSessionsView(viewOptions);
+  const keys = new KeyHolder(keyView, token, { capacity: 50, ttlMs: 600_000, onDestroyFailure: () => undefined });
+  acknowledgeChanges({ connection, trail, viewOptions }, 'keys', keyView);
+  await Promise.all([keyView.start(), sessions.start()]);
+
+  const owner = new KvOwner<KeyView | KekView>(keysOwner, 'keys', recordTypes.keys, control, revisionReader('keys', trusted));
+  const sessionsOwner = new KvOwner<SessionView>(
+    policyOwner,
+    'sessions',
+    recordTypes.sessions,
+    control,
+    revisionReader('sessions', trusted),
+  );
+  await Promise.all([owner.start(), sessionsOwner.start()]);
+  await until(() => keyView.proven() && sessions.proven(), { what: 'the views to be proven' });
+  owner.keepMark(keyView);
+  sessionsOwner.keepMark(sessions);
+  await Promise.all([owner.sign(keyView), sessionsOwner.sign(sessions), keyView.whenFresh(), sessions.whenFresh()]);
+
+  const said: { decision: Decision } = {
+    decision: { kind: 'allow', code: 'permitted', policyIds: ['p1'], reason: 'test' } satisfies Allow,
+  };
+  const gate = new Gate({
+    sessions,
+    policy: { fresh: () => true },
+    evaluator: { decide: () => said.decision, current: { bundle: { revision: 3 } as never, hash: '' } },
+  });
+  const hsm = new HsmController(token, keys);
+  const operations = new Operations(token, keys);
+  const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys);
+  const jsm = await jetstreamManager(provisioner);
+
+  const kekId = 'kek_production_internal_1';
+  const kek = hsm.generateKek().result as KekView['material'];
+  await owner.put({ kind: 'kek', id: kekId, kekId, revision: 1, environment: 'production', classification: 'internal', material: kek });
+  const arrived = (id: string, revision: number) =>
+    until(() => keyView.get(id)?.revision === revision, { what: `revision ${revision} of ${id}` });
+  const put = async (key: KeyView): Promise<KeyView> => {
+    await owner.put(key);
+    await arrived(key.id, key.revision);
+    return key;
+  };
+  await arrived(kekId, 1);
+  const version = (n: number, algorithm: KeyView['algorithm'], state: KeyView['versions'][number]['state'] = 'active') => ({
+    version: n,
+    state,
+    ...(hsm.generateKey({ type: 'claviger.request/1', algorithm, kekId, kek }).result as object),
+  });
+  const key = (algorithm: KeyView['algorithm'] = 'AES_256', more: Partial<KeyView> = {}): KeyView => {
+    const keyId = `k_${random22()}`;
+    return {
+      kind: 'key',
+      id: keyId,
+      revision: 1,
+      keyId,
+      name: keyId.toLowerCase(),
+      algorithm,
+      environment: 'production',
+      classification: 'internal',
+      owner: 'kim',
+      consumers: [],
+      createdBy: 'kim',
+      tags: {},
+      primaryVersion: 1,
+      suspended: false,
+      processingAllowed: false,
+      versions: [version(1, algorithm)],
+      ...more,
+    };
+  };
+  return {
+    broker,
+    connection,
+    keysOwner,
+    token,
+    trail,
+    keyView,
+    keys,
+    owner,
+    operations,
+    recorded,
+    hsm,
+    kek,
+    kekId,
+    said,
+    key,
+    version,
+    put,
+    arrived,
+    /** A live session, as a request context that comes over it. */
+    caller: async (more: Partial<SessionView> = {}): Promise<RequestContext & { record: SessionView }> => {
+      const session = random22();
+      const record: SessionView = {
+        kind: 'session',
+        id: session,
+        revision: 1,
+        session,
+        principal: 'payments-api',
+        method: 'token',
+        mfa: true,
+        ip: 'commitment-to-ip',
+        issuedAt: new Date().toISOString(),
+        expiresAt: new Date(Date.now() + 600_000).toISOString(),
+        state: 'active',
+        ...more,
+      };
+      await sessionsOwner.put(record, 600);
+      return {
+        record,
+        subject: `claviger.v1.payments-api.${session}.crypto.x`,
+        principal: 'payments-api',
+        session,
+        service: 'crypto',
+        verb: 'x',
+        trace: context.active(),
+      };
+    },
+    revoke: (record: SessionView) => sessionsOwner.put({ ...record, revision: record.revision + 1, state: 'revoked' }, 600),
+    sessions,
+    /** AUDIT takes no message, or takes them again; everything else goes on. */
+    blockAudit: (blocked: boolean) => jsm.streams.update('AUDIT', { max_msg_size: blocked ? 1 : -1 }),
+    /** Records of this session, in order. */
+    recordsOf: async (session: string): Promise<Line[]> => {
+      const { state } = await jsm.streams.info('AUDIT');
+      const lines: Line[] = [];
+      for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
+        const message = await jsm.streams.getMessage('AUDIT', { seq });
+        for (const text of message?.string().split('\n') ?? []) lines.push(JSON.parse(text) as Line);
+      }
+      return lines.filter((l) => l.kind === 'operation' && l.session === session);
+    },
+    stop: async () => {
+      for (const part of [owner, sessionsOwner, keyView, sessions]) part.stop();
+      await trail.commit.stop(5_000);
+      await Promise.all([connection, keysOwner, policyOwner, provisioner].map((c) => c.close()));
+      await broker.stop();
+      token.close();
+      await folder.remove();
+    },
+  };
+}
+export type Worker = Awaited<ReturnType<typeof startWorker>>;
