@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Trust } from '@claviger/contracts';
 import { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, Token } from '@claviger/hsm';
 import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
 import { type layout, type TokenName, tokenNames } from './layout';
-import { keptSecret } from './secret-file';
+import { writeSecret } from './secret-file';
 
 export interface CeremonyOptions {
   place: ReturnType<typeof layout>;
@@ -38,7 +38,8 @@ export function holdCeremony({ place, libraryPath, origin, report }: CeremonyOpt
     });
     report(`token ${name}: initialised, its keys made inside it`);
   }
-  writeFileSync(place.trustFile, `${JSON.stringify(trust, null, 2)}\n`);
+  writeFileSync(place.begunFile, `${JSON.stringify(trust, null, 2)}\n`);
+  renameSync(place.begunFile, place.trustFile);
   report(`public keys written to ${place.trustFile}`);
   return trust;
 }
@@ -46,13 +47,13 @@ export function holdCeremony({ place, libraryPath, origin, report }: CeremonyOpt
 function openFresh(place: CeremonyOptions['place'], libraryPath: string, name: TokenName, use: (token: Token) => void): void {
   mkdirSync(place.tokenFolder(name), { recursive: true, mode: 0o700 });
   mkdirSync(dirname(place.pinFile(name)), { recursive: true, mode: 0o700 });
-  if (!existsSync(place.softhsmConf(name)))
-    writeFileSync(
-      place.softhsmConf(name),
-      `directories.tokendir = ${place.tokenFolder(name)}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n`,
-    );
-  const pin = keptSecret(place.pinFile(name), newPin);
-  const soPin = keptSecret(place.soPinFile(name), newPin);
+  writeFileSync(
+    place.softhsmConf(name),
+    `directories.tokendir = ${place.tokenFolder(name)}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n`,
+  );
+  const [pin, soPin] = [newPin(), newPin()];
+  writeSecret(place.pinFile(name), pin);
+  writeSecret(place.soPinFile(name), soPin);
   // SoftHSM reads its configuration whenever the library is initialised, which the last token's closing makes possible again.
   process.env.SOFTHSM2_CONF = place.softhsmConf(name);
   initToken(libraryPath, { label: name, soPin, pin });

@@ -16,6 +16,10 @@ export const tokenNames = [...new Set(Object.values(tokenOf))] as TokenName[];
 export const layout = (folder: string) => ({
   folder,
   trustFile: join(folder, 'trust.json'),
+  /** There while a ceremony goes on; it becomes trust.json. */
+  begunFile: join(folder, 'trust.json.begun'),
+  tokens: join(folder, 'tokens'),
+  pins: join(folder, 'pins'),
   identitiesFile: join(folder, 'broker-identities.json'),
   nkeyFile: (user: string) => join(folder, 'nkeys', `${user}.nk`),
   pinFile: (token: TokenName) => join(folder, 'pins', `${token}.pin`),
