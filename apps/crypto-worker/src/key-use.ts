@@ -6,21 +6,21 @@ export type KeyVersion = KeyView['versions'][number];
 export function versionToProtect(key: KeyView, algorithm: Algorithm): KeyVersion {
   checkAlgorithm(key, algorithm);
   checkFrozen(key, 'protect');
-  return checkState(key, key.primaryVersion, 'protect', new ProblemError('ERR_KEY_STATE', 'The key has no primary version.'));
+  return checkState(key, key.primaryVersion, 'protect', () => new ProblemError('ERR_KEY_STATE', 'The key has no primary version.'));
 }
 
 /** The version that a ciphertext names, when its state still allows to process. One that the key never had made no ciphertext. */
 export function versionToDecrypt(key: KeyView, version: number): KeyVersion {
   checkAlgorithm(key, 'AES_256');
   checkFrozen(key, 'process');
-  return checkState(key, version, 'process', new ProblemError('ERR_DECRYPTION_FAILED'));
+  return checkState(key, version, 'process', () => new ProblemError('ERR_DECRYPTION_FAILED'));
 }
 
 /** The version that the caller names, when its state still allows to process. */
 export function versionToVerify(key: KeyView, version: number): KeyVersion {
   checkAlgorithm(key, 'EC_P256');
   checkFrozen(key, 'process');
-  return checkState(key, version, 'process', new ProblemError('ERR_NOT_FOUND', `The key has no version ${version}.`));
+  return checkState(key, version, 'process', () => new ProblemError('ERR_NOT_FOUND', `The key has no version ${version}.`));
 }
 
 /** Versions that may verify, newest first. */
@@ -41,9 +41,10 @@ function checkFrozen(key: KeyView, use: KeyUse): void {
   if (key.suspended && (use === 'protect' || !key.processingAllowed)) throw new ProblemError('ERR_KEY_SUSPENDED');
 }
 
-function checkState(key: KeyView, number: number, use: KeyUse, none: ProblemError): KeyVersion {
+/** `none` makes its error only when it is thrown: an error costs more than the encryption. */
+function checkState(key: KeyView, number: number, use: KeyUse, none: () => ProblemError): KeyVersion {
   const version = key.versions.find((v) => v.version === number);
-  if (!version) throw none;
+  if (!version) throw none();
   if (!keyStates[version.state].uses.includes(use)) throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.`);
   return version;
 }

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomInt, randomUUID, sign } from 'node:crypto';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inboxPrefix, type Principal, requestSubject, requestType, serviceInboxPrefix } from '@claviger/contracts';
 import { readSecret, tokenOf } from '@claviger/installation';
@@ -269,6 +269,11 @@ export class PolicySystem {
     const seed = join(this.folder.path, 'seed');
     mkdirSync(seed);
     cpSync(join(workspaceRoot(), 'deploy/policies/starter'), seed, { recursive: true });
+    // The starter set lets nobody issue tokens for others; this installation does.
+    appendFileSync(
+      join(seed, 'policies.cedar'),
+      '\n@id("officers-issue-tokens")\n@control("NIST-SP-800-53r5:IA-5")\n@summary("security officers issue tokens")\npermit (\n  principal in Claviger::Role::"security-officer",\n  action == Claviger::Action::"access:IssueToken",\n  resource is Claviger::System\n);\n',
+    );
     writeFileSync(join(seed, 'principals.json'), JSON.stringify(this.options.principals));
     writeFileSync(join(this.folder.path, 'trust.json'), JSON.stringify(this.trust));
   }

@@ -28,15 +28,7 @@ const may: Record<string, Action[]> = {
     'keys:CancelDeletion',
   ],
   'security-officer': [
-    ...[
-      'policy:Read',
-      'policy:Publish',
-      'access:IssueToken',
-      'access:RevokeSession',
-      'access:ListSessions',
-      'alerts:Read',
-      'alerts:Acknowledge',
-    ],
+    ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:Describe', 'keys:Suspend', 'keys:Resume'],
   ] as Action[],
   'application-owner': ['keys:Describe', 'keys:List', 'keys:SetConsumers'],

@@ -36,5 +36,4 @@ export const internalSubject = (service: string, verb: string): string => `clavi
 /** A holder has applied a view record: `claviger-internal.v1.applied.<bucket>`. */
 export const appliedSubject = (bucket: string): string => `claviger-internal.v1.applied.${bucket}`;
 export const auditSubject = (service: string, worker: string): string => `audit.v1.${service}.${worker}`;
-export const personalSubject = 'claviger-internal.v1.audit.personal';
 export const deadSubject = (stream: string, consumer: string): string => `dead.v1.${stream}.${consumer}`;

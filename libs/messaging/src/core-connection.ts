@@ -26,6 +26,8 @@ export function connectToCore(options: CoreConnectionOptions): Promise<NatsConne
     name: options.service,
     inboxPrefix: serviceInboxPrefix(options.service),
     maxReconnectAttempts: -1,
+    // An overloaded broker says "authentication timeout": no reason to stay away for good.
+    ignoreAuthErrorAbort: true,
     waitOnFirstConnect: true,
     reconnectTimeWait: 250,
     reconnectJitter: 250,

@@ -118,7 +118,8 @@ export class AuditGroupCommit {
     this.busy = true;
     while (this.pending.length > 0 && !this.stopped) {
       const batch = this.take();
-      await this.commit(batch);
+      // Given up because this process ends: who waits for it must not hear that it is stored.
+      if (!(await this.commit(batch))) break;
       this.settled += batch.length;
       while (this.waiting[0] && this.waiting[0].until <= this.settled) this.waiting.shift()?.resolve();
     }
@@ -144,13 +145,15 @@ export class AuditGroupCommit {
     return this.pending.splice(0, count);
   }
 
-  private async commit(batch: Pending[]): Promise<void> {
+  /** True when the batch is stored. */
+  private async commit(batch: Pending[]): Promise<boolean> {
     // Callers whose time is up are told so, whether a publish or the pause before the next one takes it.
     const expiring = setInterval(() => this.expire([...batch, ...this.pending], performance.now()), expireEveryMs);
     try {
       const sealed = await this.publish(batch);
       if (sealed) this.stored(batch, sealed);
       else this.expire(batch, Number.POSITIVE_INFINITY);
+      return sealed !== undefined;
     } finally {
       clearInterval(expiring);
     }

@@ -42,6 +42,10 @@ export interface RequestServerOptions {
 /** A request may take some seconds in its handler; whoever drains this process has more to do after it. */
 const closeWaitMs = 8_000;
 
+/** Replies to requests that crossed from CLIENTS to CORE; see broker-config.ts. */
+const importedReply = '_R_.';
+const serviceInboxes = '_INBOX.core.';
+
 /** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
 const callerHeaders = new Set(['traceparent', 'tracestate']);
 
@@ -131,8 +135,9 @@ export class RequestServer extends Server implements CustomTransportStrategy {
 
   private async onRequest(service: string, m: Msg): Promise<void> {
     const from = parseRequestSubject(m.subject);
-    // The broker grants only well-formed subjects; anything else did not come from an admitted caller.
-    if (!from || !m.reply) return;
+    // What comes from an admitted caller has a well-formed subject and, across the account import, a reply of the broker's own making. A stream
+    // message that a consumer delivers onto a request subject has another: it is nobody's request.
+    if (!from || !m.reply?.startsWith(importedReply)) return;
     const started = performance.now();
     let name = `${service}.?`;
     let code: ErrorCode | 'OK' = 'OK';
@@ -193,6 +198,8 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   }
 
   private async onInternal(service: string, m: Msg): Promise<void> {
+    // Services ask from their own inboxes; a consumer's delivery does not.
+    if (!m.reply?.startsWith(serviceInboxes)) return;
     this.inFlight++;
     const name = `${service}.${m.subject.slice(m.subject.lastIndexOf('.') + 1)}`;
     try {
@@ -307,6 +314,7 @@ export function parseInput(operation: Operation, data: Uint8Array): unknown {
   try {
     if (!isUtf8(data)) throw new SyntaxError('not UTF-8');
     json = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
+    if (namesPrototype(json)) throw new SyntaxError('__proto__');
   } catch {
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
   }
@@ -326,3 +334,7 @@ export function parseInput(operation: Operation, data: Uint8Array): unknown {
     .join('; ');
   throw new ProblemError('ERR_MALFORMED_REQUEST', detail);
 }
+
+/** A record schema passes over a member of this name in silence: it would be in the request, and neither in what is authenticated nor in what is recorded. */
+const namesPrototype = (json: unknown): boolean =>
+  typeof json === 'object' && json !== null && (Object.hasOwn(json, '__proto__') || Object.values(json).some(namesPrototype));

@@ -18,6 +18,7 @@ import { type PlainBroker, startPlainBroker } from './plain-broker';
 
 let broker: PlainBroker;
 let caller: NatsConnection;
+let service: NatsConnection;
 let serving: NatsConnection;
 let server: RequestServer;
 let refusals: { request: RequestContext; code: string }[];
@@ -33,9 +34,20 @@ const ask = async (verb: string, payload: string | Uint8Array, h?: ReturnType<ty
 const codeOf = (reply: Reply) => ('problem' in reply ? reply.problem.code : 'OK');
 const answers = { random: async (): Promise<unknown> => ({ result: { random: 'AAAA' }, receipt }) };
 
+/** Requests cross from one account to the other, as they do between CLIENTS and CORE. */
+const twoAccounts = `
+max_payload: 8MB
+accounts {
+  CORE { users: [ { user: core, password: core } ], exports: [ { service: "claviger.v1.>" } ] }
+  CLIENTS { users: [ { user: clients, password: clients } ], imports: [ { service: { account: CORE, subject: "claviger.v1.>" } } ] }
+}
+no_auth_user: core
+`;
+
 beforeAll(async () => {
-  broker = await startPlainBroker();
-  caller = await broker.connection();
+  broker = await startPlainBroker(twoAccounts);
+  caller = await broker.connection({ user: 'clients', pass: 'clients' });
+  service = await broker.connection({ inboxPrefix: '_INBOX.core.asker' });
 });
 afterAll(async () => {
   await broker.close();
@@ -83,6 +95,8 @@ test.each([
   ['a reply', JSON.stringify({ result: {}, receipt }), 'ERR_MALFORMED_REQUEST'],
   ['a wrong type', body({ bytes: '8' }), 'ERR_MALFORMED_REQUEST'],
   ['an unknown field', body({ bytes: 8, admin: true }), 'ERR_MALFORMED_REQUEST'],
+  ['a member that objects have', `{"type":"${requestType}","bytes":8,"context":{"\\u005f_proto__":"x"}}`, 'ERR_MALFORMED_REQUEST'],
+  ['nesting without end', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, 'ERR_MALFORMED_REQUEST'],
   ['too many bytes', Buffer.alloc(limits.messageBytes + 1, 0x20), 'ERR_PAYLOAD_TOO_LARGE'],
 ])('%s is refused, recorded once, and the next request is answered', async (_what, payload, code) => {
   const reply = await ask('generate-random', payload);
@@ -125,7 +139,7 @@ async function rawPublish(headerLines: string, payload: string): Promise<void> {
   await new Promise((resolve) => socket.once('data', resolve));
   const reply = '_INBOX.raw';
   const head = Buffer.from(`NATS/1.0\r\n${headerLines}\r\n\r\n`);
-  socket.write('CONNECT {"headers":true,"verbose":false,"no_responders":false}\r\n');
+  socket.write('CONNECT {"user":"clients","pass":"clients","headers":true,"verbose":false,"no_responders":false}\r\n');
   socket.write(`HPUB ${subject('generate-random')} ${reply} ${head.length} ${head.length + payload.length}\r\n`);
   socket.write(Buffer.concat([head, Buffer.from(`${payload}\r\nPING\r\n`)]));
   await until(() => refusals.length > 0, { what: 'the message to be refused' });
@@ -141,6 +155,13 @@ test.each(['Bad Name: x', ' : x', 'Naïve: x', ': empty'])(
     await server.selfRequest(2_000);
   },
 );
+
+test("what a consumer delivers onto a request subject is nobody's request", async () => {
+  const strangers = await broker.connection();
+  await expect(strangers.request(subject('generate-random'), random, { timeout: 300 })).rejects.toThrow();
+  await expect(caller.request(internalSubject('hsm', 'generate-kek'), random, { timeout: 300 })).rejects.toThrow();
+  expect(codeOf(await ask('generate-random', random))).toBe('OK');
+});
 
 test('a subject that no admitted caller has is not answered, and nothing is lost by it', async () => {
   await expect(caller.request('claviger.v1.UPPER.short.crypto.generate-random', random, { timeout: 300 })).rejects.toThrow();
@@ -231,13 +252,13 @@ test('it proves that it is alive before it takes requests, and without a request
 
 test('internal requests: nobody, no answer in time and a problem are three different errors', async () => {
   const options = { timeoutMs: 500 };
-  await expect(askInternal(caller, internalOperations.generateKek, {}, options)).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
-  await expect(askInternal(caller, internalOperations.storePersonal, { values: [] }, options)).rejects.toMatchObject({
+  await expect(askInternal(service, internalOperations.generateKek, {}, options)).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  await expect(askInternal(service, internalOperations.storePersonal, { values: [] }, options)).rejects.toMatchObject({
     code: 'ERR_WORKER_UNAVAILABLE',
   });
-  caller.subscribe(internalSubject('audit', 'personal'), { callback: () => undefined });
-  await caller.flush();
-  await expect(askInternal(caller, internalOperations.storePersonal, { values: [] }, options)).rejects.toMatchObject({
+  serving.subscribe(internalSubject('audit', 'personal'), { callback: () => undefined });
+  await serving.flush();
+  await expect(askInternal(service, internalOperations.storePersonal, { values: [] }, options)).rejects.toMatchObject({
     code: 'ERR_TIMEOUT',
   });
 });

@@ -51,6 +51,8 @@ export const commonConfiguration = {
   NATS_TLS_CERT_FILE: z.string().optional(),
   NATS_TLS_KEY_FILE: z.string().optional(),
   TRUST_FILE: z.string().describe('trust.json: the public keys that the key ceremony wrote'),
+  /** A process that starts accepts no high-water mark older than this; owners sign a new one every minute. Raise it to start workers while key-lifecycle or policy is away. */
+  STATE_MARK_MAX_AGE_SECONDS: z.coerce.number('must be a whole number').int().min(120).max(604_800).default(900),
   HEALTH_PORT: z.coerce.number('must be a port number').int().min(0).max(65_535).default(0),
   HEALTH_HOST: z.string().default('127.0.0.1'),
   WORKER_ID: z

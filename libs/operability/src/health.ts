@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from './telemetry';
 
@@ -15,6 +15,9 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
+/** One check that hangs must not hide what the others say. */
+const checkTimeoutMs = 5_000;
+
 /** `/health/live`, `/health/ready` (200 or 503, JSON) and `/metrics` (Prometheus) on one port. */
 export function serveHealth(options: {
   service: string;
@@ -23,7 +26,7 @@ export function serveHealth(options: {
   checks: Check[];
   telemetry: Telemetry;
 }): Promise<HealthServer> {
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     if (request.method !== 'GET') return response.writeHead(405).end();
     if (request.url === '/metrics') return options.telemetry.metrics.getMetricsRequestHandler(request, response);
     if (request.url !== '/health/live' && request.url !== '/health/ready') return response.writeHead(404).end();
@@ -33,7 +36,7 @@ export function serveHealth(options: {
         .filter((c) => !live || c.kind === 'live')
         .map(async ({ name, check }) => {
           try {
-            return { name, ...(await check()) };
+            return { name, ...(await inTime(check)) };
           } catch (error) {
             return { name, ok: false, detail: String(error) };
           }
@@ -43,7 +46,8 @@ export function serveHealth(options: {
     response
       .writeHead(ok ? 200 : 503, { 'content-type': 'application/json' })
       .end(JSON.stringify({ service: options.service, ok, checks: results }));
-  });
+  };
+  const server = createServer((request, response) => void answer(request, response).catch(() => response.destroy()));
   server.requestTimeout = 5_000;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -58,4 +62,16 @@ export function serveHealth(options: {
       }),
     );
   });
+}
+
+async function inTime(check: Check['check']): Promise<{ ok: boolean; detail: string }> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<{ ok: false; detail: string }>((resolve) => {
+    timer = setTimeout(() => resolve({ ok: false, detail: `no answer within ${checkTimeoutMs} ms` }), checkTimeoutMs);
+  });
+  try {
+    return await Promise.race([check(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -22,9 +22,9 @@ export async function runService(service: string, start: (logger: LoggerService)
     asked = true;
     logger.log(`${signal}: draining`);
     const giveUp = setTimeout(() => {
-      logger.error('draining took more than 20 s; exiting');
+      logger.error('draining took more than 30 s; exiting');
       process.exit(1);
-    }, 20_000);
+    }, 30_000);
     giveUp.unref();
     for (const step of steps ?? []) {
       try {

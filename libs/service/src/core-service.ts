@@ -63,6 +63,13 @@ export async function openCoreService({ service, short, config, certifier, logge
     service,
     tls: { caFile: config.NATS_TLS_CA_FILE, certFile: config.NATS_TLS_CERT_FILE, keyFile: config.NATS_TLS_KEY_FILE },
   });
+  let draining = false;
+  // It reconnects for ever by itself; closed for good, this process is of no use and whoever runs it starts another.
+  void connection.closed().then((error) => {
+    if (draining) return;
+    logger.fatal?.(`the connection to the broker is closed: ${error ? String(error) : 'no reason given'}`);
+    process.exit(1);
+  });
   const trail = new AuditTrail({ connection, service, worker, openEpoch: () => openEpoch(token, signer) });
 
   const trusted = importTrustedKeys(trust.control);
@@ -71,16 +78,21 @@ export async function openCoreService({ service, short, config, certifier, logge
     holder: `${service}.${worker}`,
     trusted,
     onRefused: (what) => logger.warn(`view: ${what}`),
+    markMaxAgeMs: config.STATE_MARK_MAX_AGE_SECONDS * 1_000,
   };
   const sessions = openSessionsView(viewOptions);
   const policy = openPolicyView(viewOptions);
   const evaluator = new Evaluator();
+  let newestBundle = 0;
   policy.onChange(({ bundle, revision }) => {
+    newestBundle = revision;
     const loaded = evaluator.load(bundle);
     if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
-    else logger.error(`policy bundle ${revision} refused: ${loaded.issues.map((i) => i.message).join('; ')}`);
+    else logger.error(`policy bundle ${revision} refused, so nobody is admitted: ${loaded.issues.map((i) => i.message).join('; ')}`);
   });
-  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && evaluator.current !== undefined }, evaluator });
+  // What a newer bundle takes away must not stay allowed because this process could not read it.
+  const inForce = () => policy.fresh() && evaluator.current?.bundle.revision === newestBundle;
+  const gate = new Gate({ sessions, policy: { fresh: inForce }, evaluator });
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
@@ -105,7 +117,10 @@ export async function openCoreService({ service, short, config, certifier, logge
         sessions.stop();
         policy.stop();
       },
-      connection: () => connection.drain(),
+      connection: () => {
+        draining = true;
+        return connection.drain();
+      },
       rest: async () => {
         token.close();
         await telemetry.shutdown();
