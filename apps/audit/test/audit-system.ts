@@ -70,10 +70,7 @@ export class AuditSystem {
     const [installation, store] = await Promise.all([install(join(folder.path, 'installation')), openTestStore()]);
     const config = renderBrokerConfig({ identities: installation.identities, host: '127.0.0.1', port: 0 })
       // Stands for a caller that the callout has admitted.
-      .replace(
-        'publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } } ]',
-        'publish: ["$JS.API.>", "claviger.v1.>"], subscribe: ["_INBOX.>"] } } ]',
-      );
+      .replace(/(CLIENTS \{[^}]*?allow: \["\$JS\.API\.>")/, '$1, "claviger.v1.>"');
     const nats = await startNatsServer({ dir: join(folder.path, 'nats'), config });
     const system = new AuditSystem(folder, installation, nats, store);
     const [core, clients] = await Promise.all([system.connection('provisionerCore'), system.connection('provisionerClients')]);
