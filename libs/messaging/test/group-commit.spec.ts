@@ -188,6 +188,19 @@ test('stopping stores what was appended, then takes no more', async () => {
   await expect(append('late')).rejects.toMatchObject({ code: 'ERR_SHUTTING_DOWN' });
 });
 
+test('what had not gone out when the time to stop was over is told so, although the batch before it is stored after all', async () => {
+  broker.pause();
+  const inFlight = append('in flight');
+  await until(() => sealed.length === 1, { what: 'the first batch to go out' });
+  const waiting = append('waiting');
+  const told = expect(waiting).rejects.toMatchObject({ code: 'ERR_AUDIT_UNAVAILABLE' });
+  await commit.stop(0);
+  broker.resume();
+  expect(await inFlight).toMatchObject({ seq: 0 });
+  await told;
+  expect(idsIn(await stored())).toEqual(['in flight']);
+});
+
 test('stopping without a broker tells everybody who waits, and does not wait for ever', async () => {
   broker.pause();
   const inFlight = append('in flight');

@@ -13,7 +13,7 @@ import {
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
-import { askInternal, RecordedProblem, type RequestContext, RequestServer } from '../src/index';
+import { askInternal, parseInput, RecordedProblem, type RequestContext, RequestServer } from '../src/index';
 import { type PlainBroker, startPlainBroker } from './plain-broker';
 
 let broker: PlainBroker;
@@ -95,7 +95,6 @@ test.each([
   ['a reply', JSON.stringify({ result: {}, receipt }), 'ERR_MALFORMED_REQUEST'],
   ['a wrong type', body({ bytes: '8' }), 'ERR_MALFORMED_REQUEST'],
   ['an unknown field', body({ bytes: 8, admin: true }), 'ERR_MALFORMED_REQUEST'],
-  ['a member that objects have', `{"type":"${requestType}","bytes":8,"context":{"\\u005f_proto__":"x"}}`, 'ERR_MALFORMED_REQUEST'],
   ['nesting without end', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, 'ERR_MALFORMED_REQUEST'],
   ['too many bytes', Buffer.alloc(limits.messageBytes + 1, 0x20), 'ERR_PAYLOAD_TOO_LARGE'],
 ])('%s is refused, recorded once, and the next request is answered', async (_what, payload, code) => {
@@ -111,6 +110,14 @@ test('a plaintext over its limit is told apart from a malformed request', async 
   server.addHandler('crypto.encrypt', (async () => ({ result: {} })) as never);
   server.listen(() => undefined);
   expect(codeOf(await ask('encrypt', body({ keyId: `k_${'A'.repeat(22)}`, plaintext })))).toBe('ERR_PAYLOAD_TOO_LARGE');
+});
+
+test('a member of the name of what all objects have is refused, also inside a context, where it would be passed over in silence', () => {
+  const fields = { keyId: `k_${'A'.repeat(22)}`, plaintext: '' };
+  const encrypt = (context: string) =>
+    parseInput(cryptoOperations.encrypt, Buffer.from(body(fields).replace(/}$/, `,"context":${context}}`)));
+  expect(encrypt('{"tenant":"acme"}')).toMatchObject({ context: { tenant: 'acme' } });
+  expect(() => encrypt('{"tenant":"acme","\\u005f_proto__":"x"}')).toThrow(/ERR_MALFORMED_REQUEST/);
 });
 
 test('the detail of a refusal names fields and rules, never values', async () => {
