@@ -118,13 +118,15 @@ export class DurableConsumer {
 
   private async settle(batch: JsMsg[]): Promise<void> {
     // Each of them: the broker counts the ack wait by message.
+    const { connection, ackWaitMs } = this.options;
     const keepAlive = setInterval(() => {
-      for (const m of [...batch, ...this.buffer]) m.working();
-    }, this.options.ackWaitMs / 3);
+      if (!connection.isClosed()) for (const m of [...batch, ...this.buffer]) m.working();
+    }, ackWaitMs / 3);
     try {
       if (!(await this.handled(batch))) return;
       const last = batch.at(-1) as JsMsg;
-      last.ack();
+      // On a closed connection nothing can be settled: whoever opens the next one is given it again.
+      if (!connection.isClosed()) last.ack();
       this.options.observe?.(batch.length, last.info.pending);
     } finally {
       clearInterval(keepAlive);

@@ -37,10 +37,9 @@ export interface RequestServerOptions {
   /** Internal services (`claviger-internal.v1.<service>.*`) that this process answers. */
   internal?: Record<string, Readonly<Record<string, Operation>>>;
   maxInFlight?: number;
+  /** Longest that `close` takes; default 8 s: a request may take some seconds in its handler, and whoever drains this process has more to do after it. */
+  closeWaitMs?: number;
 }
-
-/** A request may take some seconds in its handler; whoever drains this process has more to do after it. */
-const closeWaitMs = 8_000;
 
 /** Replies to requests that crossed from CLIENTS to CORE; see broker-config.ts. */
 const importedReply = '_R_.';
@@ -90,14 +89,14 @@ export class RequestServer extends Server implements CustomTransportStrategy {
 
   /**
    * Leaves the queue group, then answers what the broker had sent here already and what is in flight: no request that was taken is lost. Ends
-   * after 8 s at the latest, since a broker that is away answers nothing.
+   * after `closeWaitMs` at the latest, since a broker that is away answers nothing.
    */
   async close(): Promise<void> {
     if (this.options.connection.isClosed()) return;
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       this.answerTheRest().catch((error) => this.logger.warn(`while draining requests: ${String(error)}`)),
-      new Promise((resolve) => (timer = setTimeout(resolve, closeWaitMs))),
+      new Promise((resolve) => (timer = setTimeout(resolve, this.options.closeWaitMs ?? 8_000))),
     ]);
     clearTimeout(timer);
   }
