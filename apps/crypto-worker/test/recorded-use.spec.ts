@@ -155,6 +155,27 @@ test('a key that nobody made, a session that is revoked, expired or unknown: eac
   expect((await records()).map((r) => r.code)).toEqual(['ERR_KEY_UNKNOWN', 'ERR_SESSION_UNKNOWN', undefined, 'ERR_SESSION_REVOKED']);
 });
 
+test('a session that is revoked while a key is fetched gets nothing more', async () => {
+  const key = await w.put(w.key());
+  const use = jest.fn(() => ({ result: {} }));
+  const answer = w.replies.answer(
+    cryptoOperations.encrypt,
+    caller,
+    {},
+    ({ admit }) => {
+      admit('crypto:Encrypt', w.keys.resource(key));
+      return use();
+    },
+    async () => {
+      await encrypt(key);
+      await w.revoke(caller.record);
+      await until(() => w.sessions.get(caller.session)?.state === 'revoked', { what: 'the revocation' });
+    },
+  );
+  expect(await codeOf(answer)).toBe('ERR_SESSION_REVOKED');
+  expect(use).not.toHaveBeenCalled();
+});
+
 test('a key so new that no watch has delivered it is found', async () => {
   const key = w.key();
   await w.owner.put(key);

@@ -80,7 +80,8 @@ export async function startWorker() {
   });
   const hsm = new HsmController(token, keys);
   const operations = new Operations(token, keys);
-  const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys);
+  const replies = new RecordedReply(gate, trail, toProblem);
+  const recorded = new RecordedUse(replies, keys);
   const jsm = await jetstreamManager(provisioner);
 
   const kekId = 'kek_production_internal_1';
@@ -131,6 +132,7 @@ export async function startWorker() {
     keys,
     owner,
     operations,
+    replies,
     recorded,
     hsm,
     kek,

@@ -62,11 +62,13 @@ test('each change is an event, once, after its outbox was emptied', async () => 
   await l.commands.change(keyId, (key) => setConsumers(key, ['x']));
   await until(async () => (await l.store.pending(1_000)).every((i) => i.aggregateId !== keyId), { what: 'the outbox to be empty' });
   await l.relay.sweep();
-  const jsm = await jetstreamManager(await l.broker.connection('provisionerCore'));
+  const provisioner = await l.broker.connection('provisionerCore');
+  const jsm = await jetstreamManager(provisioner);
   const { state } = await jsm.streams.info('KEYS', { subjects_filter: `keys.v1.key.*.${keyId}` });
   expect(state.subjects).toEqual({ [`keys.v1.key.created.${keyId}`]: 1, [`keys.v1.key.changed.${keyId}`]: 1 });
   const event = (await jsm.streams.getMessage('KEYS', { last_by_subj: `keys.v1.key.changed.${keyId}` }))?.json<{ data: unknown }>();
   expect(eventTypes['io.claviger.key.changed'].data.parse(event?.data)).toMatchObject({ keyId, revision: 2, consumers: ['x'] });
+  await provisioner.close();
 });
 
 test('a rebuild brings the bucket up to the store and never lowers it', async () => {

@@ -61,7 +61,7 @@ beforeEach(async () => {
   server = await started({});
 });
 
-async function started(more: { maxInFlight?: number }): Promise<RequestServer> {
+async function started(more: { maxInFlight?: number; closeWaitMs?: number }): Promise<RequestServer> {
   const made = new RequestServer({
     connection: serving,
     services: { crypto: cryptoOperations },
@@ -242,6 +242,8 @@ test('draining answers everything that was sent before it left the queue group: 
 });
 
 test('draining ends although the broker does not answer', async () => {
+  await server.close();
+  server = await started({ closeWaitMs: 200 });
   broker.pause();
   try {
     await server.close();
