@@ -27,7 +27,6 @@ export const options = (entry) => ({
   format: 'esm',
   packages: 'external',
   sourcemap: true,
-  keepNames: true,
   tsconfig: 'tsconfig.base.json',
   logLevel: 'warning',
   plugins: [swc],

@@ -3,13 +3,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Client, connect } from '@claviger/client';
-import { runCommand, startChild, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { type Child, runCommand, startChild, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
 import { cpuSecondsOf } from './cpu';
 import { checkLedger } from './ledger-check';
 import type { LoadResult, Orders } from './load';
 import { type Scenario, scenarios } from './scenarios';
 import { measureSuspend } from './suspend';
+import type { SuspendOrders } from './suspend-load';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -66,12 +67,21 @@ process.exit(failed ? 1 : 0);
 async function suspension(tokens: Record<string, string>, kim: Client, ada: Client): Promise<boolean> {
   const as = (id: string) =>
     connect({ servers: stack.broker.url, principal: id, credential: { token: tokens[id] as string }, timeoutMs: 15_000 });
-  const [sam, ...clients] = await Promise.all([as(officer.id), ...callers.map((c) => as(c.id))]);
+  const sam = await as(officer.id);
   const { keyId } = await kim.keys.create({ name: 'bench-suspend', algorithm: 'AES_256', consumers: callers.map((c) => c.id) });
+  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/suspend-load.ts'], { cwd: workspaceRoot() });
+  const orders: SuspendOrders = {
+    url: stack.broker.url,
+    tokens: tokensOf(tokens, callers),
+    keyId,
+    concurrency: Number(values.concurrency),
+    payloadBytes: 1_024,
+  };
+  const load = await startGenerator('test/bench/suspend-load', orders);
   const result = await measureSuspend({
     officer: sam,
     auditor: ada,
-    callers: clients,
+    load,
     keyId,
     trials: Number(values.trials),
     concurrency: Number(values.concurrency),
@@ -84,10 +94,25 @@ async function suspension(tokens: Record<string, string>, kim: Client, ada: Clie
   console.log(
     `  confirmed after the command:             p50 ${result.confirmedMs.p50} ms, p99 ${result.confirmedMs.p99} ms, max ${result.confirmedMs.max} ms`,
   );
-  console.log(`  not confirmed: ${result.notConfirmed}; a success after the confirmation: ${result.successAfterConfirmed}`);
+  console.log(
+    `  not confirmed: ${result.notConfirmed}; a success after the confirmation: ${result.successAfterConfirmed}; other errors of the load: ${result.otherErrors}`,
+  );
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
-  await Promise.all([sam, ...clients].map((c) => c.close()));
+  await sam.close();
   return result.notConfirmed === 0 && result.successAfterConfirmed === 0;
+}
+
+function tokensOf(tokens: Record<string, string>, principals: StackPrincipal[]): Record<string, string> {
+  return Object.fromEntries(principals.map((p) => [p.id, tokens[p.id] as string]));
+}
+
+function startGenerator(program: string, orders: Orders | SuspendOrders): Promise<Child> {
+  return startChild(process.execPath, ['--enable-source-maps', `dist/${program}.js`], {
+    cwd: workspaceRoot(),
+    env: { ...process.env, ...env },
+    input: JSON.stringify(orders),
+    name: 'load generator',
+  });
 }
 
 async function throughput(scenario: Scenario, tokens: Record<string, string>, kim: Client, ada: Client): Promise<boolean> {
@@ -106,7 +131,7 @@ async function throughput(scenario: Scenario, tokens: Record<string, string>, ki
   const orders: Orders = {
     scenario: name,
     url: stack.broker.url,
-    tokens: Object.fromEntries(callers.map((c) => [c.id, tokens[c.id] as string])),
+    tokens: tokensOf(tokens, callers),
     keyIds,
     concurrency: Number(values.concurrency),
     warmSeconds: 4,
@@ -114,11 +139,7 @@ async function throughput(scenario: Scenario, tokens: Record<string, string>, ki
     payloadBytes: 1_024,
     answeredFile: join(folder.path, 'answered.txt'),
   };
-  const generator = await startChild(process.execPath, ['--enable-source-maps', 'dist/test/bench/load.js'], {
-    cwd: workspaceRoot(),
-    input: JSON.stringify(orders),
-    name: 'load generator',
-  });
+  const generator = await startGenerator('test/bench/load', orders);
   // CPU is counted while the clock runs, not during the warm-up.
   await generator.waitForLog(/^measuring$/m, 180_000);
   const cpuBefore = processes.map((p) => cpuSecondsOf(p.pid));

@@ -1,4 +1,5 @@
-import { ClavigerError, type Client } from '@claviger/client';
+import type { Client } from '@claviger/client';
+import type { Child } from '@claviger/testing';
 
 export interface SuspendResult {
   trials: number;
@@ -18,7 +19,8 @@ export interface SuspendResult {
 export interface SuspendOptions {
   officer: Client;
   auditor: Client;
-  callers: Client[];
+  /** Says "loaded N." each time that the load is full again, and "other errors N." when it is stopped; see suspend-load.ts. */
+  load: Child;
   keyId: string;
   trials: number;
   concurrency: number;
@@ -32,7 +34,7 @@ export interface SuspendOptions {
 export async function measureSuspend({
   officer,
   auditor,
-  callers,
+  load,
   keyId,
   trials,
   concurrency,
@@ -42,32 +44,9 @@ export async function measureSuspend({
   const confirmed: number[] = [];
   let notConfirmed = 0;
   let successAfterConfirmed = 0;
-  const plaintext = Buffer.alloc(1_024);
-  let running = true;
-  let otherErrors = 0;
-  let succeeded: () => void = () => undefined;
-  const load = Array.from({ length: concurrency }, async (_, i) => {
-    const client = callers[i % callers.length] as Client;
-    while (running) {
-      try {
-        await client.crypto.encrypt({ keyId, plaintext });
-        succeeded();
-      } catch (error) {
-        // Anything else is counted: a load that dies unseen would make the numbers look better than they are.
-        if (!(error instanceof ClavigerError) || error.code !== 'ERR_KEY_SUSPENDED') otherErrors++;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    }
-  });
   try {
     for (let trial = 0; trial < trials; trial++) {
-      // Under full load again: a few hundred successes since the key was resumed.
-      await new Promise<void>((resolve) => {
-        let count = 0;
-        succeeded = () => {
-          if (++count === concurrency * 4) resolve();
-        };
-      });
+      await load.waitForLog(new RegExp(`^loaded ${trial + 1}\\.$`, 'm'), 60_000);
       const from = new Date(Date.now() - 1).toISOString();
       const publishedAt = Date.now();
       const outcome = await officer.keys.suspend({ keyId, reason: `trial ${trial}` }, { timeoutMs: 10_000 });
@@ -80,8 +59,7 @@ export async function measureSuspend({
       await officer.keys.resume({ keyId, reason: `trial ${trial}` }, { timeoutMs: 10_000 });
     }
   } finally {
-    running = false;
-    await Promise.allSettled(load);
+    await load.stop(20_000);
   }
   return {
     trials,
@@ -91,7 +69,7 @@ export async function measureSuspend({
     confirmedMs: quantiles(confirmed),
     notConfirmed,
     successAfterConfirmed,
-    otherErrors,
+    otherErrors: Number(/^other errors (\d+)\.$/m.exec(load.logs())?.[1] ?? Number.NaN),
   };
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 
 /**
@@ -15,11 +15,7 @@ export interface JweParts {
 
 /** SHA-256 of the canonical context (RFC 8785), base64url; undefined when there is none. */
 export const contextDigest = (context: Record<string, string> | undefined): string | undefined =>
-  context === undefined
-    ? undefined
-    : createHash('sha256')
-        .update(canonicalize(context) as string)
-        .digest('base64url');
+  context === undefined ? undefined : hash('sha256', canonicalize(context) as string, 'base64url');
 
 export function protectedHeader(keyId: string, version: number, digest: string | undefined): string {
   const ctx = digest === undefined ? '' : `,"ctx":"${digest}"`;

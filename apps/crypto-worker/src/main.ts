@@ -20,7 +20,7 @@ const service = 'crypto-worker';
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, logger });
-  const { worker, token, trail, sessions, policy, gate, connection } = core;
+  const { worker, token, trail, sessions, policy, gate } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
@@ -33,7 +33,7 @@ await runService(service, async (logger) => {
   await keyView.start();
 
   const server = new RequestServer({
-    connection,
+    connection: await core.connect(),
     services: { crypto: cryptoOperations },
     internal: { hsm: { generateKek: internalOperations.generateKek, generateKey: internalOperations.generateKey } },
     maxInFlight: config.REQUESTS_IN_FLIGHT_MAX,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type cryptoOperations, type KeyView, ProblemError, type Request, type Result } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
 import { nextIv } from './iv';
@@ -92,5 +92,5 @@ function digestOf({ message, digest }: { message?: string | undefined; digest?: 
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'Give exactly one of message and digest.');
   if (digest !== undefined) return { digest: Buffer.from(digest, 'base64url'), bytes: 32 };
   const bytes = Buffer.from(message as string, 'base64url');
-  return { digest: createHash('sha256').update(bytes).digest(), bytes: bytes.length };
+  return { digest: hash('sha256', bytes, 'buffer'), bytes: bytes.length };
 }

@@ -63,7 +63,7 @@ export class Gate {
     if (!session || session.principal !== principal) throw new Refusal('ERR_SESSION_UNKNOWN', undefined);
     const revisions = { session: session.revision };
     if (session.state === 'revoked') throw new Refusal('ERR_SESSION_REVOKED', undefined, [], revisions);
-    if (Date.parse(session.expiresAt) <= this.nowMs()) throw new Refusal('ERR_SESSION_EXPIRED', undefined, [], revisions);
+    if (timesOf(session).expiresMs <= this.nowMs()) throw new Refusal('ERR_SESSION_EXPIRED', undefined, [], revisions);
     return session;
   }
 
@@ -92,7 +92,7 @@ export class Gate {
         mfa: session.mfa,
         authMethod: session.method,
         nowMs,
-        sessionAgeSeconds: Math.max(0, Math.floor((nowMs - Date.parse(session.issuedAt)) / 1_000)),
+        sessionAgeSeconds: Math.max(0, Math.floor((nowMs - timesOf(session).issuedMs) / 1_000)),
         ...more,
       },
     });
@@ -122,6 +122,17 @@ export class Gate {
     return this.decide(session, action as Action, claviger);
   }
 }
+
+/** Parsed once for each record: they are asked for at every request. */
+function timesOf(session: SessionView): { issuedMs: number; expiresMs: number } {
+  let times = parsedTimes.get(session);
+  if (!times) {
+    times = { issuedMs: Date.parse(session.issuedAt), expiresMs: Date.parse(session.expiresAt) };
+    parsedTimes.set(session, times);
+  }
+  return times;
+}
+const parsedTimes = new WeakMap<SessionView, { issuedMs: number; expiresMs: number }>();
 
 /** Callers learn what was refused and the kind of reason, not how the policy set is built. */
 const detail = (decision: Exclude<Decision, { kind: 'allow' }>, action: string): string =>

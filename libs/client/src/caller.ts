@@ -79,7 +79,7 @@ export class Caller {
     try {
       const timeout = attemptTimeoutMs(operation.retry, timeoutMs, deadline - performance.now());
       const options = carrier ? { timeout, headers: carrier } : { timeout };
-      text = (await session.connection.request(session.subjectPrefix + operation.name, body, options)).string();
+      text = (await session.answers.request(session.subjectPrefix + operation.name, body, options)).string();
     } catch (error) {
       return toUnanswered(error, operation.name, requestId);
     } finally {

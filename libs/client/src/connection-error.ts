@@ -15,13 +15,12 @@ export interface UnansweredRequest {
   undelivered: boolean;
 }
 
-/** Why a request that was sent has no answer. nats.js wraps what it knows into a RequestError's cause. */
-export function toUnanswered(thrown: unknown, operation: string, requestId: string): UnansweredRequest {
-  const error = thrown instanceof errors.RequestError && thrown.cause instanceof Error ? thrown.cause : thrown;
+/** Why a request that was sent has no answer. */
+export function toUnanswered(error: unknown, operation: string, requestId: string): UnansweredRequest {
   const service = operation.slice(0, operation.indexOf('.'));
   if (error instanceof errors.NoRespondersError)
     return {
-      error: new ClavigerError('ERR_WORKER_UNAVAILABLE', { detail: `No process answers ${service} requests.`, requestId, cause: thrown }),
+      error: new ClavigerError('ERR_WORKER_UNAVAILABLE', { detail: `No process answers ${service} requests.`, requestId, cause: error }),
       undelivered: true,
     };
   if (error instanceof errors.PermissionViolationError)
@@ -29,11 +28,11 @@ export function toUnanswered(thrown: unknown, operation: string, requestId: stri
       error: new ClavigerError('ERR_ACCESS_DENIED', {
         detail: `The broker refuses ${error.operation} of ${error.subject}.`,
         requestId,
-        cause: thrown,
+        cause: error,
       }),
       undelivered: false,
     };
   const timedOut = error instanceof errors.TimeoutError;
   const detail = timedOut ? `No answer to ${operation} in time.` : `The connection ended before the answer to ${operation}.`;
-  return { error: new ClavigerError('ERR_TIMEOUT', { detail, requestId, cause: thrown }), undelivered: false };
+  return { error: new ClavigerError('ERR_TIMEOUT', { detail, requestId, cause: error }), undelivered: false };
 }

@@ -1,5 +1,6 @@
 import { inboxPrefix } from '@claviger/contracts';
 import { connect, type NatsConnection, type TlsOptions, tokenAuthenticator } from '@nats-io/transport-node';
+import { Answers } from './answers';
 import { ClavigerError } from './claviger-error';
 import { toConnectionError } from './connection-error';
 import type { Pass, Passes, Renew } from './credential';
@@ -19,6 +20,7 @@ export interface LinkOptions {
 export interface LiveSession {
   readonly id: string;
   readonly connection: NatsConnection;
+  readonly answers: Answers;
   readonly expiresAtMs: number;
   /** `claviger.v1.<principal>.<session>.` */
   readonly subjectPrefix: string;
@@ -185,7 +187,8 @@ export class Link {
       noAsyncTraces: true,
     });
     const subjectPrefix = `claviger.v1.${principal}.${id}.`;
-    return { id, connection, expiresAtMs: pass.expiresAtMs, subjectPrefix, inFlight: 0, retired: false };
+    const answers = new Answers(connection, inboxPrefix(principal, id));
+    return { id, connection, answers, expiresAtMs: pass.expiresAtMs, subjectPrefix, inFlight: 0, retired: false };
   }
 
   private async adopt(session: LiveSession): Promise<void> {

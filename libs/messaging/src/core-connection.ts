@@ -33,6 +33,8 @@ export function connectToCore(options: CoreConnectionOptions): Promise<NatsConne
     reconnectJitter: 250,
     pingInterval: 5_000,
     maxPingOut: 2,
+    // Else each publish to JetStream makes an error object, stack included, in case it is needed.
+    noAsyncTraces: true,
     ...(tls ? { tls } : {}),
   });
 }

@@ -48,7 +48,8 @@ export function startSpan(
   attributes: Record<string, string | number> = {},
 ): { span: Span; active: Context } {
   const span = tracer.startSpan(name, { kind, attributes: { 'messaging.system': 'nats', ...attributes } }, parent);
-  return { span, active: trace.setSpan(parent, span) };
+  // Where nothing is traced the parent says it all, and a context costs more than the encryption's own bookkeeping.
+  return { span, active: span.isRecording() ? trace.setSpan(parent, span) : parent };
 }
 
 export function endSpan(span: Span, error?: unknown): void {

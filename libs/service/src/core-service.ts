@@ -38,6 +38,11 @@ export interface CoreService {
   telemetry: Telemetry;
   token: Token;
   connection: NatsConnection;
+  /**
+   * One more connection of this service, drained with the first. A process under load takes requests on one of its own: what must not wait behind
+   * them (a suspension, an audit acknowledgement, a probe) then does not.
+   */
+  connect: () => Promise<NatsConnection>;
   trail: AuditTrail;
   /** For further views of this process. */
   viewOptions: StateViewOptions;
@@ -57,19 +62,25 @@ export async function openCoreService({ service, short, config, certifier, logge
   if (token.family === 'softhsm') logger.warn('SoftHSM keeps keys in the memory of this process: for trials, not for keys that matter');
   const signer = trustedSigner(token, certifier, trust.certifiers);
 
-  const connection = await connectToCore({
-    servers: config.NATS_URL,
-    nkeySeedFile: config.NATS_NKEY_FILE,
-    service,
-    tls: { caFile: config.NATS_TLS_CA_FILE, certFile: config.NATS_TLS_CERT_FILE, keyFile: config.NATS_TLS_KEY_FILE },
-  });
   let draining = false;
-  // It reconnects for ever by itself; closed for good, this process is of no use and whoever runs it starts another.
-  void connection.closed().then((error) => {
-    if (draining) return;
-    logger.fatal?.(`the connection to the broker is closed: ${error ? String(error) : 'no reason given'}`);
-    process.exit(1);
-  });
+  const connections: NatsConnection[] = [];
+  const connect = async () => {
+    const opened = await connectToCore({
+      servers: config.NATS_URL,
+      nkeySeedFile: config.NATS_NKEY_FILE,
+      service,
+      tls: { caFile: config.NATS_TLS_CA_FILE, certFile: config.NATS_TLS_CERT_FILE, keyFile: config.NATS_TLS_KEY_FILE },
+    });
+    connections.push(opened);
+    // It reconnects for ever by itself; closed for good, this process is of no use and whoever runs it starts another.
+    void opened.closed().then((error) => {
+      if (draining) return;
+      logger.fatal?.(`the connection to the broker is closed: ${error ? String(error) : 'no reason given'}`);
+      process.exit(1);
+    });
+    return opened;
+  };
+  const connection = await connect();
   const trail = new AuditTrail({ connection, service, worker, openEpoch: () => openEpoch(token, signer) });
 
   const trusted = importTrustedKeys(trust.control);
@@ -104,6 +115,7 @@ export async function openCoreService({ service, short, config, certifier, logge
     telemetry,
     token,
     connection,
+    connect,
     trail,
     viewOptions,
     sessions,
@@ -117,9 +129,9 @@ export async function openCoreService({ service, short, config, certifier, logge
         sessions.stop();
         policy.stop();
       },
-      connection: () => {
+      connection: async () => {
         draining = true;
-        return connection.drain();
+        await Promise.all(connections.map((c) => c.drain()));
       },
       rest: async () => {
         token.close();
