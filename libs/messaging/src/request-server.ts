@@ -1,8 +1,6 @@
-import { isUtf8 } from 'node:buffer';
 import {
   type ErrorCode,
   internalSubject,
-  limits,
   type Operation,
   ProblemError,
   parseRequestSubject,
@@ -14,6 +12,7 @@ import { type Msg, type NatsConnection, type Subscription } from '@nats-io/trans
 import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
 import { context, trace } from '@opentelemetry/api';
 import { isObservable, lastValueFrom } from 'rxjs';
+import { callerTraceHeaders, parseInput } from './parse-request';
 import type { RequestContext } from './request-context';
 import { endSpan, extractTrace, SpanKind, startSpan } from './trace';
 
@@ -44,9 +43,6 @@ export interface RequestServerOptions {
 /** Replies to requests that crossed from CLIENTS to CORE; see broker-config.ts. */
 const importedReply = '_R_.';
 const serviceInboxes = '_INBOX.core.';
-
-/** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
-const callerHeaders = new Set(['traceparent', 'tracestate']);
 
 /**
  * Nest transport for request and reply: subscribes in a queue group, validates against the contract, calls the handler, replies.
@@ -291,49 +287,3 @@ async function call(handler: (...args: never[]) => unknown, input: unknown, requ
   const outcome = await (handler as (input: unknown, request: unknown) => unknown)(input, request);
   return (isObservable(outcome) ? await lastValueFrom(outcome) : outcome) as Answer;
 }
-
-/** Headers of a caller, refused when they hold anything but a trace context: identity never comes from a header. */
-function callerTraceHeaders(m: Msg) {
-  let found: ReturnType<() => Msg['headers']>;
-  try {
-    found = m.headers;
-    for (const key of found?.keys() ?? [])
-      if (!callerHeaders.has(key) && key !== 'Nats-Request-Info')
-        throw new ProblemError('ERR_HEADER_REFUSED', 'Callers may set traceparent and tracestate only.');
-  } catch (error) {
-    throw error instanceof ProblemError ? error : new ProblemError('ERR_HEADER_REFUSED', 'A header is malformed.');
-  }
-  return found;
-}
-
-/** JSON text to a validated request. The detail names paths and rules, never values. */
-export function parseInput(operation: Operation, data: Uint8Array): unknown {
-  if (data.length > limits.messageBytes) throw new ProblemError('ERR_PAYLOAD_TOO_LARGE', `at most ${limits.messageBytes} bytes`);
-  let json: unknown;
-  try {
-    if (!isUtf8(data)) throw new SyntaxError('not UTF-8');
-    json = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
-    if (namesPrototype(json)) throw new SyntaxError('__proto__');
-  } catch {
-    throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
-  }
-  const parsed = operation.request.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const tooLong = parsed.error.issues.find(
-    (i) => i.code === 'too_big' && (i.path[0] === 'plaintext' || i.path[0] === 'message' || i.path[0] === 'ciphertext'),
-  );
-  if (tooLong)
-    throw new ProblemError(
-      'ERR_PAYLOAD_TOO_LARGE',
-      `${String(tooLong.path[0])} is over its limit; use envelope encryption for large data.`,
-    );
-  const detail = parsed.error.issues
-    .slice(0, 5)
-    .map((i) => `${i.path.join('.').slice(0, 80) || 'body'}: ${i.code === 'unrecognized_keys' ? 'unknown field' : i.message.slice(0, 120)}`)
-    .join('; ');
-  throw new ProblemError('ERR_MALFORMED_REQUEST', detail);
-}
-
-/** A record schema passes over a member of this name in silence: it would be in the request, and neither in what is authenticated nor in what is recorded. */
-const namesPrototype = (json: unknown): boolean =>
-  typeof json === 'object' && json !== null && (Object.hasOwn(json, '__proto__') || Object.values(json).some(namesPrototype));

@@ -1,0 +1,52 @@
+import { isUtf8 } from 'node:buffer';
+import { limits, type Operation, ProblemError } from '@claviger/contracts';
+import type { Msg } from '@nats-io/transport-node';
+
+/** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
+const callerHeaders = new Set(['traceparent', 'tracestate']);
+
+/** Headers of a caller, refused when they hold anything but a trace context: identity never comes from a header. */
+export function callerTraceHeaders(m: Msg) {
+  let found: ReturnType<() => Msg['headers']>;
+  try {
+    found = m.headers;
+    for (const key of found?.keys() ?? [])
+      if (!callerHeaders.has(key) && key !== 'Nats-Request-Info')
+        throw new ProblemError('ERR_HEADER_REFUSED', 'Callers may set traceparent and tracestate only.');
+  } catch (error) {
+    throw error instanceof ProblemError ? error : new ProblemError('ERR_HEADER_REFUSED', 'A header is malformed.');
+  }
+  return found;
+}
+
+/** JSON text to a validated request. The detail names paths and rules, never values. */
+export function parseInput(operation: Operation, data: Uint8Array): unknown {
+  if (data.length > limits.messageBytes) throw new ProblemError('ERR_PAYLOAD_TOO_LARGE', `at most ${limits.messageBytes} bytes`);
+  let json: unknown;
+  try {
+    if (!isUtf8(data)) throw new SyntaxError('not UTF-8');
+    json = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
+    if (namesPrototype(json)) throw new SyntaxError('__proto__');
+  } catch {
+    throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
+  }
+  const parsed = operation.request.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const tooLong = parsed.error.issues.find(
+    (i) => i.code === 'too_big' && (i.path[0] === 'plaintext' || i.path[0] === 'message' || i.path[0] === 'ciphertext'),
+  );
+  if (tooLong)
+    throw new ProblemError(
+      'ERR_PAYLOAD_TOO_LARGE',
+      `${String(tooLong.path[0])} is over its limit; use envelope encryption for large data.`,
+    );
+  const detail = parsed.error.issues
+    .slice(0, 5)
+    .map((i) => `${i.path.join('.').slice(0, 80) || 'body'}: ${i.code === 'unrecognized_keys' ? 'unknown field' : i.message.slice(0, 120)}`)
+    .join('; ');
+  throw new ProblemError('ERR_MALFORMED_REQUEST', detail);
+}
+
+/** A record schema passes over a member of this name in silence: it would be in the request, and neither in what is authenticated nor in what is recorded. */
+const namesPrototype = (json: unknown): boolean =>
+  typeof json === 'object' && json !== null && (Object.hasOwn(json, '__proto__') || Object.values(json).some(namesPrototype));
