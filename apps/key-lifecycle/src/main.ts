@@ -3,7 +3,7 @@ import { type KekView, type KeyView, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
-import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
@@ -41,9 +41,17 @@ await runService(service, async (logger) => {
   await owner.start();
   const delivery = new Delivery(connection, owner, store);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const owed = new OwedRecords({
+    source: store,
+    trail,
+    signer,
+    trusted,
+    onTampered: (keyId, reason) => logger.error(`key ${keyId}: ${reason}`),
+    logger,
+  });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
-  const commands = new KeyCommands(connection, store, delivery, relay, propagation, logger);
+  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
 
   let rebuilt = false;
   let stopping = false;
@@ -59,6 +67,7 @@ await runService(service, async (logger) => {
         owner.keepMark(keyView);
         await owner.sign(keyView);
         relay.start();
+        owed.start();
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -93,6 +102,7 @@ await runService(service, async (logger) => {
       return sweep.stop();
     },
     () => relay.stop(),
+    () => owed.stop(),
     core.drain.records,
     () => {
       owner.stop();

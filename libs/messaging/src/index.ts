@@ -1,4 +1,4 @@
-export { AuditTrail, type AuditTrailOptions, type TrailKeys } from './audit-trail';
+export { AuditTrail, type AuditTrailOptions, type ChangeEntry, type RecordIntent, type TrailKeys } from './audit-trail';
 export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, type ServiceName, serviceNames } from './broker-config';
 export { type BrokerSeeds, createBrokerIdentities } from './broker-identities';
 export { type CoreConnectionOptions, connectToCore } from './core-connection';
