@@ -1,27 +1,15 @@
-import { randomUUID } from 'node:crypto';
 import { type BucketName, limits } from '@claviger/contracts';
-import { jetstream } from '@nats-io/jetstream';
 import type { KV, KvEntry } from '@nats-io/kv';
-import { headers, type NatsConnection } from '@nats-io/transport-node';
-import { type MarkBody, RevisionSum } from './high-water-mark';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { Completeness } from './completeness';
+import type { MarkBody } from './high-water-mark';
 import { openBucket } from './open-bucket';
+import { type Probe, WatchProof } from './watch-proof';
 
 export interface ViewRecord {
   id: string;
   revision: number;
 }
-
-/** What a holder writes into the bucket. */
-interface Probe {
-  /** Random, per view object: what an earlier process of the same name wrote proves nothing. */
-  run: string;
-  /** By the holder's own monotonic clock. */
-  sentAt: number;
-  /** From now on it may be serving from this view. */
-  ready: boolean;
-}
-/** Probes of processes that are gone do not stay. */
-const probeTtl = '60s';
 
 /** `_data` is the consumer behind the iterator. */
 type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
@@ -62,27 +50,22 @@ export interface KvViewOptions<T extends ViewRecord> {
 export class KvView<T extends ViewRecord> {
   private readonly records = new Map<string, T>();
   private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
-  private readonly sum = new RevisionSum();
-  private readonly counted = new Map<string, T>();
+  private readonly completeness: Completeness;
+  private readonly proof: WatchProof;
   private readonly now: () => number;
   private kv!: KV;
   private watch: Watch | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private mark: MarkBody | undefined;
-  private complete = false;
-  private loaded = false;
-  private readonly run = randomUUID();
-  /** When the newest of our probes that came back was sent, and the newest of those that said "ready". */
-  private provenAt = Number.NEGATIVE_INFINITY;
-  private announcedAt = Number.NEGATIVE_INFINITY;
   private watchOpenedAt = Number.NEGATIVE_INFINITY;
   private opening = false;
   private stopped = false;
   private readonly waiting: (() => void)[] = [];
-  private readonly holders = new Map<string, number>();
 
   constructor(private readonly options: KvViewOptions<T>) {
-    this.now = options.now ?? (() => performance.now());
+    const { connection, bucket, holder, now = () => performance.now(), markMaxAgeMs } = options;
+    this.now = now;
+    this.proof = new WatchProof({ connection, bucket, holder, now });
+    this.completeness = new Completeness(markMaxAgeMs);
   }
 
   async start(): Promise<void> {
@@ -91,7 +74,7 @@ export class KvView<T extends ViewRecord> {
     // A watch that could not be opened is a silent one: it is opened anew.
     await this.openWatch().catch((error) => onRefused('watch', `not opened yet: ${String(error)}`));
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
-    void this.probe();
+    void this.proof.send(this.ready());
   }
 
   get(id: string): T | undefined {
@@ -108,35 +91,31 @@ export class KvView<T extends ViewRecord> {
 
   /** True while this copy is complete and its watch has proven itself within the last 2 s. Checked at every use. */
   fresh(): boolean {
-    return this.complete && this.now() - this.announcedAt <= limits.viewStaleAfterMs;
+    return this.completeness.complete && this.proof.announced;
   }
 
   /** True while its watch has proven itself within the last 2 s, whether or not the copy adds up to a mark: what an owner asks before it signs one. */
   proven(): boolean {
-    return this.now() - this.provenAt <= limits.viewStaleAfterMs;
+    return this.proof.proven;
   }
 
   /** As good as fresh, but for the announcement. */
   private ready(): boolean {
-    return this.complete && this.proven();
+    return this.completeness.complete && this.proof.proven;
   }
 
   /** Why it is not fresh, for health and logs. */
-  state(): 'fresh' | 'stale' | 'loading' | 'no mark yet' | 'does not add up to its mark' | 'mark too old' {
+  state(): 'fresh' | 'stale' | 'loading' | ReturnType<Completeness['lacks']> {
     if (this.fresh()) return 'fresh';
-    if (this.complete) return 'stale';
-    if (!this.loaded) return 'loading';
-    if (!this.mark) return 'no mark yet';
-    return this.markTooOld(this.mark) ? 'mark too old' : 'does not add up to its mark';
+    if (this.completeness.complete) return 'stale';
+    return this.proof.once ? this.completeness.lacks() : 'loading';
   }
 
   /**
    * Holders that may be serving from this bucket now. One that has not said "ready" for 2 s is fenced: it knows that it is stale and refuses.
    */
   liveHolders(): string[] {
-    const since = this.now() - limits.viewStaleAfterMs;
-    for (const [holder, readyAt] of this.holders) if (readyAt < since) this.holders.delete(holder);
-    return [...this.holders.keys()];
+    return this.proof.liveHolders();
   }
 
   /** Resolves once fresh. */
@@ -164,7 +143,7 @@ export class KvView<T extends ViewRecord> {
 
   /** Sum and count of what the mark covers; for the owner, who signs it. */
   coveredSum(): { count: number; sum: string } {
-    return this.sum.read();
+    return this.completeness.read();
   }
 
   /** Drops records that no longer matter. */
@@ -216,30 +195,19 @@ export class KvView<T extends ViewRecord> {
     }
     if (entry.key === 'mark') {
       const mark = this.options.verifyMark(entry.string());
-      if (!this.mark || mark.revision > this.mark.revision) this.mark = mark;
-      else if (mark.revision < this.mark.revision) this.options.onRefused('mark', 'a lower revision');
+      if (!this.completeness.offer(mark)) this.options.onRefused('mark', 'a lower revision');
     } else this.accept(entry);
-    if (!this.complete && this.loaded) this.checkComplete();
+    if (!this.completeness.complete && this.proof.once && this.completeness.check()) this.announce();
   }
 
-  /**
-   * Our own probe came back: everything that was in the bucket before it has been seen. Freshness counts from when it was *sent*, so an owner
-   * that saw a probe knows when its holder goes stale.
-   */
-  private onProbe(holder: string, { run, sentAt, ready }: Probe): void {
-    if (ready === true) this.holders.set(holder, this.now());
-    if (holder !== this.options.holder || run !== this.run || !(sentAt > this.provenAt)) return;
-    this.provenAt = sentAt;
-    if (ready === true) this.announcedAt = sentAt;
-    this.loaded = true;
-    if (this.complete) this.announce();
-    else this.checkComplete();
+  private onProbe(holder: string, probe: Probe): void {
+    if (this.proof.take(holder, probe) && this.completeness.check()) this.announce();
   }
 
   /** Not at the next tick: whoever waits for this view waits for the announcement too. */
   private announce(): void {
     if (this.fresh()) for (const resolve of this.waiting.splice(0)) resolve();
-    else if (this.ready()) void this.probe();
+    else if (this.ready()) void this.proof.send(this.ready());
   }
 
   private accept(entry: KvEntry): void {
@@ -255,58 +223,23 @@ export class KvView<T extends ViewRecord> {
     if (previous && record.revision < previous.revision)
       return this.options.onRefused(entry.key, `revision ${record.revision} after ${previous.revision}`);
     if (previous && record.revision === previous.revision) return;
-    this.uncount(record.id);
-    if (this.options.covered(record)) this.count(record);
+    if (this.options.covered(record)) this.completeness.count(record);
+    else this.completeness.uncount(record.id);
     this.records.set(record.id, record);
     for (const listener of this.listeners) listener(record, previous);
   }
 
   private drop(id: string): void {
-    this.uncount(id);
+    this.completeness.uncount(id);
     this.records.delete(id);
   }
 
-  private count(record: T): void {
-    this.sum.add(record);
-    this.counted.set(record.id, record);
-  }
-
-  /** Whether a record is covered may change with time, so what was added is remembered, not asked again. */
-  private uncount(id: string): void {
-    const counted = this.counted.get(id);
-    if (counted) this.sum.remove(counted);
-    this.counted.delete(id);
-  }
-
-  private markTooOld(mark: MarkBody): boolean {
-    return Date.now() - Date.parse(mark.asOf) > (this.options.markMaxAgeMs ?? 900_000);
-  }
-
-  private checkComplete(): void {
-    const { mark } = this;
-    if (!mark || this.markTooOld(mark)) return;
-    const mine = this.sum.read();
-    this.complete = mine.count === mark.count && mine.sum === mark.sum;
-    if (this.complete) this.announce();
-  }
-
   private async tick(): Promise<void> {
-    void this.probe();
-    const silent = this.now() - Math.max(this.provenAt, this.watchOpenedAt);
+    void this.proof.send(this.ready());
+    const silent = this.proof.silentFor(this.watchOpenedAt);
     if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
       this.options.onRefused('watch', `silent for ${Math.round(silent)} ms; opening a new one`);
       await this.openWatch().catch(() => undefined);
     }
-  }
-
-  private async probe(): Promise<void> {
-    const { connection, bucket, holder } = this.options;
-    const probe: Probe = { run: this.run, sentAt: this.now(), ready: this.ready() };
-    const ttl = headers();
-    ttl.set('Nats-TTL', probeTtl);
-    // One that does not get there does not come back: that is what is asked.
-    await jetstream(connection)
-      .publish(`$KV.${bucket}.probe.${holder}`, JSON.stringify(probe), { headers: ttl })
-      .catch(() => undefined);
   }
 }
