@@ -33,9 +33,8 @@ await runService(service, async (logger) => {
   });
   const keyView = openKeysView(core.viewOptions);
   const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
-  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) =>
-    logger.error(`${error.message}: ${String(error.cause)}`),
-  );
+  const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
+  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) => tampered(error.id, String(error.cause)));
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted));
   await owner.start();
@@ -46,7 +45,7 @@ await runService(service, async (logger) => {
     trail,
     signer,
     trusted,
-    onTampered: (keyId, reason) => logger.error(`key ${keyId}: ${reason}`),
+    onTampered: tampered,
     logger,
   });
   const propagation = new Propagation(connection, keyView);

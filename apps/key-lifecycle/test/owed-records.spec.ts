@@ -103,7 +103,7 @@ test('while records cannot be made durable the debt stays, and no sweep piles up
 test('what somebody else wrote into the store is told, kept as evidence, and recorded as nobody’s change', async () => {
   const [key, other] = [await create(), await create()];
   await suspend(other);
-  const [owed] = (await owedBy(other)) as [{ id: string; signed: string }];
+  const owed = (await owedBy(other))[0] as { id: string; signed: string };
   const at = new Date(0).toISOString();
   const [head, , signature] = owed.signed.split('.');
   const body = Buffer.from(JSON.stringify({ aggregateId: key.keyId, id: 'i.2', at, entry: { principal: 'kim' } })).toString('base64url');

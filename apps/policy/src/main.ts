@@ -49,7 +49,7 @@ await runService(service, async (logger) => {
     void endSessionsWithoutPrincipal();
   });
   const store = BundleStore.open(config.MONGODB_URL, config.MONGODB_DATABASE, trusted);
-  const onTampered = (_id: string, reason: string) => logger.error(`policy bundle: ${reason}`);
+  const onTampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const bundles = new BundleKeeper({
     connection,
     store,

@@ -85,13 +85,14 @@ export const ViolationRecord = z.strictObject({
   count: z.int(),
 });
 
+/** `incomplete`: a bucket that does not add up to its owner's signed mark, as one that was put back does not. */
 export const stateRefusals = [
   'not-signed',
   'not-a-record',
   'other-name',
   'older-revision',
   'deleted',
-  'rolled-back',
+  'incomplete',
   'tampered-document',
 ] as const;
 export type StateRefusal = (typeof stateRefusals)[number];

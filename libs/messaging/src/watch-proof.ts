@@ -2,16 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { type BucketName, limits } from '@claviger/contracts';
 import { jetstream } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { z } from 'zod';
 
 /** What a holder writes into the bucket. */
-export interface Probe {
+export const Probe = z.object({
   /** Random, per view object: what an earlier process of the same name wrote proves nothing. */
-  run: string;
+  run: z.string(),
   /** By the holder's own monotonic clock. */
-  sentAt: number;
+  sentAt: z.number(),
   /** From now on it may be serving from this view. */
-  ready: boolean;
-}
+  ready: z.boolean(),
+});
+export type Probe = z.infer<typeof Probe>;
 /** Probes of processes that are gone do not stay. */
 const probeTtl = '60s';
 
@@ -61,10 +63,10 @@ export class WatchProof {
 
   /** Takes a probe that the watch delivered. True when it is our own, and newer than what it proved before. */
   take(holder: string, { run, sentAt, ready }: Probe): boolean {
-    if (ready === true) this.holders.set(holder, this.options.now());
+    if (ready) this.holders.set(holder, this.options.now());
     if (holder !== this.options.holder || run !== this.run || !(sentAt > this.provenAt)) return false;
     this.provenAt = sentAt;
-    if (ready === true) this.announcedAt = sentAt;
+    if (ready) this.announcedAt = sentAt;
     return true;
   }
 
