@@ -115,6 +115,7 @@ export const RefusedStateRecord = z.strictObject({
   /** How many alike were folded into this one. */
   count: z.int(),
 });
+export type RefusedStateRecord = z.infer<typeof RefusedStateRecord>;
 
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });

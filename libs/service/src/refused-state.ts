@@ -1,7 +1,6 @@
 import { keyPattern, type RefusedStateRecord, type StateRefusal } from '@claviger/contracts';
 import type { AuditTrail } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
-import type { z } from 'zod';
 import { Fold } from './fold';
 import { FoldedRecords } from './folded-records';
 
@@ -53,5 +52,5 @@ export class RefusedState {
   }
 }
 
-type Fields = Pick<z.infer<typeof RefusedStateRecord>, 'bucket' | 'key' | 'keyId' | 'reason' | 'detail'>;
+type Fields = Pick<RefusedStateRecord, 'bucket' | 'key' | 'keyId' | 'reason' | 'detail'>;
 const fieldsOf = (refused: Refused): Fields => ({ ...refused, ...(keyPattern.test(refused.key) ? { keyId: refused.key } : {}) });
