@@ -66,6 +66,20 @@ const untilRefused = (code: string, count: number) =>
     everyMs: 200,
   });
 
+/** Who refused what was put into a bucket, for this reason: found by the client, in the ledger. */
+const refusers = async (query: { keyId?: string }, reason: string): Promise<string[]> => {
+  const { records } = await ada.audit.query({ ...query, kind: 'refused-state', limit: 200 });
+  return records.map(({ record }) => record).flatMap((r) => (r.reason === reason ? [String(r.holder)] : []));
+};
+const untilEveryWorkerRecorded = (keyId: string, reason: string) =>
+  until(
+    async () => {
+      const by = new Set((await refusers({ keyId }, reason)).filter((holder) => holder.startsWith('crypto-worker.')));
+      return by.size >= 2;
+    },
+    { what: `${reason} of ${keyId} in the ledger, of each worker`, timeoutMs: 60_000, everyMs: 200 },
+  );
+
 const operationsIn = async (session: string) => (await ledger.readOn()).operations.filter((r) => r.session === session);
 
 test("another's subject: the broker refuses it, and nothing is done in the other's name", async () => {
@@ -246,6 +260,7 @@ test('an old signed key record put back by somebody with broker access is refuse
     marker.set('KV-Operation', 'DEL');
     await jetstream(thief).publish(`$KV.keys.${target}`, '', { headers: marker });
     await everyWorkerLogs(new RegExp(`keys/${target}: a delete of a record that still matters`));
+    for (const reason of ['older-revision', 'not-signed', 'other-name', 'deleted']) await untilEveryWorkerRecorded(target, reason);
     expect(await codeOf(payments.crypto.encrypt({ keyId: target, plaintext: Buffer.from('x') }))).toBe('ERR_KEY_SUSPENDED');
     await honestCallerIsServed();
 
@@ -257,6 +272,11 @@ test('an old signed key record put back by somebody with broker access is refuse
     await until(async () => (await said()).includes('does not add up to its mark'), {
       what: 'the new worker to notice',
       timeoutMs: 30_000,
+    });
+    await until(async () => (await refusers({}, 'incomplete')).some((holder) => holder.startsWith('crypto-worker.')), {
+      what: 'the bucket that was rolled back in the ledger',
+      timeoutMs: 30_000,
+      everyMs: 200,
     });
     await putBack(thief, 'keys', target, suspended);
     await late;

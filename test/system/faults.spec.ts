@@ -15,12 +15,12 @@ let system: System;
 let kim: Client;
 let sam: Client;
 let payments: Client;
+let ada: Client;
 let ledger: LedgerCopy;
 let keyId: string;
 
 beforeAll(async () => {
   system = await startSystem('faults', { workers: 2, ownStore: true });
-  let ada: Client;
   [kim, sam, ada, payments] = await Promise.all([system.as('kim'), system.as('sam'), system.as('ada'), system.as('payments')]);
   ledger = new LedgerCopy(ada);
   keyId = await newKey('payments/faults');
@@ -151,6 +151,51 @@ test('suspend is confirmed only when each worker has it or is fenced, and a fenc
   expect(suspendedAt).toBeGreaterThan(0);
   expect(ofKey.slice(suspendedAt).filter((r) => r.action === 'crypto:Encrypt' && r.outcome === 'success')).toEqual([]);
 });
+
+test('key-lifecycle is killed after it suspended a key and before it recorded who asked for that: the next process records it', async () => {
+  const target = await newKey('payments/unrecorded');
+  const [worker] = servicesOf('crypto-worker') as [RunningService];
+  const [lifecycle] = servicesOf('key-lifecycle') as [RunningService];
+  const watcher = await system.stack.broker.connection('key-lifecycle');
+  const caller = await system.raw('sam');
+  try {
+    const bucket = await new Kvm(jetstream(watcher)).open('keys');
+    const before = (await bucket.get(target))?.revision;
+    // The change is committed and delivered; it is recorded when the worker that sleeps is fenced, which takes 2 s.
+    worker.child.pause();
+    const asked = caller
+      .ask('keys.suspend', { keyId: target, reason: 'stolen laptop', requestId: 'killed-in-between' })
+      .catch(() => undefined);
+    await until(async () => (await bucket.get(target))?.revision !== before, { what: 'the change to be delivered', everyMs: 5 });
+    await lifecycle.child.kill9();
+    worker.child.resume();
+    forget(lifecycle);
+    await asked;
+  } finally {
+    worker.child.resume();
+    await watcher.close();
+  }
+  await system.stack.start('key-lifecycle');
+  const [found] = await until(
+    async () => {
+      const { records } = await ada.audit.query({ keyId: target, action: 'keys:Suspend' });
+      return records.length > 0 && records;
+    },
+    { what: 'the record of the suspension', timeoutMs: 90_000, everyMs: 500 },
+  );
+  expect(found?.record).toMatchObject({
+    kind: 'committed',
+    principal: cast.sam.id,
+    session: caller.session,
+    requestId: 'killed-in-between',
+    reason: 'stolen laptop',
+    revision: 2,
+  });
+  expect(await encrypt(target)).toBe('ERR_KEY_SUSPENDED');
+  await wholeLedgerVerifies();
+  // Of that request there is no reply, so no operation; and it is recorded once.
+  expect(ledger.records.filter((r) => r.requestId === 'killed-in-between')).toHaveLength(1);
+}, 240_000);
 
 test('the document store is down: keys are used on, none is made, and all is well again when it is back', async () => {
   const { store } = system.stack;

@@ -1,4 +1,4 @@
-import { commonConfiguration, tokenConfiguration } from '@claviger/operability';
+import { commonConfiguration, storeConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 import type { DetectionSettings } from './detection';
 
@@ -14,11 +14,7 @@ const year = 31_536_000;
 export const Config = z.object({
   ...commonConfiguration,
   ...tokenConfiguration,
-  MONGODB_URL: z
-    .string()
-    .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb://')
-    .describe('URL of the document store, such as mongodb://127.0.0.1:27017'),
-  MONGODB_DATABASE: z.string().default('claviger_anomaly'),
+  ...storeConfiguration('claviger_anomaly'),
   RATE_SPIKE_MIN_PER_SECOND: whole(1, 1_000_000, 200),
   RATE_SPIKE_START_UP_PER_SECOND: whole(1, 1_000_000, 500),
   RATE_SPIKE_START_UP_SECONDS: whole(0, year, 60),

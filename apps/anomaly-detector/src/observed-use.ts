@@ -42,11 +42,14 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
   // The last line is the seal.
   for (let line = 0; line < lines.length - 1; line++) {
     const record = parse(lines[line] as Buffer);
-    if (record?.kind !== 'operation') {
+    // A change whose process ended before it could record it is a use as well: else killing that process would hide it.
+    const committed = record?.kind === 'committed';
+    if (!committed && record?.kind !== 'operation') {
       if (typeof record?.kind !== 'string') batch.ignored++;
       continue;
     }
-    const { id, time, principal, keyId, action, outcome, trace } = record;
+    const { id, time, principal, keyId, action, trace } = record;
+    const outcome = committed ? 'success' : record.outcome;
     const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;
     if (
       typeof id !== 'string' ||

@@ -44,6 +44,14 @@ test('uses are read with their place; epochs, sessions and the seal are not uses
   ]);
 });
 
+test('a change that was committed and recorded only afterwards is a use that succeeded', () => {
+  const line = record({ kind: 'committed', outcome: undefined, action: 'keys:Suspend', record: 'i.1', id: 'i.1.committed' });
+  expect(readUses(1, batch([line]), startMs)).toMatchObject({
+    uses: [{ recordId: 'i.1.committed', action: 'keys:Suspend', principal: 'payments-api', outcome: 'success' }],
+    ignored: 0,
+  });
+});
+
 test.each([
   ['not JSON', '{"kind":"operation",}'],
   ['no kind', '{"a":1}'],

@@ -1,14 +1,10 @@
-import { commonConfiguration, tokenConfiguration } from '@claviger/operability';
+import { commonConfiguration, storeConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
 export const Config = z.object({
   ...commonConfiguration,
   ...tokenConfiguration,
-  MONGODB_URL: z
-    .string()
-    .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
-    .describe('URL of the document store, such as mongodb://127.0.0.1:27017'),
-  MONGODB_DATABASE: z.string().min(1).default('claviger_audit'),
+  ...storeConfiguration('claviger_audit'),
   /** Shortest time between two signed checkpoints. */
   CHECKPOINT_EVERY_MS: z.coerce.number('must be a whole number').int().min(50).max(60_000).default(500),
   /** Clear personal values beside the ledger are erased after this. */

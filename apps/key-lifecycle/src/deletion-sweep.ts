@@ -1,5 +1,5 @@
 import { ProblemError } from '@claviger/contracts';
-import type { AuditTrail } from '@claviger/messaging';
+import type { AuditTrail, RecordIntent } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import type { Key } from './key';
 import type { KeyCommands } from './key-commands';
@@ -50,16 +50,14 @@ export class DeletionSweep {
   }
 
   private async destroy({ keyId, deletionAt }: Key): Promise<void> {
-    const { revision } = await this.commands.destroy(keyId, this.nowMs());
-    await this.trail.operation({
-      action: 'keys:Destroy',
-      principal: 'key-lifecycle',
-      session: 'schedule',
-      keyId,
-      outcome: 'success',
-      reason: `scheduled for ${deletionAt}`,
-      revisions: { key: revision },
+    const entry = { action: 'keys:Destroy', principal: 'key-lifecycle', session: 'schedule', keyId, reason: `scheduled for ${deletionAt}` };
+    let intent: RecordIntent | undefined;
+    const { key, recorded } = await this.commands.destroy(keyId, this.nowMs(), ({ revision }) => {
+      intent = this.trail.intend({ ...entry, revisions: {}, revision }, intent?.id);
+      return intent;
     });
+    await this.trail.operation({ ...entry, outcome: 'success', revisions: { key: key.revision } }, intent?.id);
+    recorded();
     this.logger.log(`key ${keyId} destroyed as scheduled`);
   }
 }

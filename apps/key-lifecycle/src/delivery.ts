@@ -1,5 +1,5 @@
 import { type CloudEvent, cloudEvent, eventSubject, type KekView, type KeyView } from '@claviger/contracts';
-import type { KvOwner, OutboxItem } from '@claviger/messaging';
+import type { KvOwner, OutboxItem, RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { describeKey, type Key, viewKey } from './key';
@@ -31,17 +31,21 @@ export class Delivery {
 }
 
 /** The messages of a change: first the view, since that is what makes it true at the workers. */
-export function outboxOf(key: Key, type: 'io.claviger.key.created' | 'io.claviger.key.changed', now: string): OutboxEntry[] {
+export function outboxOf(key: Key, type: 'io.claviger.key.created' | 'io.claviger.key.changed', intent: RecordIntent): OutboxEntry[] {
   const id = `${key.keyId}.${key.revision}`;
   const event: CloudEvent = cloudEvent(type, {
     id,
     source: 'claviger/key-lifecycle',
-    time: now,
+    time: intent.at,
     subject: key.keyId,
-    data: describeKey(key),
+    data: { ...describeKey(key), change: changeOf(intent) },
   });
   return [
     { id: `${id}.view`, kind: 'view' },
     { id: `${id}.event`, kind: 'event', event },
   ];
+}
+
+function changeOf({ id, entry: { action, principal, session, reason, requestId } }: RecordIntent) {
+  return { action, by: principal, session, record: id, ...(reason === undefined ? {} : { reason }), ...(requestId ? { requestId } : {}) };
 }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type Algorithm, type Classification, type Environment, internalOperations, ProblemError } from '@claviger/contracts';
-import { askInternal, type OutboxRelay } from '@claviger/messaging';
+import { askInternal, type OutboxRelay, type RecordIntent } from '@claviger/messaging';
+import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
@@ -12,44 +13,59 @@ import { confirmationWaitMs, type Propagation, type Reached } from './propagatio
 const hsmTimeoutMs = 5_000;
 const attempts = 8;
 
-/** Changes of keys: decided by key.ts, committed by one compare-and-set, delivered to the workers, followed until they have it. */
+/** The record of who makes this change, as it will be. */
+export type Intend = (to: Key) => RecordIntent;
+
+export interface Changed {
+  key: Key;
+  /** To be called when that record is in the ledger. */
+  recorded: () => void;
+}
+
+/** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
   constructor(
     private readonly connection: NatsConnection,
     private readonly store: KeyStore,
     private readonly delivery: Delivery,
     private readonly relay: OutboxRelay<OutboxEntry>,
+    private readonly owed: OwedRecords,
     private readonly propagation: Propagation,
     private readonly logger: LoggerService,
   ) {}
 
-  async create(about: Omit<NewKey, 'keyId'>, trace: Context): Promise<Key> {
+  async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context): Promise<Changed> {
     const now = new Date().toISOString();
     const key = createKey(
       { ...about, keyId: newKeyId() },
       await this.material(about.algorithm, about.environment, about.classification, trace),
       now,
     );
-    const outbox = outboxOf(key, 'io.claviger.key.created', now);
-    await this.store.insert(key, outbox);
+    const intent = intend(key);
+    const owed = this.owed.owe(key.keyId, intent);
+    const outbox = outboxOf(key, 'io.claviger.key.created', intent);
+    await this.store.insert(key, outbox, [owed]);
     await this.send(key, outbox);
-    return key;
+    return { key, recorded: () => this.owed.settle(key.keyId, owed) };
   }
 
   /** `decide` gets the key as it is at each attempt; giving it back unchanged means that there is nothing to change but much to confirm. */
-  async change(keyId: string, decide: (key: Key) => Key | Promise<Key>): Promise<{ key: Key } & Reached> {
+  async change(keyId: string, decide: (key: Key) => Key | Promise<Key>, intend: Intend): Promise<Changed & { reached: Reached }> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       const from = await this.store.get(keyId);
       if (!from) throw new ProblemError('ERR_KEY_UNKNOWN');
       const decided = await decide(from);
       // Asked again for what is already so: a new revision is what the workers can confirm.
       const to = decided === from ? { ...from, revision: from.revision + 1 } : decided;
-      const outbox = outboxOf(to, 'io.claviger.key.changed', new Date().toISOString());
+      const intent = intend(to);
+      const owed = this.owed.owe(keyId, intent);
+      const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
       try {
-        if (!(await this.store.change(from, to, outbox))) continue;
+        if (!(await this.store.change(from, to, outbox, [owed]))) continue;
         await this.send(to, outbox);
-        return { key: to, ...(await expected.reached(confirmationWaitMs)) };
+        const reached = await expected.reached(confirmationWaitMs);
+        return { key: to, reached, recorded: () => this.owed.settle(keyId, owed) };
       } finally {
         expected.cancel();
       }
@@ -81,8 +97,8 @@ export class KeyCommands {
   }
 
   /** Throws ERR_KEY_STATE when somebody else destroyed it, or its deletion was cancelled. */
-  async destroy(keyId: string, nowMs: number): Promise<Key> {
-    return (await this.change(keyId, (key) => destroyKey(key, nowMs))).key;
+  destroy(keyId: string, nowMs: number, intend: Intend): Promise<Changed> {
+    return this.change(keyId, (key) => destroyKey(key, nowMs), intend);
   }
 
   /**

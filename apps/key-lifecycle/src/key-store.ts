@@ -1,5 +1,6 @@
 import { type CloudEvent, ProblemError } from '@claviger/contracts';
 import type { OutboxItem, OutboxSource } from '@claviger/messaging';
+import type { OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import type { Key } from './key';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
@@ -14,7 +15,9 @@ interface KeyDocument {
   deletionAt: string | null;
   signed: string;
   outbox: OutboxEntry[];
-  /** True while `outbox` is not empty: what the sweep looks for. */
+  /** Who made the changes whose records are not known to be in the ledger. */
+  owed: OwedRecord[];
+  /** True while `outbox` or `owed` is not empty: what the sweeps look for. */
   pending: boolean;
 }
 interface KekDocument {
@@ -22,8 +25,8 @@ interface KekDocument {
   signed: string;
 }
 
-/** One document a key, changed by one compare-and-set on its revision, outgoing messages included. */
-export class KeyStore implements OutboxSource<OutboxEntry> {
+/** One document a key, changed by one compare-and-set on its revision, outgoing messages and the record of who did it included. */
+export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
   private readonly keks: Collection<KekDocument>;
   private indexing: Promise<void> | undefined;
@@ -60,11 +63,11 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
   }
 
   /** Throws ERR_CONFLICT when the name is taken. */
-  async insert(key: Key, outbox: OutboxEntry[]): Promise<void> {
+  async insert(key: Key, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<void> {
     // Without them two keys could have one name.
     await this.createIndexes();
     try {
-      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), outbox, pending: outbox.length > 0 }));
+      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), outbox, owed, pending: true }));
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -72,11 +75,11 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
   }
 
   /** False when somebody else changed it since it was read. */
-  async change(from: Key, to: Key, outbox: OutboxEntry[]): Promise<boolean> {
+  async change(from: Key, to: Key, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
-        { $set: { ...this.fields(to), pending: true }, $push: { outbox: { $each: outbox } } },
+        { $set: { ...this.fields(to), pending: true }, $push: { outbox: { $each: outbox }, owed: { $each: owed } } },
       ),
     );
     return matchedCount === 1;
@@ -138,7 +141,22 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
 
   async remove(keyId: string, entryIds: string[]): Promise<void> {
     await reached(() => this.keys.updateOne({ _id: keyId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
-    await reached(() => this.keys.updateOne({ _id: keyId, outbox: { $size: 0 } }, { $set: { pending: false } }));
+    await this.settled(keyId);
+  }
+
+  async owed(before: string, limit: number): Promise<OutboxItem<OwedRecord>[]> {
+    const found = await reached(() =>
+      this.keys
+        .find({ pending: true, 'owed.at': { $lt: before } })
+        .limit(limit)
+        .toArray(),
+    );
+    return found.flatMap((d) => d.owed.filter(({ at }) => at < before).map((entry) => ({ aggregateId: d._id, entryId: entry.id, entry })));
+  }
+
+  async removeOwed(keyId: string, ids: string[]): Promise<void> {
+    await reached(() => this.keys.updateOne({ _id: keyId }, { $pull: { owed: { id: { $in: ids } } } }));
+    await this.settled(keyId);
   }
 
   async ping(): Promise<void> {
@@ -158,6 +176,12 @@ export class KeyStore implements OutboxSource<OutboxEntry> {
         this.onTampered(error);
       }
     return keys;
+  }
+
+  /** Also of documents from before there was `owed`. */
+  private async settled(keyId: string): Promise<void> {
+    const nothingLeft = { _id: keyId, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
+    await reached(() => this.keys.updateOne(nothingLeft, { $set: { pending: false } }));
   }
 
   private fields(key: Key) {

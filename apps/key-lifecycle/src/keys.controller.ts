@@ -23,13 +23,17 @@ export class KeysController {
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
     const { type: _, requestId: __, owner = context.principal, ...about } = request;
-    return this.replies.answer(keyOperations.create, context, {}, async ({ admit }) => {
+    return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
         revision: 'proposed',
       });
-      const key = await this.commands.create({ ...about, owner, createdBy: context.principal }, context.trace);
-      return { result: describeKey(key), record: { keyId: key.keyId, version: 1 } };
+      const { key, recorded } = await this.commands.create(
+        { ...about, owner, createdBy: context.principal },
+        ({ keyId, revision }) => intend({ keyId, version: 1, revision }),
+        context.trace,
+      );
+      return { result: describeKey(key), record: { keyId: key.keyId, version: 1 }, recorded };
     });
   }
 
@@ -105,12 +109,16 @@ export class KeysController {
     context: RequestContext,
     decide: (key: Key) => Key | Promise<Key>,
   ): Promise<Answer> {
-    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit }) => {
-      const { key, ...reached } = await this.commands.change(keyId, (current) => {
-        admit(operation.action as Action, keyResource(current));
-        return decide(current);
-      });
-      return { result: { key: describeKey(key), ...reached }, record: { version: key.primaryVersion } };
+    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, intend }) => {
+      const { key, reached, recorded } = await this.commands.change(
+        keyId,
+        (current) => {
+          admit(operation.action as Action, keyResource(current));
+          return decide(current);
+        },
+        ({ primaryVersion, revision }) => intend({ version: primaryVersion, revision }),
+      );
+      return { result: { key: describeKey(key), ...reached }, record: { version: key.primaryVersion }, recorded };
     });
   }
 }

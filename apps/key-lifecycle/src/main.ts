@@ -3,7 +3,7 @@ import { type KekView, type KeyView, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
-import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
@@ -33,17 +33,24 @@ await runService(service, async (logger) => {
   });
   const keyView = openKeysView(core.viewOptions);
   const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
-  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) =>
-    logger.error(`${error.message}: ${String(error.cause)}`),
-  );
+  const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
+  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) => tampered(error.id, String(error.cause)));
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted));
   await owner.start();
   const delivery = new Delivery(connection, owner, store);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const owed = new OwedRecords({
+    source: store,
+    trail,
+    signer,
+    trusted,
+    onTampered: tampered,
+    logger,
+  });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
-  const commands = new KeyCommands(connection, store, delivery, relay, propagation, logger);
+  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
 
   let rebuilt = false;
   let stopping = false;
@@ -59,6 +66,7 @@ await runService(service, async (logger) => {
         owner.keepMark(keyView);
         await owner.sign(keyView);
         relay.start();
+        owed.start();
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -93,6 +101,7 @@ await runService(service, async (logger) => {
       return sweep.stop();
     },
     () => relay.stop(),
+    () => owed.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -7,7 +7,10 @@ export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'ma
 
 /** A document whose signature does not fit: somebody changed it behind this service's back. It is not used. */
 export class TamperedDocument extends Error {
-  constructor(id: string, cause: unknown) {
+  constructor(
+    readonly id: string,
+    cause: unknown,
+  ) {
     super(`document ${id} is not what this service signed`, { cause });
     this.name = 'TamperedDocument';
   }

@@ -7,7 +7,7 @@ import { context } from '@opentelemetry/api';
 import { DeletionSweep } from '../src/deletion-sweep';
 import { cancelDeletion, type Key, resumeKey, scheduleDeletion, setConsumers, suspendKey, viewKey } from '../src/key';
 import { rebuildView } from '../src/rebuild';
-import { about, type Lifecycle, now, quiet, startLifecycle } from './keys-under-test';
+import { about, intent, type Lifecycle, now, quiet, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
 let asked: { kek: number; key: number };
@@ -17,9 +17,16 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => l.stop());
 
-const create = (more = {}) => {
+const create = async (more = {}) => {
   const { keyId: _, ...wanted } = about(more);
-  return l.commands.create(wanted, context.active());
+  const { key, recorded } = await l.commands.create(wanted, ({ keyId, revision }) => intent(revision, { keyId }), context.active());
+  recorded();
+  return key;
+};
+const change = async (keyId: string, decide: (key: Key) => Key) => {
+  const { recorded, ...changed } = await l.commands.change(keyId, decide, ({ revision }) => intent(revision, { keyId }));
+  recorded();
+  return changed;
 };
 const arrives = (keyId: string, revision: number) =>
   until(() => l.view.get(keyId)?.revision === revision, { what: `revision ${revision} of ${keyId}` });
@@ -39,16 +46,16 @@ test('keys of one environment and classification are made under one KEK, also wh
 
 test('a change that is asked for again is a revision more, so that workers can confirm it', async () => {
   const { keyId } = await create();
-  const suspend = () => l.commands.change(keyId, (key) => suspendKey(key, false, 's', now));
+  const suspend = () => change(keyId, (key) => suspendKey(key, false, 's', now));
   expect((await suspend()).key.revision).toBe(2);
-  expect(await suspend()).toMatchObject({ key: { revision: 3, suspended: true }, confirmed: true });
+  expect(await suspend()).toMatchObject({ key: { revision: 3, suspended: true }, reached: { confirmed: true } });
 });
 
 test('changes that race are all made or told ERR_CONFLICT, and the bucket ends at the last', async () => {
   const { keyId } = await create();
   const settled = await Promise.allSettled(
     Array.from({ length: 40 }, (_, n) =>
-      l.commands.change(keyId, (key) => (n % 2 ? suspendKey(key, n % 3 === 0, 's', now) : resumeKey(key, 'r', now))),
+      change(keyId, (key) => (n % 2 ? suspendKey(key, n % 3 === 0, 's', now) : resumeKey(key, 'r', now))),
     ),
   );
   const done = settled.filter((s) => s.status === 'fulfilled').length;
@@ -59,7 +66,7 @@ test('changes that race are all made or told ERR_CONFLICT, and the bucket ends a
 
 test('each change is an event, once, after its outbox was emptied', async () => {
   const { keyId } = await create();
-  await l.commands.change(keyId, (key) => setConsumers(key, ['x']));
+  await change(keyId, (key) => setConsumers(key, ['x']));
   await until(async () => (await l.store.pending(1_000)).every((i) => i.aggregateId !== keyId), { what: 'the outbox to be empty' });
   await l.relay.sweep();
   const provisioner = await l.broker.connection('provisionerCore');
@@ -67,7 +74,12 @@ test('each change is an event, once, after its outbox was emptied', async () => 
   const { state } = await jsm.streams.info('KEYS', { subjects_filter: `keys.v1.key.*.${keyId}` });
   expect(state.subjects).toEqual({ [`keys.v1.key.created.${keyId}`]: 1, [`keys.v1.key.changed.${keyId}`]: 1 });
   const event = (await jsm.streams.getMessage('KEYS', { last_by_subj: `keys.v1.key.changed.${keyId}` }))?.json<{ data: unknown }>();
-  expect(eventTypes['io.claviger.key.changed'].data.parse(event?.data)).toMatchObject({ keyId, revision: 2, consumers: ['x'] });
+  expect(eventTypes['io.claviger.key.changed'].data.parse(event?.data)).toMatchObject({
+    keyId,
+    revision: 2,
+    consumers: ['x'],
+    change: { action: 'keys:Test', by: 'kim', session: 'S'.repeat(22), reason: 'a test' },
+  });
   await provisioner.close();
 });
 
@@ -79,7 +91,7 @@ test('a rebuild brings the bucket up to the store and never lowers it', async ()
   const behind = await create();
   const to = suspendKey(behind, false, 's', now);
   // Stored, and then the process died.
-  await l.store.change(behind, to, []);
+  await l.store.change(behind, to, [], []);
   const count = await rebuildView(l.store, l.delivery, quiet());
   expect(count).toBeGreaterThan(0);
   await arrives(behind.keyId, 2);
@@ -89,11 +101,15 @@ test('a rebuild brings the bucket up to the store and never lowers it', async ()
 
 /** Keeps what is recorded; the trail itself is proven in libs/messaging. */
 const keepingTrail = (records: object[], available = true) =>
-  ({ commit: { available }, operation: async (record: object) => void records.push(record) }) as unknown as AuditTrail;
+  ({
+    commit: { available },
+    intend: (entry: { revision: number }, id?: string) => intent(entry.revision, entry, id),
+    operation: async (record: object) => void records.push(record),
+  }) as unknown as AuditTrail;
 const dueAt = Date.now() + 8 * 86_400_000;
 const scheduled = async () => {
   const { keyId } = await create();
-  return (await l.commands.change(keyId, (key) => scheduleDeletion(key, 7, 'obsolete', Date.now()))).key;
+  return (await change(keyId, (key) => scheduleDeletion(key, 7, 'obsolete', Date.now()))).key;
 };
 
 test('two replicas that sweep at once destroy each key once and record it once; what was cancelled stays', async () => {
@@ -102,7 +118,7 @@ test('two replicas that sweep at once destroy each key once and record it once; 
   const records: { keyId?: string }[] = [];
   const sweeps = [l.replica(), l.replica()].map((r) => new DeletionSweep(r.commands, keepingTrail(records), l.logger, () => dueAt));
   const racing = sweeps.map((s) => s.sweep());
-  await l.commands.change(cancelled.keyId, (key) => cancelDeletion(key)).catch(() => undefined);
+  await change(cancelled.keyId, (key) => cancelDeletion(key)).catch(() => undefined);
   await Promise.all(racing);
   const state = async ({ keyId }: Key) => (await l.store.get(keyId))?.versions[0];
   for (const key of keys) {

@@ -4,7 +4,7 @@ import { outboxOf } from '../src/delivery';
 import { cancelDeletion, destroyKey, type Key, rotateKey, scheduleDeletion, setConsumers, suspendKey } from '../src/key';
 import { KeyStore } from '../src/key-store';
 import { SignedDocuments, TamperedDocument } from '../src/signed-documents';
-import { made, newKey, now, nowMs, openStore, signer } from './keys-under-test';
+import { intent, made, newKey, now, nowMs, openStore, signer } from './keys-under-test';
 
 let storage: Awaited<ReturnType<typeof openStore>>;
 let db: Db;
@@ -27,10 +27,10 @@ beforeEach(async () => {
 });
 const documents = () => db.collection<{ _id: string; signed: string; revision: number; outbox: unknown[]; pending: boolean }>('keys');
 const insert = async (key = newKey()): Promise<Key> => {
-  await store.insert(key, []);
+  await store.insert(key, [], []);
   return key;
 };
-const change = (from: Key, to: Key) => store.change(from, to, outboxOf(to, 'io.claviger.key.changed', now));
+const change = (from: Key, to: Key) => store.change(from, to, outboxOf(to, 'io.claviger.key.changed', intent(to.revision)), []);
 const kek = (wrapped: string) => ({
   kekId: 'kek_production_internal_1',
   environment: 'production' as const,
@@ -47,7 +47,7 @@ test('what was stored is read back, signature and all', async () => {
 
 test('a name is taken once, also when many come at once and nobody made the indexes before', async () => {
   const fresh = new KeyStore(storage.database(), new SignedDocuments(storage.control, storage.control.trusted), () => undefined);
-  const settled = await Promise.allSettled(Array.from({ length: 10 }, () => fresh.insert(newKey({ name: 'payments/one' }), [])));
+  const settled = await Promise.allSettled(Array.from({ length: 10 }, () => fresh.insert(newKey({ name: 'payments/one' }), [], [])));
   expect(settled.filter((s) => s.status === 'fulfilled')).toHaveLength(1);
   for (const s of settled) if (s.status === 'rejected') expect(s.reason).toMatchObject({ code: 'ERR_CONFLICT' });
 });
@@ -104,6 +104,22 @@ test('taking messages out while others come in loses none', async () => {
   await Promise.all(taking);
   const left = (await store.pending(100)).map((i) => i.entryId);
   expect(left).toEqual(Array.from({ length: 30 }, (_, n) => `${first.keyId}.${n + 2}.event`));
+});
+
+test('who made a change is in the document of the change, until its record is known to be in the ledger', async () => {
+  const owed = (n: number, at: string) => ({ id: `i.${n}`, at, signed: `signed ${n}` });
+  const key = newKey();
+  await store.insert(key, [], [owed(1, '2026-03-01T12:00:00.000Z')]);
+  const to = suspendKey(key, false, 's', now);
+  expect(await store.change(key, to, [], [owed(2, '2026-03-01T12:00:01.000Z')])).toBe(true);
+  expect(await store.change(key, to, [], [owed(3, '2026-03-01T12:00:01.000Z')])).toBe(false);
+  const ids = async (before: string) => (await store.owed(before, 100)).map(({ entryId }) => entryId);
+  expect(await ids('2026-03-01T12:00:01.000Z')).toEqual(['i.1']);
+  expect(await ids('2026-03-01T12:00:02.000Z')).toEqual(['i.1', 'i.2']);
+  await store.removeOwed(key.keyId, ['i.1']);
+  expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ pending: true, owed: [{ id: 'i.2' }] });
+  await store.removeOwed(key.keyId, ['i.2']);
+  expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ pending: false, owed: [] });
 });
 
 test.each([

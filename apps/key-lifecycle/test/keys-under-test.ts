@@ -1,7 +1,19 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { internalSubject, type KekView, type KeyView } from '@claviger/contracts';
-import { KvOwner, OutboxRelay, openKeysView, type RecordSigner, recordTypes, revisionReader } from '@claviger/messaging';
+import { parseBatch } from '@claviger/ledger';
+import {
+  AuditTrail,
+  KvOwner,
+  OutboxRelay,
+  openKeysView,
+  type RecordIntent,
+  type RecordSigner,
+  recordTypes,
+  revisionReader,
+} from '@claviger/messaging';
+import { OwedRecords } from '@claviger/service';
 import { type Broker, openTestStore, startBroker, temporaryFolder, until } from '@claviger/testing';
+import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { MongoClient } from 'mongodb';
@@ -35,6 +47,17 @@ export const about = (more: Partial<NewKey> = {}): NewKey => {
 };
 export const newKey = (more: Partial<NewKey> = {}): Key => createKey(about(more), made(), now);
 
+/** Who makes a change, where a request says it. */
+export const intent = (
+  revision: number,
+  more: Partial<RecordIntent['entry']> = {},
+  id = `i.${randomBytes(6).toString('hex')}`,
+): RecordIntent => ({
+  id,
+  at: new Date().toISOString(),
+  entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
+});
+
 /** An ES256 key where the service has one in its token. */
 export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -66,6 +89,21 @@ export async function openStore() {
   };
 }
 
+/** A real trail, with keys of its own where the service has them in its token. */
+function openTrail(connection: NatsConnection, worker: string): AuditTrail {
+  const openEpoch = () => {
+    const [batch, certifier] = [generateKeyPairSync('ec', { namedCurve: 'P-256' }), generateKeyPairSync('ec', { namedCurve: 'P-256' })];
+    const signWith = (key: KeyObject) => (digest: Buffer) => sign('sha256', digest, { key, dsaEncoding: 'ieee-p1363' });
+    return {
+      batchPublicKey: batch.publicKey.export({ format: 'der', type: 'spki' }),
+      signBatch: signWith(batch.privateKey),
+      certifier: 'of-test',
+      certify: signWith(certifier.privateKey),
+    };
+  };
+  return new AuditTrail({ connection, service: 'key-lifecycle', worker, openEpoch });
+}
+
 /** The service without its front: real broker and permissions, real store; workers are played by connections of crypto-worker. */
 export async function startLifecycle() {
   const folder = await temporaryFolder('key-lifecycle-spec');
@@ -93,12 +131,23 @@ export async function startLifecycle() {
   const logger = quiet();
   const db = storage.database();
   const tampered: string[] = [];
-  const replica = () => {
+  const trail = openTrail(connection, 'kl-test');
+  const replica = ({ records = trail } = {}) => {
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, (error) => void tampered.push(error.message));
     const delivery = new Delivery(connection, owner, store);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
-    return { store, delivery, relay, commands: new KeyCommands(connection, store, delivery, relay, propagation, logger) };
+    const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
+    const owed = new OwedRecords({
+      source: store,
+      trail: records,
+      signer: control,
+      trusted: control.trusted,
+      onTampered,
+      logger,
+      dueAfterMs: 0,
+    });
+    return { store, delivery, relay, owed, commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger) };
   };
   return {
     broker,
@@ -111,8 +160,25 @@ export async function startLifecycle() {
     logger,
     db,
     tampered,
+    trail,
     replica,
     ...replica(),
+    /** Every record of this service in AUDIT, in order. */
+    recorded: async (): Promise<Record<string, unknown>[]> => {
+      const reader = await broker.connection('provisionerCore');
+      try {
+        const jsm = await jetstreamManager(reader);
+        const { state } = await jsm.streams.info('AUDIT');
+        const lines: Record<string, unknown>[] = [];
+        for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
+          const message = await jsm.streams.getMessage('AUDIT', { seq });
+          if (message) lines.push(...parseBatch(message.data).lines.map((line) => JSON.parse(line.toString('utf8'))));
+        }
+        return lines;
+      } finally {
+        await reader.close();
+      }
+    },
     /** A worker's copy of the bucket, fresh. */
     worker: async (name: string, { as = workers }: { as?: NatsConnection } = {}) => {
       const holder = `crypto-worker.${name}`;

@@ -11,7 +11,16 @@ import {
   type policyOperations,
   type Request,
 } from '@claviger/contracts';
-import { type KvOwner, type KvView, type OutboxItem, OutboxRelay, type RecordSigner } from '@claviger/messaging';
+import {
+  type AuditTrail,
+  type KvOwner,
+  type KvView,
+  type OutboxItem,
+  OutboxRelay,
+  type RecordIntent,
+  type RecordSigner,
+} from '@claviger/messaging';
+import type { OwedRecord, OwedRecords } from '@claviger/service';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
@@ -28,6 +37,8 @@ const issuesShown = 10;
 export interface BundleKeeperParts {
   connection: NatsConnection;
   store: BundleStore;
+  owed: OwedRecords;
+  trail: AuditTrail;
   owner: KvOwner<BundleView>;
   view: KvView<BundleView>;
   signer: RecordSigner;
@@ -64,10 +75,11 @@ export class BundleKeeper {
    * force, also when this process ends before it was delivered.
    */
   async publish(
-    { basedOn, bundle: proposed, reason }: Request<typeof policyOperations.publish>,
-    by: string,
+    { basedOn, bundle: proposed }: Request<typeof policyOperations.publish>,
     now: Date,
-  ): Promise<{ bundle: PolicyBundle; hash: string }> {
+    /** The record of who publishes it, as it will be. */
+    intend: (bundle: PolicyBundle) => RecordIntent,
+  ): Promise<{ bundle: PolicyBundle; hash: string; recorded: () => void }> {
     const stored = await this.verified();
     if (stored?.bundle.revision !== basedOn)
       throw new ProblemError('ERR_CONFLICT', `revision ${stored?.bundle.revision ?? 0} is in force, not ${basedOn}`);
@@ -78,17 +90,20 @@ export class BundleKeeper {
     const sealed = sealBundle(bundle, this.parts.signer);
     if (sealed.stored.record.length > recordBytesMax)
       throw new ProblemError('ERR_POLICY_INVALID', `signed, it is larger than ${recordBytesMax} bytes`);
-    const outbox = outboxOf(sealed.view, by, reason, now);
-    if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox)))
+    const intent = intend(bundle);
+    const owed = this.parts.owed.owe(bundleId, intent);
+    const outbox = outboxOf(sealed.view, intent);
+    if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
     await this.deliverSoon(outbox);
-    return { bundle, hash: sealed.view.hash };
+    return { bundle, hash: sealed.view.hash, recorded: () => this.parts.owed.settle(bundleId, owed) };
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.inspecting);
     await this.relay.stop();
+    await this.parts.owed.stop();
     this.parts.owner.stop();
   }
 
@@ -104,6 +119,7 @@ export class BundleKeeper {
         this.keepMark();
         this.problem = undefined;
         this.relay.start(sweepEveryMs);
+        this.parts.owed.start();
         this.inspecting = setInterval(() => void this.inspect(), inspectEveryMs);
         return;
       } catch (error) {
@@ -121,12 +137,23 @@ export class BundleKeeper {
     const bundle = this.parts.seed();
     if (!bundle) throw new Error('the store holds no bundle and POLICY_SEED_DIR is not set');
     const sealed = sealBundle(bundle, signer);
-    const created = await store.create(
-      sealed.stored,
-      outboxOf(sealed.view, 'policy', 'first bundle, from POLICY_SEED_DIR', new Date(bundle.publishedAt)),
-    );
+    const entry = { action: 'policy:Publish', principal: 'policy', session: 'seed', reason: 'first bundle, from POLICY_SEED_DIR' };
+    const intent = this.parts.trail.intend({ ...entry, revisions: {}, revision: bundle.revision });
+    const owed = this.parts.owed.owe(bundleId, intent);
+    const created = await store.create(sealed.stored, outboxOf(sealed.view, intent), owed);
+    if (created) void this.recordSeed(intent, owed);
     if (created) logger.log('published the first policy bundle from POLICY_SEED_DIR');
     return created ? sealed : this.storedOrSeeded();
+  }
+
+  /** Nobody waits for it: what cannot be recorded now stays owed. */
+  private async recordSeed({ id, entry: { revision, ...entry } }: RecordIntent, owed: OwedRecord): Promise<void> {
+    try {
+      await this.parts.trail.operation({ ...entry, outcome: 'success', revisions: { bundle: revision } }, id);
+      this.parts.owed.settle(bundleId, owed);
+    } catch (error) {
+      this.parts.logger.warn(`policy bundle: that it was published will be recorded later: ${String(error)}`);
+    }
   }
 
   /** What the store holds, when it was signed by us and is not older than what is in force. A store that lost it is not an empty one. */
@@ -188,13 +215,13 @@ export class BundleKeeper {
 }
 
 /** The view first: whoever hears the event finds the bundle in force. */
-function outboxOf(view: BundleView, by: string, reason: string, now: Date): OutboxEntry[] {
+function outboxOf(view: BundleView, { at, entry }: RecordIntent): OutboxEntry[] {
   const id = randomUUID();
-  const data = { revision: view.revision, hash: view.hash, by, reason };
+  const data = { revision: view.revision, hash: view.hash, by: entry.principal, reason: entry.reason ?? '' };
   const event = cloudEvent('io.claviger.policy.published', {
     id,
     source: 'claviger/policy',
-    time: now.toISOString(),
+    time: at,
     subject: String(view.revision),
     data,
   });

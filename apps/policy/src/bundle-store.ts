@@ -1,18 +1,20 @@
 import type { KeyObject } from 'node:crypto';
 import { type BundleView, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import type { OutboxItem, OutboxSource } from '@claviger/messaging';
+import type { OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
 import { bundleId, type OutboxEntry, openBundle, type StoredBundle } from './bundle-document';
 
-type Document = StoredBundle & { _id: typeof bundleId; outbox: OutboxEntry[] };
+type Document = StoredBundle & { _id: typeof bundleId; outbox: OutboxEntry[]; owed: OwedRecord[] };
 
 const duplicateKey = 11_000;
 
 /**
- * The bundle's system of record: one document, changed by one compare-and-set on its revision, with its outgoing messages inside.
+ * The bundle's system of record: one document, changed by one compare-and-set on its revision, with its outgoing messages and the record of who did
+ * it inside.
  * Every method throws ERR_STORE_UNAVAILABLE when the document store does not answer.
  */
-export class BundleStore implements OutboxSource<OutboxEntry> {
+export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly bundles: Collection<Document>;
 
   constructor(
@@ -37,14 +39,14 @@ export class BundleStore implements OutboxSource<OutboxEntry> {
 
   /** The verified bundle; undefined when there is none. Throws TamperedBundle. */
   async load(): Promise<{ bundle: PolicyBundle; view: BundleView } | undefined> {
-    const found = await this.reached(() => this.bundles.findOne({ _id: bundleId }, { projection: { _id: 0, outbox: 0 } }));
+    const found = await this.reached(() => this.bundles.findOne({ _id: bundleId }, { projection: { _id: 0, outbox: 0, owed: 0 } }));
     return found ? openBundle(found, this.trusted) : undefined;
   }
 
   /** The first bundle. False when there is one already. */
-  async create(stored: StoredBundle, outbox: OutboxEntry[]): Promise<boolean> {
+  async create(stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord): Promise<boolean> {
     try {
-      await this.reached(() => this.bundles.insertOne({ _id: bundleId, ...stored, outbox }), isDuplicate);
+      await this.reached(() => this.bundles.insertOne({ _id: bundleId, ...stored, outbox, owed: [owed] }), isDuplicate);
       return true;
     } catch (error) {
       if (isDuplicate(error)) return false;
@@ -53,8 +55,8 @@ export class BundleStore implements OutboxSource<OutboxEntry> {
   }
 
   /** False when the store no longer holds revision `basedOn`. */
-  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[]): Promise<boolean> {
-    const change = { $set: stored, $push: { outbox: { $each: outbox } } };
+  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord): Promise<boolean> {
+    const change = { $set: stored, $push: { outbox: { $each: outbox }, owed } };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
     return matchedCount === 1;
   }
@@ -68,6 +70,18 @@ export class BundleStore implements OutboxSource<OutboxEntry> {
 
   async remove(_aggregateId: string, entryIds: string[]): Promise<void> {
     await this.reached(() => this.bundles.updateOne({ _id: bundleId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
+  }
+
+  async owed(before: string, limit: number): Promise<OutboxItem<OwedRecord>[]> {
+    const found = await this.reached(() =>
+      this.bundles.findOne({ _id: bundleId, 'owed.at': { $lt: before } }, { projection: { owed: 1 } }),
+    );
+    const due = (found?.owed ?? []).filter(({ at }) => at < before).slice(0, limit);
+    return due.map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry }));
+  }
+
+  async removeOwed(_aggregateId: string, ids: string[]): Promise<void> {
+    await this.reached(() => this.bundles.updateOne({ _id: bundleId }, { $pull: { owed: { id: { $in: ids } } } }));
   }
 
   close(): Promise<void> {

@@ -1,16 +1,12 @@
-import { commonConfiguration, seedFile, tokenConfiguration } from '@claviger/operability';
+import { commonConfiguration, seedFile, storeConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
 export const Config = z.object({
   ...commonConfiguration,
   ...tokenConfiguration,
+  ...storeConfiguration('claviger_policy'),
   CALLOUT_ISSUER_FILE: seedFile('SA', "file with the nkey seed (SA…) of the broker's auth callout issuer"),
   CALLOUT_XKEY_FILE: seedFile('SX', 'file with the curve seed (SX…) that opens auth callout requests'),
-  MONGODB_URL: z
-    .string()
-    .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
-    .describe('URL of the document store'),
-  MONGODB_DATABASE: z.string().default('claviger_policy'),
   OIDC_ISSUERS_FILE: z.string().optional(),
   POLICY_SEED_DIR: z.string().optional(),
   BROKER_LOG_FILE: z.string().optional(),

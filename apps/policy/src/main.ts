@@ -3,7 +3,7 @@ import { type BundleView, policyOperations, type SessionView } from '@claviger/c
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
-import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Admission } from './admission';
@@ -49,9 +49,12 @@ await runService(service, async (logger) => {
     void endSessionsWithoutPrincipal();
   });
   const store = BundleStore.open(config.MONGODB_URL, config.MONGODB_DATABASE, trusted);
+  const onTampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const bundles = new BundleKeeper({
     connection,
     store,
+    owed: new OwedRecords({ source: store, trail, signer, trusted, onTampered, logger }),
+    trail,
     owner: new KvOwner<BundleView>(connection, 'policy', recordTypes.policy, signer, revisionReader('policy', trusted)),
     view: core.policy,
     signer,
@@ -59,7 +62,7 @@ await runService(service, async (logger) => {
     logger,
   });
   await bundles.start();
-  await sessions.start();
+  await sessions.start((session, reason) => revocation.end(session, reason));
   void endSessionsWithoutPrincipal();
 
   const oidc = new OidcIssuers(issuers, (issuer, error) => logger.warn(`oidc: the keys of ${issuer} cannot be fetched: ${String(error)}`));
@@ -107,9 +110,7 @@ await runService(service, async (logger) => {
     if (!current) return;
     for (const session of sessions.live())
       if (!current.enabled(session.principal))
-        await revocation
-          .revoke(session, service, 'the principal is disabled or gone')
-          .catch((error) => logger.error(`revocation: ${String(error)}`));
+        await revocation.end(session, 'the principal is disabled or gone').catch((error) => logger.error(`revocation: ${String(error)}`));
   }
 
   return [

@@ -1,7 +1,7 @@
-import { Evaluator } from '@claviger/authz';
-import { ProblemError, policyOperations, type Request } from '@claviger/contracts';
+import { claviger, Evaluator } from '@claviger/authz';
+import { ProblemError, policyOperations, type Request, type Result } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { SystemReplies } from '@claviger/service';
+import { RecordedReply, SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { BundleKeeper } from './bundle-keeper';
@@ -12,6 +12,7 @@ const { show, publish } = policyOperations;
 @Controller()
 export class PolicyController {
   constructor(
+    private readonly recorded: RecordedReply,
     private readonly replies: SystemReplies,
     private readonly bundles: BundleKeeper,
     private readonly evaluator: Evaluator,
@@ -28,11 +29,13 @@ export class PolicyController {
 
   @MessagePattern(publish.name)
   publish(@Payload() request: Request<typeof publish>, @Ctx() context: RequestContext): Promise<Answer> {
-    const work = async () => {
-      const { bundle, hash } = await this.bundles.publish(request, context.principal, new Date());
+    return this.recorded.answer(publish, context, { reason: request.reason }, async ({ admit, intend }) => {
+      admit('policy:Publish', claviger);
+      const { bundle, hash, recorded } = await this.bundles.publish(request, new Date(), ({ revision }) => intend({ revision }));
       const policies = bundle.policies.match(/^\s*@id\(/gm)?.length ?? 0;
-      return { revision: bundle.revision, hash, publishedAt: bundle.publishedAt, principals: bundle.principals.length, policies };
-    };
-    return this.replies.answer(publish, context, work, { reason: request.reason });
+      const { revision, publishedAt, principals } = bundle;
+      const result: Result<typeof publish> = { revision, hash, publishedAt, principals: principals.length, policies };
+      return { result, recorded };
+    });
   }
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { sessionPattern } from '@claviger/contracts';
 import type { AuditTrail } from '@claviger/messaging';
+import { Fold, FoldedRecords } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
 import type { ConnectionRequest } from './callout-wire';
-import { Fold } from './fold';
 import { commitIp } from './ip-commitment';
 import type { PersonalValues } from './personal-values';
 import type { RefusalReason, Refused } from './refusal';
@@ -19,49 +19,46 @@ interface Attempt {
 
 /** Records refused connections, one record per second for all with the same reason, address and proven principal. */
 export class RefusedAttempts {
-  private readonly fold = new Fold<Attempt>(
-    ({ reason, ip, principal }) => JSON.stringify([reason, ip, principal]),
-    ({ reason }) => ({ reason, session: '' }),
-  );
-  private timer: NodeJS.Timeout | undefined;
+  private readonly records: FoldedRecords<Attempt>;
 
   constructor(
-    private readonly trail: Pick<AuditTrail, 'append'>,
+    trail: Pick<AuditTrail, 'append'>,
     private readonly personal: Pick<PersonalValues, 'keep'>,
-    private readonly logger: LoggerService,
-  ) {}
+    logger: LoggerService,
+  ) {
+    const fold = new Fold<Attempt>(
+      ({ reason, ip, principal }) => JSON.stringify([reason, ip, principal]),
+      ({ reason }) => ({ reason, session: '' }),
+    );
+    const record = (attempt: Attempt, count: number) => this.record(attempt, count);
+    this.records = new FoldedRecords({ fold, record, trail, logger, what: 'callout: refused attempts' });
+  }
 
-  start(everyMs = 1_000): void {
-    this.timer = setInterval(() => void this.flush(), everyMs);
+  start(everyMs?: number): void {
+    this.records.start(everyMs);
   }
 
   add({ reason, principal }: Refused, { connect_opts, client_info }: ConnectionRequest): void {
     const name = connect_opts.name ?? '';
-    this.fold.add({ reason, principal, ip: client_info.host, session: sessionPattern.test(name) ? name : '' });
+    this.records.add({ reason, principal, ip: client_info.host, session: sessionPattern.test(name) ? name : '' });
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
-    await this.flush();
+  stop(): Promise<void> {
+    return this.records.stop();
   }
 
-  private async flush(): Promise<void> {
-    const recorded = this.fold.take().map(({ event: { reason, ip, principal, session }, count }) => {
-      const commitment = ip === undefined ? undefined : commitIp(ip, randomBytes(16), session);
-      if (commitment) this.personal.keep(commitment);
-      return this.trail.append({
-        kind: 'session',
-        event: 'refused',
-        session,
-        ...(principal ? { principal } : {}),
-        ...(commitment ? { ip: commitment.commitment } : {}),
-        code: reason,
-        detail: refusalReasons[reason],
-        count,
-      });
-    });
-    for (const outcome of await Promise.allSettled(recorded))
-      if (outcome.status === 'rejected')
-        this.logger.error(`callout: refused attempts were not recorded in time: ${String(outcome.reason)}`);
+  private record({ reason, ip, principal, session }: Attempt, count: number) {
+    const commitment = ip === undefined ? undefined : commitIp(ip, randomBytes(16), session);
+    if (commitment) this.personal.keep(commitment);
+    return {
+      kind: 'session',
+      event: 'refused',
+      session,
+      ...(principal ? { principal } : {}),
+      ...(commitment ? { ip: commitment.commitment } : {}),
+      code: reason,
+      detail: refusalReasons[reason],
+      count,
+    };
   }
 }

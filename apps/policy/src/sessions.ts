@@ -21,15 +21,16 @@ export class Sessions {
 
   /**
    * Begins to sign marks. A bucket that does not add up to its mark may have lost a revocation, or only the mark that should have followed one;
-   * nobody can tell, so every session in it ends: callers reconnect, and no revoked one comes back to life.
+   * nobody can tell, so every session in it is given to `end`: callers reconnect, and no revoked one comes back to life.
    */
-  async start(): Promise<void> {
+  async start(end: (session: SessionView, reason: string) => Promise<void>): Promise<void> {
     await this.owner.start();
     const deadline = performance.now() + settleMs;
     while (this.view.state() === 'loading' || (undecided(this.view.state()) && performance.now() < deadline)) await delay(20);
     if (undecided(this.view.state())) {
       this.logger.error(`sessions: the bucket ${this.view.state()}; every session in it is revoked`);
-      for (const session of this.live()) await this.revoke(session);
+      const reason = `the bucket of sessions ${this.view.state()}`;
+      await Promise.all(this.live().map((session) => end(session, reason)));
     }
     this.owner.keepMark(this.view);
     await this.owner.sign(this.view);

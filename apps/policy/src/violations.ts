@@ -1,7 +1,7 @@
 import type { SessionView } from '@claviger/contracts';
 import type { AuditTrail } from '@claviger/messaging';
+import { Fold, FoldedRecords } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
-import { Fold } from './fold';
 import { LogFollower } from './log-follower';
 import { parseViolation, type Violation } from './violation-line';
 
@@ -9,19 +9,21 @@ type Recorded = Omit<Violation, 'client'> & { principal: string };
 
 /** What admitted connections tried beyond their permissions, from the broker's log: one record per session, kind and subject a second. */
 export class Violations {
-  private readonly fold = new Fold<Recorded>(
-    ({ session, violation, subject }) => JSON.stringify([session, violation, subject]),
-    (event) => ({ ...event, subject: '(several)' }),
-  );
+  private readonly records: FoldedRecords<Recorded>;
   private readonly follower: LogFollower;
-  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     logFile: string,
     private readonly find: (session: string) => SessionView | undefined,
-    private readonly trail: Pick<AuditTrail, 'append'>,
-    private readonly logger: LoggerService,
+    trail: Pick<AuditTrail, 'append'>,
+    logger: LoggerService,
   ) {
+    const fold = new Fold<Recorded>(
+      ({ session, violation, subject }) => JSON.stringify([session, violation, subject]),
+      (event) => ({ ...event, subject: '(several)' }),
+    );
+    const record = (event: Recorded, count: number) => ({ kind: 'violation', ...event, count });
+    this.records = new FoldedRecords({ fold, record, trail, logger, what: 'violations' });
     this.follower = new LogFollower(
       logFile,
       (line) => this.onLine(line),
@@ -31,13 +33,12 @@ export class Violations {
 
   async start(everyMs = 1_000): Promise<void> {
     await this.follower.start();
-    this.timer = setInterval(() => void this.flush(), everyMs);
+    this.records.start(everyMs);
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.timer);
     await this.follower.stop();
-    await this.flush();
+    await this.records.stop();
   }
 
   private onLine(line: string): void {
@@ -47,12 +48,6 @@ export class Violations {
     // A name is the client's own text: it speaks of this session only when the broker admitted it on this very connection.
     if (session?.client !== seen.client) return;
     const { violation, subject } = seen;
-    this.fold.add({ session: seen.session, violation, subject, principal: session.principal });
-  }
-
-  private async flush(): Promise<void> {
-    const recorded = this.fold.take().map(({ event, count }) => this.trail.append({ kind: 'violation', ...event, count }));
-    for (const outcome of await Promise.allSettled(recorded))
-      if (outcome.status === 'rejected') this.logger.error(`violations were not recorded in time: ${String(outcome.reason)}`);
+    this.records.add({ session: seen.session, violation, subject, principal: session.principal });
   }
 }

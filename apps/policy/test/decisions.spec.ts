@@ -2,7 +2,6 @@ import { bundleFormat, type PolicyBundle } from '@claviger/contracts';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { spiffeIdOf } from '../src/certificate';
-import { Fold } from '../src/fold';
 import { permissionsOf } from '../src/permissions';
 import { sessionEnd } from '../src/proof';
 import { Refused } from '../src/refusal';
@@ -94,26 +93,6 @@ test('an identity proves one principal: enabled, registered, unambiguous', () =>
   expect(reason({ kind: 'oidc', issuer: 'https://i', subject: 's ' })).toBe('identity-unknown');
   expect(reason({ kind: 'certificate', spiffeId: 'spiffe://a/b', fingerprint256 })).toBe('identity-ambiguous');
   expect(registry.principalOf({ kind: 'certificate', spiffeId: 'spiffe://a/b', fingerprint256: 'cd'.repeat(32) }).id).toBe('one');
-});
-
-test('a fold loses no event and tells a bounded number of kinds apart', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.record({ reason: fc.constantFrom('a', 'b'), ip: fc.string({ maxLength: 3 }) }), { maxLength: 400 }),
-      (events) => {
-        const fold = new Fold<{ reason: string; ip?: string }>(
-          ({ reason, ip }) => JSON.stringify([reason, ip]),
-          ({ reason }) => ({ reason }),
-          10,
-        );
-        for (const event of events) fold.add(event);
-        const taken = fold.take();
-        expect(taken.reduce((sum, { count }) => sum + count, 0)).toBe(events.length);
-        expect(taken.length).toBeLessThanOrEqual(12);
-        expect(fold.take()).toEqual([]);
-      },
-    ),
-  );
 });
 
 describe('a violation in the log of nats-server 2.15', () => {

@@ -91,6 +91,10 @@ describe('sessions', () => {
     });
     const revoked = (await system.records()).filter(({ event, session }) => event === 'revoked' && session === caller.session);
     expect(revoked).toHaveLength(1);
+    // Who wants it and why was durable before it was done.
+    const ofSession = (await system.records()).filter(({ kind, session }) => kind === 'session' && session === caller.session);
+    expect(ofSession.map(({ event }) => event).slice(0, 3)).toEqual(['opened', 'revoking', 'revoked']);
+    expect(ofSession[1]).toMatchObject({ by: 'sofia', detail: 'stolen laptop' });
     views.stop();
   });
 

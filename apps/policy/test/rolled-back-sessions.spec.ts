@@ -32,6 +32,11 @@ test('an old signed record put back over a revocation, while nobody watched, ope
   const afresh = await system.views();
   expect(afresh.sessions.get(eve.session)).toMatchObject({ state: 'revoked' });
   expect(afresh.sessions.get(sofia.session)).toMatchObject({ state: 'revoked' });
+  // Whoever asks why a session ended finds it in the ledger.
+  for (const { session } of [eve, sofia])
+    expect(await system.recorded({ kind: 'session', event: 'revoked', session, by: 'policy' })).toMatchObject({
+      detail: expect.stringContaining('does not add up to its mark'),
+    });
   // Who was there before it was known what is missing reconnects.
   expect(await system.attempt('sofia')).toBe('admitted');
   await broker.close();

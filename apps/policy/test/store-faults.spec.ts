@@ -29,7 +29,9 @@ afterAll(async () => {
 });
 
 const bundles = () =>
-  mongo.db(system.database).collection<{ _id: string; revision: number; policies: string; outbox: unknown[] }>('bundles');
+  mongo
+    .db(system.database)
+    .collection<{ _id: string; revision: number; policies: string; outbox: unknown[]; owed: { id: string }[] }>('bundles');
 const storeHealth = async (of: Child) => {
   const [, port] = await of.waitForLog(/health on port (\d+)/);
   const body = (await (await fetch(`http://127.0.0.1:${port}/health/ready`)).json()) as {
@@ -46,6 +48,7 @@ const publish = async () => {
 test('what is stored is delivered: the outbox is empty and the event is in POLICY', async () => {
   expect(await publish()).toMatchObject({ result: { revision: 2 } });
   await until(async () => (await bundles().findOne({ _id: 'bundle' }))?.outbox.length === 0, { what: 'an empty outbox' });
+  await until(async () => (await bundles().findOne({ _id: 'bundle' }))?.owed.length === 0, { what: 'no record to be owed' });
   expect(await storeHealth(policy)).toMatchObject({ ok: true });
 });
 
@@ -102,8 +105,58 @@ test('a store that lost its bundle is not taken for a new system', async () => {
   await until(async () => (await storeHealth(policy)).ok, { what: 'the mended store to be well', timeoutMs: 60_000, everyMs: 200 });
 });
 
+test('a process that is killed when it has published a bundle and not yet recorded who did: the next one records it', async () => {
+  const owedNow = async () => (await bundles().findOne({ _id: 'bundle' }))?.owed ?? [];
+  const inForce = async () => (await bundles().findOne({ _id: 'bundle' }))?.revision as number;
+  const { policy: view, stop } = await system.views();
+  let armed = false;
+  let killing: Promise<unknown> | undefined;
+  view.onChange(() => {
+    if (armed) killing = policy.kill9();
+    armed = false;
+  });
+  // The bundle arrives while its event and its record are still to be written. Should they have been faster, it is done again.
+  for (;;) {
+    armed = true;
+    void publish().catch(() => undefined);
+    await until(() => !armed, { what: 'the bundle to arrive', everyMs: 1 });
+    await killing;
+    if ((await owedNow()).length === 1) break;
+    policy = await system.startPolicy();
+    sofia = await system.caller('sofia');
+  }
+  stop();
+  const [owed] = await owedNow();
+  const revision = await inForce();
+  policy = await system.startPolicy();
+  const committed = await until(async () => (await system.records()).find(({ kind }) => kind === 'committed'), {
+    what: 'the record of the one that was killed',
+    timeoutMs: 60_000,
+    everyMs: 500,
+  });
+  expect(committed).toMatchObject({
+    id: `${owed?.id}.committed`,
+    record: owed?.id,
+    action: 'policy:Publish',
+    principal: 'sofia',
+    session: sofia.session,
+    reason: 'again',
+    revision,
+    revisions: { session: 1, bundle: revision - 1 },
+  });
+  expect((await system.records()).filter(({ id }) => id === owed?.id)).toEqual([]);
+  await until(async () => (await owedNow()).length === 0, { what: 'nothing to be owed' });
+  sofia = await system.caller('sofia');
+  expect(await publish()).toMatchObject({ result: { revision: revision + 1 } });
+}, 240_000);
+
 test('through all of this the chain of records is whole', async () => {
   const records = await system.records();
   expect(records.filter(({ kind }) => kind === 'epoch').length).toBeGreaterThanOrEqual(3);
-  expect(records.filter(({ action, outcome }) => action === 'policy:Publish' && outcome === 'success')).toHaveLength(2);
+  // Each revision of the bundle has one record of who published it.
+  const published = records.filter(
+    ({ kind, action, outcome }) => action === 'policy:Publish' && (outcome === 'success' || kind === 'committed'),
+  );
+  expect(published).toHaveLength((await bundles().findOne({ _id: 'bundle' }))?.revision as number);
+  expect(records.filter(({ action, session }) => action === 'policy:Publish' && session === 'seed')).toHaveLength(1);
 });

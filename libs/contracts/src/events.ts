@@ -1,12 +1,25 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
 import { KeyDescription } from './key-operations';
-import { Timestamp } from './primitives';
+import { PrincipalId, Timestamp } from './primitives';
+
+/** A key as it is now, and who made it so. `record` is the id of the operation's record in the ledger. */
+export const KeyChange = z.strictObject({
+  ...KeyDescription.shape,
+  change: z.strictObject({
+    action: z.string(),
+    by: PrincipalId,
+    session: z.string(),
+    reason: z.string().optional(),
+    requestId: z.string().optional(),
+    record: z.string(),
+  }),
+});
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
 export const eventTypes = {
-  'io.claviger.key.created': { stream: 'KEYS', data: KeyDescription },
-  'io.claviger.key.changed': { stream: 'KEYS', data: KeyDescription },
+  'io.claviger.key.created': { stream: 'KEYS', data: KeyChange },
+  'io.claviger.key.changed': { stream: 'KEYS', data: KeyChange },
   'io.claviger.policy.published': {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),

@@ -7,13 +7,8 @@ import { EncryptionContext, PrincipalId, Timestamp } from './primitives';
  */
 const common = { id: z.string(), time: Timestamp, service: z.string(), trace: z.string().optional() };
 
-/**
- * One use of the system by a caller: exactly one per reply. (The first record of a chain, `epoch`, and the seal of a batch, `batch`, are
- * defined by the ledger library, since they are what it verifies.)
- */
-export const OperationRecord = z.strictObject({
-  kind: z.literal('operation'),
-  ...common,
+/** Who did what to what, and why they could. */
+const use = {
   action: z.string(),
   principal: PrincipalId,
   session: z.string(),
@@ -22,25 +17,51 @@ export const OperationRecord = z.strictObject({
   mfa: z.boolean().optional(),
   keyId: z.string().optional(),
   version: z.int().optional(),
-  outcome: z.enum(['success', 'denied', 'failed']),
-  code: z.string().optional(),
   /** Ids of the policies that decided. */
   policies: z.array(z.string()).optional(),
   /** Revisions that the decision was made on: key, session, policy bundle. */
   revisions: z.strictObject({ key: z.int().optional(), session: z.int().optional(), bundle: z.int().optional() }),
+  requestId: z.string().optional(),
+  reason: z.string().optional(),
+};
+
+/**
+ * One use of the system by a caller: exactly one per reply. (The first record of a chain, `epoch`, and the seal of a batch, `batch`, are
+ * defined by the ledger library, since they are what it verifies.)
+ */
+export const OperationRecord = z.strictObject({
+  kind: z.literal('operation'),
+  ...common,
+  ...use,
+  outcome: z.enum(['success', 'denied', 'failed']),
+  code: z.string().optional(),
   context: EncryptionContext.optional(),
   /** Bytes of plaintext or message. */
   bytes: z.int().optional(),
-  requestId: z.string().optional(),
-  reason: z.string().optional(),
 });
 export type OperationRecord = z.infer<typeof OperationRecord>;
 
-/** A session was opened, refused, or revoked. */
+/**
+ * A change that stands, made by an operation whose own record is not known to be stored: the process that carried it out ended, or never learned
+ * that the store had taken the change. Its caller may never have been answered. Written from what was committed together with the change.
+ */
+export const CommittedRecord = z.strictObject({
+  kind: z.literal('committed'),
+  ...common,
+  ...use,
+  /** Id of the operation's own record, in case that is in the ledger after all. This record's own id is it with `.committed`, however often it is written. */
+  record: z.string(),
+  committedAt: Timestamp,
+  /** What the change made of the key or the bundle. */
+  revision: z.int(),
+});
+export type CommittedRecord = z.infer<typeof CommittedRecord>;
+
+/** A session was opened, refused, or revoked. `revoking` stands before it is done, so that no revocation is without who and why. */
 export const SessionRecord = z.strictObject({
   kind: z.literal('session'),
   ...common,
-  event: z.enum(['opened', 'refused', 'revoked']),
+  event: z.enum(['opened', 'refused', 'revoking', 'revoked']),
   session: z.string(),
   principal: z.string().optional(),
   method: z.string().optional(),
@@ -63,6 +84,38 @@ export const ViolationRecord = z.strictObject({
   subject: z.string(),
   count: z.int(),
 });
+
+/** `incomplete`: a bucket that does not add up to its owner's signed mark, as one that was put back does not. */
+export const stateRefusals = [
+  'not-signed',
+  'not-a-record',
+  'other-name',
+  'older-revision',
+  'deleted',
+  'incomplete',
+  'tampered-document',
+] as const;
+export type StateRefusal = (typeof stateRefusals)[number];
+
+/** A service was given state that its owner did not give: in a bucket of the broker, or in the document store. It was not used. */
+export const RefusedStateRecord = z.strictObject({
+  kind: z.literal('refused-state'),
+  ...common,
+  /** Where: `keys`, `sessions`, `policy`, or `store`. */
+  bucket: z.string(),
+  /** Its name there. */
+  key: z.string(),
+  /** When it is a key's, so that queries by key find it. */
+  keyId: z.string().optional(),
+  reason: z.enum(stateRefusals),
+  /** Of the first of them. */
+  detail: z.string(),
+  /** Who refused it: one record per holder. */
+  holder: z.string(),
+  /** How many alike were folded into this one. */
+  count: z.int(),
+});
+export type RefusedStateRecord = z.infer<typeof RefusedStateRecord>;
 
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });

@@ -1,5 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { auditSubject, type Operation, type OperationRecord, outcomeOf, type ProblemError, type Receipt } from '@claviger/contracts';
+import {
+  auditSubject,
+  type CommittedRecord,
+  type Operation,
+  type OperationRecord,
+  outcomeOf,
+  type ProblemError,
+  type Receipt,
+} from '@claviger/contracts';
 import { encodeEpochRecord, epochCertificateText, finishBatch, genesisPrev, sealBatch } from '@claviger/ledger';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { AuditGroupCommit, type BatchSealer } from './group-commit';
@@ -29,6 +37,16 @@ export interface AuditTrailOptions {
 
 type Entry<R> = Omit<R, 'kind' | 'id' | 'time' | 'service'>;
 
+/** Who changes what, and why: what is committed together with a change, so that its record cannot get lost. */
+export type ChangeEntry = Omit<Entry<CommittedRecord>, 'record' | 'committedAt'>;
+export interface RecordIntent {
+  /** That the record of the operation will have. */
+  readonly id: string;
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  readonly entry: ChangeEntry;
+}
+
 /**
  * The durable record of what this process did: a hash chain of signed batches under a fresh batch key ("epoch"), group-committed to AUDIT.
  * A record's promise resolves when the broker has fsynced it; only then may the caller be answered.
@@ -48,14 +66,24 @@ export class AuditTrail {
     );
   }
 
-  /** One use of the system. */
-  operation(entry: Entry<OperationRecord>): Promise<Receipt> {
-    return this.append({ kind: 'operation', ...entry });
+  /** One use of the system. With an `id` that was promised by `intend`, or else its own. */
+  operation(entry: Entry<OperationRecord>, id?: string): Promise<Receipt> {
+    return this.append({ kind: 'operation', ...entry }, id);
+  }
+
+  /** Promises a record: its id, and what it will say of the change. `id` repeats a promise that came to nothing. */
+  intend(entry: ChangeEntry, id = this.nextId()): RecordIntent {
+    return { id, at: this.time(), entry };
+  }
+
+  /** The record of a change whose operation is not known to be recorded. Written twice it has the same id. */
+  committed({ id, at, entry }: RecordIntent): Promise<Receipt> {
+    return this.append({ kind: 'committed', ...entry, record: id, committedAt: at }, `${id}.committed`);
   }
 
   /** Any other kind of record of contracts. */
-  append(entry: Record<string, unknown>): Promise<Receipt> {
-    const { id, line } = this.line(entry);
+  append(entry: Record<string, unknown>, recordId?: string): Promise<Receipt> {
+    const { id, line } = this.line(entry, recordId);
     return this.commit.append(id, line);
   }
 
@@ -65,8 +93,9 @@ export class AuditTrail {
     operation: Operation | undefined,
     error: ProblemError,
     more: Partial<Entry<OperationRecord>> = {},
+    id?: string,
   ): Promise<never> {
-    throw new RecordedProblem(error, await this.refusal(request, operation, error, more));
+    throw new RecordedProblem(error, await this.refusal(request, operation, error, more, id));
   }
 
   refusal(
@@ -74,15 +103,11 @@ export class AuditTrail {
     operation: Operation | undefined,
     error: ProblemError,
     more: Partial<Entry<OperationRecord>> = {},
+    id?: string,
   ): Promise<Receipt> {
-    return this.operation({
-      action: operation?.action ?? `${request.service}:?`,
-      ...this.who(request),
-      outcome: outcomeOf(error.code),
-      code: error.code,
-      revisions: {},
-      ...more,
-    });
+    const refused = { outcome: outcomeOf(error.code), code: error.code };
+    const action = operation?.action ?? `${request.service}:?`;
+    return this.operation({ action, ...this.who(request), ...refused, revisions: {}, ...more }, id);
   }
 
   /** The part of a record that says who asked. */
@@ -91,8 +116,11 @@ export class AuditTrail {
     return { principal, session, ...(requestId ? { requestId } : {}), ...(traceparent ? { trace: traceparent } : {}) };
   }
 
-  private line(entry: Record<string, unknown>): { id: string; line: string } {
-    const id = `${this.instance}.${this.count++}`;
+  private nextId(): string {
+    return `${this.instance}.${this.count++}`;
+  }
+
+  private line(entry: Record<string, unknown>, id = this.nextId()): { id: string; line: string } {
     const { kind, ...rest } = entry;
     return { id, line: JSON.stringify({ kind, id, time: this.time(), service: this.options.service, ...rest }) };
   }

@@ -1,4 +1,4 @@
-export { AuditTrail, type AuditTrailOptions, type TrailKeys } from './audit-trail';
+export { AuditTrail, type AuditTrailOptions, type ChangeEntry, type RecordIntent, type TrailKeys } from './audit-trail';
 export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, type ServiceName, serviceNames } from './broker-config';
 export { type BrokerSeeds, createBrokerIdentities } from './broker-identities';
 export { type CoreConnectionOptions, connectToCore } from './core-connection';
@@ -7,7 +7,7 @@ export { AuditGroupCommit, type BatchSealer } from './group-commit';
 export { type MarkBody, RevisionSum } from './high-water-mark';
 export { askInternal } from './internal-client';
 export { KvOwner } from './kv-owner';
-export { KvView, type KvViewOptions, type ViewRecord } from './kv-view';
+export { KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
 export { type OutboxItem, OutboxRelay, type OutboxSource } from './outbox-relay';
 export { parseInput } from './parse-request';
 export { ProblemFilter } from './problem-filter';

@@ -1,27 +1,19 @@
-import { randomUUID } from 'node:crypto';
-import { type BucketName, limits } from '@claviger/contracts';
-import { jetstream } from '@nats-io/jetstream';
+import { type BucketName, limits, type StateRefusal } from '@claviger/contracts';
 import type { KV, KvEntry } from '@nats-io/kv';
-import { headers, type NatsConnection } from '@nats-io/transport-node';
-import { type MarkBody, RevisionSum } from './high-water-mark';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { Completeness } from './completeness';
+import type { MarkBody } from './high-water-mark';
 import { openBucket } from './open-bucket';
+import { RecordSignatureError } from './signed-record';
+import { Probe, WatchProof } from './watch-proof';
 
 export interface ViewRecord {
   id: string;
   revision: number;
 }
 
-/** What a holder writes into the bucket. */
-interface Probe {
-  /** Random, per view object: what an earlier process of the same name wrote proves nothing. */
-  run: string;
-  /** By the holder's own monotonic clock. */
-  sentAt: number;
-  /** From now on it may be serving from this view. */
-  ready: boolean;
-}
-/** Probes of processes that are gone do not stay. */
-const probeTtl = '60s';
+/** Owners sign a mark within a second of a change, and forget what no longer matters within six. */
+const incompleteMs = 10_000;
 
 /** `_data` is the consumer behind the iterator. */
 type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
@@ -29,6 +21,14 @@ type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promi
 function end(watch: Watch | undefined): void {
   watch?.stop();
   watch?._data?.delete?.().catch(() => undefined);
+}
+
+/** Something in the bucket that its owner did not put there. It was not used. */
+export interface RefusedEntry {
+  bucket: BucketName;
+  key: string;
+  reason: StateRefusal;
+  detail: string;
 }
 
 export interface KvViewOptions<T extends ViewRecord> {
@@ -43,8 +43,10 @@ export interface KvViewOptions<T extends ViewRecord> {
   covered: (record: T) => boolean;
   /** Whether an unsigned delete may remove a record: only when it no longer matters (an expired session). */
   mayForget: (record: T) => boolean;
-  /** Something in the bucket was refused: an old revision, a bad signature, a rolled-back bucket. */
-  onRefused: (key: string, reason: string) => void;
+  /** What only somebody with access to the broker can have done. */
+  onRefused: (refused: RefusedEntry) => void;
+  /** What happens by itself: a watch that is not open yet, or fell silent; a listener that threw. */
+  onTrouble: (what: string) => void;
   /** A mark older than this is refused at start. */
   markMaxAgeMs?: number;
   /** Monotonic milliseconds. */
@@ -62,36 +64,37 @@ export interface KvViewOptions<T extends ViewRecord> {
 export class KvView<T extends ViewRecord> {
   private readonly records = new Map<string, T>();
   private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
-  private readonly sum = new RevisionSum();
-  private readonly counted = new Map<string, T>();
+  private readonly completeness: Completeness;
+  private readonly proof: WatchProof;
   private readonly now: () => number;
   private kv!: KV;
   private watch: Watch | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private mark: MarkBody | undefined;
-  private complete = false;
-  private loaded = false;
-  private readonly run = randomUUID();
-  /** When the newest of our probes that came back was sent, and the newest of those that said "ready". */
-  private provenAt = Number.NEGATIVE_INFINITY;
-  private announcedAt = Number.NEGATIVE_INFINITY;
   private watchOpenedAt = Number.NEGATIVE_INFINITY;
+  /** Since when what was read does not add up. */
+  private incompleteSince: number | undefined;
   private opening = false;
   private stopped = false;
   private readonly waiting: (() => void)[] = [];
-  private readonly holders = new Map<string, number>();
+  /** Sequence in the bucket of records that were read past the watch, until that comes to them. */
+  private readonly ahead = new Map<string, number>();
+  /** The highest sequence that a watch has delivered. */
+  private delivered = 0;
 
   constructor(private readonly options: KvViewOptions<T>) {
-    this.now = options.now ?? (() => performance.now());
+    const { connection, bucket, holder, now = () => performance.now(), markMaxAgeMs } = options;
+    this.now = now;
+    this.proof = new WatchProof({ connection, bucket, holder, now });
+    this.completeness = new Completeness(markMaxAgeMs);
   }
 
   async start(): Promise<void> {
-    const { connection, bucket, onRefused } = this.options;
-    this.kv = await openBucket(connection, bucket, (error) => onRefused('bucket', `not opened yet: ${String(error)}`));
+    const { connection, bucket } = this.options;
+    this.kv = await openBucket(connection, bucket, (error) => this.trouble(`not opened yet: ${String(error)}`));
     // A watch that could not be opened is a silent one: it is opened anew.
-    await this.openWatch().catch((error) => onRefused('watch', `not opened yet: ${String(error)}`));
+    await this.openWatch().catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
-    void this.probe();
+    void this.proof.send(this.ready());
   }
 
   get(id: string): T | undefined {
@@ -108,35 +111,31 @@ export class KvView<T extends ViewRecord> {
 
   /** True while this copy is complete and its watch has proven itself within the last 2 s. Checked at every use. */
   fresh(): boolean {
-    return this.complete && this.now() - this.announcedAt <= limits.viewStaleAfterMs;
+    return this.completeness.complete && this.proof.announced;
   }
 
   /** True while its watch has proven itself within the last 2 s, whether or not the copy adds up to a mark: what an owner asks before it signs one. */
   proven(): boolean {
-    return this.now() - this.provenAt <= limits.viewStaleAfterMs;
+    return this.proof.proven;
   }
 
   /** As good as fresh, but for the announcement. */
   private ready(): boolean {
-    return this.complete && this.proven();
+    return this.completeness.complete && this.proof.proven;
   }
 
   /** Why it is not fresh, for health and logs. */
-  state(): 'fresh' | 'stale' | 'loading' | 'no mark yet' | 'does not add up to its mark' | 'mark too old' {
+  state(): 'fresh' | 'stale' | 'loading' | ReturnType<Completeness['lacks']> {
     if (this.fresh()) return 'fresh';
-    if (this.complete) return 'stale';
-    if (!this.loaded) return 'loading';
-    if (!this.mark) return 'no mark yet';
-    return this.markTooOld(this.mark) ? 'mark too old' : 'does not add up to its mark';
+    if (this.completeness.complete) return 'stale';
+    return this.proof.once ? this.completeness.lacks() : 'loading';
   }
 
   /**
    * Holders that may be serving from this bucket now. One that has not said "ready" for 2 s is fenced: it knows that it is stale and refuses.
    */
   liveHolders(): string[] {
-    const since = this.now() - limits.viewStaleAfterMs;
-    for (const [holder, readyAt] of this.holders) if (readyAt < since) this.holders.delete(holder);
-    return [...this.holders.keys()];
+    return this.proof.liveHolders();
   }
 
   /** Resolves once fresh. */
@@ -156,6 +155,7 @@ export class KvView<T extends ViewRecord> {
   async fetch(id: string): Promise<T | undefined> {
     const entry = await this.kv.get(id);
     if (entry?.operation !== 'PUT') return undefined;
+    if (entry.revision > this.delivered) this.ahead.set(id, entry.revision);
     this.accept(entry);
     const record = this.records.get(id);
     if (!record) throw new Error(`the record of ${id} in the bucket was refused`);
@@ -164,7 +164,7 @@ export class KvView<T extends ViewRecord> {
 
   /** Sum and count of what the mark covers; for the owner, who signs it. */
   coveredSum(): { count: number; sum: string } {
-    return this.sum.read();
+    return this.completeness.read();
   }
 
   /** Drops records that no longer matter. */
@@ -188,125 +188,127 @@ export class KvView<T extends ViewRecord> {
       if (this.stopped) return end(watch);
       this.watch = watch;
       // A watch that ends is a silent one: it is opened anew.
-      void this.follow(watch).catch((error) => this.options.onRefused('watch', `ended: ${String(error)}`));
+      void this.follow(watch).catch((error) => this.trouble(`its watch ended: ${String(error)}`));
     } finally {
       this.opening = false;
     }
   }
 
-  private async follow(watch: AsyncIterable<KvEntry>): Promise<void> {
+  private async follow(watch: Watch): Promise<void> {
     for await (const entry of watch)
       try {
+        // What a watch that was replaced still holds comes too late to say anything.
+        if (watch !== this.watch) return;
         this.onEntry(entry);
       } catch (error) {
-        this.options.onRefused(entry.key, String(error));
+        this.trouble(`${entry.key}: ${String(error)}`);
       }
   }
 
   private onEntry(entry: KvEntry): void {
-    if (entry.key.startsWith('probe.')) {
-      if (entry.operation === 'PUT') this.onProbe(entry.key.slice('probe.'.length), entry.json<Probe>());
-      return;
-    }
-    if (entry.operation !== 'PUT') {
-      const record = this.records.get(entry.key);
-      if (record && this.options.mayForget(record)) this.drop(entry.key);
-      else if (record) this.options.onRefused(entry.key, 'a delete of a record that still matters');
-      return;
-    }
-    if (entry.key === 'mark') {
-      const mark = this.options.verifyMark(entry.string());
-      if (!this.mark || mark.revision > this.mark.revision) this.mark = mark;
-      else if (mark.revision < this.mark.revision) this.options.onRefused('mark', 'a lower revision');
-    } else this.accept(entry);
-    if (!this.complete && this.loaded) this.checkComplete();
+    this.delivered = Math.max(this.delivered, entry.revision);
+    if (entry.key.startsWith('probe.')) return this.onProbe(entry);
+    if (this.isBehind(entry)) return;
+    if (entry.operation !== 'PUT') this.onDelete(entry.key);
+    else if (entry.key === 'mark') this.onMark(entry);
+    else this.accept(entry);
+    if (!this.completeness.complete && this.proof.once && this.completeness.check()) this.announce();
   }
 
-  /**
-   * Our own probe came back: everything that was in the bucket before it has been seen. Freshness counts from when it was *sent*, so an owner
-   * that saw a probe knows when its holder goes stale.
-   */
-  private onProbe(holder: string, { run, sentAt, ready }: Probe): void {
-    if (ready === true) this.holders.set(holder, this.now());
-    if (holder !== this.options.holder || run !== this.run || !(sentAt > this.provenAt)) return;
-    this.provenAt = sentAt;
-    if (ready === true) this.announcedAt = sentAt;
-    this.loaded = true;
-    if (this.complete) this.announce();
-    else this.checkComplete();
+  /** What was in the bucket before what was read past the watch: late, not put back. */
+  private isBehind({ key, revision }: KvEntry): boolean {
+    const ahead = this.ahead.get(key);
+    if (ahead === undefined) return false;
+    if (revision >= ahead) this.ahead.delete(key);
+    return revision < ahead;
+  }
+
+  private onDelete(key: string): void {
+    const record = this.records.get(key);
+    if (record && this.options.mayForget(record)) this.drop(key);
+    else if (record) this.refuse(key, 'deleted', 'a delete of a record that still matters');
+  }
+
+  private onMark(entry: KvEntry): void {
+    const mark = this.read(entry, () => this.options.verifyMark(entry.string()));
+    if (mark && !this.completeness.offer(mark)) this.refuse(entry.key, 'older-revision', 'a lower revision');
+  }
+
+  private onProbe(entry: KvEntry): void {
+    if (entry.operation !== 'PUT') return;
+    const probe = this.read(entry, () => Probe.parse(entry.json()));
+    if (probe && this.proof.take(entry.key.slice('probe.'.length), probe) && this.completeness.check()) this.announce();
   }
 
   /** Not at the next tick: whoever waits for this view waits for the announcement too. */
   private announce(): void {
     if (this.fresh()) for (const resolve of this.waiting.splice(0)) resolve();
-    else if (this.ready()) void this.probe();
+    else if (this.ready()) void this.proof.send(this.ready());
   }
 
   private accept(entry: KvEntry): void {
-    let record: T;
-    try {
-      record = this.options.verify(entry.key, entry.string());
-    } catch (error) {
-      this.options.onRefused(entry.key, error instanceof Error ? error.message : 'unreadable');
-      return;
-    }
-    if (record.id !== entry.key) return this.options.onRefused(entry.key, `a record of ${record.id} under another name`);
+    const record = this.read(entry, () => this.options.verify(entry.key, entry.string()));
+    if (!record) return;
+    if (record.id !== entry.key) return this.refuse(entry.key, 'other-name', `a record of ${record.id} under another name`);
     const previous = this.records.get(record.id);
     if (previous && record.revision < previous.revision)
-      return this.options.onRefused(entry.key, `revision ${record.revision} after ${previous.revision}`);
+      return this.refuse(entry.key, 'older-revision', `revision ${record.revision} after ${previous.revision}`);
     if (previous && record.revision === previous.revision) return;
-    this.uncount(record.id);
-    if (this.options.covered(record)) this.count(record);
+    if (this.options.covered(record)) this.completeness.count(record);
+    else this.completeness.uncount(record.id);
     this.records.set(record.id, record);
     for (const listener of this.listeners) listener(record, previous);
   }
 
-  private drop(id: string): void {
-    this.uncount(id);
-    this.records.delete(id);
-  }
-
-  private count(record: T): void {
-    this.sum.add(record);
-    this.counted.set(record.id, record);
-  }
-
-  /** Whether a record is covered may change with time, so what was added is remembered, not asked again. */
-  private uncount(id: string): void {
-    const counted = this.counted.get(id);
-    if (counted) this.sum.remove(counted);
-    this.counted.delete(id);
-  }
-
-  private markTooOld(mark: MarkBody): boolean {
-    return Date.now() - Date.parse(mark.asOf) > (this.options.markMaxAgeMs ?? 900_000);
-  }
-
-  private checkComplete(): void {
-    const { mark } = this;
-    if (!mark || this.markTooOld(mark)) return;
-    const mine = this.sum.read();
-    this.complete = mine.count === mark.count && mine.sum === mark.sum;
-    if (this.complete) this.announce();
-  }
-
-  private async tick(): Promise<void> {
-    void this.probe();
-    const silent = this.now() - Math.max(this.provenAt, this.watchOpenedAt);
-    if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
-      this.options.onRefused('watch', `silent for ${Math.round(silent)} ms; opening a new one`);
-      await this.openWatch().catch(() => undefined);
+  /** Undefined when it is refused. */
+  private read<R>({ key }: KvEntry, parse: () => R): R | undefined {
+    try {
+      return parse();
+    } catch (error) {
+      const reason = error instanceof RecordSignatureError ? 'not-signed' : 'not-a-record';
+      this.refuse(key, reason, error instanceof Error ? error.message : 'unreadable');
+      return undefined;
     }
   }
 
-  private async probe(): Promise<void> {
-    const { connection, bucket, holder } = this.options;
-    const probe: Probe = { run: this.run, sentAt: this.now(), ready: this.ready() };
-    const ttl = headers();
-    ttl.set('Nats-TTL', probeTtl);
-    // One that does not get there does not come back: that is what is asked.
-    await jetstream(connection)
-      .publish(`$KV.${bucket}.probe.${holder}`, JSON.stringify(probe), { headers: ttl })
-      .catch(() => undefined);
+  private refuse(key: string, reason: StateRefusal, detail: string): void {
+    this.options.onRefused({ bucket: this.options.bucket, key, reason, detail });
+  }
+
+  /**
+   * A copy that was read through, does not add up and goes on not to is of a bucket that was put back or lost something, or whose owner ended before it
+   * signed. For a moment it is so after each change as well: the mark follows the records.
+   */
+  private noticeIncomplete(): void {
+    const state = this.state();
+    if (state !== 'does not add up to its mark' && state !== 'mark too old') {
+      this.incompleteSince = undefined;
+      return;
+    }
+    this.incompleteSince ??= this.now();
+    if (this.now() - this.incompleteSince < incompleteMs) return;
+    // Once: until it is complete it stays the same.
+    this.incompleteSince = Number.POSITIVE_INFINITY;
+    this.refuse('mark', 'incomplete', `the bucket ${state === 'mark too old' ? 'has a mark that is too old' : state}`);
+  }
+
+  private trouble(what: string): void {
+    this.options.onTrouble(`${this.options.bucket}: ${what}`);
+  }
+
+  private drop(id: string): void {
+    this.completeness.uncount(id);
+    this.records.delete(id);
+    this.ahead.delete(id);
+  }
+
+  private async tick(): Promise<void> {
+    void this.proof.send(this.ready());
+    this.noticeIncomplete();
+    const silent = this.proof.silentFor(this.watchOpenedAt);
+    if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
+      this.trouble(`its watch is silent for ${Math.round(silent)} ms; opening a new one`);
+      await this.openWatch().catch(() => undefined);
+    }
   }
 }

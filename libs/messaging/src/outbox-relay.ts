@@ -24,11 +24,15 @@ export class OutboxRelay<E> {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
   private readonly delivering = new Set<Promise<void>>();
+  /** What sweeps are in trouble with: documents whose entries cannot be delivered, and the store itself. Told when it begins and when it ends. */
+  private readonly troubles = new Set<string>();
 
   constructor(
     private readonly source: OutboxSource<E>,
     private readonly deliver: (item: OutboxItem<E>) => Promise<void>,
     private readonly logger: LoggerService,
+    /** For the log. */
+    private readonly name = 'outbox',
   ) {}
 
   start(everyMs = 1_000): void {
@@ -69,23 +73,40 @@ export class OutboxRelay<E> {
 
   /** An aggregate whose entry cannot be delivered keeps its later ones waiting, and nobody else's. */
   private async sweepOnce(): Promise<void> {
+    let items: OutboxItem<E>[];
+    try {
+      items = await this.source.pending(500);
+    } catch (error) {
+      return this.begins(theStore, error);
+    }
+    this.ends(theStore);
     const held = new Set<string>();
     let inARow = 0;
-    try {
-      for (const item of await this.source.pending(500)) {
-        if (held.has(item.aggregateId)) continue;
-        try {
-          await this.deliver(item);
-          await this.source.remove(item.aggregateId, [item.entryId]);
-          inARow = 0;
-        } catch (error) {
-          held.add(item.aggregateId);
-          this.logger.warn(`outbox of ${item.aggregateId}: will be tried again: ${String(error)}`);
-          if (++inARow === failuresInARow) return;
-        }
+    for (const item of items) {
+      if (held.has(item.aggregateId)) continue;
+      try {
+        await this.deliver(item);
+        await this.source.remove(item.aggregateId, [item.entryId]);
+        inARow = 0;
+      } catch (error) {
+        held.add(item.aggregateId);
+        this.begins(item.aggregateId, error);
+        if (++inARow === failuresInARow) return;
       }
-    } catch (error) {
-      this.logger.warn(`outbox: will be tried again: ${String(error)}`);
     }
+    // A sweep that came to its end has tried them all: what was not held is delivered, by us or by another process.
+    for (const trouble of this.troubles) if (!held.has(trouble)) this.ends(trouble);
+  }
+
+  private begins(trouble: string, error: unknown): void {
+    if (this.troubles.has(trouble)) return;
+    this.troubles.add(trouble);
+    this.logger.warn(`${this.name} of ${trouble}: will be tried again until it can be delivered: ${String(error)}`);
+  }
+
+  private ends(trouble: string): void {
+    if (this.troubles.delete(trouble)) this.logger.log(`${this.name} of ${trouble}: nothing is held up any more`);
   }
 }
+
+const theStore = 'the store';

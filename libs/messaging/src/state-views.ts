@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { type BucketName, BundleView, KekView, KeyView, MarkView, SessionView } from '@claviger/contracts';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
-import { KvView, type ViewRecord } from './kv-view';
+import { KvView, type RefusedEntry, type ViewRecord } from './kv-view';
 import { verifyRecord } from './signed-record';
 
 /** JWS `typ` of each bucket's records: a record of one bucket is never accepted in another. */
@@ -18,7 +18,9 @@ export interface StateViewOptions {
   holder: string;
   /** Control keys of `trust.json`. */
   trusted: ReadonlyMap<string, KeyObject>;
-  onRefused: (what: string) => void;
+  onRefused: (refused: RefusedEntry) => void;
+  /** A watch that is not open yet, or fell silent: nothing that somebody did. */
+  onTrouble?: (what: string) => void;
   /** A mark older than this is refused at start; default 15 min. */
   markMaxAgeMs?: number;
 }
@@ -67,7 +69,7 @@ export const revisionReader =
   };
 
 function open<T extends ViewRecord>(
-  { connection, holder, trusted, onRefused, markMaxAgeMs }: StateViewOptions,
+  { connection, holder, trusted, onRefused, onTrouble = () => undefined, markMaxAgeMs }: StateViewOptions,
   bucket: BucketName,
   parse: (payload: unknown) => T,
   covered: (record: T) => boolean,
@@ -83,6 +85,7 @@ function open<T extends ViewRecord>(
     covered,
     mayForget,
     ...(markMaxAgeMs === undefined ? {} : { markMaxAgeMs }),
-    onRefused: (key, reason) => onRefused(`${bucket}/${key}: ${reason}`),
+    onRefused,
+    onTrouble,
   });
 }

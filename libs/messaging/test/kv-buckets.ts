@@ -3,7 +3,7 @@ import { type Broker, startBroker, temporaryFolder, until } from '@claviger/test
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { KvOwner, openKeysView, openSessionsView, recordTypes, revisionReader, signRecord } from '../src/index';
+import { KvOwner, openKeysView, openSessionsView, type RefusedEntry, recordTypes, revisionReader, signRecord } from '../src/index';
 import { testSigner } from './test-keys';
 
 const letters = (n: number) => n.toString(36).padStart(22, 'A').slice(-22);
@@ -99,7 +99,8 @@ export async function startBuckets() {
         connection: as === 'crypto-worker' ? holding : owning,
         holder: name,
         trusted,
-        onRefused: (what: string) => void refused.push(what),
+        onRefused: ({ bucket, key, reason, detail }: RefusedEntry) => void refused.push(`${bucket}/${key}: ${reason}: ${detail}`),
+        onTrouble: (what: string) => void refused.push(`trouble: ${what}`),
       };
       const view = openKeysView(options);
       stops.push(() => view.stop());

@@ -48,13 +48,13 @@ test('what the owner did not sign for this name and use is refused, and what was
   await arrives(view, other);
   const next = { ...key, revision: 2 };
   for (const [value, reason] of [
-    ['not a record', /not a compact JWS/],
-    [b.jws(next, recordTypes.keys, testSigner('somebody')), /unknown kid/],
-    [b.jws(next, recordTypes.keys, testSigner(b.signer.kid)), /bad signature/],
-    [b.jws(next, recordTypes.sessions), /unexpected alg, typ or crit/],
-    [b.jws({ ...next, versions: 'none' }), /versions/],
-    [b.jws(other), new RegExp(`a record of ${other.id} under another name`)],
-    [b.jws({ ...next, revision: 0 }), /revision/],
+    ['not a record', /not-signed: .*not a compact JWS/],
+    [b.jws(next, recordTypes.keys, testSigner('somebody')), /not-signed: .*unknown kid/],
+    [b.jws(next, recordTypes.keys, testSigner(b.signer.kid)), /not-signed: .*bad signature/],
+    [b.jws(next, recordTypes.sessions), /not-signed: .*unexpected alg, typ or crit/],
+    [b.jws({ ...next, versions: 'none' }), /not-a-record: [\s\S]*versions/],
+    [b.jws(other), new RegExp(`other-name: a record of ${other.id} under another name`)],
+    [b.jws({ ...next, revision: 0 }), /not-a-record: [\s\S]*revision/],
   ] as const) {
     await b.put(key.id, value);
     await b.refusal(refused, reason);
@@ -71,7 +71,7 @@ test('an older record that is put back is refused', async () => {
   await owner.put({ ...key, revision: 5, suspended: true });
   await arrives(view, { id: key.id, revision: 5 });
   await b.put(key.id, b.jws({ ...key, revision: 4 }));
-  await b.refusal(refused, /revision 4 after 5/);
+  await b.refusal(refused, /older-revision: revision 4 after 5/);
   expect(view.get(key.id)).toMatchObject({ revision: 5, suspended: true });
   await b.put(key.id, b.jws({ ...key, revision: 6, suspended: true }));
   await arrives(view, { id: key.id, revision: 6 });
@@ -85,10 +85,30 @@ test('a delete of a record that matters is ignored', async () => {
   const marker = headers();
   marker.set('KV-Operation', 'DEL');
   await jetstream(await b.connection('key-lifecycle')).publish(`$KV.keys.${key.id}`, '', { headers: marker });
-  await b.refusal(refused, /a delete of a record that still matters/);
+  await b.refusal(refused, /deleted: a delete of a record that still matters/);
   expect(view.get(key.id)).toEqual(key);
   await owner.put({ ...key, revision: 2 });
   await arrives(view, { id: key.id, revision: 2 });
+});
+
+test('a mark or a probe that somebody else wrote is refused, and the copy stays fresh', async () => {
+  const { view, refused } = await b.view();
+  await view.whenFresh();
+  const mark = (await b.read('mark')) as string;
+  const [body] = mark.split('.').slice(1, 2) as [string];
+  const held = JSON.parse(Buffer.from(body, 'base64url').toString());
+  const forged = b.jws({ ...held, revision: held.revision + 1 }, recordTypes.keys, testSigner(b.signer.kid));
+  await b.put('mark', forged);
+  await b.refusal(refused, /keys\/mark: not-signed: .*bad signature/);
+  await b.put('mark', b.jws({ ...held, revision: held.revision - 1 }));
+  await b.refusal(refused, /keys\/mark: older-revision: a lower revision/);
+  await b.put('mark', mark);
+  for (const probe of ['null', '{}', 'x', '[1]']) await b.put('probe.key-lifecycle.somebody', probe);
+  await until(() => refused.filter((r) => r.startsWith('keys/probe.key-lifecycle.somebody: not-a-record')).length === 4, {
+    what: 'each to be refused',
+  });
+  await b.put('probe.key-lifecycle.somebody', JSON.stringify({ run: 'r', sentAt: 0, ready: false }));
+  expect(view.state()).toBe('fresh');
 });
 
 test('a holder that starts on an older bucket never becomes fresh, until the newer record is back', async () => {
@@ -100,10 +120,13 @@ test('a holder that starts on an older bucket never becomes fresh, until the new
   await owner.sign(ownView as never);
   await b.put(key.id, b.jws(key));
 
-  const { view } = await b.view();
+  const { view, refused } = await b.view();
   await until(() => view.state() === 'does not add up to its mark', { what: 'the new holder to notice' });
-  // It goes on noticing: probes come back all the while.
+  expect(refused).toEqual([]);
+  // It goes on noticing: probes come back all the while. That is no moment between a change and its mark, and it is told, once.
+  await until(() => refused.length > 0, { what: 'the refusal of the bucket', timeoutMs: 30_000 });
   await expect(until(() => view.fresh(), { what: 'freshness', timeoutMs: 1_500 })).rejects.toThrow();
+  expect(refused).toEqual(['keys/mark: incomplete: the bucket does not add up to its mark']);
   await b.put(key.id, b.jws(suspended));
   await view.whenFresh();
   expect(view.get(key.id)).toMatchObject({ suspended: true });
@@ -177,7 +200,7 @@ test('a listener that throws ends neither the watch nor what others are told', a
   const key = b.key();
   await owner.put(key);
   await arrives(view, key);
-  await b.refusal(refused, /a bad listener/);
+  await b.refusal(refused, /trouble: keys: .*a bad listener/);
   await owner.put({ ...key, revision: 2 });
   await arrives(view, { id: key.id, revision: 2 });
 });

@@ -76,15 +76,28 @@ test('what was committed is delivered at once; when that fails it stays for the 
   expect(delivered).toEqual(['a1', 'a1', 'a2']);
 });
 
-test('a store that is away ends no sweep for good', async () => {
-  const away = new OutboxRelay<string>(
-    { ...source, pending: async () => Promise.reject(new Error('no server')) },
-    async () => undefined,
-    logger,
-  );
-  await away.sweep();
-  await away.sweep();
-  expect(logger.lines).toHaveLength(2);
+test('a store that is away ends no sweep for good; it is told once when that begins, and once when it ends', async () => {
+  let away = true;
+  const pending = (limit: number) => (away ? Promise.reject(new Error('no server')) : source.pending(limit));
+  const told = new OutboxRelay<string>({ ...source, pending }, async () => undefined, logger);
+  for (let n = 0; n < 5; n++) await told.sweep();
+  expect(logger.lines).toEqual([expect.stringContaining('no server')]);
+  away = false;
+  for (let n = 0; n < 3; n++) await told.sweep();
+  expect(logger.lines).toEqual([expect.stringContaining('no server'), expect.stringContaining('nothing is held up any more')]);
+  away = true;
+  await told.sweep();
+  expect(logger.lines).toHaveLength(3);
+});
+
+test('a document whose entries cannot be delivered is told once, and once when they can', async () => {
+  documents.set('a', ['a1']);
+  broken.add('a1');
+  for (let n = 0; n < 5; n++) await relay.sweep();
+  expect(logger.lines).toEqual([expect.stringContaining('a1 cannot be delivered')]);
+  broken.clear();
+  for (let n = 0; n < 3; n++) await relay.sweep();
+  expect(logger.lines).toEqual([expect.stringContaining('a1'), expect.stringContaining('outbox of a: nothing is held up')]);
 });
 
 test('stopping waits for what is being delivered', async () => {

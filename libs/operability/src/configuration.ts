@@ -68,6 +68,18 @@ export const tokenConfiguration = {
   HSM_PIN_FILE: z.string().describe("file with the token's user PIN, readable by this service only"),
 };
 
+/** Where a service's document store is; each service has a database of its own. */
+export const storeConfiguration = (database: string) => ({
+  MONGODB_URL: z
+    .string()
+    .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
+    .describe('URL of the document store, such as mongodb://127.0.0.1:27017'),
+  MONGODB_DATABASE: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,60}$/, 'must be 1 to 60 of A-Z, a-z, 0-9, _ and -')
+    .default(database),
+});
+
 /** What a service has read when its schema holds both. */
 export type CoreConfiguration = z.output<z.ZodObject<typeof commonConfiguration & typeof tokenConfiguration>>;
 

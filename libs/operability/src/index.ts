@@ -5,6 +5,7 @@ export {
   readConfiguration,
   readJsonFile,
   seedFile,
+  storeConfiguration,
   tokenConfiguration,
 } from './configuration';
 export { type Check, type HealthServer, serveHealth } from './health';

@@ -4,7 +4,14 @@ import { Trust } from '@claviger/contracts';
 import { temporaryFolder } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { ConfigurationError, commonConfiguration, readConfiguration, readJsonFile, tokenConfiguration } from '../src/index';
+import {
+  ConfigurationError,
+  commonConfiguration,
+  readConfiguration,
+  readJsonFile,
+  storeConfiguration,
+  tokenConfiguration,
+} from '../src/index';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let seed: string;
@@ -82,6 +89,22 @@ test('a seed file that is missing or holds something else is refused by the name
 test('everything that is wrong is said at once', () => {
   const message = refusal(() => readConfiguration(schema, { ...good(), NATS_URL: 'x', HSM_PIN_FILE: '' }));
   expect(message).toMatch(/NATS_URL must start with.*HSM_PIN_FILE is not set/);
+});
+
+test('a document store has a URL that is named and a database by default; what is wrong with them is said without their values', () => {
+  const store = z.object(storeConfiguration('claviger_test'));
+  const read = (environment: NodeJS.ProcessEnv) => readConfiguration(store, environment);
+  expect(read({ MONGODB_URL: 'mongodb+srv://store.example' }).MONGODB_DATABASE).toBe('claviger_test');
+  expect(read({ MONGODB_URL: 'mongodb://store.example', MONGODB_DATABASE: 'other-1' }).MONGODB_DATABASE).toBe('other-1');
+  expect(refusal(() => read({}))).toMatch(/MONGODB_URL is not set/);
+  for (const [name, value] of [
+    ['MONGODB_URL', `postgres://user:${secret}@host`],
+    ['MONGODB_DATABASE', `../${secret}`],
+  ] as const) {
+    const message = refusal(() => read({ MONGODB_URL: 'mongodb://x', [name]: value }));
+    expect(message).toContain(`${name} must`);
+    expect(message).not.toContain(secret);
+  }
 });
 
 test('a JSON file is refused by the variable that led to it, with the place of what is wrong and not its value', () => {

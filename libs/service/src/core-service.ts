@@ -16,6 +16,7 @@ import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } 
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { openToken } from './open-token';
+import { RefusedState } from './refused-state';
 
 export interface CoreServiceOptions {
   service: string;
@@ -44,6 +45,8 @@ export interface CoreService {
    */
   connect: () => Promise<NatsConnection>;
   trail: AuditTrail;
+  /** Hears of state that somebody else than its owner made; the views tell it themselves. */
+  refusedState: RefusedState;
   /** For further views of this process. */
   viewOptions: StateViewOptions;
   sessions: KvView<SessionView>;
@@ -84,11 +87,15 @@ export async function openCoreService({ service, short, config, certifier, logge
   const trail = new AuditTrail({ connection, service, worker, openEpoch: () => openEpoch(token, signer) });
 
   const trusted = importTrustedKeys(trust.control);
+  const holder = `${service}.${worker}`;
+  const refusedState = new RefusedState(trail, logger, holder);
+  refusedState.start();
   const viewOptions: StateViewOptions = {
     connection,
-    holder: `${service}.${worker}`,
+    holder,
     trusted,
-    onRefused: (what) => logger.warn(`view: ${what}`),
+    onRefused: (refused) => refusedState.add(refused),
+    onTrouble: (what) => logger.warn(`view: ${what}`),
     markMaxAgeMs: config.STATE_MARK_MAX_AGE_SECONDS * 1_000,
   };
   const sessions = openSessionsView(viewOptions);
@@ -117,13 +124,17 @@ export async function openCoreService({ service, short, config, certifier, logge
     connection,
     connect,
     trail,
+    refusedState,
     viewOptions,
     sessions,
     policy,
     evaluator,
     gate,
     drain: {
-      records: () => trail.commit.stop(10_000),
+      records: async () => {
+        await refusedState.stop();
+        await trail.commit.stop(10_000);
+      },
       views: () => {
         clearInterval(prune);
         sessions.stop();

@@ -1,6 +1,10 @@
 export { coreChecks, type NamedViews } from './checks';
 export { observeCore } from './core-metrics';
 export { type CoreService, type CoreServiceOptions, openCoreService } from './core-service';
+export { Fold } from './fold';
+export { FoldedRecords } from './folded-records';
 export { openToken } from './open-token';
+export { type OwedRecord, type OwedRecordSource, OwedRecords } from './owed-records';
 export { type About, type Admit, type Asker, type Done, defaultProblem, RecordedReply } from './recorded-reply';
+export { type Refused, RefusedState } from './refused-state';
 export { SystemReplies } from './system-replies';

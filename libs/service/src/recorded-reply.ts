@@ -1,15 +1,18 @@
 import { type Admission, type Gate, Refusal } from '@claviger/authz';
 import { type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
-import type { Answer, AuditTrail, RequestContext } from '@claviger/messaging';
+import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 
 /** What an operation did: the result for the caller, and what the record says of it. */
 export interface Done {
   result: unknown;
   record?: About;
+  /** Called when the record is durable: what was intended is done. */
+  recorded?: () => void;
 }
 
 /** What a record says beyond who asked and what was decided. */
-export type About = Partial<Pick<OperationRecord, 'keyId' | 'version' | 'bytes' | 'context' | 'reason'>>;
+export type About = Partial<Pick<OperationRecord, 'bytes' | 'context'>> & AboutChange;
+type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'version' | 'reason'>>;
 
 /** Asks policy, as the caller. Throws Refusal. */
 export type Admit = (...question: Question) => Admission;
@@ -22,6 +25,11 @@ export interface Asker {
   allows: (...question: Question) => boolean;
   /** For what anybody with a live session may do. */
   admitAnyone: () => Admission;
+  /**
+   * What the record will say of a change, to be committed in one write with the change. Asked for again, when the first write did not happen, it is
+   * of the same record. Policy has been asked before.
+   */
+  intend: (change: AboutChange & { revision: number }) => RecordIntent;
 }
 
 /**
@@ -48,6 +56,7 @@ export class RecordedReply {
     if (!this.trail.commit.available) throw new ProblemError('ERR_AUDIT_UNAVAILABLE');
     let session: SessionView | undefined;
     let admission: Admission | undefined;
+    let intent: RecordIntent | undefined;
     let done: Done;
     try {
       session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
@@ -73,6 +82,14 @@ export class RecordedReply {
           admission = this.gate.anyone(known);
           return admission;
         },
+        intend: ({ revision, ...change }) => {
+          if (!admission) throw new Error(`${operation.name} did not ask policy`);
+          const { policies, revisions } = admission;
+          const decided = { policies: policies as string[], revisions };
+          const who = { action: operation.action, ...this.trail.who(context), ...whose(known) };
+          intent = this.trail.intend({ ...who, ...about, ...change, ...decided, revision }, intent?.id);
+          return intent;
+        },
       });
       // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
       done = doing instanceof Promise ? await doing : doing;
@@ -80,22 +97,29 @@ export class RecordedReply {
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);
       const decided = problem instanceof Refusal ? problem : admission;
-      return this.trail.refuse(context, operation, problem, {
-        ...about,
-        ...whose(session),
-        ...(decided ? { policies: decided.policies as string[], revisions: decided.revisions } : {}),
-      });
+      // Under the id of what was intended: should that have been committed all the same, the two are told to be one.
+      return this.trail.refuse(
+        context,
+        operation,
+        problem,
+        { ...about, ...whose(session), ...(decided ? { policies: decided.policies as string[], revisions: decided.revisions } : {}) },
+        intent?.id,
+      );
     }
-    const receipt = await this.trail.operation({
-      action: operation.action,
-      ...this.trail.who(context),
-      ...whose(session),
-      ...about,
-      ...done.record,
-      outcome: 'success',
-      policies: admission.policies as string[],
-      revisions: admission.revisions,
-    });
+    const receipt = await this.trail.operation(
+      {
+        action: operation.action,
+        ...this.trail.who(context),
+        ...whose(session),
+        ...about,
+        ...done.record,
+        outcome: 'success',
+        policies: admission.policies as string[],
+        revisions: admission.revisions,
+      },
+      intent?.id,
+    );
+    done.recorded?.();
     return { result: done.result, receipt };
   }
 }

@@ -43,7 +43,7 @@ export function auditCommands(program: Command): void {
     .option('--of <principal>')
     .option('--action <action>', 'such as crypto:Decrypt')
     .option('--outcome <outcome>', 'success, denied or failed')
-    .option('--kind <kind>', 'operation, session, violation, …')
+    .option('--kind <kind>', 'operation, committed, session, violation, refused-state, …')
     .option('--trace <id>', '32 hex digits')
     .option('--from <time>', 'RFC 3339, or a date')
     .option('--to <time>')
@@ -77,12 +77,19 @@ function showRecords(output: Output, found: Found[]): void {
     field('time'),
     field('service'),
     field('principal'),
-    { title: 'WHAT', value: ({ record }) => String(record.action ?? record.event ?? record.finding ?? record.kind) },
+    { title: 'WHAT', value: ({ record }) => what(record) },
     { title: 'KEY', value: ({ record }) => record.keyId as string | undefined },
     field('outcome'),
-    field('code'),
+    {
+      title: 'CODE',
+      value: ({ record }) => (record.code ?? (record.kind === 'refused-state' ? record.reason : undefined)) as string | undefined,
+    },
   ]);
 }
+
+/** A change that was recorded only after its process had ended is told from an operation that was answered. */
+const what = ({ kind, action, event, finding }: Found['record']): string =>
+  kind === 'committed' ? `${action} (committed)` : String(action ?? event ?? finding ?? kind);
 
 const sourceOf = (client: Client): LedgerSource => ({
   checkpoint: async () => (await client.audit.checkpoint()).checkpoint,

@@ -1,0 +1,136 @@
+import { CommittedRecord } from '@claviger/contracts';
+import { until } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { context } from '@opentelemetry/api';
+import { DeletionSweep } from '../src/deletion-sweep';
+import { type Key, scheduleDeletion, suspendKey } from '../src/key';
+import { about, type Lifecycle, now, startLifecycle } from './keys-under-test';
+
+let l: Lifecycle;
+beforeAll(async () => {
+  l = await startLifecycle();
+  l.serveHsm();
+}, 120_000);
+afterAll(() => l.stop());
+
+const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+/** Who asks, as the record of the operation will say it. */
+const asked = (key: Key) =>
+  l.trail.intend({
+    action: 'keys:Suspend',
+    principal: 'sam',
+    session: 'S'.repeat(22),
+    mfa: true,
+    keyId: key.keyId,
+    version: key.primaryVersion,
+    policies: ['officers-suspend'],
+    revisions: { key: key.revision - 1, session: 1, bundle: 3 },
+    requestId: 'r-1',
+    reason: 'stolen laptop',
+    trace,
+    revision: key.revision,
+  });
+const create = async (): Promise<Key> => {
+  const { keyId: _, ...wanted } = about();
+  const { key, recorded } = await l.commands.create(wanted, asked, context.active());
+  recorded();
+  return key;
+};
+const suspend = ({ keyId }: Key) => l.commands.change(keyId, (key) => suspendKey(key, false, 's', now), asked);
+const documents = () => l.db.collection<{ _id: string; owed: { id: string; at: string; signed: string }[]; pending: boolean }>('keys');
+const owedBy = async ({ keyId }: Key) => (await documents().findOne({ _id: keyId }))?.owed ?? [];
+const nothingIsOwedBy = (key: Key) => until(async () => (await owedBy(key)).length === 0, { what: 'nothing to be owed' });
+const recordsOf = async ({ keyId }: Key) => (await l.recorded()).filter((record) => record.keyId === keyId);
+
+test('a process that ends between the change and its record: another one records who did it, why, and that it stands', async () => {
+  const key = await create();
+  await nothingIsOwedBy(key);
+  // Committed and delivered; what would have recorded it is never heard of again.
+  await suspend(key);
+  expect((await l.store.get(key.keyId))?.suspended).toBe(true);
+  expect(await recordsOf(key)).toEqual([]);
+  const [owed] = await owedBy(key);
+
+  await l.replica().owed.sweep();
+  const records = await recordsOf(key);
+  expect(records).toHaveLength(1);
+  expect(CommittedRecord.parse(records[0])).toMatchObject({
+    id: `${owed?.id}.committed`,
+    record: owed?.id,
+    committedAt: owed?.at,
+    action: 'keys:Suspend',
+    principal: 'sam',
+    session: 'S'.repeat(22),
+    mfa: true,
+    version: 1,
+    revision: 2,
+    policies: ['officers-suspend'],
+    revisions: { key: 1, session: 1, bundle: 3 },
+    requestId: 'r-1',
+    reason: 'stolen laptop',
+    trace,
+  });
+  await nothingIsOwedBy(key);
+  await l.replica().owed.sweep();
+  expect(await recordsOf(key)).toHaveLength(1);
+});
+
+test('an operation that is recorded owes nothing, and no sweep records it again', async () => {
+  const key = await create();
+  const { recorded } = await suspend(key);
+  expect(await owedBy(key)).toHaveLength(1);
+  recorded();
+  await nothingIsOwedBy(key);
+  expect(await documents().findOne({ _id: key.keyId, pending: true, outbox: [] as never })).toBeNull();
+  await l.owed.sweep();
+  expect(await recordsOf(key)).toEqual([]);
+});
+
+test('while records cannot be made durable the debt stays, and no sweep piles up records that wait', async () => {
+  const key = await create();
+  await suspend(key);
+  const { commit } = l.trail;
+  const away = Object.create(l.trail, { commit: { value: Object.create(commit, { available: { value: false } }) } });
+  const { owed } = l.replica({ records: away });
+  for (let n = 0; n < 3; n++) await owed.sweep();
+  expect(await owedBy(key)).toHaveLength(1);
+  expect(await recordsOf(key)).toEqual([]);
+  expect(l.logger.lines.filter((line) => line.includes(`owed records of ${key.keyId}`))).toHaveLength(1);
+  await l.owed.sweep();
+  expect(await recordsOf(key)).toHaveLength(1);
+});
+
+test('what somebody else wrote into the store is told, kept as evidence, and recorded as nobody’s change', async () => {
+  const [key, other] = [await create(), await create()];
+  await suspend(other);
+  const owed = (await owedBy(other))[0] as { id: string; signed: string };
+  const at = new Date(0).toISOString();
+  const [head, , signature] = owed.signed.split('.');
+  const body = Buffer.from(JSON.stringify({ aggregateId: key.keyId, id: 'i.2', at, entry: { principal: 'kim' } })).toString('base64url');
+  const forged = [
+    { id: 'i.1', at, signed: 'x.y.z' },
+    { id: 'i.2', at, signed: `${head}.${body}.${signature}` },
+    // Signed by this service, of another key.
+    { id: owed.id, at, signed: owed.signed },
+  ];
+  await documents().updateOne({ _id: key.keyId }, { $set: { owed: forged, pending: true } });
+  for (let n = 0; n < 4; n++) await l.owed.sweep();
+  expect(await recordsOf(key)).toEqual([]);
+  expect(await owedBy(key)).toEqual(forged);
+  expect(l.tampered.filter((told) => told.startsWith(key.keyId))).toHaveLength(3);
+  // The one it was copied from is not held up by that.
+  expect(await recordsOf(other)).toHaveLength(1);
+});
+
+test('a destruction as scheduled is owed like any other change', async () => {
+  const key = await create();
+  const changed = await l.commands.change(key.keyId, (k) => scheduleDeletion(k, 7, 'obsolete', Date.now()), asked);
+  changed.recorded();
+  await nothingIsOwedBy(key);
+  const dueAt = Date.now() + 8 * 86_400_000;
+  const failing = Object.create(l.trail, { operation: { value: () => Promise.reject(new Error('the process ends here')) } });
+  await new DeletionSweep(l.commands, failing, l.logger, () => dueAt).sweep();
+  expect((await l.store.get(key.keyId))?.versions[0]?.state).toBe('destroyed');
+  await l.replica().owed.sweep();
+  expect(await recordsOf(key)).toMatchObject([{ kind: 'committed', action: 'keys:Destroy', principal: 'key-lifecycle', revision: 3 }]);
+});
