@@ -36,7 +36,7 @@ await runService(service, async (logger) => {
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) => tampered(error.id, String(error.cause)));
   await keyView.start();
-  const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted));
+  const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
   const delivery = new Delivery(connection, owner, store);
   const relay = new OutboxRelay(store, delivery.deliver, logger);

@@ -7,7 +7,7 @@ export { AuditGroupCommit, type BatchSealer } from './group-commit';
 export { type MarkBody, RevisionSum } from './high-water-mark';
 export { askInternal } from './internal-client';
 export { KvOwner } from './kv-owner';
-export { KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
+export { type Held, KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
 export { type OutboxItem, OutboxRelay, type OutboxSource } from './outbox-relay';
 export { parseInput } from './parse-request';
 export { ProblemFilter } from './problem-filter';

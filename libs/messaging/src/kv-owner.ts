@@ -2,7 +2,7 @@ import type { BucketName } from '@claviger/contracts';
 import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
-import type { KvView, ViewRecord } from './kv-view';
+import type { Held, KvView, ViewRecord } from './kv-view';
 import { openBucket } from './open-bucket';
 import { type RecordSigner, signRecord } from './signed-record';
 
@@ -24,6 +24,8 @@ export class KvOwner<T extends ViewRecord> {
     private readonly signer: RecordSigner,
     /** Reads what a stored value's revision is; undefined when it does not verify and may be replaced. */
     private readonly revisionOf: (key: string, value: string) => number | undefined,
+    /** The owner's own copy: what it holds need not be read before it is written, which is a round trip less for a suspension. */
+    private readonly view?: Pick<KvView<T>, 'held'>,
   ) {}
 
   async start(): Promise<void> {
@@ -32,17 +34,26 @@ export class KvOwner<T extends ViewRecord> {
 
   /** Puts a record unless the bucket holds this revision or a newer one. With `ttlSeconds` it goes away by itself. */
   async put(record: T, ttlSeconds?: number): Promise<'written' | 'already there'> {
+    // What our copy holds may be old: the bucket itself tells, by refusing the write. Whether something is there already only the bucket can tell.
+    let held: Held | undefined = this.view?.held(record.id);
+    if (held && held.revision >= record.revision) held = undefined;
     for (;;) {
-      const current = await this.kv.get(record.id);
-      const revision = current?.operation === 'PUT' ? this.revisionOf(record.id, current.string()) : undefined;
-      if (revision !== undefined && revision >= record.revision) return 'already there';
+      held ??= await this.read(record.id);
+      if (held.revision >= record.revision) return 'already there';
       try {
-        await this.write(record, current?.revision ?? 0, ttlSeconds);
+        await this.write(record, held.sequence, ttlSeconds);
         return 'written';
       } catch (error) {
         if (!isConflict(error)) throw error;
+        held = undefined;
       }
     }
+  }
+
+  private async read(id: string): Promise<Held> {
+    const current = await this.kv.get(id);
+    const revision = current?.operation === 'PUT' ? this.revisionOf(id, current.string()) : undefined;
+    return { sequence: current?.revision ?? 0, revision: revision ?? Number.NEGATIVE_INFINITY };
   }
 
   /** Claims an id that nobody has used: true only for the one caller that created it. The record goes away by itself after `ttlSeconds`. */

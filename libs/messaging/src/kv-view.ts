@@ -1,6 +1,7 @@
 import { type BucketName, limits, type StateRefusal } from '@claviger/contracts';
 import type { KV, KvEntry } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { BucketWatch } from './bucket-watch';
 import { Completeness } from './completeness';
 import type { MarkBody } from './high-water-mark';
 import { openBucket } from './open-bucket';
@@ -15,20 +16,18 @@ export interface ViewRecord {
 /** Owners sign a mark within a second of a change, and forget what no longer matters within six. */
 const incompleteMs = 10_000;
 
-/** `_data` is the consumer behind the iterator. */
-type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
-/** Its consumer goes at once: the broker alone would keep one that was recreated on a reconnect for five minutes. */
-function end(watch: Watch | undefined): void {
-  watch?.stop();
-  watch?._data?.delete?.().catch(() => undefined);
-}
-
 /** Something in the bucket that its owner did not put there. It was not used. */
 export interface RefusedEntry {
   bucket: BucketName;
   key: string;
   reason: StateRefusal;
   detail: string;
+}
+
+/** A record of the bucket: its revision, and the sequence of the bucket's stream that it came with. */
+export interface Held {
+  revision: number;
+  sequence: number;
 }
 
 export interface KvViewOptions<T extends ViewRecord> {
@@ -63,18 +62,16 @@ export interface KvViewOptions<T extends ViewRecord> {
  */
 export class KvView<T extends ViewRecord> {
   private readonly records = new Map<string, T>();
+  private readonly sequences = new Map<string, number>();
   private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
   private readonly completeness: Completeness;
   private readonly proof: WatchProof;
   private readonly now: () => number;
   private kv!: KV;
-  private watch: Watch | undefined;
+  private readonly watch: BucketWatch;
   private timer: NodeJS.Timeout | undefined;
-  private watchOpenedAt = Number.NEGATIVE_INFINITY;
   /** Since when what was read does not add up. */
   private incompleteSince: number | undefined;
-  private opening = false;
-  private stopped = false;
   private readonly waiting: (() => void)[] = [];
   /** Sequence in the bucket of records that were read past the watch, until that comes to them. */
   private readonly ahead = new Map<string, number>();
@@ -86,19 +83,31 @@ export class KvView<T extends ViewRecord> {
     this.now = now;
     this.proof = new WatchProof({ connection, bucket, holder, now });
     this.completeness = new Completeness(markMaxAgeMs);
+    this.watch = new BucketWatch(
+      (entry) => this.onEntry(entry),
+      (what) => this.trouble(what),
+      now,
+    );
   }
 
   async start(): Promise<void> {
     const { connection, bucket } = this.options;
     this.kv = await openBucket(connection, bucket, (error) => this.trouble(`not opened yet: ${String(error)}`));
     // A watch that could not be opened is a silent one: it is opened anew.
-    await this.openWatch().catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
+    await this.watch.open(this.kv).catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
     void this.proof.send(this.ready());
   }
 
   get(id: string): T | undefined {
     return this.records.get(id);
+  }
+
+  /** For the owner, who writes on top of it. */
+  held(id: string): Held | undefined {
+    const record = this.records.get(id);
+    const sequence = this.sequences.get(id);
+    return record && sequence !== undefined ? { revision: record.revision, sequence } : undefined;
   }
 
   values(): IterableIterator<T> {
@@ -173,36 +182,8 @@ export class KvView<T extends ViewRecord> {
   }
 
   stop(): void {
-    this.stopped = true;
     clearInterval(this.timer);
-    end(this.watch);
-  }
-
-  private async openWatch(): Promise<void> {
-    if (this.opening) return;
-    this.opening = true;
-    this.watchOpenedAt = this.now();
-    try {
-      const watch: Watch = await this.kv.watch({ key: '>' });
-      end(this.watch);
-      if (this.stopped) return end(watch);
-      this.watch = watch;
-      // A watch that ends is a silent one: it is opened anew.
-      void this.follow(watch).catch((error) => this.trouble(`its watch ended: ${String(error)}`));
-    } finally {
-      this.opening = false;
-    }
-  }
-
-  private async follow(watch: Watch): Promise<void> {
-    for await (const entry of watch)
-      try {
-        // What a watch that was replaced still holds comes too late to say anything.
-        if (watch !== this.watch) return;
-        this.onEntry(entry);
-      } catch (error) {
-        this.trouble(`${entry.key}: ${String(error)}`);
-      }
+    this.watch.stop();
   }
 
   private onEntry(entry: KvEntry): void {
@@ -253,6 +234,7 @@ export class KvView<T extends ViewRecord> {
     const previous = this.records.get(record.id);
     if (previous && record.revision < previous.revision)
       return this.refuse(entry.key, 'older-revision', `revision ${record.revision} after ${previous.revision}`);
+    this.sequences.set(record.id, entry.revision);
     if (previous && record.revision === previous.revision) return;
     if (this.options.covered(record)) this.completeness.count(record);
     else this.completeness.uncount(record.id);
@@ -299,16 +281,17 @@ export class KvView<T extends ViewRecord> {
   private drop(id: string): void {
     this.completeness.uncount(id);
     this.records.delete(id);
+    this.sequences.delete(id);
     this.ahead.delete(id);
   }
 
   private async tick(): Promise<void> {
     void this.proof.send(this.ready());
     this.noticeIncomplete();
-    const silent = this.proof.silentFor(this.watchOpenedAt);
+    const silent = this.proof.silentFor(this.watch.openedAt);
     if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
       this.trouble(`its watch is silent for ${Math.round(silent)} ms; opening a new one`);
-      await this.openWatch().catch(() => undefined);
+      await this.watch.open(this.kv).catch(() => undefined);
     }
   }
 }

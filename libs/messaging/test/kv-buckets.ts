@@ -3,7 +3,16 @@ import { type Broker, startBroker, temporaryFolder, until } from '@claviger/test
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { KvOwner, openKeysView, openSessionsView, type RefusedEntry, recordTypes, revisionReader, signRecord } from '../src/index';
+import {
+  KvOwner,
+  type KvView,
+  openKeysView,
+  openSessionsView,
+  type RefusedEntry,
+  recordTypes,
+  revisionReader,
+  signRecord,
+} from '../src/index';
 import { testSigner } from './test-keys';
 
 const letters = (n: number) => n.toString(36).padStart(22, 'A').slice(-22);
@@ -78,8 +87,8 @@ export async function startBuckets() {
     /** Past every check, as somebody with an owner's broker credentials could. */
     put: (id: string, value: string, bucket = 'keys', as = owning) => jetstream(as).publish(`$KV.${bucket}.${id}`, value),
     read: async (id: string) => (await (await new Kvm(jetstream(owning)).open('keys')).get(id))?.string(),
-    owner: async () => {
-      const owner = new KvOwner<KeyView>(owning, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted));
+    owner: async (view?: Pick<KvView<KeyView>, 'held'>) => {
+      const owner = new KvOwner<KeyView>(owning, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), view);
       await owner.start();
       stops.push(() => owner.stop());
       return owner;

@@ -1,7 +1,7 @@
 import type { KeyView, SessionView } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type KvOwner, openSessionsView, recordTypes, verifyRecord } from '../src/index';
+import { type Held, type KvOwner, openSessionsView, recordTypes, verifyRecord } from '../src/index';
 import { type Buckets, startBuckets } from './kv-buckets';
 import { testSigner } from './test-keys';
 
@@ -27,6 +27,28 @@ test('two owners that race never lower a revision: no reader sees one go down, a
   expect((await inBucket(key.id)).revision).toBe(60);
   await until(() => view.get(key.id)?.revision === 60, { what: 'the highest revision' });
   expect(refused).toEqual([]);
+});
+
+test('an owner with a copy of its own writes on top of that, and finds out when the bucket has moved on', async () => {
+  const { view } = await b.view();
+  const [one, two] = await Promise.all([b.owner(view), b.owner()]);
+  const key = b.key();
+  await one.put(key);
+  await until(() => view.held(key.id) !== undefined, { what: 'the copy' });
+  const before = view.held(key.id) as Held;
+  expect(before.revision).toBe(key.revision);
+  // Another owner writes, and what the first one's copy says is made old.
+  await two.put({ ...key, revision: 5 });
+  const behind = await b.owner({ held: () => before });
+  expect(await behind.put({ ...key, revision: 4 })).toBe('already there');
+  expect(await behind.put({ ...key, revision: 6 })).toBe('written');
+  expect((await inBucket(key.id)).revision).toBe(6);
+});
+
+test('what the copy has is not believed to be in the bucket', async () => {
+  const key = b.key({ revision: 3 });
+  const owner = await b.owner({ held: () => ({ revision: 3, sequence: 1 }) });
+  expect(await owner.put(key)).toBe('written');
 });
 
 test('what is there already is not written again', async () => {
