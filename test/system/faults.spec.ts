@@ -36,7 +36,11 @@ const servicesOf = (name: RunningService['name']) => system.stack.services.filte
 const holderOf = ({ name, child }: RunningService) => `${name}.${/"message":"(\S+) takes requests/.exec(child.logs())?.[1]}`;
 /** Ended for good: the stack does not look after it any more. */
 const forget = (service: RunningService) => system.stack.services.splice(system.stack.services.indexOf(service), 1);
-const wholeLedgerVerifies = () => ledger.verify(system.stack.trustFile);
+/** And nobody was accused: faults put nothing into a bucket that its owner did not. */
+const wholeLedgerVerifies = async () => {
+  await ledger.verify(system.stack.trustFile);
+  expect(ledger.records.filter(({ kind }) => kind === 'refused-state')).toEqual([]);
+};
 
 /** Records of requests that were sent once: one for each answer, at most one for each request without. */
 const recordedAtMostOnce = ({ answered, unanswered }: Load) => {
