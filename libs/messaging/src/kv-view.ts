@@ -1,6 +1,7 @@
 import { type BucketName, limits, type StateRefusal } from '@claviger/contracts';
 import type { KV, KvEntry } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { BucketWatch } from './bucket-watch';
 import { Completeness } from './completeness';
 import type { MarkBody } from './high-water-mark';
 import { openBucket } from './open-bucket';
@@ -14,14 +15,6 @@ export interface ViewRecord {
 
 /** Owners sign a mark within a second of a change, and forget what no longer matters within six. */
 const incompleteMs = 10_000;
-
-/** `_data` is the consumer behind the iterator. */
-type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
-/** Its consumer goes at once: the broker alone would keep one that was recreated on a reconnect for five minutes. */
-function end(watch: Watch | undefined): void {
-  watch?.stop();
-  watch?._data?.delete?.().catch(() => undefined);
-}
 
 /** Something in the bucket that its owner did not put there. It was not used. */
 export interface RefusedEntry {
@@ -68,31 +61,26 @@ export class KvView<T extends ViewRecord> {
   private readonly proof: WatchProof;
   private readonly now: () => number;
   private kv!: KV;
-  private watch: Watch | undefined;
+  private readonly watch: BucketWatch;
   private timer: NodeJS.Timeout | undefined;
-  private watchOpenedAt = Number.NEGATIVE_INFINITY;
   /** Since when what was read does not add up. */
   private incompleteSince: number | undefined;
-  private opening = false;
-  private stopped = false;
   private readonly waiting: (() => void)[] = [];
-  /** Sequence in the bucket of records that were read past the watch, until that comes to them. */
-  private readonly ahead = new Map<string, number>();
-  /** The highest sequence that a watch has delivered. */
-  private delivered = 0;
 
   constructor(private readonly options: KvViewOptions<T>) {
     const { connection, bucket, holder, now = () => performance.now(), markMaxAgeMs } = options;
     this.now = now;
     this.proof = new WatchProof({ connection, bucket, holder, now });
     this.completeness = new Completeness(markMaxAgeMs);
+    const [onEntry, onTrouble] = [(entry: KvEntry) => this.onEntry(entry), (what: string) => this.trouble(what)];
+    this.watch = new BucketWatch({ kv: () => this.kv, onEntry, onTrouble, now });
   }
 
   async start(): Promise<void> {
     const { connection, bucket } = this.options;
     this.kv = await openBucket(connection, bucket, (error) => this.trouble(`not opened yet: ${String(error)}`));
     // A watch that could not be opened is a silent one: it is opened anew.
-    await this.openWatch().catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
+    await this.watch.open().catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
     void this.proof.send(this.ready());
   }
@@ -155,7 +143,7 @@ export class KvView<T extends ViewRecord> {
   async fetch(id: string): Promise<T | undefined> {
     const entry = await this.kv.get(id);
     if (entry?.operation !== 'PUT') return undefined;
-    if (entry.revision > this.delivered) this.ahead.set(id, entry.revision);
+    this.watch.readPast(entry);
     this.accept(entry);
     const record = this.records.get(id);
     if (!record) throw new Error(`the record of ${id} in the bucket was refused`);
@@ -173,54 +161,16 @@ export class KvView<T extends ViewRecord> {
   }
 
   stop(): void {
-    this.stopped = true;
     clearInterval(this.timer);
-    end(this.watch);
-  }
-
-  private async openWatch(): Promise<void> {
-    if (this.opening) return;
-    this.opening = true;
-    this.watchOpenedAt = this.now();
-    try {
-      const watch: Watch = await this.kv.watch({ key: '>' });
-      end(this.watch);
-      if (this.stopped) return end(watch);
-      this.watch = watch;
-      // A watch that ends is a silent one: it is opened anew.
-      void this.follow(watch).catch((error) => this.trouble(`its watch ended: ${String(error)}`));
-    } finally {
-      this.opening = false;
-    }
-  }
-
-  private async follow(watch: Watch): Promise<void> {
-    for await (const entry of watch)
-      try {
-        // What a watch that was replaced still holds comes too late to say anything.
-        if (watch !== this.watch) return;
-        this.onEntry(entry);
-      } catch (error) {
-        this.trouble(`${entry.key}: ${String(error)}`);
-      }
+    this.watch.stop();
   }
 
   private onEntry(entry: KvEntry): void {
-    this.delivered = Math.max(this.delivered, entry.revision);
     if (entry.key.startsWith('probe.')) return this.onProbe(entry);
-    if (this.isBehind(entry)) return;
     if (entry.operation !== 'PUT') this.onDelete(entry.key);
     else if (entry.key === 'mark') this.onMark(entry);
     else this.accept(entry);
     if (!this.completeness.complete && this.proof.once && this.completeness.check()) this.announce();
-  }
-
-  /** What was in the bucket before what was read past the watch: late, not put back. */
-  private isBehind({ key, revision }: KvEntry): boolean {
-    const ahead = this.ahead.get(key);
-    if (ahead === undefined) return false;
-    if (revision >= ahead) this.ahead.delete(key);
-    return revision < ahead;
   }
 
   private onDelete(key: string): void {
@@ -299,16 +249,15 @@ export class KvView<T extends ViewRecord> {
   private drop(id: string): void {
     this.completeness.uncount(id);
     this.records.delete(id);
-    this.ahead.delete(id);
   }
 
   private async tick(): Promise<void> {
     void this.proof.send(this.ready());
     this.noticeIncomplete();
-    const silent = this.proof.silentFor(this.watchOpenedAt);
+    const silent = this.proof.silentFor(this.watch.openedAt);
     if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
       this.trouble(`its watch is silent for ${Math.round(silent)} ms; opening a new one`);
-      await this.openWatch().catch(() => undefined);
+      await this.watch.open().catch(() => undefined);
     }
   }
 }
