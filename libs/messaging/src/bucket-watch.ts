@@ -2,56 +2,80 @@ import type { KV, KvEntry } from '@nats-io/kv';
 
 /** `_data` is the consumer behind the iterator. */
 type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
+/** Its consumer goes at once: the broker alone would keep one that was recreated on a reconnect for five minutes. */
+function end(watch: Watch | undefined): void {
+  watch?.stop();
+  watch?._data?.delete?.().catch(() => undefined);
+}
 
-/** A watch over a whole bucket, which can be opened anew. */
+export interface BucketWatchOptions {
+  kv: () => KV;
+  /** Each entry, in the order of the bucket. What it throws ends nothing. */
+  onEntry: (entry: KvEntry) => void;
+  onTrouble: (what: string) => void;
+  /** Monotonic milliseconds. */
+  now: () => number;
+}
+
+/** Follows a bucket. Opened anew it delivers everything once more; what comes late, by an old watch or after it was read past the watch, it leaves out. */
 export class BucketWatch {
-  /** When the one that is open was asked for, on the clock of `now`. */
-  openedAt = Number.NEGATIVE_INFINITY;
-  private current: Watch | undefined;
+  private watch: Watch | undefined;
   private opening = false;
   private stopped = false;
+  /** The highest sequence that was delivered. */
+  private delivered = 0;
+  /** Sequence of entries that were read past the watch, by key, until that comes to them. */
+  private readonly ahead = new Map<string, number>();
+  /** When it was last opened. */
+  openedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    private readonly onEntry: (entry: KvEntry) => void,
-    private readonly onTrouble: (what: string) => void,
-    private readonly now: () => number,
-  ) {}
+  constructor(private readonly options: BucketWatchOptions) {}
 
-  async open(kv: KV): Promise<void> {
+  /** Throws when the broker does not open it. */
+  async open(): Promise<void> {
     if (this.opening) return;
     this.opening = true;
-    this.openedAt = this.now();
+    this.openedAt = this.options.now();
     try {
-      const watch: Watch = await kv.watch({ key: '>' });
-      end(this.current);
+      const watch: Watch = await this.options.kv().watch({ key: '>' });
+      end(this.watch);
       if (this.stopped) return end(watch);
-      this.current = watch;
+      this.watch = watch;
       // A watch that ends is a silent one: it is opened anew.
-      void this.follow(watch).catch((error) => this.onTrouble(`its watch ended: ${String(error)}`));
+      void this.follow(watch).catch((error) => this.options.onTrouble(`its watch ended: ${String(error)}`));
     } finally {
       this.opening = false;
     }
   }
 
+  /** To be told of what was read past it: what was in the bucket before that is late, not put back. */
+  readPast({ key, revision }: KvEntry): void {
+    if (revision > this.delivered) this.ahead.set(key, revision);
+  }
+
   stop(): void {
     this.stopped = true;
-    end(this.current);
+    end(this.watch);
   }
 
   private async follow(watch: Watch): Promise<void> {
-    for await (const entry of watch)
+    for await (const entry of watch) {
+      // What a watch that was replaced still holds comes too late to say anything.
+      if (watch !== this.watch) return;
+      this.delivered = Math.max(this.delivered, entry.revision);
+      if (this.isLate(entry)) continue;
       try {
-        // What a watch that was replaced still holds comes too late to say anything.
-        if (watch !== this.current) return;
-        this.onEntry(entry);
+        this.options.onEntry(entry);
       } catch (error) {
-        this.onTrouble(`${entry.key}: ${String(error)}`);
+        this.options.onTrouble(`${entry.key}: ${String(error)}`);
       }
+    }
   }
-}
 
-/** Its consumer goes at once: the broker alone would keep one that was recreated on a reconnect for five minutes. */
-function end(watch: Watch | undefined): void {
-  watch?.stop();
-  watch?._data?.delete?.().catch(() => undefined);
+  private isLate({ key, revision }: KvEntry): boolean {
+    const ahead = this.ahead.get(key);
+    if (ahead === undefined) return false;
+    if (revision >= ahead) this.ahead.delete(key);
+    return revision < ahead;
+  }
 }

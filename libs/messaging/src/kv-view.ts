@@ -73,28 +73,21 @@ export class KvView<T extends ViewRecord> {
   /** Since when what was read does not add up. */
   private incompleteSince: number | undefined;
   private readonly waiting: (() => void)[] = [];
-  /** Sequence in the bucket of records that were read past the watch, until that comes to them. */
-  private readonly ahead = new Map<string, number>();
-  /** The highest sequence that a watch has delivered. */
-  private delivered = 0;
 
   constructor(private readonly options: KvViewOptions<T>) {
     const { connection, bucket, holder, now = () => performance.now(), markMaxAgeMs } = options;
     this.now = now;
     this.proof = new WatchProof({ connection, bucket, holder, now });
     this.completeness = new Completeness(markMaxAgeMs);
-    this.watch = new BucketWatch(
-      (entry) => this.onEntry(entry),
-      (what) => this.trouble(what),
-      now,
-    );
+    const [onEntry, onTrouble] = [(entry: KvEntry) => this.onEntry(entry), (what: string) => this.trouble(what)];
+    this.watch = new BucketWatch({ kv: () => this.kv, onEntry, onTrouble, now });
   }
 
   async start(): Promise<void> {
     const { connection, bucket } = this.options;
     this.kv = await openBucket(connection, bucket, (error) => this.trouble(`not opened yet: ${String(error)}`));
     // A watch that could not be opened is a silent one: it is opened anew.
-    await this.watch.open(this.kv).catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
+    await this.watch.open().catch((error) => this.trouble(`its watch is not opened yet: ${String(error)}`));
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
     void this.proof.send(this.ready());
   }
@@ -164,7 +157,7 @@ export class KvView<T extends ViewRecord> {
   async fetch(id: string): Promise<T | undefined> {
     const entry = await this.kv.get(id);
     if (entry?.operation !== 'PUT') return undefined;
-    if (entry.revision > this.delivered) this.ahead.set(id, entry.revision);
+    this.watch.readPast(entry);
     this.accept(entry);
     const record = this.records.get(id);
     if (!record) throw new Error(`the record of ${id} in the bucket was refused`);
@@ -187,21 +180,11 @@ export class KvView<T extends ViewRecord> {
   }
 
   private onEntry(entry: KvEntry): void {
-    this.delivered = Math.max(this.delivered, entry.revision);
     if (entry.key.startsWith('probe.')) return this.onProbe(entry);
-    if (this.isBehind(entry)) return;
     if (entry.operation !== 'PUT') this.onDelete(entry.key);
     else if (entry.key === 'mark') this.onMark(entry);
     else this.accept(entry);
     if (!this.completeness.complete && this.proof.once && this.completeness.check()) this.announce();
-  }
-
-  /** What was in the bucket before what was read past the watch: late, not put back. */
-  private isBehind({ key, revision }: KvEntry): boolean {
-    const ahead = this.ahead.get(key);
-    if (ahead === undefined) return false;
-    if (revision >= ahead) this.ahead.delete(key);
-    return revision < ahead;
   }
 
   private onDelete(key: string): void {
@@ -282,7 +265,6 @@ export class KvView<T extends ViewRecord> {
     this.completeness.uncount(id);
     this.records.delete(id);
     this.sequences.delete(id);
-    this.ahead.delete(id);
   }
 
   private async tick(): Promise<void> {
@@ -291,7 +273,7 @@ export class KvView<T extends ViewRecord> {
     const silent = this.proof.silentFor(this.watch.openedAt);
     if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
       this.trouble(`its watch is silent for ${Math.round(silent)} ms; opening a new one`);
-      await this.watch.open(this.kv).catch(() => undefined);
+      await this.watch.open().catch(() => undefined);
     }
   }
 }
