@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ClavigerError, type Client, connect } from '@claviger/client';
 import { answerLine } from './answer-line';
-import { type Scenario, scenarios } from './scenarios';
+import { preparedPerKey, type Scenario, scenarios } from './scenarios';
 
 export interface Orders {
   scenario: string;
@@ -37,10 +37,14 @@ const clients: Client[] = await Promise.all(
   ),
 );
 const plaintext = randomBytes(orders.payloadBytes);
-const prepared = new Map<string, { ciphertext: string; context: Record<string, string> }>();
-if (scenario.prepare)
-  for (const [i, keyId] of orders.keyIds.entries())
-    prepared.set(keyId, await scenario.prepare(clients[i % clients.length] as Client, keyId, plaintext));
+type Prepared = { ciphertext: string; context: Record<string, string> };
+const prepared = new Map<string, Prepared[]>();
+const { prepare } = scenario;
+if (prepare)
+  for (const [i, keyId] of orders.keyIds.entries()) {
+    const client = clients[i % clients.length] as Client;
+    prepared.set(keyId, await Promise.all(Array.from({ length: preparedPerKey }, (_, made) => prepare(client, keyId, plaintext, made))));
+  }
 
 /** At least `seconds`, at most 90 more. */
 async function until(condition: () => boolean, seconds: number): Promise<void> {
@@ -70,7 +74,13 @@ async function caller(): Promise<void> {
     const context = { tenant: 'acme', document: `d-${number}` };
     const started = performance.now();
     try {
-      const { receipt } = await scenario.request(client, { keyId, plaintext, context, requestId, prepared: prepared.get(keyId) });
+      const { receipt } = await scenario.request(client, {
+        keyId,
+        plaintext,
+        context,
+        requestId,
+        prepared: prepared.get(keyId)?.[Math.floor(number / orders.keyIds.length) % preparedPerKey],
+      });
       if (counted) latencies.push(performance.now() - started);
       if (receipt) answered.push(answerLine(requestId, receipt));
       else errors['no receipt'] = (errors['no receipt'] ?? 0) + 1;

@@ -99,7 +99,8 @@ async function suspension(tokens: Record<string, string>, kim: Client, ada: Clie
   );
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   await sam.close();
-  return result.notConfirmed === 0 && result.successAfterConfirmed === 0;
+  // NaN when the generator did not end cleanly.
+  return result.notConfirmed === 0 && result.successAfterConfirmed === 0 && result.otherErrors === 0;
 }
 
 function tokensOf(tokens: Record<string, string>, principals: StackPrincipal[]): Record<string, string> {

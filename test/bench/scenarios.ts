@@ -4,8 +4,13 @@ import type { Algorithm, Receipt } from '@claviger/contracts';
 /** What one request of a scenario is. `context` is different for each request. */
 export interface Scenario {
   algorithm: Algorithm;
-  /** Made once per key and principal before the clock starts, such as the ciphertext to decrypt. */
-  prepare?: (client: Client, keyId: string, plaintext: Uint8Array) => Promise<{ ciphertext: string; context: Record<string, string> }>;
+  /** Made `preparedPerKey` times for each key before the clock starts, such as ciphertexts to decrypt; requests take them in turn. */
+  prepare?: (
+    client: Client,
+    keyId: string,
+    plaintext: Uint8Array,
+    n: number,
+  ) => Promise<{ ciphertext: string; context: Record<string, string> }>;
   request: (
     client: Client,
     call: {
@@ -18,6 +23,9 @@ export interface Scenario {
   ) => Promise<{ receipt?: Receipt }>;
 }
 
+/** Each with a context of its own, so that 2,000 requests in a row differ in key or context. */
+export const preparedPerKey = 20;
+
 export const scenarios: Readonly<Record<string, Scenario>> = {
   encrypt: {
     algorithm: 'AES_256',
@@ -25,8 +33,8 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   },
   decrypt: {
     algorithm: 'AES_256',
-    prepare: async (client, keyId, plaintext) => {
-      const context = { tenant: 'acme', document: `prepared-${keyId}` };
+    prepare: async (client, keyId, plaintext, n) => {
+      const context = { tenant: 'acme', document: `prepared-${keyId}-${n}` };
       return { ciphertext: (await client.crypto.encrypt({ keyId, plaintext, context })).ciphertext, context };
     },
     request: (client, { keyId, prepared, requestId }) =>

@@ -1,5 +1,5 @@
-// The load of the suspend scenario, a process of its own: closed loop on one key. Reads its orders as JSON on standard input, and says "loaded N"
-// when the load is full again for the Nth time: some hundred successes since the last refusal.
+// The load of the suspend scenario, a process of its own: closed loop on one key. Reads its orders as JSON on standard input. Says "loaded N." once,
+// when the load is full: some hundred successes since the start, and since each SIGUSR2 (the key was resumed).
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClavigerError, type Client, connect } from '@claviger/client';
@@ -22,6 +22,7 @@ const plaintext = Buffer.alloc(orders.payloadBytes);
 const full = orders.concurrency * 4;
 let running = true;
 let successes = 0;
+let awaited = true;
 let times = 0;
 let otherErrors = 0;
 
@@ -30,14 +31,19 @@ const callers = Array.from({ length: orders.concurrency }, async (_, i) => {
   while (running) {
     try {
       await client.crypto.encrypt({ keyId: orders.keyId, plaintext });
-      if (++successes === full) console.log(`loaded ${++times}.`);
+      if (++successes < full || !awaited) continue;
+      awaited = false;
+      console.log(`loaded ${++times}.`);
     } catch (error) {
-      successes = 0;
       // Anything else is counted: a load that dies unseen would make the numbers look better than they are.
       if (!(error instanceof ClavigerError) || error.code !== 'ERR_KEY_SUSPENDED') otherErrors++;
       await delay(5);
     }
   }
+});
+process.on('SIGUSR2', () => {
+  successes = 0;
+  awaited = true;
 });
 process.once('SIGTERM', () => {
   running = false;

@@ -19,7 +19,7 @@ export interface SuspendResult {
 export interface SuspendOptions {
   officer: Client;
   auditor: Client;
-  /** Says "loaded N." each time that the load is full again, and "other errors N." when it is stopped; see suspend-load.ts. */
+  /** Says "loaded N." when the load is full, at first and after each SIGUSR2, and "other errors N." when it is stopped; see suspend-load.ts. */
   load: Child;
   keyId: string;
   trials: number;
@@ -57,6 +57,7 @@ export async function measureSuspend({
       lastSuccess.push(last === undefined ? 0 : Math.max(0, last - publishedAt));
       if (last !== undefined && last > repliedAt) successAfterConfirmed++;
       await officer.keys.resume({ keyId, reason: `trial ${trial}` }, { timeoutMs: 10_000 });
+      load.signal('SIGUSR2');
     }
   } finally {
     await load.stop(20_000);

@@ -1,16 +1,23 @@
 import { type MarkBody, RevisionSum } from './high-water-mark';
 
 const defaultMaxAgeMs = 900_000;
+/** States that are remembered while nothing adds up yet: a mark is signed within a few round trips of the state that it covers. */
+const statesMax = 10_000;
 
 /**
  * Whether a copy of a bucket holds all of it: at start its records must add up to the owner's signed mark, so that a bucket that was put back while
  * nobody watched is found. Once complete it stays so, since every later record comes through a proven watch.
+ *
+ * A mark follows the records that it covers, and under steady change others come in between. So it is compared with every state that this copy has
+ * passed through: equal sums mean equal sets, and what came since came through the watch.
  */
 export class Completeness {
   private readonly sum = new RevisionSum();
   private readonly counted = new Map<string, { id: string; revision: number }>();
   private mark: MarkBody | undefined;
   private reached = false;
+  /** Sum and count after each change, until one of them is the mark's. */
+  private readonly states = new Set<string>();
 
   /** A mark older than `maxAgeMs` says nothing about now. */
   constructor(private readonly maxAgeMs = defaultMaxAgeMs) {}
@@ -21,17 +28,29 @@ export class Completeness {
 
   /** A record that the mark covers, in place of the one of its id before. */
   count({ id, revision }: { id: string; revision: number }): void {
-    this.uncount(id);
+    this.remove(id);
     const record = { id, revision };
     this.sum.add(record);
     this.counted.set(id, record);
+    this.remember();
   }
 
   /** Whether a record is covered may change with time, so what was added is remembered, not asked again. */
   uncount(id: string): void {
+    if (this.remove(id)) this.remember();
+  }
+
+  private remove(id: string): boolean {
     const counted = this.counted.get(id);
     if (counted) this.sum.remove(counted);
-    this.counted.delete(id);
+    return this.counted.delete(id);
+  }
+
+  private remember(): void {
+    if (this.reached) return;
+    this.states.add(stateOf(this.sum.read()));
+    const [oldest] = this.states;
+    if (this.states.size > statesMax && oldest !== undefined) this.states.delete(oldest);
   }
 
   /** False when it is older than the mark that is held. */
@@ -45,8 +64,9 @@ export class Completeness {
   check(): boolean {
     const { mark } = this;
     if (this.reached || !mark || this.isTooOld(mark)) return this.reached;
-    const mine = this.sum.read();
-    this.reached = mine.count === mark.count && mine.sum === mark.sum;
+    const wanted = stateOf(mark);
+    this.reached = wanted === stateOf(this.sum.read()) || this.states.has(wanted);
+    if (this.reached) this.states.clear();
     return this.reached;
   }
 
@@ -65,3 +85,5 @@ export class Completeness {
     return Date.now() - Date.parse(asOf) > this.maxAgeMs;
   }
 }
+
+const stateOf = ({ count, sum }: { count: number; sum: string }) => `${count} ${sum}`;

@@ -33,7 +33,7 @@ export function connectToCore(options: CoreConnectionOptions): Promise<NatsConne
     reconnectJitter: 250,
     pingInterval: 5_000,
     maxPingOut: 2,
-    // Else each publish to JetStream makes an error object, stack included, in case it is needed.
+    // Else each publish to JetStream makes one more error object, stack included, in case it is needed.
     noAsyncTraces: true,
     ...(tls ? { tls } : {}),
   });

@@ -6,16 +6,16 @@ import { z } from 'zod';
 
 /** What a holder writes into the bucket. */
 export const Probe = z.object({
-  /** Random, per view object: what an earlier process of the same name wrote proves nothing. */
-  run: z.string(),
-  /** By the holder's own monotonic clock. */
-  sentAt: z.number(),
+  /** Random, and known to its writer alone until it is in the bucket: nobody can make up one that comes back. */
+  nonce: z.string(),
   /** From now on it may be serving from this view. */
   ready: z.boolean(),
 });
 export type Probe = z.infer<typeof Probe>;
 /** Probes of processes that are gone do not stay. */
 const probeTtl = '60s';
+/** Probes that are waited for at once; one that is older than all of these is late beyond use. */
+const outstandingMax = 20;
 
 export interface WatchProofOptions {
   connection: NatsConnection;
@@ -32,11 +32,12 @@ export interface WatchProofOptions {
  * its holder: whoever reads the bucket in order knows of every holder before it serves.
  */
 export class WatchProof {
-  private readonly run = randomUUID();
+  /** What we wrote and have not seen again, by nonce, the oldest first. */
+  private readonly outstanding = new Map<string, { sentAt: number; ready: boolean }>();
   /** When the newest of our probes that came back was sent, and the newest of those that said "ready". */
   private provenAt = Number.NEGATIVE_INFINITY;
   private announcedAt = Number.NEGATIVE_INFINITY;
-  /** When each holder was last heard to be ready. */
+  /** When each holder was last heard to be ready, the one heard longest ago first. */
   private readonly holders = new Map<string, number>();
 
   constructor(private readonly options: WatchProofOptions) {}
@@ -62,18 +63,30 @@ export class WatchProof {
   }
 
   /** Takes a probe that the watch delivered. True when it is our own, and newer than what it proved before. */
-  take(holder: string, { run, sentAt, ready }: Probe): boolean {
-    if (ready) this.holders.set(holder, this.options.now());
-    if (holder !== this.options.holder || run !== this.run || !(sentAt > this.provenAt)) return false;
-    this.provenAt = sentAt;
-    if (ready) this.announcedAt = sentAt;
+  take(holder: string, { nonce, ready }: Probe): boolean {
+    if (ready) this.heard(holder);
+    const sent = holder === this.options.holder ? this.outstanding.get(nonce) : undefined;
+    if (!sent) return false;
+    this.outstanding.delete(nonce);
+    if (!(sent.sentAt > this.provenAt)) return false;
+    this.provenAt = sent.sentAt;
+    if (sent.ready) this.announcedAt = sent.sentAt;
     return true;
+  }
+
+  private heard(holder: string): void {
+    this.holders.delete(holder);
+    this.holders.set(holder, this.options.now());
+    this.forgetSilent();
   }
 
   /** Writes a probe. One that does not get there does not come back: that is what is asked. */
   async send(ready: boolean): Promise<void> {
     const { connection, bucket, holder, now } = this.options;
-    const probe: Probe = { run: this.run, sentAt: now(), ready };
+    const probe: Probe = { nonce: randomUUID(), ready };
+    this.outstanding.set(probe.nonce, { sentAt: now(), ready });
+    const [oldest] = this.outstanding.keys();
+    if (this.outstanding.size > outstandingMax && oldest !== undefined) this.outstanding.delete(oldest);
     const ttl = headers();
     ttl.set('Nats-TTL', probeTtl);
     await jetstream(connection)
@@ -83,8 +96,15 @@ export class WatchProof {
 
   /** Holders that may be serving from the bucket now. One that has not said "ready" for 2 s is fenced: it knows that it is stale and refuses. */
   liveHolders(): string[] {
-    for (const [holder, readyAt] of this.holders) if (!this.isRecent(readyAt)) this.holders.delete(holder);
+    this.forgetSilent();
     return [...this.holders.keys()];
+  }
+
+  private forgetSilent(): void {
+    for (const [holder, readyAt] of this.holders) {
+      if (this.isRecent(readyAt)) return;
+      this.holders.delete(holder);
+    }
   }
 
   private isRecent(at: number): boolean {

@@ -107,7 +107,7 @@ test('a mark or a probe that somebody else wrote is refused, and the copy stays 
   await until(() => refused.filter((r) => r.startsWith('keys/probe.key-lifecycle.somebody: not-a-record')).length === 4, {
     what: 'each to be refused',
   });
-  await b.put('probe.key-lifecycle.somebody', JSON.stringify({ run: 'r', sentAt: 0, ready: false }));
+  await b.put('probe.key-lifecycle.somebody', JSON.stringify({ nonce: 'n', ready: false }));
   expect(view.state()).toBe('fresh');
 });
 
@@ -185,10 +185,20 @@ test('what another process wrote under the same name proves nothing', async () =
   // The broker takes no probe of key-lifecycle from a crypto-worker, so none of its own can come back.
   const holder = 'key-lifecycle.same-name';
   const { view } = await b.view({ as: 'crypto-worker', holder });
-  for (let n = 0; n < 5; n++) await b.put(`probe.${holder}`, JSON.stringify({ run: 'earlier', sentAt: performance.now(), ready: true }));
+  for (let n = 0; n < 5; n++) await b.put(`probe.${holder}`, JSON.stringify({ nonce: `earlier ${n}`, ready: true }));
   await until(() => ownView.liveHolders().includes(holder), { what: 'the probes to arrive' });
   await until(() => view.get([...ownView.values()].at(-1)?.id as string), { what: 'the records to arrive' });
   expect([view.state(), view.fresh()]).toEqual(['loading', false]);
+});
+
+test('a probe that was seen proves nothing when somebody puts it back', async () => {
+  const { view, holder } = await b.view();
+  await view.whenFresh();
+  const seen = (await b.read(`probe.${holder}`)) as string;
+  view.stop();
+  const replaying = setInterval(() => void b.put(`probe.${holder}`, seen), 200);
+  await until(() => !view.fresh(), { what: 'the copy to be stale in spite of it', timeoutMs: 10_000 });
+  clearInterval(replaying);
 });
 
 test('a listener that throws ends neither the watch nor what others are told', async () => {
