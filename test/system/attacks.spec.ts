@@ -270,7 +270,7 @@ test('an old signed key record put back by somebody with broker access is refuse
 
 test('an old signed session record put back by somebody with broker access revives no revoked session', async () => {
   const thief = await system.stack.broker.connection('policy');
-  const caller = await system.raw('orders');
+  const caller = await system.raw('orders', await system.login('orders'));
   try {
     const old = await stored(thief, 'sessions', caller.session);
     await sam.access.revokeSession({ session: caller.session, reason: 'stolen laptop' });

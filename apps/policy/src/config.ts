@@ -11,6 +11,13 @@ export const Config = z.object({
     .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://')
     .describe('URL of the document store'),
   MONGODB_DATABASE: z.string().default('claviger_policy'),
+  AUTHENTICATION_MAX_AGE_SECONDS: z.coerce
+    .number('must be a whole number')
+    .int()
+    .min(900)
+    .max(2_592_000)
+    .default(43_200)
+    .describe('an authentication older than this admits nobody and renews no token'),
   OIDC_ISSUERS_FILE: z.string().optional(),
   POLICY_SEED_DIR: z.string().optional(),
   BROKER_LOG_FILE: z.string().optional(),
