@@ -1,15 +1,7 @@
-import {
-  type Action,
-  actionTable,
-  type ErrorCode,
-  type KeyView,
-  ProblemError,
-  type SessionsView,
-  type SessionView,
-} from '@claviger/contracts';
+import { type Action, type ErrorCode, type KeyView, ProblemError, type SessionsView, type SessionView } from '@claviger/contracts';
 import type { Decision } from './decision';
 import type { Evaluator } from './evaluator';
-import { claviger, type KeyResource, type RequestContext, type Resource } from './request';
+import { type KeyResource, type RequestContext, type Resource } from './request';
 
 /** What a service holds of the sessions bucket. */
 export interface SessionSource {
@@ -121,13 +113,6 @@ export class Gate {
   /** For what anybody with a live session may do: no policy is asked. */
   anyone(session: SessionView): Admission {
     return { session, policies: [], revisions: { session: session.revision, bundle: this.ports.evaluator.current?.bundle.revision ?? 0 } };
-  }
-
-  /** Session and decision for an operation on the system as a whole. */
-  async enter(caller: Caller, action: string): Promise<Admission> {
-    const session = await this.arrived(caller);
-    if (!(action in actionTable)) throw new Refusal('ERR_ACCESS_DENIED', `${action} is not an action of policy`);
-    return this.decide(session, action as Action, claviger);
   }
 }
 
