@@ -1,11 +1,11 @@
 // `npm test` after the set-up: lint, boundaries, types, every project's tests against real servers, the whole system's tests, and the demo as a check.
 // All of them run, also after a failure; one line sums up. `npm test -- lint types` runs only the named ones.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup/paths.mjs';
 import { run, stopRunning } from './setup/run-command.mjs';
 import { watch } from './setup/watchdog.mjs';
+import { projectsIn } from './tested.mjs';
 
 const node = process.execPath;
 const bin = (path) => join(root, 'node_modules', path);
@@ -16,22 +16,18 @@ const jest = (projects, ...options) => [
   bin('jest/bin/jest.js'),
   '--projects',
   ...projects,
-  '--passWithNoTests',
   // A failed test may leave a connection open, which must not keep the whole run waiting.
   '--forceExit',
   ...options,
 ];
-const withTests = (folder) =>
-  readdirSync(join(root, folder))
-    .map((name) => `${folder}/${name}`)
-    .filter((project) => existsSync(join(root, project, 'jest.config.js')));
 
 /** Each gives arguments for Node. `jest`: its own counts are read; the others count as one. */
 const CHECKS = [
   { name: 'lint', args: [bin('@biomejs/biome/bin/biome'), 'check', '.'] },
   { name: 'boundaries', args: ['tools/boundaries.mjs'] },
+  { name: 'tested', args: ['tools/tested.mjs'] },
   { name: 'types', args: [bin('nx/dist/bin/nx.js'), 'run-many', '-t', 'typecheck', '--parallel=2', '--outputStyle=static'] },
-  { name: 'tests', args: jest([...withTests('libs'), ...withTests('apps')], '--maxWorkers=2'), jest: true },
+  { name: 'tests', args: jest(projectsIn(root).tested, '--maxWorkers=2'), jest: true },
   // Alone on the machine: these measure what the whole system does.
   { name: 'system', args: jest(['test'], '--runInBand'), jest: true },
   { name: 'demo', args: ['dist/test/demo/main.js', '--check'] },

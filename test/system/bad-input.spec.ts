@@ -297,8 +297,9 @@ test('another context and every tampered part of a ciphertext give the one gener
   await everyServiceAnswers();
 });
 
-test('a revoked session is refused everywhere and its connection ends', async () => {
-  const caller = await system.raw('orders');
+test('a revoked session is refused everywhere, its connection ends, and its token opens no other', async () => {
+  const token = await system.login('orders');
+  const caller = await system.raw('orders', token);
   expect(codeIn(await caller.ask('crypto.generate-random', { bytes: 8 }))).toBe('OK');
   const codes = codesUntilClosed(caller);
   await sam.access.revokeSession({ session: caller.session, reason: 'test' });
@@ -306,6 +307,7 @@ test('a revoked session is refused everywhere and its connection ends', async ()
   const records = (await ledger.readOn()).operations.filter((r) => r.session === caller.session);
   const firstRefusal = records.findIndex((r) => r.code === 'ERR_SESSION_REVOKED');
   if (firstRefusal !== -1) expect(records.slice(firstRefusal).filter((r) => r.outcome === 'success')).toEqual([]);
+  await expect(system.raw('orders', token)).rejects.toThrow(/authorization violation/i);
   await everyServiceAnswers();
 });
 

@@ -108,13 +108,23 @@ test('a denial is exit 2 and says the code; it is in the ledger', async () => {
   });
 });
 
-test('the ledger verifies from its first leaf, and from then on against what was seen', async () => {
-  const first = await json<{ size: number; problems: unknown[] }>('ada', 'audit', 'verify');
-  expect(first.problems).toEqual([]);
+test('the ledger verifies from its first leaf, then from where the last run stopped, and from the first again when asked or in doubt', async () => {
+  type Told = { size: number; from: number; extends: number; problems: unknown[]; batches: number };
+  const first = await json<Told>('ada', 'audit', 'verify');
+  expect(first).toMatchObject({ problems: [], from: 0 });
   await ok('payments-api', 'random', '16', '--reveal');
-  const again = await json<{ size: number; extends: number }>('ada', 'audit', 'verify');
-  expect(again.extends).toBe(first.size);
+  const again = await json<Told>('ada', 'audit', 'verify');
+  expect(again).toMatchObject({ extends: first.size, from: first.size, problems: [] });
+  expect(again.batches).toBeGreaterThan(first.batches);
   expect(await ok('ada', 'audit', 'verify', '--quick')).toContain('extends');
+  expect(await json<Told>('ada', 'audit', 'verify', '--full')).toMatchObject({ extends: again.size, from: 0, problems: [] });
+  const own = ['--state-file', file('doubted')];
+  await ok('ada', 'audit', 'verify', ...own);
+  writeFileSync(file('doubted.state'), '{}');
+  const doubted = await as('ada', 'audit', 'verify', ...own);
+  expect(doubted.code).toBe(0);
+  expect(doubted.stderr).toMatch(/reading the whole ledger: .* is not what was kept/);
+  expect(await json<Told>('ada', 'audit', 'verify', ...own)).toMatchObject({ problems: [] });
 });
 
 test('another trust file: the ledger is not believed, exit 1', async () => {

@@ -13,7 +13,9 @@ export interface System {
   /** A client of the library. */
   as(who: Who, options?: Partial<ConnectOptions>): Promise<Client>;
   /** A bare connection with the caller's own token, for what the library would not send. */
-  raw(who: Who): Promise<RawCaller>;
+  raw(who: Who, token?: string): Promise<RawCaller>;
+  /** A token of an authentication of its own, for a test that revokes it. */
+  login(who: Who): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -51,7 +53,8 @@ export async function startSystem(name: string, { ownStore = false, dir, ...opti
           ...more,
         }),
       ),
-    raw: async (who) => kept(await rawCaller(stack.broker.url, cast[who].id, tokenOf(who))),
+    raw: async (who, token = tokenOf(who)) => kept(await rawCaller(stack.broker.url, cast[who].id, token)),
+    login: async (who) => (await stack.tokens([cast[who]]))[cast[who].id] as string,
     async stop() {
       await Promise.all(opened.map((one) => one.close().catch(() => undefined)));
       await stack.stop();

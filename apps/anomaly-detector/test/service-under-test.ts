@@ -9,7 +9,7 @@ import {
   type Reply,
   requestSubject,
   requestType,
-  type SessionView,
+  type SessionsView,
 } from '@claviger/contracts';
 import { tokenOf } from '@claviger/installation';
 import { importTrustedKeys, KvOwner, openPolicyView, openSessionsView, recordTypes, revisionReader } from '@claviger/messaging';
@@ -72,7 +72,7 @@ export class ServiceUnderTest {
     const trusted = importTrustedKeys((JSON.parse(readFileSync(this.trustFile, 'utf8')) as { control: Record<string, string> }).control);
     const view = { connection, holder: 'policy.test', trusted, onRefused: () => undefined };
     const [sessions, policy] = [openSessionsView(view), openPolicyView(view)];
-    const sessionOwner = new KvOwner<SessionView>(
+    const sessionOwner = new KvOwner<SessionsView>(
       connection,
       'sessions',
       recordTypes.sessions,
@@ -94,6 +94,8 @@ export class ServiceUnderTest {
         principal,
         method: 'token',
         mfa: true,
+        authTime: new Date().toISOString(),
+        chain: 'A'.repeat(43),
         ip: 'commitment',
         issuedAt,
         expiresAt: new Date(Date.now() + 600_000).toISOString(),

@@ -198,6 +198,8 @@ export class AuditSystem {
         principal,
         method: 'token',
         mfa: true,
+        authTime: new Date().toISOString(),
+        chain: 'A'.repeat(43),
         ip: 'c'.repeat(43),
         issuedAt: now.toISOString(),
         expiresAt: new Date(now.getTime() + 3_600_000).toISOString(),

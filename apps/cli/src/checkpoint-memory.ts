@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { CommandError } from './exit-codes';
+import { writePrivately } from './files';
 import type { Remembered } from './ledger-verification';
 
 /** One file per log, in the user's state folder (XDG Base Directory Specification). */
@@ -37,9 +38,4 @@ export function recall(file: string, origin: string): Remembered | undefined {
   throw damaged;
 }
 
-export function remember(file: string, checkpoint: Remembered): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const partial = `${file}.${process.pid}.partial`;
-  writeFileSync(partial, `${JSON.stringify(checkpoint, null, 2)}\n`, { mode: 0o600 });
-  renameSync(partial, file);
-}
+export const remember = (file: string, checkpoint: Remembered): void => writePrivately(file, `${JSON.stringify(checkpoint, null, 2)}\n`);

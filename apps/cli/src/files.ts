@@ -1,5 +1,6 @@
-import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
+import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CommandError } from './exit-codes';
@@ -43,6 +44,14 @@ export async function writeWhole(path: string, source: AsyncIterable<Uint8Array>
       throw new CommandError('badInput', `${path} cannot be written (${(error as NodeJS.ErrnoException).code})`);
     throw error;
   }
+}
+
+/** For what this program remembers: whole or not at all, in folders that it makes. */
+export function writePrivately(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const partial = `${path}.${process.pid}.partial`;
+  writeFileSync(partial, text, { mode: 0o600 });
+  renameSync(partial, path);
 }
 
 export const writeBytes = (path: string, bytes: Uint8Array): Promise<void> => writeWhole(path, once(bytes));

@@ -1,5 +1,8 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
+import type { LogState } from '@claviger/ledger';
 import {
   ed25519KeyHash,
   encodeCheckpoint,
@@ -15,8 +18,11 @@ import {
   sealBatch,
   signNote,
 } from '@claviger/ledger';
-import { expect, test } from '@jest/globals';
+import { temporaryFolder } from '@claviger/testing';
+import { describe, expect, test } from '@jest/globals';
+import { recall, remember } from '../src/checkpoint-memory';
 import { type LedgerSource, type Remembered, verifyLedger } from '../src/ledger-verification';
+import { keepState, recallState } from '../src/verified-state';
 
 const origin = 'test/ledger';
 const checkpointKeys = generateKeyPairSync('ed25519');
@@ -148,4 +154,85 @@ test('a checkpoint of another key is refused, and nothing is downloaded for it',
   const source = await ledger(lines, { checkpoint: async () => foreign, entries });
   expect(await problemsOf(source)).toMatch(/not signed by the ledger/);
   expect(asked).toBe(0);
+});
+
+describe('resumed from what an earlier run verified', () => {
+  const long = honestLines(12);
+  const cut = long.findIndex((line) => line.includes('"seq":5')) + 1;
+  /** As an earlier run left it, when the ledger held the first `cut` leaves. */
+  const earlier = async () => {
+    const { state } = await verify(await ledger(long.slice(0, cut)));
+    return { remembered: await rememberedOf(long.slice(0, cut)), resume: state as LogState };
+  };
+  const asking = async (given: readonly string[], changes: Partial<LedgerSource> = {}) => {
+    const asked: number[] = [];
+    const source = await ledger(given, changes);
+    const entries = (from: number) => {
+      asked.push(from);
+      return source.entries(from);
+    };
+    return { asked, source: { ...source, entries } };
+  };
+  const resumed = (source: LedgerSource, given: { remembered: Remembered; resume: LogState }) =>
+    verifyLedger(source, { trust, quick: false, progress: () => undefined, ...given });
+
+  test('only the leaves since then are read, and the report is that of the whole ledger', async () => {
+    const { asked, source } = await asking(long);
+    const whole = await verify(await ledger(long));
+    expect(await resumed(source, await earlier())).toEqual({ ...whole, from: cut, extends: cut });
+    expect(Math.min(...asked)).toBe(cut);
+    const none = await asking(long.slice(0, cut));
+    expect(await resumed(none.source, await earlier())).toMatchObject({ from: cut, size: cut, problems: [] });
+    expect(none.asked).toEqual([]);
+  });
+
+  test('a state that is not that of the remembered checkpoint is put aside: everything is read, and it says why', async () => {
+    const { remembered, resume } = await earlier();
+    const shorter = (await verify(await ledger(long.slice(0, 5)))).state as LogState;
+    for (const doubtful of [shorter, { ...resume, chains: [['x', 0, '', '']] } as unknown as LogState, { ...resume, size: 2 }]) {
+      const { source, asked } = await asking(long);
+      const told = await resumed(source, { remembered, resume: doubtful });
+      expect(told).toMatchObject({ from: 0, problems: [], doubts: [expect.stringMatching(/kept state/)] });
+      expect(asked[0]).toBe(0);
+    }
+  });
+
+  test('a ledger that does not extend the remembered checkpoint is read from its first leaf', async () => {
+    const { asked, source } = await asking(honestLines(14));
+    const told = await resumed(source, await earlier());
+    expect(told.problems.map(({ problem }) => problem)).toEqual([expect.stringMatching(/does not extend/)]);
+    expect(told.state).toBeUndefined();
+    expect(asked[0]).toBe(0);
+  });
+
+  test('what is not in order after the remembered leaves is looked at from the first leaf, and found again', async () => {
+    const second = long.findIndex((line) => line.includes('"seq":7')) + 1;
+    const third = long.findIndex((line) => line.includes('"seq":8')) + 1;
+    const gapped = [...long.slice(0, second), ...long.slice(third)];
+    const { asked, source } = await asking(gapped);
+    const told = await resumed(source, await earlier());
+    expect(told).toMatchObject({ from: 0, doubts: [expect.stringMatching(/not in order/)], problems: [{ problem: 'gap' }] });
+    expect(told.state).toBeUndefined();
+    expect(asked[0]).toBe(cut);
+    expect(asked).toContain(0);
+  });
+
+  test('the kept state is the one that the checkpoint names, for the keys that it was verified with', async () => {
+    const folder = await temporaryFolder('cli-state');
+    const file = join(folder.path, 'state', 'checkpoint.json');
+    const { remembered, resume } = await earlier();
+    const state = keepState(file, resume, trust);
+    remember(file, { ...remembered, state });
+    expect(recall(file, origin)).toEqual({ ...remembered, state });
+    expect(recallState(file, state, trust)).toEqual({ state: resume });
+    expect(recallState(file, state, { ...trust, certifiers: {} })).toEqual({ doubt: expect.stringMatching(/other keys/) });
+    const kept = readFileSync(`${file}.state`, 'utf8');
+    appendFileSync(`${file}.state`, ' ');
+    expect(recallState(file, state, trust)).toEqual({ doubt: expect.stringMatching(/not what was kept/) });
+    writeFileSync(`${file}.state`, kept.replace('"batches":6', '"batches":7'));
+    expect(recallState(file, state, trust)).toEqual({ doubt: expect.stringMatching(/not what was kept/) });
+    rmSync(`${file}.state`);
+    expect(recallState(file, state, trust)).toEqual({ doubt: expect.stringMatching(/ENOENT/) });
+    await folder.remove();
+  });
 });

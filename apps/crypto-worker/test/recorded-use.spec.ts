@@ -1,4 +1,4 @@
-import { appliedSubject, cryptoOperations, type KeyView, type Result, requestType } from '@claviger/contracts';
+import { appliedSubject, cryptoOperations, type KeyView, type Result, requestType, sessionIn } from '@claviger/contracts';
 import { HsmError } from '@claviger/hsm';
 import { RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { until } from '@claviger/testing';
@@ -150,7 +150,7 @@ test('a key that nobody made, a session that is revoked, expired or unknown: eac
   expect(await codeOf(encrypt(key, { ...caller, principal: 'somebody-else' }))).toBe('ERR_SESSION_UNKNOWN');
   expect(await codeOf(encrypt(key))).toBe('OK');
   await w.revoke(caller.record);
-  await until(() => w.sessions.get(caller.session)?.state === 'revoked', { what: 'the revocation' });
+  await until(() => sessionIn(w.sessions.get(caller.session))?.state === 'revoked', { what: 'the revocation' });
   expect(await codeOf(encrypt(key))).toBe('ERR_SESSION_REVOKED');
   expect((await records()).map((r) => r.code)).toEqual(['ERR_KEY_UNKNOWN', 'ERR_SESSION_UNKNOWN', undefined, 'ERR_SESSION_REVOKED']);
 });
@@ -169,7 +169,7 @@ test('a session that is revoked while a key is fetched gets nothing more', async
     async () => {
       await encrypt(key);
       await w.revoke(caller.record);
-      await until(() => w.sessions.get(caller.session)?.state === 'revoked', { what: 'the revocation' });
+      await until(() => sessionIn(w.sessions.get(caller.session))?.state === 'revoked', { what: 'the revocation' });
     },
   );
   expect(await codeOf(answer)).toBe('ERR_SESSION_REVOKED');

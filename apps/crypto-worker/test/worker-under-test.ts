@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { type Decision, Gate } from '@claviger/authz';
-import type { KekView, KeyView, SessionView } from '@claviger/contracts';
+import type { KekView, KeyView, SessionsView, SessionView } from '@claviger/contracts';
 import { createCustomerKeys, initToken, openEpoch, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { AuditTrail, KvOwner, openKeysView, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
@@ -57,7 +57,7 @@ export async function startWorker() {
   await Promise.all([keyView.start(), sessions.start()]);
 
   const owner = new KvOwner<KeyView | KekView>(keysOwner, 'keys', recordTypes.keys, control, revisionReader('keys', trusted));
-  const sessionsOwner = new KvOwner<SessionView>(
+  const sessionsOwner = new KvOwner<SessionsView>(
     policyOwner,
     'sessions',
     recordTypes.sessions,
@@ -153,6 +153,8 @@ export async function startWorker() {
         principal: 'payments-api',
         method: 'token',
         mfa: true,
+        authTime: new Date().toISOString(),
+        chain: 'A'.repeat(43),
         ip: 'commitment-to-ip',
         issuedAt: new Date().toISOString(),
         expiresAt: new Date(Date.now() + 600_000).toISOString(),

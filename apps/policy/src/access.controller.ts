@@ -10,8 +10,8 @@ import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
 
 const { issueToken: issue, revokeSession: revoke, listSessions: list } = policyOperations;
-/** About 250 bytes each: together they stay under the largest message. */
-const listedMax = 4_000;
+/** About 350 bytes each: together they stay under the largest message. */
+const listedMax = 2_800;
 
 /** `access.*`: tokens and sessions. */
 @Controller()
@@ -33,8 +33,9 @@ export class AccessController {
       if (own) admitAnyone();
       else admit('access:IssueToken', claviger);
       this.mayHoldToken(principal, own);
-      // Its own factors come with its own token and no more; nobody's factors say anything about somebody else.
-      const { token, tokenId, expiresAt } = this.tokens.issue(principal, { mfa: own && session.mfa, lifetimeSeconds });
+      const { token, tokenId, expiresAt } = own
+        ? this.tokens.renew(session, lifetimeSeconds)
+        : this.tokens.vouch(principal, lifetimeSeconds);
       const result: Result<typeof issue> = { principal, token, expiresAt };
       return { result, record: { reason: `token ${tokenId} for ${principal}` } };
     });
@@ -45,7 +46,7 @@ export class AccessController {
     const work = async () => {
       const session = await this.sessions.find(request.session);
       if (!session) throw new ProblemError('ERR_NOT_FOUND', 'There is no such session; it may have ended.');
-      await this.revocation.revoke(session, context.principal, request.reason);
+      await this.revocation.revokeLogin(session, context.principal, request.reason);
       return { session: session.session, revoked: true as const };
     };
     return this.replies.answer(revoke, context, work, { reason: `session ${request.session}: ${request.reason}` });
@@ -68,12 +69,14 @@ export class AccessController {
 }
 
 type Listed = Result<typeof list>['sessions'][number];
-const listed = ({ session, principal, method, mfa, state, issuedAt, expiresAt }: Listed): Listed => ({
+const listed = ({ session, principal, method, mfa, state, authTime, chain, issuedAt, expiresAt }: Listed): Listed => ({
   session,
   principal,
   method,
   mfa,
   state,
+  authTime,
+  chain,
   issuedAt,
   expiresAt,
 });

@@ -6,6 +6,7 @@ import type { AuditTrail } from '@claviger/messaging';
 import type { ConnectionRequest } from './callout-wire';
 import type { Credentials } from './credentials';
 import { commitIp } from './ip-commitment';
+import type { Logins } from './logins';
 import { permissionsOf } from './permissions';
 import type { PersonalValues } from './personal-values';
 import { type Proof, sessionEnd } from './proof';
@@ -19,6 +20,7 @@ export interface AdmissionPorts {
   registries: Pick<Registries, 'current'>;
   evaluator: Pick<Evaluator, 'decide'>;
   sessions: Pick<Sessions, 'fresh' | 'claim'>;
+  logins: Pick<Logins, 'end' | 'lastDayMs'>;
   policyFresh: () => boolean;
   trail: Pick<AuditTrail, 'append'>;
   personal: Pick<PersonalValues, 'keep'>;
@@ -56,12 +58,15 @@ export class Admission {
     const { registries, policyFresh, sessions } = this.ports;
     const registry = registries.current;
     if (!registry || !policyFresh() || !sessions.fresh()) throw new Refused('state-stale');
-    return registry.principalOf(proof.identity);
+    const principal = registry.principalOf(proof.identity);
+    const end = this.ports.logins.end(proof.login);
+    if (end) throw new Refused(end.why, principal.id);
+    return principal;
   }
 
   private sessionOf(request: ConnectionRequest, session: string, principal: Principal, proof: Proof): SessionView {
     const nowMs = this.nowMs();
-    const expiresAtMs = sessionEnd(proof, nowMs);
+    const expiresAtMs = Math.min(sessionEnd(proof, nowMs), this.ports.logins.lastDayMs(proof.login));
     if (expiresAtMs <= nowMs) throw new Refused('token-expired', principal.id);
     const ip = commitIp(request.client_info.host, randomBytes(16), session);
     this.ports.personal.keep(ip);
@@ -73,6 +78,8 @@ export class Admission {
       principal: principal.id,
       method: proof.method,
       mfa: proof.mfa,
+      authTime: new Date(proof.login.authTimeMs).toISOString(),
+      chain: proof.login.chain,
       ip: ip.commitment,
       issuedAt: new Date(nowMs).toISOString(),
       expiresAt: new Date(expiresAtMs).toISOString(),
@@ -83,9 +90,9 @@ export class Admission {
   }
 
   /** Durable before the broker hears yes: no record, no session. */
-  private async record({ session, principal, method, mfa, ip }: SessionView): Promise<void> {
+  private async record({ session, principal, method, mfa, ip, chain, authTime }: SessionView): Promise<void> {
     try {
-      await this.ports.trail.append({ kind: 'session', event: 'opened', session, principal, method, mfa, ip });
+      await this.ports.trail.append({ kind: 'session', event: 'opened', session, principal, method, mfa, ip, chain, authTime });
     } catch (cause) {
       throw new Refused('not-recorded', principal, { cause });
     }

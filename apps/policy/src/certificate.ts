@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { newLogin } from '@claviger/installation';
 import type { Proof } from './proof';
 import { Refused } from './refusal';
 
@@ -6,8 +7,11 @@ const spiffePattern = /^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/;
 /** One entry of Node's text of subjectAltName; a value with a special character is a quoted JSON string, which must not be split at its commas. */
 const altName = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/y;
 
-/** `leaf` is the PEM of a certificate whose chain the broker has verified in the TLS handshake. Throws Refused. */
-export function proveCertificate(leaf: string): Proof {
+/**
+ * `leaf` is the PEM of a certificate whose chain the broker has verified in the TLS handshake. Each handshake is an authentication of its own:
+ * a certificate is taken from its holder by its authority or the policy bundle, never by revoking a session (ADR 16). Throws Refused.
+ */
+export function proveCertificate(leaf: string, nowMs: number): Proof {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(leaf);
@@ -20,6 +24,7 @@ export function proveCertificate(leaf: string): Proof {
     method: 'certificate',
     identity: { kind: 'certificate', fingerprint256, ...(spiffeId ? { spiffeId } : {}) },
     mfa: false,
+    login: newLogin(nowMs),
     expiresAtMs: certificate.validToDate.getTime(),
   };
 }

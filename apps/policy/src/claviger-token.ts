@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { limits, PrincipalId } from '@claviger/contracts';
+import { ChainId, limits, PrincipalId } from '@claviger/contracts';
 import { type TokenClaims, tokenType } from '@claviger/installation';
 import { RecordSignatureError, verifyRecord } from '@claviger/messaging';
 import { z } from 'zod';
@@ -16,17 +16,25 @@ const Claims = z.strictObject({
   exp: z.int().min(0),
   jti: z.string().min(16).max(64),
   amr: z.array(z.string().max(32)).max(8),
+  auth_time: z.int().min(0),
+  chain: ChainId,
 });
 
 /** Throws Refused. */
 export function proveToken(token: string, trusted: ReadonlyMap<string, KeyObject>, nowMs: number): Proof {
   const claims = Claims.safeParse(payload(token, trusted));
   if (!claims.success) throw new Refused('token-claims');
-  const { sub, iat, exp, amr } = claims.data;
+  const { sub, iat, exp, amr, auth_time, chain } = claims.data;
   if (exp * 1_000 <= nowMs) throw new Refused('token-expired', sub);
-  if (iat * 1_000 > nowMs + limits.clockSkewSeconds * 1_000 || exp - iat > limits.tokenLifetimeSecondsMax)
+  if (iat * 1_000 > nowMs + limits.clockSkewSeconds * 1_000 || exp - iat > limits.tokenLifetimeSecondsMax || auth_time > iat)
     throw new Refused('token-lifetime', sub);
-  return { method: 'token', identity: { kind: 'token', principal: sub }, mfa: multiFactor(amr), expiresAtMs: exp * 1_000 };
+  return {
+    method: 'token',
+    identity: { kind: 'token', principal: sub },
+    mfa: multiFactor(amr),
+    login: { chain, authTimeMs: auth_time * 1_000 },
+    expiresAtMs: exp * 1_000,
+  };
 }
 
 function payload(token: string, trusted: ReadonlyMap<string, KeyObject>): unknown {

@@ -7,6 +7,13 @@ export const Config = z.object({
   ...storeConfiguration('claviger_policy'),
   CALLOUT_ISSUER_FILE: seedFile('SA', "file with the nkey seed (SA…) of the broker's auth callout issuer"),
   CALLOUT_XKEY_FILE: seedFile('SX', 'file with the curve seed (SX…) that opens auth callout requests'),
+  AUTHENTICATION_MAX_AGE_SECONDS: z.coerce
+    .number('must be a whole number')
+    .int()
+    .min(900)
+    .max(2_592_000)
+    .default(43_200)
+    .describe('an authentication older than this admits nobody and renews no token'),
   OIDC_ISSUERS_FILE: z.string().optional(),
   POLICY_SEED_DIR: z.string().optional(),
   BROKER_LOG_FILE: z.string().optional(),

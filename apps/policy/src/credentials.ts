@@ -24,7 +24,7 @@ export class Credentials {
     if (given.auth_token) return this.proveBearer(given.auth_token, nowMs);
     const leaf = tls?.verified_chains?.[0]?.[0];
     if (!leaf) throw new Refused('no-credentials');
-    return proveCertificate(leaf);
+    return proveCertificate(leaf, nowMs);
   }
 
   private proveBearer(token: string, nowMs: number): Promise<Proof> | Proof {

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { type BundleView, policyOperations, type SessionView } from '@claviger/contracts';
+import { type BundleView, policyOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -16,6 +16,7 @@ import { CalloutWire } from './callout-wire';
 import { Config, OidcIssuers as OidcConfiguration } from './config';
 import { Credentials } from './credentials';
 import { policyChecks } from './health';
+import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { PersonalValues } from './personal-values';
@@ -38,9 +39,16 @@ await runService(service, async (logger) => {
   const { connection, trail, trusted, evaluator } = core;
   const signer = trustedSigner(core.token, tokenKeyLabels.control.signing, core.trust.control);
 
-  const sessionsOwner = new KvOwner<SessionView>(connection, 'sessions', recordTypes.sessions, signer, revisionReader('sessions', trusted));
+  const sessionsOwner = new KvOwner<SessionsView>(
+    connection,
+    'sessions',
+    recordTypes.sessions,
+    signer,
+    revisionReader('sessions', trusted),
+  );
   const sessions = new Sessions(sessionsOwner, core.sessions, logger);
-  const revocation = new Revocation(connection, sessions, trail, logger);
+  const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
+  const revocation = new Revocation(connection, sessions, logins, trail, logger);
   const registries = new Registries(evaluator);
   const followed = core.policy.get(bundleId);
   if (followed) registries.follow(followed);
@@ -62,7 +70,8 @@ await runService(service, async (logger) => {
     logger,
   });
   await bundles.start();
-  await sessions.start((session, reason) => revocation.end(session, reason));
+  await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
+  revocation.follow(core.sessions);
   void endSessionsWithoutPrincipal();
 
   const oidc = new OidcIssuers(issuers, (issuer, error) => logger.warn(`oidc: the keys of ${issuer} cannot be fetched: ${String(error)}`));
@@ -70,15 +79,15 @@ await runService(service, async (logger) => {
   const attempts = new RefusedAttempts(trail, personal, logger);
   const policyFresh = () => core.policy.fresh();
   const credentials = new Credentials(trusted, oidc);
-  const admission = new Admission({ credentials, registries, evaluator, sessions, policyFresh, trail, personal });
+  const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
   const logFile = config.BROKER_LOG_FILE;
-  const violations = logFile ? new Violations(logFile, (id) => core.sessions.get(id), trail, logger) : undefined;
+  const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
   const server = new RequestServer({ connection, services: { policy: { show, publish }, access } });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
-  const parts = { recorded, bundles, evaluator, tokens: new TokenIssuer(signer), registries, sessions, revocation };
+  const parts = { recorded, bundles, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -108,9 +117,8 @@ await runService(service, async (logger) => {
   async function endSessionsWithoutPrincipal(): Promise<void> {
     const { current } = registries;
     if (!current) return;
-    for (const session of sessions.live())
-      if (!current.enabled(session.principal))
-        await revocation.end(session, 'the principal is disabled or gone').catch((error) => logger.error(`revocation: ${String(error)}`));
+    const orphaned = sessions.live().filter((session) => !current.enabled(session.principal));
+    await revocation.end(orphaned, 'the principal is disabled or gone');
   }
 
   return [

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { limits } from '@claviger/contracts';
+import type { Login } from '@claviger/installation';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { OidcIssuer } from './config';
 import { multiFactor, type Proof } from './proof';
@@ -44,9 +46,12 @@ export class OidcIssuers {
   async prove(token: string, issuer: string, nowMs: number): Promise<Proof> {
     const rules = this.issuers.get(issuer);
     if (!rules) throw new Refused('token-type');
-    const { sub, exp, amr } = await this.verified(token, rules, nowMs);
+    const claims = await this.verified(token, rules, nowMs);
+    const { sub, exp, amr } = claims;
     if (typeof sub !== 'string' || exp === undefined) throw new Refused('token-claims');
-    return { method: 'oidc', identity: { kind: 'oidc', issuer, subject: sub }, mfa: multiFactor(amr), expiresAtMs: exp * 1_000 };
+    const login = oidcLogin(token, { ...claims, iss: issuer, sub });
+    if (login.authTimeMs > nowMs + limits.clockSkewSeconds * 1_000) throw new Refused('token-claims');
+    return { method: 'oidc', identity: { kind: 'oidc', issuer, subject: sub }, mfa: multiFactor(amr), login, expiresAtMs: exp * 1_000 };
   }
 
   stop(): void {
@@ -87,4 +92,18 @@ function refusalOf(cause: unknown): Refused {
   if (cause instanceof errors.JOSEAlgNotAllowed || cause instanceof errors.JWSSignatureVerificationFailed)
     return new Refused('token-signature', undefined, { cause });
   return new Refused('token-malformed', undefined, { cause });
+}
+
+/**
+ * The authentication behind a verified token. An issuer that says when (`auth_time`) and in which session of its own (`sid`, OpenID Connect
+ * Front-Channel Logout §3) is believed, so that a token that follows by a refresh is revoked with the first. Otherwise the token is an authentication of its own, known
+ * by the digest of what is signed: another signature over the same text is no other token.
+ */
+export function oidcLogin(token: string, { iss, sub, iat, auth_time, sid }: JWTPayload & { iss: string; sub: string }): Login {
+  const said = typeof auth_time === 'number' && Number.isFinite(auth_time);
+  const name = said && typeof sid === 'string' ? ['sid', sid] : ['token', token.slice(0, token.lastIndexOf('.'))];
+  const chain = createHash('sha256')
+    .update(JSON.stringify([iss, sub, ...name]))
+    .digest('base64url');
+  return { chain, authTimeMs: Math.floor(said ? auth_time : (iat as number)) * 1_000 };
 }

@@ -1,10 +1,13 @@
 import { limits } from '@claviger/contracts';
+import type { Login } from '@claviger/installation';
 
 /** What a connection has shown, before anybody asks whose it is. */
 export interface Proof {
   readonly method: 'token' | 'oidc' | 'certificate';
   readonly identity: ProvenIdentity;
   readonly mfa: boolean;
+  /** The authentication behind it. */
+  readonly login: Login;
   /** Milliseconds since 1970-01-01 UTC: the proof is worth nothing from then on. */
   readonly expiresAtMs: number;
 }

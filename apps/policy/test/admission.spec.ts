@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { cloudEvent, eventSubject, grantedSubjects, requestSubject, requestType } from '@claviger/contracts';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { cloudEvent, eventSubject, grantedSubjects, requestSubject, requestType, sessionIn } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -41,7 +41,7 @@ describe('who is admitted', () => {
   test('a session record that every worker can verify names the connection and ends with the token', async () => {
     const views = await system.views();
     const { session } = await system.caller('payments-api', { token: system.token('payments-api', { lifetimeSeconds: 120 }) });
-    const view = await until(() => views.sessions.get(session), { what: 'the session to arrive' });
+    const view = await until(() => sessionIn(views.sessions.get(session)), { what: 'the session to arrive' });
     expect(view).toMatchObject({ principal: 'payments-api', state: 'active', revision: 1, mfa: false });
     const livesMs = Date.parse(view.expiresAt) - Date.parse(view.issuedAt);
     expect(livesMs).toBeGreaterThan(100_000);
@@ -54,7 +54,16 @@ describe('who is admitted', () => {
   const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const claims = (sub: string) => {
     const iat = Math.floor(Date.now() / 1_000);
-    return { iss: 'claviger', sub, iat, exp: iat + 60, jti: randomUUID(), amr: [] };
+    return {
+      iss: 'claviger',
+      sub,
+      iat,
+      exp: iat + 60,
+      jti: randomUUID(),
+      amr: [],
+      auth_time: iat,
+      chain: randomBytes(32).toString('base64url'),
+    };
   };
   const hostile: [what: string, reason: string, given: () => { token: string; session?: string }][] = [
     ['an expired token', 'token-expired', () => ({ token: system.token('sofia', { issuedSecondsAgo: 700 }) })],

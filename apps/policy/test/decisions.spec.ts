@@ -1,4 +1,5 @@
 import { bundleFormat, type PolicyBundle } from '@claviger/contracts';
+import { newLogin } from '@claviger/installation';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { spiffeIdOf } from '../src/certificate';
@@ -47,6 +48,7 @@ test('no session outlives its proof or fifteen minutes', () => {
     method: 'token' as const,
     identity: { kind: 'token' as const, principal: 'a' },
     mfa: false,
+    login: newLogin(0),
     expiresAtMs,
   });
   fc.assert(

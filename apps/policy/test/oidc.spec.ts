@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sessionIn } from '@claviger/contracts';
 import { type Child, freePort, startChild, temporaryFolder, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -78,7 +79,7 @@ test('a token of the issuer admits as the principal that the registry names, not
 test('the session ends when the token does', async () => {
   const { session } = await system.caller('olga-of-operations', { token: await tokenOf('olga') });
   const { sessions, stop } = await system.views();
-  const view = await until(() => sessions.get(session), { what: 'the session' });
+  const view = await until(() => sessionIn(sessions.get(session)), { what: 'the session' });
   expect(Date.parse(view.expiresAt) - Date.parse(view.issuedAt)).toBeLessThanOrEqual(120_000);
   stop();
 });

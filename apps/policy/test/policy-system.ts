@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomInt, randomUUID, sign } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, randomBytes, randomInt, randomUUID, sign } from 'node:crypto';
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inboxPrefix, type Principal, requestSubject, requestType, serviceInboxPrefix } from '@claviger/contracts';
@@ -37,6 +37,9 @@ export class TestKey {
   get privateKey(): KeyObject {
     return this.pair.privateKey;
   }
+  get publicKey(): KeyObject {
+    return this.pair.publicKey;
+  }
   sign = (input: Buffer): Buffer => sign('sha256', input, { key: this.pair.privateKey, dsaEncoding: 'ieee-p1363' });
 }
 
@@ -59,6 +62,8 @@ export function tokenFor(principal: string, key: TestKey, options: TokenOptions 
     exp: iat + (options.lifetimeSeconds ?? 600),
     jti: randomUUID(),
     amr: options.amr ?? [],
+    auth_time: iat,
+    chain: randomBytes(32).toString('base64url'),
   };
   return signRecord(options.typ ?? 'claviger-token+jwt', { ...claims, ...options.more }, options.key ?? key);
 }

@@ -1,4 +1,4 @@
-import type { PolicyBundle } from '@claviger/contracts';
+import { type PolicyBundle, sessionIn } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
@@ -82,7 +82,7 @@ describe('sessions', () => {
     expect(await ask(sofia, 'access.revoke-session', { session: caller.session, reason: 'stolen laptop' })).toMatchObject({
       result: { revoked: true },
     });
-    await until(() => views.sessions.get(caller.session)?.state === 'revoked', { what: 'the tombstone to arrive' });
+    await until(() => sessionIn(views.sessions.get(caller.session))?.state === 'revoked', { what: 'the tombstone to arrive' });
     await closed;
     expect(await system.attempt('payments-api', { session: caller.session })).toBe('Authorization Violation');
     await system.recorded({ kind: 'session', event: 'revoked', session: caller.session, by: 'sofia', detail: 'stolen laptop' });

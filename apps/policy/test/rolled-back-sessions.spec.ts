@@ -1,3 +1,4 @@
+import { sessionIn } from '@claviger/contracts';
 import { type Child, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jetstream } from '@nats-io/jetstream';
@@ -21,8 +22,9 @@ test('an old signed record put back over a revocation, while nobody watched, ope
   const kv = await new Kvm(jetstream(broker)).open('sessions');
   const whileActive = (await kv.get(eve.session))?.string() as string;
   await ask(sofia, 'access.revoke-session', { session: eve.session, reason: 'drill' });
+  const before = system.token('eve');
   const views = await system.views();
-  expect(views.sessions.get(eve.session)?.state).toBe('revoked');
+  expect(sessionIn(views.sessions.get(eve.session))?.state).toBe('revoked');
   await policy.stop();
 
   await kv.put(eve.session, whileActive);
@@ -37,7 +39,9 @@ test('an old signed record put back over a revocation, while nobody watched, ope
     expect(await system.recorded({ kind: 'session', event: 'revoked', session, by: 'policy' })).toMatchObject({
       detail: expect.stringContaining('does not add up to its mark'),
     });
-  // Who was there before it was known what is missing reconnects.
-  expect(await system.attempt('sofia')).toBe('admitted');
+  // What else was lost nobody knows: what was authenticated before counts no more, and callers authenticate anew.
+  expect(await system.attempt('eve', { token: before })).toBe('Authorization Violation');
+  await system.recorded({ kind: 'session', event: 'refused', principal: 'eve', code: 'login-forgotten' });
+  await until(async () => (await system.attempt('sofia')) === 'admitted', { what: 'a fresh authentication to count', everyMs: 200 });
   await broker.close();
 });

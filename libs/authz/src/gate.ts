@@ -1,13 +1,13 @@
-import { type Action, actionTable, type ErrorCode, type KeyView, ProblemError, type SessionView } from '@claviger/contracts';
+import { type Action, type ErrorCode, type KeyView, ProblemError, type SessionsView, type SessionView } from '@claviger/contracts';
 import type { Decision } from './decision';
 import type { Evaluator } from './evaluator';
-import { claviger, type KeyResource, type RequestContext, type Resource } from './request';
+import { type KeyResource, type RequestContext, type Resource } from './request';
 
 /** What a service holds of the sessions bucket. */
 export interface SessionSource {
-  get(id: string): SessionView | undefined;
+  get(id: string): SessionsView | undefined;
   /** Looks past the watch, for a session opened a moment ago. */
-  fetch(id: string): Promise<SessionView | undefined>;
+  fetch(id: string): Promise<SessionsView | undefined>;
   fresh(): boolean;
 }
 
@@ -60,7 +60,7 @@ export class Gate {
     if (!sessions.fresh() || !policy.fresh()) throw new Refusal('ERR_STATE_STALE', undefined);
     const session = sessions.get(id);
     // The broker ties subject to session; a mismatch means that the view is not about this connection.
-    if (!session || session.principal !== principal) throw new Refusal('ERR_SESSION_UNKNOWN', undefined);
+    if (session?.kind !== 'session' || session.principal !== principal) throw new Refusal('ERR_SESSION_UNKNOWN', undefined);
     const revisions = { session: session.revision };
     if (session.state === 'revoked') throw new Refusal('ERR_SESSION_REVOKED', undefined, [], revisions);
     if (timesOf(session).expiresMs <= this.nowMs()) throw new Refusal('ERR_SESSION_EXPIRED', undefined, [], revisions);
@@ -113,13 +113,6 @@ export class Gate {
   /** For what anybody with a live session may do: no policy is asked. */
   anyone(session: SessionView): Admission {
     return { session, policies: [], revisions: { session: session.revision, bundle: this.ports.evaluator.current?.bundle.revision ?? 0 } };
-  }
-
-  /** Session and decision for an operation on the system as a whole. */
-  async enter(caller: Caller, action: string): Promise<Admission> {
-    const session = await this.arrived(caller);
-    if (!(action in actionTable)) throw new Refusal('ERR_ACCESS_DENIED', `${action} is not an action of policy`);
-    return this.decide(session, action as Action, claviger);
   }
 }
 

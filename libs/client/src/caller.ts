@@ -52,10 +52,14 @@ export class Caller {
   }
 
   private async attempts(operation: Operation, request: Prepared): Promise<Record<string, unknown>> {
+    let heard: ClavigerError | undefined;
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.attempt(operation, request);
       if ('result' in outcome) return outcome.result;
-      const { error, undelivered } = outcome;
+      const { undelivered } = outcome;
+      // A deadline says less than the problem that a service named before it; but of what must not be repeated it says that nobody knows the outcome.
+      const error = operation.retry === 'safe' && outcome.error.code === 'ERR_TIMEOUT' && heard ? heard : outcome.error;
+      heard = error;
       const remainingMs = request.deadline - performance.now();
       const pauseMs = retryPauseMs({
         retry: operation.retry,

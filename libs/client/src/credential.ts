@@ -6,7 +6,8 @@ export type TokenSource = string | (() => string | Promise<string>);
 /**
  * How the caller proves who it is.
  * - `token`: a token that Claviger issued; it renews itself by `access.issue-token` over its own connection (`renew: false` turns that off,
- *   and the source is asked each time).
+ *   and the source is asked each time). Renewal has a last day, counted from the authentication behind the first token (12 hours unless the
+ *   installation says otherwise): from then on the source must give a token of a new one.
  * - `oidcToken`: a JWT of the identity provider; the source is asked for a fresh one before each connection.
  * - `certificate`: the client certificate in `tls`.
  */
@@ -26,6 +27,8 @@ export type Renew = () => Promise<string>;
 
 export class Passes {
   private newest: Pass | undefined;
+  /** Why the newest was not renewed, when Claviger said so. */
+  private refusal: ClavigerError | undefined;
 
   constructor(
     private readonly credential: Credential,
@@ -37,15 +40,22 @@ export class Passes {
     if ('certificate' in this.credential) return { expiresAtMs: this.latest() };
     if ('oidcToken' in this.credential) return this.usable([await this.read(this.credential.oidcToken)]);
     const { token, renew: mayRenew = true } = this.credential;
-    const renewed =
-      renew && mayRenew
-        ? await renew().then(
-            (t) => this.pass(t),
-            () => undefined,
-          )
-        : undefined;
-    this.newest = renewed ?? this.usable([await this.read(token), ...(this.newest ? [this.newest] : [])]);
+    const renewed = renew && mayRenew ? await this.renewed(renew) : undefined;
+    const before = this.newest;
+    this.newest = renewed ?? this.usable([await this.read(token), ...(before ? [before] : [])]);
+    if (this.newest.token !== before?.token) this.refusal = undefined;
     return this.newest;
+  }
+
+  /** A renewal that fails is not the end: the source may have something better. */
+  private async renewed(renew: Renew): Promise<Pass | undefined> {
+    try {
+      return this.pass(await renew());
+    } catch (error) {
+      if (error instanceof ClavigerError && (error.code === 'ERR_AUTHENTICATION' || error.code === 'ERR_SESSION_REVOKED'))
+        this.refusal = error;
+      return undefined;
+    }
   }
 
   private async read(source: TokenSource): Promise<Pass> {
@@ -59,8 +69,12 @@ export class Passes {
   /** The one that lasts longest: a constant source is overtaken by what it was renewed to. */
   private usable(passes: Pass[]): Pass {
     const best = passes.reduce((a, b) => (b.expiresAtMs > a.expiresAtMs ? b : a));
-    if (best.expiresAtMs <= this.nowMs()) throw new ClavigerError('ERR_AUTHENTICATION', { detail: 'The token has expired.' });
-    return best;
+    if (best.expiresAtMs > this.nowMs()) return best;
+    const { refusal } = this;
+    throw new ClavigerError('ERR_AUTHENTICATION', {
+      detail: refusal ? `The token has expired and was not renewed. ${refusal.detail}` : 'The token has expired.',
+      cause: refusal,
+    });
   }
 
   private pass(token: string): Pass {

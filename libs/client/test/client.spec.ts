@@ -137,6 +137,29 @@ test('a reply outside the contract is ERR_INTERNAL, never a result', async () =>
   await service.close();
 });
 
+test('a call that hears why it cannot be done and then nothing more reports what it heard', async () => {
+  const before = system.handlers['crypto.generate-random']!;
+  let asked = 0;
+  system.handlers['crypto.generate-random'] = () => {
+    if (asked++ === 0) throw new ProblemError('ERR_HSM_UNAVAILABLE', 'The token is away.');
+    return undefined;
+  };
+  const error = await failure(client.crypto.generateRandom({ bytes: 8 }, { timeoutMs: 600 }));
+  expect(asked).toBeGreaterThan(1);
+  expect(error).toMatchObject({ code: 'ERR_HSM_UNAVAILABLE', retryable: true, detail: 'The token is away.' });
+  system.handlers['crypto.generate-random'] = before;
+});
+
+test('of a call that must not be repeated only the deadline is told, whatever was heard before somebody received it', async () => {
+  const unanswered = client.keys.rotate({ keyId, reason: 'x' }, { timeoutMs: 3_000 });
+  const received = Promise.withResolvers<void>();
+  const keys = await system.keyService(() => received.resolve());
+  const error = await failure(unanswered);
+  await received.promise;
+  expect(error.code).toBe('ERR_TIMEOUT');
+  await keys.close();
+});
+
 test('a broker that dies and comes back: the call waits for the new session and is answered', async () => {
   const client = await open();
   const before = client.session;
@@ -186,6 +209,25 @@ test('the session is renewed before its token expires, and no request fails on t
   expect(asked).toBeGreaterThan(1);
   // The renewed token came from access.issue-token, asked for by the principal itself.
   expect(system.seen.some((s) => s.operation === 'access.issue-token')).toBe(true);
+});
+
+test('an authentication too old to renew: calls go on until the session ends, then they hear that and what to do', async () => {
+  const issue = system.handlers['access.issue-token']!;
+  system.handlers['access.issue-token'] = () => {
+    throw new ProblemError('ERR_AUTHENTICATION', 'You authenticated too long ago to renew: authenticate anew.');
+  };
+  const client = await open({ credential: { token: tokenFor('payments-api', 4) }, timeoutMs: 1_000 });
+  const refused = await until(
+    () =>
+      client.crypto.generateRandom({ bytes: 8 }).then(
+        () => undefined,
+        (error: ClavigerError) => (error.code === 'ERR_AUTHENTICATION' ? error : undefined),
+      ),
+    { what: 'the end of the last session', timeoutMs: 20_000, everyMs: 100 },
+  );
+  expect(refused.detail).toMatch(/not renewed\. You authenticated too long ago to renew: authenticate anew/);
+  expect(refused.next).toMatch(/fresh token/);
+  system.handlers['access.issue-token'] = issue;
 });
 
 test('a request in flight while the session is replaced is answered on its own connection', async () => {

@@ -1,6 +1,7 @@
 import { limits } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { ClavigerError } from '../src/claviger-error';
 import { Passes } from '../src/credential';
 import { contextDigest } from '../src/envelope/context-digest';
 import { operations } from '../src/operations';
@@ -76,4 +77,24 @@ test('a source is asked for each connection of an OIDC caller; one that fails is
   expect(asked).toBe(2);
   const broken = new Passes({ oidcToken: () => Promise.reject(new Error('idp away')) });
   await expect(broken.next(undefined)).rejects.toMatchObject({ code: 'ERR_AUTHENTICATION' });
+});
+
+test('a renewal that Claviger refuses is what an expired token is explained by, until the source has a new one', async () => {
+  let now = Date.now();
+  let source = tokenFor('a', 60);
+  const passes = new Passes({ token: () => source }, () => now);
+  const refuse = () => Promise.reject(new ClavigerError('ERR_AUTHENTICATION', { detail: 'Too long ago to renew: authenticate anew.' }));
+  await passes.next(undefined);
+  // The token in hand is good until it ends.
+  expect(await passes.next(refuse)).toMatchObject({ token: source });
+  now += 61_000;
+  const failed = passes.next(undefined);
+  await expect(failed).rejects.toMatchObject({
+    code: 'ERR_AUTHENTICATION',
+    detail: expect.stringMatching(/not renewed.*authenticate anew/),
+  });
+  source = tokenFor('a', 120);
+  expect(await passes.next(undefined)).toMatchObject({ token: source });
+  now += 120_000;
+  await expect(passes.next(undefined)).rejects.toMatchObject({ detail: 'The token has expired.' });
 });

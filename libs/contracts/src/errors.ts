@@ -136,8 +136,8 @@ const table = {
   ERR_AUTHENTICATION: {
     status: 401,
     retryable: false,
-    title: 'The broker refused the credentials',
-    next: 'Get a fresh token; check that the principal is registered and enabled. Operators: while no policy service answers, everybody is refused.',
+    title: 'The credentials are refused',
+    next: 'Authenticate anew: get a fresh token of its source, since an old one renews for some hours only; check that the principal is registered and enabled. Operators: while no policy service answers, everybody is refused.',
   },
 } as const;
 

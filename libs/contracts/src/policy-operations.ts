@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineOperation } from './operation';
 import { PolicyBundle } from './policy-bundle';
-import { PrincipalId, SessionId, Timestamp } from './primitives';
+import { ChainId, PrincipalId, SessionId, Timestamp } from './primitives';
 
 const bundleSummary = z.strictObject({
   revision: z.int(),
@@ -35,7 +35,8 @@ export const policyOperations = {
   issueToken: defineOperation({
     name: 'access.issue-token',
     action: 'access:IssueToken',
-    summary: 'A token of at most 15 minutes for a principal, signed in the HSM. A principal may always renew its own.',
+    summary:
+      'A token of at most 15 minutes for a principal, signed in the HSM. A principal may always renew its own, until its authentication is too old.',
     retry: 'safe',
     input: { principal: PrincipalId.optional(), lifetimeSeconds: z.int().min(10).max(900).default(900) },
     result: z.strictObject({ principal: PrincipalId, token: z.string(), expiresAt: Timestamp }),
@@ -43,7 +44,8 @@ export const policyOperations = {
   revokeSession: defineOperation({
     name: 'access.revoke-session',
     action: 'access:RevokeSession',
-    summary: 'End a session: every worker refuses it and its connection is closed.',
+    summary:
+      'End a session and everything that came from the same authentication: its tokens admit and renew no more, every worker refuses its sessions, their connections are closed.',
     retry: 'safe',
     input: { session: SessionId, reason: z.string().min(1).max(500) },
     result: z.strictObject({ session: SessionId, revoked: z.literal(true) }),
@@ -62,6 +64,9 @@ export const policyOperations = {
           method: z.string(),
           mfa: z.boolean(),
           state: z.enum(['active', 'revoked']),
+          /** When its holder authenticated, and the chain of what came from that. */
+          authTime: Timestamp,
+          chain: ChainId,
           issuedAt: Timestamp,
           expiresAt: Timestamp,
         }),

@@ -26,6 +26,8 @@ export const PrincipalId = z.string().regex(principalPattern, 'a principal id is
 /** 128 random bits as 22 characters; proposed by the client as its connection name. */
 export const sessionPattern = /^[A-Za-z0-9]{22}$/;
 export const SessionId = z.string().regex(sessionPattern, 'a session id is 22 letters and digits');
+/** 256 bits as base64url: everything that came from one authentication. */
+export const ChainId = b64u(32, 32);
 export const keyPattern = /^k_[A-Za-z0-9]{22}$/;
 export const KeyId = z.string().regex(keyPattern, 'a key id is k_ and 22 letters and digits');
 export const KekId = z.string().regex(/^kek_[a-z]+_[a-z]+_[0-9]+$/);

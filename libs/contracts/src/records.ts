@@ -67,6 +67,9 @@ export const SessionRecord = z.strictObject({
   method: z.string().optional(),
   mfa: z.boolean().optional(),
   ip: z.string().optional(),
+  /** What came from one authentication has one chain; when that was. */
+  chain: z.string().optional(),
+  authTime: Timestamp.optional(),
   code: z.string().optional(),
   detail: z.string().optional(),
   by: z.string().optional(),

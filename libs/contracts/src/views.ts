@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { KeyState } from './key-states';
-import { Algorithm, b64u, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp } from './primitives';
+import { Algorithm, b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp } from './primitives';
 
 /**
  * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
@@ -53,6 +53,9 @@ export const SessionView = z.strictObject({
   principal: PrincipalId,
   method: z.enum(['token', 'oidc', 'certificate']),
   mfa: z.boolean(),
+  /** The authentication that this session comes from, and the chain of all that came from it: sessions and renewed tokens inherit both. */
+  authTime: Timestamp,
+  chain: ChainId,
   /** Commitment to the client's IP address. */
   ip: z.string(),
   issuedAt: Timestamp,
@@ -63,6 +66,34 @@ export const SessionView = z.strictObject({
   client: z.int().optional(),
 });
 export type SessionView = z.infer<typeof SessionView>;
+
+/** KV key of a chain's revocation. */
+export const revokedChainId = (chain: string) => `chain.${chain}`;
+
+/** No token of this chain admits or renews any more, and no session of it lives. It stays until the last token of the chain has ended. */
+export const RevokedChainView = z.strictObject({
+  kind: z.literal('revoked-chain'),
+  ...header,
+  chain: ChainId,
+  principal: PrincipalId,
+  by: z.string(),
+  reason: z.string(),
+  revokedAt: Timestamp,
+  expiresAt: Timestamp,
+});
+export type RevokedChainView = z.infer<typeof RevokedChainView>;
+
+/** KV key of the one horizon. */
+export const horizonId = 'horizon';
+
+/** No authentication up to `authTime` counts: the bucket may have lost the revocation of any of them. */
+export const HorizonView = z.strictObject({ kind: z.literal('horizon'), ...header, authTime: Timestamp, expiresAt: Timestamp });
+export type HorizonView = z.infer<typeof HorizonView>;
+
+/** What the sessions bucket holds. Only a session has an id that a request subject can name. */
+export const SessionsView = z.discriminatedUnion('kind', [SessionView, RevokedChainView, HorizonView]);
+export type SessionsView = z.infer<typeof SessionsView>;
+export const sessionIn = (record: SessionsView | undefined): SessionView | undefined => (record?.kind === 'session' ? record : undefined);
 
 export const BundleView = z.strictObject({ kind: z.literal('bundle'), ...header, hash: b64u(32, 32), bundle: z.unknown() });
 export type BundleView = z.infer<typeof BundleView>;

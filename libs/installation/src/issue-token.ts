@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { limits } from '@claviger/contracts';
 import { type RecordSigner, signRecord } from '@claviger/messaging';
 
@@ -13,15 +13,38 @@ export interface TokenClaims {
   exp: number;
   jti: string;
   amr: string[];
+  /** When its holder authenticated (seconds; OpenID Connect Core §2): what renews inherits it. */
+  auth_time: number;
+  /** Of everything that came from that authentication; 256 bits, base64url. */
+  chain: string;
+}
+
+/** An authentication, to which every session and token that came from it belongs. */
+export interface Login {
+  readonly chain: string;
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly authTimeMs: number;
+}
+
+export const newLogin = (nowMs: number): Login => ({ chain: randomBytes(32).toString('base64url'), authTimeMs: nowMs });
+
+export interface TokenRequest {
+  principal: string;
+  amr: string[];
+  lifetimeSeconds: number;
+  nowMs?: number;
+  /** The one that is renewed; a new one otherwise. */
+  login?: Login;
+  /** Milliseconds since 1970-01-01 UTC; the token ends then at the latest. */
+  endMs?: number;
 }
 
 /** A short-lived token for a principal, signed with a control key. */
-export function issueToken(
-  signer: RecordSigner,
-  request: { principal: string; amr: string[]; lifetimeSeconds: number; nowMs?: number },
-): { token: string; claims: TokenClaims } {
-  const iat = Math.floor((request.nowMs ?? Date.now()) / 1_000);
-  const exp = iat + Math.min(request.lifetimeSeconds, limits.tokenLifetimeSecondsMax);
-  const claims: TokenClaims = { iss: 'claviger', sub: request.principal, iat, exp, jti: randomUUID(), amr: request.amr };
+export function issueToken(signer: RecordSigner, request: TokenRequest): { token: string; claims: TokenClaims } {
+  const { principal: sub, amr, lifetimeSeconds, nowMs = Date.now(), login = newLogin(nowMs), endMs = Number.POSITIVE_INFINITY } = request;
+  const iat = Math.floor(nowMs / 1_000);
+  const exp = Math.min(iat + Math.min(lifetimeSeconds, limits.tokenLifetimeSecondsMax), Math.floor(endMs / 1_000));
+  const auth_time = Math.floor(login.authTimeMs / 1_000);
+  const claims: TokenClaims = { iss: 'claviger', sub, iat, exp, jti: randomUUID(), amr, auth_time, chain: login.chain };
   return { token: signRecord(tokenType, claims, signer), claims };
 }

@@ -15,7 +15,16 @@ test('a token says who, until when and how it was proven, and is signed for this
   const { token, claims } = issueToken(signer, { principal: 'kim', amr: ['pwd', 'mfa'], lifetimeSeconds: 600, nowMs });
   expect(claimsOf(token)).toEqual(claims);
   const iat = Math.floor(nowMs / 1_000);
-  expect(claims).toEqual({ iss: 'claviger', sub: 'kim', iat, exp: iat + 600, jti: expect.any(String), amr: ['pwd', 'mfa'] });
+  expect(claims).toEqual({
+    iss: 'claviger',
+    sub: 'kim',
+    iat,
+    exp: iat + 600,
+    jti: expect.any(String),
+    amr: ['pwd', 'mfa'],
+    auth_time: iat,
+    chain: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+  });
   expect(() => verifyRecord('claviger-session+jws', token, trusted)).toThrow();
 });
 
@@ -32,4 +41,13 @@ test('no token lives longer than the limit, whatever is asked for', () => {
 test('no two tokens have the same id', () => {
   const ids = Array.from({ length: 50 }, () => issueToken(signer, { principal: 'kim', amr: [], lifetimeSeconds: 60, nowMs }).claims.jti);
   expect(new Set(ids).size).toBe(50);
+});
+
+test('a renewed token keeps the authentication that it comes from and ends with it; a first one begins a chain of its own', () => {
+  const request = { principal: 'kim', amr: [], lifetimeSeconds: 600, nowMs };
+  const first = issueToken(signer, request).claims;
+  const login = { chain: first.chain, authTimeMs: first.auth_time * 1_000 };
+  const renewed = issueToken(signer, { ...request, login, nowMs: nowMs + 300_000, endMs: nowMs + 400_000 }).claims;
+  expect(renewed).toMatchObject({ chain: first.chain, auth_time: first.auth_time, exp: Math.floor((nowMs + 400_000) / 1_000) });
+  expect(issueToken(signer, request).claims.chain).not.toBe(first.chain);
 });

@@ -14,6 +14,7 @@ const table = {
   ERR_VKEY: 'Use the form name+hash+key of an Ed25519 signed-note verifier key.',
   ERR_BATCH_FORMAT: 'Dead-letter the message and raise a finding: no worker of this system writes that.',
   ERR_EPOCH_FORMAT: 'Dead-letter the message and raise a finding: no worker of this system writes that.',
+  ERR_LOG_STATE: 'Verify the log from its first leaf.',
   ERR_PUBLIC_KEY: 'Use an uncompressed P-256 or an Ed25519 key as DER SubjectPublicKeyInfo.',
 } as const;
 

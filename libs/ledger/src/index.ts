@@ -24,6 +24,7 @@ export {
 } from './epoch';
 export { LedgerError, type LedgerErrorCode } from './errors';
 export { emptyRoot, HASH_BYTES, leafHash, nodeHash } from './hashing';
+export type { LogState, RecordedFinding } from './log-state';
 export { consistencyProof, inclusionProof, readEdge, treeRoot } from './prove';
 export { p256PublicKey, rawEd25519PublicKey } from './public-key';
 export { encodeSeal, genesisPrev, isSealLine, parseSeal, type Seal, type SealClaims } from './seal';
@@ -32,5 +33,5 @@ export { entriesPath, type FullTile, parseTilePath, TILE_BYTES, TILE_WIDTH, type
 export { type ReadTile, tileReader } from './tile-reader';
 export { ed25519KeyHash, ed25519Verifier, encodeVerifierKey, type NoteVerifier, parseVerifierKey, type VerifierKey } from './verifier-key';
 export { type BatchFinding, type ExpectedBatch, verifyBatch } from './verify-batch';
-export { type LogProblem, type LogReport, type LogRules, LogVerifier, type RecordedFinding } from './verify-log';
+export { type LogProblem, type LogReport, type LogRules, LogVerifier } from './verify-log';
 export { type ConsistencyClaim, type InclusionClaim, verifyConsistency, verifyInclusion } from './verify-proof';

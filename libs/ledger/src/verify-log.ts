@@ -4,6 +4,7 @@ import { appendLeaves, type Edge, edgeRoot, emptyEdge } from './edge';
 import { isEpochLine, parseEpochRecord, verifyEpoch } from './epoch';
 import { LedgerError } from './errors';
 import { leafHash } from './hashing';
+import { type ChainHead, decodeLogState, encodeLogState, type LogState, type RecordedFinding } from './log-state';
 import { p256PublicKey } from './public-key';
 import { genesisPrev, isSealLine } from './seal';
 import { verifyBatch } from './verify-batch';
@@ -16,8 +17,6 @@ export type LogRules = {
 };
 /** Something that an honest ledger does not hold. `index`: the leaf where it shows. */
 export type LogProblem = { readonly index: number; readonly problem: string; readonly chain?: string };
-/** Something that the ledger found and wrote down itself. */
-export type RecordedFinding = { readonly index: number; readonly finding: string; readonly detail: string };
 export type LogReport = {
   readonly size: number;
   readonly root: Buffer;
@@ -27,7 +26,6 @@ export type LogReport = {
   readonly problems: readonly LogProblem[];
   readonly findings: readonly RecordedFinding[];
 };
-type Chain = { seq: number; prev: Buffer; key: KeyObject };
 
 /** Leaves hashed at once. */
 const PORTION = 4_096;
@@ -35,7 +33,7 @@ const PORTION = 4_096;
 const MAX_KEPT = 10_000;
 
 /**
- * Verifies a whole log from its first leaf on, in a stream: recomputes the root, and checks every batch's seal, signature, epoch certificate
+ * Verifies a whole log from its first leaf on, or from where an earlier run stopped (`state`, `resume`), in a stream: recomputes the root, and checks every batch's seal, signature, epoch certificate
  * and place in its chain. Leaves that belong to no batch may only be findings. Memory: one batch, and about 300 bytes a chain.
  * Compare `root` and `size` of the report with a checkpoint that was verified: the log is good when they are equal and `problems` is empty.
  */
@@ -43,13 +41,47 @@ export class LogVerifier {
   private edge: Edge = emptyEdge();
   private hashes: Buffer[] = [];
   private pending: Buffer[] = [];
-  private readonly chains = new Map<string, Chain>();
+  private readonly chains = new Map<string, ChainHead>();
   private readonly problems: LogProblem[] = [];
   private readonly findings: RecordedFinding[] = [];
   private batches = 0;
   private records = 0;
 
   constructor(private readonly rules: LogRules) {}
+
+  /**
+   * Goes on after the leaves that gave this state, as if it had seen them. Compare `size` and `root` with the checkpoint that was verified then.
+   * Throws `ERR_LOG_STATE`.
+   */
+  static resume(rules: LogRules, state: unknown): LogVerifier {
+    const verifier = new LogVerifier(rules);
+    const { edge, pending, chains, batches, records, findings } = decodeLogState(state);
+    verifier.edge = edge;
+    verifier.pending = [...pending];
+    for (const [chain, head] of chains) verifier.chains.set(chain, head);
+    verifier.batches = batches;
+    verifier.records = records;
+    verifier.findings.push(...findings);
+    return verifier;
+  }
+
+  get size(): number {
+    return this.next;
+  }
+
+  /** Of the leaves so far. */
+  get root(): Buffer {
+    this.absorb();
+    return edgeRoot(this.edge);
+  }
+
+  /** To go on from later; to be asked for before `finish`. Undefined after a problem: such a log is read again. */
+  state(): LogState | undefined {
+    if (this.problems.length > 0) return undefined;
+    this.absorb();
+    const { edge, pending, chains, batches, records, findings } = this;
+    return encodeLogState({ edge, pending, chains, batches, records, findings });
+  }
 
   /** The next leaf: a line as it was hashed, in a buffer that does not change until the batch is complete. */
   add(line: Buffer): void {
@@ -122,7 +154,7 @@ export class LogVerifier {
     this.records += seal.count;
   }
 
-  private beginning({ lines, seal }: Batch, chain: string, index: number): Chain | undefined {
+  private beginning({ lines, seal }: Batch, chain: string, index: number): ChainHead | undefined {
     const first = lines[0]!;
     const problem = (text: string) => {
       this.report({ index, problem: text, chain });

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { LogVerifier, leafHash, p256PublicKey } from '../src/index';
+import fc from 'fast-check';
+import { LedgerError, LogVerifier, leafHash, p256PublicKey } from '../src/index';
 import { referenceRoot } from './memory-log';
 import { certifier, newWorker, spki } from './worker-chain';
 
@@ -53,4 +54,76 @@ test('a chain of an unknown or unallowed certifier is a problem', () => {
   const { message } = worker.next([worker.epochLine]);
   expect(verify([message], { ...rules, certifiers: new Map() }).report.problems).toMatchObject([{ problem: 'unknown-certifier' }]);
   expect(verify([message], { ...rules, mayCertify: () => false }).report.problems).toMatchObject([{ problem: 'certifier-not-allowed' }]);
+});
+
+test('stopped anywhere and resumed from its state, a verifier reports what one that saw every leaf does', () => {
+  const worker = newWorker();
+  const gapped = [worker.next([worker.epochLine, '{"n":0}']), worker.next(['{"n":1}']), worker.next(['{"n":2}', '{}'])];
+  const messages = [gapped[0]!.message, finding('clock'), finding('gap'), gapped[2]!.message, worker.next(['{"n":3}']).message];
+  const lines = messages.flatMap((message) => message.toString().split('\n')).map((line) => Buffer.from(line));
+  const whole = verify(messages).report;
+  expect(whole).toMatchObject({ problems: [], batches: 3 });
+  expect(whole.findings).toHaveLength(2);
+  fc.assert(
+    fc.property(fc.array(fc.nat(lines.length), { maxLength: 4 }), (cuts) => {
+      let verifier = new LogVerifier(rules);
+      for (const [at, line] of lines.entries()) {
+        if (cuts.includes(at)) verifier = LogVerifier.resume(rules, JSON.parse(JSON.stringify(verifier.state())));
+        expect(verifier.size).toBe(at);
+        verifier.add(line);
+      }
+      expect(verifier.finish()).toEqual(whole);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('what a resumed verifier is shown is judged by the chains before: a fork, a gap, a chain without its beginning', () => {
+  const worker = newWorker();
+  const first = new LogVerifier(rules);
+  const add = (to: LogVerifier, message: Buffer) =>
+    message
+      .toString()
+      .split('\n')
+      .map((line) => to.add(Buffer.from(line)));
+  add(first, worker.next([worker.epochLine, '{"n":0}']).message);
+  const state = first.state();
+  const problems = (message: Buffer) => {
+    const resumed = LogVerifier.resume(rules, state);
+    add(resumed, message);
+    return resumed.finish().problems.map(({ problem }) => problem);
+  };
+  expect(problems(newWorker().seal(['{}'], { seq: 1, prev: Buffer.alloc(32) }).message)).toEqual(['bad-signature']);
+  expect(problems(worker.seal(['{}'], { seq: 1, prev: Buffer.alloc(32) }).message)).toEqual(['fork']);
+  expect(problems(worker.seal(['{}'], { seq: 2, prev: Buffer.alloc(32) }).message)).toEqual(['gap']);
+  expect(problems(worker.next(['{"n":1}']).message)).toEqual([]);
+});
+
+test('there is no state after a problem, and one that was changed is refused or gives another root', () => {
+  const worker = newWorker();
+  const { message } = worker.next([worker.epochLine, '{"n":0}']);
+  const verifier = new LogVerifier(rules);
+  for (const line of message.toString().split('\n')) verifier.add(Buffer.from(line));
+  const state = JSON.parse(JSON.stringify(verifier.state())) as Record<string, unknown>;
+  const other = { ...state, levels: [Buffer.alloc(96, 1).toString('base64url')] };
+  expect(LogVerifier.resume(rules, other).root).not.toEqual(verifier.root);
+  const [chain, seq, prev] = (state.chains as [string, number, string, string][])[0]!;
+  const refused = [
+    undefined,
+    null,
+    {},
+    { ...state, format: 'claviger.log-state/2' },
+    { ...state, size: -1 },
+    { ...state, size: 4 },
+    { ...state, levels: ['!'] },
+    { ...state, pending: [1] },
+    { ...state, chains: [[chain, seq, prev, 'AAAA']] },
+    { ...state, chains: [[chain, -1, prev, prev]] },
+    { ...state, findings: [{ index: 0 }] },
+    { ...state, batches: '1' },
+  ];
+  for (const changed of refused) expect(() => LogVerifier.resume(rules, changed)).toThrow(LedgerError);
+  verifier.add(Buffer.from('{}'));
+  verifier.add(Buffer.from(message.toString().split('\n').at(-1)!));
+  expect(verifier.state()).toBeUndefined();
 });

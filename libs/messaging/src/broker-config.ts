@@ -101,7 +101,7 @@ const services = {
       kick,
       ...streamInfo('AUDIT', 'POLICY'),
     ],
-    subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access'), appliedSubject('*')],
+    subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access')],
   },
   audit: {
     publish: [

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type BucketName, BundleView, KekView, KeyView, MarkView, SessionView } from '@claviger/contracts';
+import { type BucketName, BundleView, KekView, KeyView, MarkView, SessionsView } from '@claviger/contracts';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { KvView, type RefusedEntry, type ViewRecord } from './kv-view';
@@ -25,8 +25,8 @@ export interface StateViewOptions {
   markMaxAgeMs?: number;
 }
 
-/** Expired sessions may go a little later than they end, so that a request in flight still learns that it expired. */
-const expired = (session: SessionView) => Date.parse(session.expiresAt) + 60_000 < Date.now();
+/** Expired sessions and revocations may go a little later than they end, so that a request in flight still learns that it expired. */
+const expired = (record: SessionsView) => Date.parse(record.expiresAt) + 60_000 < Date.now();
 
 export const openKeysView = (options: StateViewOptions): KvView<KeyView | KekView> =>
   open<KeyView | KekView>(
@@ -37,13 +37,13 @@ export const openKeysView = (options: StateViewOptions): KvView<KeyView | KekVie
     () => false,
   );
 
-/** The mark covers revoked sessions: they are what must not come back to life. */
-export const openSessionsView = (options: StateViewOptions): KvView<SessionView> =>
-  open<SessionView>(
+/** The mark covers every revocation: what it ended must not come back to life. */
+export const openSessionsView = (options: StateViewOptions): KvView<SessionsView> =>
+  open<SessionsView>(
     options,
     'sessions',
-    (payload) => SessionView.parse(payload),
-    (s) => s.state === 'revoked' && !expired(s),
+    (payload) => SessionsView.parse(payload),
+    (s) => !(s.kind === 'session' && s.state === 'active') && !expired(s),
     expired,
   );
 

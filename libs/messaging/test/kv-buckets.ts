@@ -1,4 +1,4 @@
-import type { KeyView, SessionView } from '@claviger/contracts';
+import type { KeyView, SessionsView, SessionView } from '@claviger/contracts';
 import { type Broker, startBroker, temporaryFolder, until } from '@claviger/testing';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
@@ -77,6 +77,8 @@ export async function startBuckets() {
         principal: 'payments-api',
         method: 'token',
         mfa: false,
+        authTime: new Date().toISOString(),
+        chain: 'A'.repeat(43),
         ip: 'commitment',
         issuedAt: new Date().toISOString(),
         expiresAt: new Date(Date.now() + 600_000).toISOString(),
@@ -95,7 +97,7 @@ export async function startBuckets() {
     },
     sessionsOwner: async () => {
       const made = await connection('policy');
-      const owner = new KvOwner<SessionView>(made, 'sessions', recordTypes.sessions, signer, revisionReader('sessions', trusted));
+      const owner = new KvOwner<SessionsView>(made, 'sessions', recordTypes.sessions, signer, revisionReader('sessions', trusted));
       await owner.start();
       stops.push(() => owner.stop());
       return owner;

@@ -1,4 +1,4 @@
-import type { KeyView, SessionView } from '@claviger/contracts';
+import { type KeyView, type SessionsView, sessionIn } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Held, type KvOwner, openSessionsView, recordTypes, verifyRecord } from '../src/index';
@@ -6,7 +6,7 @@ import { type Buckets, startBuckets } from './kv-buckets';
 import { testSigner } from './test-keys';
 
 let b: Buckets;
-let sessionsOwner: KvOwner<SessionView>;
+let sessionsOwner: KvOwner<SessionsView>;
 beforeAll(async () => {
   b = await startBuckets();
   sessionsOwner = await b.sessionsOwner();
@@ -89,7 +89,7 @@ test('a revoked session is covered by the mark: one that is put back as active i
   const session = b.session();
   await sessionsOwner.claim(session, 600);
   await sessionsOwner.put({ ...session, revision: 2, state: 'revoked' }, 600);
-  await until(() => view.get(session.id)?.state === 'revoked', { what: 'the tombstone' });
+  await until(() => sessionIn(view.get(session.id))?.state === 'revoked', { what: 'the tombstone' });
   await sessionsOwner.sign(view);
   await b.put(session.id, b.jws(session, recordTypes.sessions), 'sessions', policy);
   const late = openSessionsView({ ...options, connection: await b.connection('crypto-worker'), holder: 'crypto-worker.late' });

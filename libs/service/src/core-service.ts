@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { randomBytes } from 'node:crypto';
 import { Evaluator, Gate } from '@claviger/authz';
-import { type BundleView, type SessionView, Trust } from '@claviger/contracts';
+import { type BundleView, type SessionsView, Trust } from '@claviger/contracts';
 import { openEpoch, type Token, trustedSigner } from '@claviger/hsm';
 import {
   AuditTrail,
@@ -49,7 +49,7 @@ export interface CoreService {
   refusedState: RefusedState;
   /** For further views of this process. */
   viewOptions: StateViewOptions;
-  sessions: KvView<SessionView>;
+  sessions: KvView<SessionsView>;
   policy: KvView<BundleView>;
   evaluator: Evaluator;
   gate: Gate;

@@ -8,7 +8,7 @@ export function accessCommands(program: Command): void {
   const access = program.command('access').description('tokens and sessions');
   access
     .command('issue-token')
-    .description('a token for yourself (renewal), or for another principal where policy allows')
+    .description('a token for yourself (renewal, until your authentication is too old), or for another principal where policy allows')
     .option('--for <principal>')
     .option('--lifetime-seconds <n>', '10 to 900', '900')
     .option('--out <file>', 'written for your eyes only; replaces the file')
@@ -38,12 +38,16 @@ export function accessCommands(program: Command): void {
           { title: 'MFA', value: (s) => (s.mfa ? 'yes' : 'no') },
           { title: 'STATE', value: (s) => s.state },
           { title: 'EXPIRES', value: (s) => s.expiresAt },
+          { title: 'AUTHENTICATED', value: (s) => s.authTime },
+          { title: 'CHAIN', value: (s) => s.chain.slice(0, 8) },
         ]);
       }),
     );
   access
     .command('revoke-session <session>')
-    .description('end a session at every worker and close its connection')
+    .description(
+      'end a session and everything else that came from the same authentication: its tokens, its other sessions, their connections',
+    )
     .requiredOption('--reason <text>', 'goes into the ledger')
     .action(
       online<{ reason: string }, [string]>(async ({ client, options: { reason }, output }, session) => {

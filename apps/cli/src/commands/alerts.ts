@@ -21,7 +21,8 @@ export function alertsCommands(program: Command): void {
         output.note('watching; Ctrl-C ends it');
         for await (const notice of client.watchAlerts({ durable, signal: stop.signal })) {
           output.event(notice.alert ?? notice.raw, told(notice));
-          if (--left === 0) break;
+          // Not a break: the last one printed is acknowledged too.
+          if (--left === 0) stop.abort();
         }
       }),
     );

@@ -9,30 +9,46 @@ import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
 import { required } from '../settings';
+import { keepState, recallState } from '../verified-state';
 
 /** The ledger: verify it without believing it, and look things up in it. */
 export function auditCommands(program: Command): void {
   const audit = program.command('audit').description('the ledger of everything that was done');
   audit
     .command('verify')
-    .description('download the ledger and verify all of it with the public keys in trust.json; exit 1 on any finding')
-    .option('--state-file <file>', 'where the last verified checkpoint is remembered')
+    .description(
+      'download the ledger and verify it with the public keys in trust.json, from where the last run stopped; exit 1 on any finding',
+    )
+    .option('--state-file <file>', 'where the last verified checkpoint is remembered, and beside it what was verified')
+    .option('--full', 'read every leaf, from the first one on')
     .option('--quick', 'checkpoint signature and consistency with the last verified one only')
     .action(
-      online<{ stateFile?: string; quick?: boolean }>(async ({ client, options: { stateFile, quick = false }, settings, output }) => {
+      online<{ stateFile?: string; full?: boolean; quick?: boolean }>(async ({ client, options, settings, output }) => {
+        const { stateFile, full = false, quick = false } = options;
+        if (full && quick) throw new CommandError('usage', '--full and --quick exclude each other');
         const trust = readTrust(required(settings, 'trustFile'));
         const { origin } = trust.ledger;
         const file = stateFile ?? defaultMemoryFile(origin, process.env);
         const remembered = recall(file, origin);
         if (quick && !remembered)
           throw new CommandError('usage', '--quick needs a checkpoint that was verified before', 'Verify once without it.');
+        const kept = remembered?.state && !full && !quick ? recallState(file, remembered.state, trust) : undefined;
+        if (kept && 'doubt' in kept) output.note(`reading the whole ledger: ${kept.doubt}`);
+        const resume = kept && 'state' in kept ? kept.state : undefined;
         const started = performance.now();
-        const verification = await verifyLedger(sourceOf(client), { trust, remembered, quick, progress: bar(output) });
+        const { state, ...verification } = await verifyLedger(sourceOf(client), {
+          trust,
+          remembered,
+          resume,
+          quick,
+          progress: bar(output),
+        });
         output.progress(undefined);
+        for (const doubt of verification.doubts ?? []) output.note(`the whole ledger was read: ${doubt}`);
         tell(output, verification, (performance.now() - started) / 1_000);
         const { problems, findings, size, root, note } = verification;
         if (problems.length > 0) throw new Finding(`${problems.length} problem(s): the ledger is NOT in order`);
-        if (!quick) remember(file, { origin, size, root, note });
+        if (!quick) remember(file, { origin, size, root, note, ...(state ? { state: keepState(file, state, trust) } : {}) });
         if (findings.length > 0) throw new Finding(`${findings.length} finding(s) of the ledger itself`);
       }),
     );
@@ -112,6 +128,7 @@ function tell(output: Output, verification: Verification, seconds: number): void
   output.fields(verification, {
     ledger: origin,
     leaves: size,
+    'read this time': verification.from === undefined ? 'none' : `${size - verification.from} leaves`,
     root,
     batches,
     records,

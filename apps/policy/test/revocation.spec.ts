@@ -1,0 +1,76 @@
+import type { SessionView } from '@claviger/contracts';
+import { until } from '@claviger/testing';
+import { expect, test } from '@jest/globals';
+import { Revocation } from '../src/revocation';
+
+/** A ledger that hangs or refuses cannot be had from a real broker at a chosen record, so it is made up here. */
+function revocationWith(append: (record: Record<string, unknown>) => Promise<never>) {
+  const done: string[] = [];
+  const parts = {
+    connection: { request: async (subject: string) => void done.push(`cut ${subject.split('.')[3]}`) },
+    sessions: {
+      revoke: async ({ session }: SessionView) => {
+        done.push(`tombstone ${session}`);
+        return 'revoked' as const;
+      },
+      live: () => [],
+    },
+    logins: { revoke: async () => void done.push('chain'), end: () => undefined },
+    trail: {
+      append: (record: Record<string, unknown>) => {
+        done.push(String(record.event));
+        return append(record);
+      },
+    },
+    logger: { log: () => undefined, warn: () => undefined, error: () => undefined },
+  };
+  const revocation = new Revocation(
+    parts.connection as never,
+    parts.sessions as never,
+    parts.logins as never,
+    parts.trail as never,
+    parts.logger as never,
+  );
+  return { revocation, done };
+}
+const sessionOf = (n: number) =>
+  ({
+    session: `s${n}`,
+    principal: 'eve',
+    chain: 'c',
+    authTime: new Date(0).toISOString(),
+    state: 'active',
+    server: `node${n}`,
+    client: n,
+  }) as SessionView;
+const never = () => new Promise<never>(() => undefined);
+
+test('nothing is done while who wants it is not durable', async () => {
+  const { revocation, done } = revocationWith(never);
+  void revocation.revokeLogin(sessionOf(1), 'sam', 'left');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(done).toEqual(['revoking']);
+});
+
+test('what cannot be recorded is not done, and the officer hears so', async () => {
+  const { revocation, done } = revocationWith(() => Promise.reject(new Error('no AUDIT')));
+  await expect(revocation.revokeLogin(sessionOf(1), 'sam', 'left')).rejects.toThrow('no AUDIT');
+  expect(done).toEqual(['revoking']);
+});
+
+test('a session that has ended is cut off even when that it ended cannot be recorded', async () => {
+  const { revocation, done } = revocationWith(({ event }) =>
+    event === 'revoking' ? (Promise.resolve() as Promise<never>) : Promise.reject(new Error('no AUDIT')),
+  );
+  await expect(revocation.revokeLogin(sessionOf(1), 'sam', 'left')).rejects.toThrow('no AUDIT');
+  expect(done).toEqual(['revoking', 'chain', 'tombstone s1', 'revoked', 'cut node1']);
+});
+
+test('what this service ends by itself does not wait for the ledger', async () => {
+  const { revocation, done } = revocationWith(never);
+  const sessions = Array.from({ length: 50 }, (_, n) => sessionOf(n));
+  await revocation.end(sessions, 'the principal is disabled');
+  await until(() => done.filter((what) => what.startsWith('cut')).length === 50, { what: 'all to be cut off' });
+  expect(done.filter((what) => what.startsWith('tombstone'))).toHaveLength(50);
+  expect(done).not.toContain('revoking');
+});
