@@ -2,7 +2,7 @@ import type { PKCS11 } from 'pkcs11js';
 import type { Connection } from './connection';
 import { HsmError } from './hsm-error';
 import type { Library } from './library';
-import type { Operation } from './return-values';
+import { leavesOperation, type Operation } from './return-values';
 import { closeSession, openSession } from './sessions';
 
 /** Starts one call on a session of its own; a throw means that it was not started, a rejection that the token refused it. */
@@ -81,8 +81,8 @@ export class AsyncCalls {
     this.#running.delete(session);
     const lost = connection.generation !== generation;
     if (!lost && call.makesObjects && 'value' in outcome) asynchronous.owners.add(session);
-    // After a failure the session may wait for the rest of an operation, for which no other call may be mistaken.
-    if (!lost && 'value' in outcome) asynchronous.idle.push(session);
+    const usable = !lost && !('error' in outcome && leavesOperation(outcome.error));
+    if (usable) asynchronous.idle.push(session);
     else if (lost || !asynchronous.owners.has(session)) closeSession(connection.p11, session);
     this.#library.leave();
     if (lost) {

@@ -3,7 +3,7 @@ import type { Algorithm, TokenFamily } from './algorithms';
 import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
-import { failureWithoutCanary, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
+import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
 import { calculates, closeSession, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
 
@@ -124,8 +124,7 @@ export class Connection implements LibraryUser {
     const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
     if (verdict === 'ask-canary' && this.#alive(operation)) return new HsmError(meaningWhenAlive(operation), said, details);
     if (verdict === 'ask-canary' || verdict === 'sessions-gone') return this.#mend(said, details);
-    // The token may still wait for the rest of the operation that was begun; only a fresh session surely does not.
-    if (verdict === 'HSM_ARGUMENT_INVALID') this.#renewOperations();
+    if (leavesOperation(error)) this.#renewOperations();
     return new HsmError(verdict, said, details);
   }
 

@@ -103,6 +103,13 @@ export function returnValueOf(error: unknown): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
+/** Whether the session may still wait for the rest of an operation that was begun, so that only a fresh one surely does not. */
+export function leavesOperation(error: unknown): boolean {
+  if (error instanceof HsmError) return false;
+  const ckr = returnValueOf(error);
+  return ckr === undefined || verdictOf(ckr) === 'HSM_ARGUMENT_INVALID';
+}
+
 /** The error for a failure at a moment when there is no canary to ask: nothing certain is then "unavailable", never "absent". */
 export function failureWithoutCanary(error: unknown, what: string): HsmError {
   if (error instanceof HsmError) return error;
