@@ -1,6 +1,6 @@
 import { createCipheriv, createHmac, createPublicKey, verify } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { selfTest, Token } from '../src/index';
+import { quickSelfTest, selfTest, Token } from '../src/index';
 import { gcmKnownAnswers, hmacKnownAnswers, signatureKnownAnswers } from '../src/known-answers';
 import { caught, openFresh } from './fresh-token';
 
@@ -13,13 +13,13 @@ test('a sound token passes, test by test', () => {
     'HMAC-SHA-384': 'passed',
     'HMAC-SHA-512': 'passed',
     'ECDSA-P256-verify': 'passed',
-    'ECDSA-P521-verify': 'passed',
     'Ed25519-verify': 'passed',
     'RSA-PKCS1-verify': 'passed',
     'RSA-PSS-verify': 'passed',
     'ECDSA-P256-pairwise': 'passed',
     random: 'passed',
   });
+  expect(quickSelfTest(token)).toEqual({ 'AES-256-GCM': 'passed', 'ECDSA-P256-pairwise': 'passed', random: 'passed' });
   token.close();
 });
 
