@@ -1,107 +1,164 @@
 /** PKCS#11 v3.1 numbers, so that this table needs no library. */
+const CKK_RSA = 0x00;
 const CKK_EC = 0x03;
+const CKK_GENERIC_SECRET = 0x10;
 const CKK_AES = 0x1f;
 const CKK_EC_EDWARDS = 0x40;
-const CKM_AES_KEY_GEN = 0x1080;
+const CKM_RSA_PKCS_KEY_PAIR_GEN = 0x00;
+const CKM_RSA_PKCS = 0x01;
+const CKM_SHA256_HMAC = 0x251;
+const CKM_SHA384_HMAC = 0x261;
+const CKM_SHA512_HMAC = 0x271;
+const CKM_GENERIC_SECRET_KEY_GEN = 0x350;
 const CKM_EC_KEY_PAIR_GEN = 0x1040;
-const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055;
 const CKM_ECDSA = 0x1041;
+const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055;
 const CKM_EDDSA = 0x1057;
+const CKM_AES_KEY_GEN = 0x1080;
 const CKM_AES_GCM = 0x1087;
 const CKM_AES_KEY_WRAP_PAD = 0x210a;
 const CKM_AES_KEY_WRAP_KWP = 0x210b;
 
 /** What a key may do, and nothing else: a KEK that could also decrypt would open what it wraps (wrap, then decrypt). */
-export type KeyUsage = 'encrypt' | 'sign' | 'wrap';
+export type KeyUsage = 'encrypt' | 'sign' | 'mac' | 'wrap';
 
-/** The one table of algorithms: a new one is a new row. Sizes in bytes; DER as hex. */
-export const algorithms = {
-  AES_256: {
-    shape: 'secret',
-    keyType: CKK_AES,
-    keyBytes: 32,
-    /** RFC 5649 makes 40 bytes of 25 to 32, and of those only 32 is an AES key. */
-    wrappedBytes: 40,
-    generate: CKM_AES_KEY_GEN,
-    operate: CKM_AES_GCM,
-    usages: ['encrypt', 'wrap'],
-  },
-  EC_P256: {
-    shape: 'pair',
-    keyType: CKK_EC,
-    generate: CKM_EC_KEY_PAIR_GEN,
-    operate: CKM_ECDSA,
-    usages: ['sign'],
-    signatureBytes: 64,
-    /** namedCurve secp256r1 (RFC 5480 §2.1.1.1). */
-    ecParams: '06082a8648ce3d030107',
-    pointBytes: 65,
-    /** SubjectPublicKeyInfo up to the point (RFC 5480 §2). */
-    spkiPrefix: '3059301306072a8648ce3d020106082a8648ce3d030107034200',
-  },
-  /** Token custody only: SoftHSM cannot wrap it. */
-  ED25519: {
-    shape: 'pair',
-    keyType: CKK_EC_EDWARDS,
-    generate: CKM_EC_EDWARDS_KEY_PAIR_GEN,
-    operate: CKM_EDDSA,
-    usages: ['sign'],
-    signatureBytes: 64,
-    /** id-Ed25519 (RFC 8410 §3). */
-    ecParams: '06032b6570',
-    /** curveName edwards25519 (PKCS#11 v3.1 §6.3.3), which SoftHSM writes into the private half whatever was asked for. */
-    ecParamsAlias: '130c656477617264733235353139',
-    pointBytes: 32,
-    spkiPrefix: '302a300506032b6570032100',
-  },
-} as const satisfies Record<string, SecretRow | PairRow>;
+/** Fewest and most bytes of a wrapped key: tokens differ in the optional fields of a PKCS#8 PrivateKeyInfo. */
+type Range = readonly [least: number, most: number];
 
-interface SecretRow {
-  shape: 'secret';
+interface Row {
   keyType: number;
-  keyBytes: number;
-  wrappedBytes: number;
   generate: number;
+  /** The mechanism without which such a key is of no use. */
   operate: number;
   usages: readonly KeyUsage[];
+  wrappedBytes: Range;
 }
-interface PairRow {
+export interface SecretRow extends Row {
+  shape: 'secret';
+  keyBytes: number;
+}
+export interface CurveRow extends Row {
   shape: 'pair';
-  keyType: number;
-  generate: number;
-  operate: number;
-  usages: readonly KeyUsage[];
+  kind: 'curve';
   signatureBytes: number;
+  /** DER of CKA_EC_PARAMS (hex): namedCurve (RFC 5480 §2.1.1.1) or the algorithm's OID (RFC 8410 §3). */
   ecParams: string;
   ecParamsAlias?: string;
   pointBytes: number;
+  /** SubjectPublicKeyInfo up to the point (RFC 5480 §2, RFC 8410 §4), hex. */
   spkiPrefix: string;
 }
+export interface RsaRow extends Row {
+  shape: 'pair';
+  kind: 'rsa';
+  signatureBytes: number;
+  modulusBits: number;
+}
+
+/** Bytes of RFC 5649: filled up to a multiple of 8, and 8 of integrity check. */
+const kwp = (bytes: number): number => 8 * Math.ceil(bytes / 8) + 8;
+
+const secret = (keyType: number, keyBytes: number, generate: number, operate: number, usages: readonly KeyUsage[]): SecretRow => ({
+  ...{ shape: 'secret', keyType, keyBytes, generate, operate, usages },
+  wrappedBytes: [kwp(keyBytes), kwp(keyBytes)],
+});
+
+/** PKCS#8 of an EC key: 25 bytes around curve OID and scalar (RFC 5915 §3), in the longest form with the curve's OID again and the public point. */
+const weierstrass = (scalarBytes: number, ecParams: string, spkiPrefix: string): CurveRow => {
+  const least = 25 + ecParams.length / 2 + scalarBytes;
+  return {
+    ...{ shape: 'pair', kind: 'curve', keyType: CKK_EC, generate: CKM_EC_KEY_PAIR_GEN, operate: CKM_ECDSA, usages: ['sign'] },
+    ...{ signatureBytes: 2 * scalarBytes, ecParams, pointBytes: 1 + 2 * scalarBytes, spkiPrefix },
+    wrappedBytes: [kwp(least), kwp(least + ecParams.length / 2 + 2 * scalarBytes + 14)],
+  };
+};
+
+/** PKCS#8 of an RSA key holds about 4.65 times its modulus: n, d and five halves (RFC 8017 appendix A.1.2), each with or without a leading zero. */
+const rsa = (modulusBits: number): RsaRow => ({
+  ...{ shape: 'pair', kind: 'rsa', keyType: CKK_RSA, generate: CKM_RSA_PKCS_KEY_PAIR_GEN, operate: CKM_RSA_PKCS },
+  ...{ usages: ['sign', 'encrypt'], modulusBits, signatureBytes: modulusBits / 8 },
+  wrappedBytes: [(4.5 * modulusBits) / 8, (4.5 * modulusBits) / 8 + 128],
+});
+
+/** The public exponent of every RSA key that is generated here, F4 = 65537 (FIPS 186-5 §5.1, big-endian). */
+export const rsaPublicExponent = Buffer.from('010001', 'hex');
+
+/** The one table of algorithms: a new one is a new row. Sizes in bytes; DER as hex. */
+export const algorithms = {
+  AES_128: secret(CKK_AES, 16, CKM_AES_KEY_GEN, CKM_AES_GCM, ['encrypt', 'wrap']),
+  AES_256: secret(CKK_AES, 32, CKM_AES_KEY_GEN, CKM_AES_GCM, ['encrypt', 'wrap']),
+  // Generic secrets of the hash's length: SoftHSM knows no CKK_SHA256_HMAC and generates none by CKM_SHA256_KEY_GEN.
+  HMAC_SHA_256: secret(CKK_GENERIC_SECRET, 32, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA256_HMAC, ['mac']),
+  HMAC_SHA_384: secret(CKK_GENERIC_SECRET, 48, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA384_HMAC, ['mac']),
+  HMAC_SHA_512: secret(CKK_GENERIC_SECRET, 64, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA512_HMAC, ['mac']),
+  RSA_2048: rsa(2048),
+  RSA_3072: rsa(3072),
+  RSA_4096: rsa(4096),
+  EC_P256: weierstrass(32, '06082a8648ce3d030107', '3059301306072a8648ce3d020106082a8648ce3d030107034200'),
+  EC_P384: weierstrass(48, '06052b81040022', '3076301006072a8648ce3d020106052b81040022036200'),
+  EC_P521: weierstrass(66, '06052b81040023', '30819b301006072a8648ce3d020106052b8104002303818600'),
+  EC_SECP256K1: weierstrass(32, '06052b8104000a', '3056301006072a8648ce3d020106052b8104000a034200'),
+  ED25519: {
+    ...{
+      shape: 'pair',
+      kind: 'curve',
+      keyType: CKK_EC_EDWARDS,
+      generate: CKM_EC_EDWARDS_KEY_PAIR_GEN,
+      operate: CKM_EDDSA,
+      usages: ['sign'],
+    },
+    ...{ signatureBytes: 64, ecParams: '06032b6570', pointBytes: 32, spkiPrefix: '302a300506032b6570032100' },
+    /** curveName edwards25519 (PKCS#11 v3.1 §6.3.3), which SoftHSM writes into the private half whatever was asked for. */
+    ecParamsAlias: '130c656477617264733235353139',
+    /** RFC 8410 §7 without attributes; RFC 5958 with the public key. */
+    wrappedBytes: [kwp(48), kwp(83)],
+  } as CurveRow,
+} satisfies Record<string, SecretRow | CurveRow | RsaRow>;
 
 export type Algorithm = keyof typeof algorithms;
-export type PairAlgorithm = { [A in Algorithm]: (typeof algorithms)[A]['shape'] extends 'pair' ? A : never }[Algorithm];
-/** Algorithms whose keys can leave the token wrapped, on every family. */
-export type WrappableAlgorithm = 'AES_256' | 'EC_P256';
+type WithRow<R> = { [A in Algorithm]: (typeof algorithms)[A] extends R ? A : never }[Algorithm];
+export type SecretAlgorithm = WithRow<SecretRow>;
+export type CurveAlgorithm = WithRow<CurveRow>;
+export type RsaAlgorithm = WithRow<RsaRow>;
+export type PairAlgorithm = CurveAlgorithm | RsaAlgorithm;
 
-/** The algorithm of an object that was found, by CKA_KEY_TYPE and CKA_EC_PARAMS; undefined for one that this table does not know. */
-export function algorithmOf(keyType: number, ecParams: Buffer | undefined): Algorithm | undefined {
-  const names = Object.keys(algorithms) as Algorithm[];
-  return names.find((name) => {
-    const row: SecretRow | PairRow = algorithms[name];
-    if (row.keyType !== keyType || row.shape === 'secret') return row.keyType === keyType;
+/** CKA_KEY_TYPE values by which an object says which further attribute names its algorithm. */
+export const keyTypes = { RSA: CKK_RSA, AES: CKK_AES, GENERIC_SECRET: CKK_GENERIC_SECRET } as const;
+
+export const algorithmNames = Object.keys(algorithms) as Algorithm[];
+export const rowOf = (algorithm: Algorithm): SecretRow | CurveRow | RsaRow => algorithms[algorithm];
+export const isPair = (algorithm: Algorithm): algorithm is PairAlgorithm => rowOf(algorithm).shape === 'pair';
+export const isRsa = (algorithm: Algorithm): algorithm is RsaAlgorithm => rowOf(algorithm).keyType === keyTypes.RSA;
+
+/** The algorithm of an object that was found, by CKA_KEY_TYPE and what goes with it; undefined for one that this table does not know. */
+export function algorithmOf(keyType: number, { ecParams, keyBytes }: { ecParams?: Buffer; keyBytes?: number }): Algorithm | undefined {
+  return algorithmNames.find((name) => {
+    const row = rowOf(name);
+    if (row.keyType !== keyType) return false;
+    if (row.shape === 'secret') return row.keyBytes === keyBytes;
+    if (row.kind === 'rsa') return row.modulusBits / 8 === keyBytes;
     const curve = ecParams?.toString('hex');
     return curve !== undefined && (curve === row.ecParams || curve === row.ecParamsAlias);
   });
 }
 
-export type TokenFamily = keyof typeof families;
+/** `wrapped`: leaves the token under a key-encryption key; `token`: never leaves. */
+export type Custody = 'wrapped' | 'token';
+export type TokenFamily = 'softhsm' | 'kryoptic' | 'generic';
+interface FamilyRow {
+  wrap: number;
+  tokenCustodyOnly: readonly Algorithm[];
+}
 
 /** What differs between tokens. Both wrap mechanisms are AES Key Wrap with Padding (RFC 5649, SP 800-38F KWP) under different numbers. */
-export const families = {
-  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD },
-  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP },
-  generic: { wrap: CKM_AES_KEY_WRAP_KWP },
-} as const;
+export const families: Readonly<Record<TokenFamily, FamilyRow>> = {
+  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, tokenCustodyOnly: ['ED25519'] },
+  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, tokenCustodyOnly: [] },
+  generic: { wrap: CKM_AES_KEY_WRAP_KWP, tokenCustodyOnly: [] },
+};
+
+export const custodiesOf = (algorithm: Algorithm, family: TokenFamily): readonly Custody[] =>
+  families[family].tokenCustodyOnly.includes(algorithm) ? ['token'] : ['wrapped', 'token'];
 
 /** Family by what the library (C_GetInfo) and the token (C_GetTokenInfo) say about themselves. */
 export function familyOf(...descriptions: string[]): TokenFamily {

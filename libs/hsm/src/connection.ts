@@ -1,8 +1,9 @@
 import type { PKCS11 } from 'pkcs11js';
 import type { Algorithm, TokenFamily } from './algorithms';
+import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
-import { failureWithoutCanary, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
+import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
 import { calculates, closeSession, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
 
@@ -13,6 +14,12 @@ export interface KeyHandle {
   readonly generation: number;
 }
 
+/**
+ * Where an asynchronous call gets its key at the moment when it begins. A handle itself would not do: while the call waits for a session or for an
+ * earlier step, a cache may give the key up, or the generation may end.
+ */
+export type KeySource = () => KeyHandle;
+
 export interface ConnectionOptions {
   libraryPath: string;
   tokenLabel: string;
@@ -21,6 +28,8 @@ export interface ConnectionOptions {
   canary: string;
   /** Whether opening fails without that object; only a ceremony, which creates it, goes without. */
   canaryRequired: boolean;
+  /** Sessions for asynchronous calls, which is also how many of them run at once. */
+  asyncSessions: number;
   /** Milliseconds, of any origin. */
   now: () => number;
 }
@@ -34,9 +43,13 @@ export class Connection implements LibraryUser {
   generation = 1;
   readonly p11: PKCS11;
   readonly tokenKeys = new Map<`${ObjectClass} ${string}`, KeyHandle>();
+  /** Labels of token objects that an asynchronous call is about to create. */
+  readonly labelsTaken = new Set<string>();
+  readonly async: AsyncCalls;
   readonly #library: Library;
   readonly #options: ConnectionOptions;
   #sessions: Sessions | undefined;
+  #mechanisms: ReadonlySet<number> | undefined;
   #closed = false;
   #canarySeen = false;
   #failures = 0;
@@ -47,6 +60,7 @@ export class Connection implements LibraryUser {
     this.#library = Library.acquire(options.libraryPath, this);
     this.p11 = this.#library.p11;
     try {
+      this.async = new AsyncCalls(this, this.#library, options.asyncSessions);
       this.#connect();
     } catch (error) {
       this.close();
@@ -78,28 +92,39 @@ export class Connection implements LibraryUser {
       throw new HsmError('HSM_SESSION_LOST', `The ${key.algorithm} key handle is from before token ${this.tokenLabel} was reopened`);
   }
 
-  /** One call outside the hot path. */
-  call<T>(operation: Operation, act: (p11: PKCS11, sessions: Sessions) => T): T {
+  /** Whether the token lists the mechanism; it is asked once. */
+  hasMechanism(mechanism: number): boolean {
+    this.#mechanisms ??= new Set(this.call('read', (p11, { slot }) => p11.C_GetMechanismList(slot)));
+    return this.#mechanisms.has(mechanism);
+  }
+
+  /** @throws HsmError HSM_MECHANISM_UNAVAILABLE */
+  assertMechanism(mechanism: number, subject: string): void {
+    if (this.hasMechanism(mechanism)) return;
+    throw new HsmError('HSM_MECHANISM_UNAVAILABLE', `Token ${this.tokenLabel} lacks mechanism 0x${mechanism.toString(16)} for ${subject}`);
+  }
+
+  /** One call outside the hot path. `subject`, an algorithm for instance, is named in errors. */
+  call<T>(operation: Operation, act: (p11: PKCS11, sessions: Sessions) => T, subject?: string): T {
     const sessions = this.ready();
     try {
       return act(this.p11, sessions);
     } catch (error) {
-      throw this.failure(error, operation);
+      throw this.failure(error, operation, subject);
     }
   }
 
   /** The error to throw for a failed call. When it returns, the connection is whole again, or known to be unavailable. */
-  failure(error: unknown, operation: Operation): HsmError {
+  failure(error: unknown, operation: Operation, subject?: string): HsmError {
     if (error instanceof HsmError) return error;
-    const what = `Token ${this.tokenLabel}: ${operation} failed`;
+    const what = `Token ${this.tokenLabel}: ${operation}${subject === undefined ? '' : ` ${subject}`} failed`;
     const ckr = returnValueOf(error);
     const verdict = ckr === undefined ? 'HSM_ARGUMENT_INVALID' : verdictOf(ckr);
     const details = { ckr, cause: error };
     const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
     if (verdict === 'ask-canary' && this.#alive(operation)) return new HsmError(meaningWhenAlive(operation), said, details);
     if (verdict === 'ask-canary' || verdict === 'sessions-gone') return this.#mend(said, details);
-    // The token may still wait for the rest of the operation that was begun; only a fresh session surely does not.
-    if (verdict === 'HSM_ARGUMENT_INVALID') this.#renewOperations();
+    if (leavesOperation(error)) this.#renewOperations();
     return new HsmError(verdict, said, details);
   }
 
@@ -181,7 +206,7 @@ export class Connection implements LibraryUser {
   }
 
   #connect(): Sessions {
-    const sessions = openSessions(this.#library, this.#options.tokenLabel, this.#options.pin);
+    const sessions = openSessions(this.#library, this.#options.tokenLabel, this.#options.pin, this.#options.asyncSessions);
     this.#sessions = sessions;
     const expected = this.#canarySeen || this.#options.canaryRequired;
     if (!this.seesCanary() && expected) {
@@ -207,6 +232,9 @@ export class Connection implements LibraryUser {
     if (!this.#sessions) return;
     closeSession(this.p11, this.#sessions.operations);
     closeSession(this.p11, this.#sessions.objects);
+    // Those in use are not among the idle; their calls close them.
+    const { idle, owners } = this.#sessions.asynchronous;
+    for (const session of new Set([...idle, ...owners].filter((candidate) => !this.async.uses(candidate)))) closeSession(this.p11, session);
     this.#sessions = undefined;
   }
 

@@ -1,4 +1,7 @@
 import pkcs11, { type Mechanism } from 'pkcs11js';
+import type { Connection, KeyHandle } from './connection';
+import { HsmError } from './hsm-error';
+import { emptyInput } from './signatures';
 
 /** Length of the nonce, of SP 800-38D's recommended form, and of the full tag that is appended to the ciphertext. */
 export const gcmIvBytes = 12;
@@ -9,3 +12,34 @@ export const gcmMechanism = (iv: Buffer, aad: Buffer): Mechanism => ({
   mechanism: pkcs11.CKM_AES_GCM,
   parameter: { type: pkcs11.CK_PARAMS_AES_GCM_v240, iv, aad, ivBits: 96, tagBits: 128 } as Mechanism['parameter'],
 });
+
+export function encryptGcm(connection: Connection, key: KeyHandle, iv: Buffer, aad: Buffer, plaintext: Buffer): Buffer {
+  connection.assertCurrent(key);
+  assertIv(iv);
+  const { operations } = connection.ready();
+  try {
+    connection.p11.C_EncryptInit(operations, gcmMechanism(iv, aad), key.object);
+    const input = plaintext.length === 0 ? emptyInput : plaintext;
+    return connection.p11.C_Encrypt(operations, input, Buffer.allocUnsafe(plaintext.length + gcmTagBytes));
+  } catch (error) {
+    throw connection.failure(error, 'encrypt', key.algorithm);
+  }
+}
+
+export function decryptGcm(connection: Connection, key: KeyHandle, iv: Buffer, aad: Buffer, ciphertext: Buffer): Buffer {
+  connection.assertCurrent(key);
+  assertIv(iv);
+  if (ciphertext.length < gcmTagBytes) throw new HsmError('HSM_AUTHENTICATION_FAILED', 'The ciphertext is shorter than its tag');
+  const { operations } = connection.ready();
+  try {
+    connection.p11.C_DecryptInit(operations, gcmMechanism(iv, aad), key.object);
+    // SoftHSM asks for room for the tag too; the result is a view without it.
+    return connection.p11.C_Decrypt(operations, ciphertext, Buffer.allocUnsafe(ciphertext.length));
+  } catch (error) {
+    throw connection.failure(error, 'decrypt', key.algorithm);
+  }
+}
+
+function assertIv(iv: Buffer): void {
+  if (iv.length !== gcmIvBytes) throw new HsmError('HSM_ARGUMENT_INVALID', `The IV has ${iv.length} bytes, not ${gcmIvBytes}`);
+}

@@ -1,12 +1,23 @@
-export type { Algorithm, KeyUsage, PairAlgorithm, TokenFamily, WrappableAlgorithm } from './algorithms';
+export {
+  type Algorithm,
+  type Custody,
+  custodiesOf,
+  type KeyUsage,
+  type PairAlgorithm,
+  type SecretAlgorithm,
+  type TokenFamily,
+} from './algorithms';
 export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
-export type { KeyHandle } from './connection';
+export type { KeyHandle, KeySource } from './connection';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export { readPin } from './pin-file';
-export { type SelfTestReport, selfTest } from './self-test';
+export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
+export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { ObjectClass } from './templates';
 export { Token, type TokenOptions } from './token';
+export type { SessionKeyPair } from './token-keys';
 export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';
 export { UnwrappedKeys, type UnwrappedKeysOptions, unwrappedKeyId } from './unwrapped-keys';
-export type { UnwrapRequest, WrappedKeyMaterial } from './wrapped-keys';
+export type { UnwrapRequest } from './unwrapping';
+export type { WrappedKeyMaterial } from './wrapped-keys';

@@ -20,6 +20,7 @@ export class Library {
   readonly refusedPins = new Set<string>();
   #users = new Set<LibraryUser>();
   #initialised = false;
+  #callsInFlight = 0;
 
   private constructor(readonly path: string) {
     this.p11 = new pkcs11.PKCS11();
@@ -47,8 +48,17 @@ export class Library {
 
   release(user: LibraryUser): void {
     this.#users.delete(user);
-    if (this.#users.size > 0) return;
-    this.#finalise();
+    this.#finaliseIfUnused();
+  }
+
+  /** A call begins on a thread of its own: C_Finalize under it is undefined (PKCS#11 v3.1 §5.4.2), so it waits for `leave`. */
+  enter(): void {
+    this.#callsInFlight++;
+  }
+
+  leave(): void {
+    this.#callsInFlight--;
+    this.#finaliseIfUnused();
   }
 
   ensureInitialised(): void {
@@ -61,11 +71,20 @@ export class Library {
     this.#initialised = true;
   }
 
-  /** C_Finalize and C_Initialize: the only way in which SoftHSM sees a token again whose storage was away. Every token of the library loses its sessions. */
+  /**
+   * C_Finalize and C_Initialize: the only way in which SoftHSM sees a token again whose storage was away. Every token of the library loses its sessions.
+   * @throws HsmError HSM_UNAVAILABLE while asynchronous calls are in flight, of whatever token of the library
+   */
   restart(): void {
+    if (this.#callsInFlight > 0)
+      throw new HsmError('HSM_UNAVAILABLE', `${this.path} is not restarted while ${this.#callsInFlight} calls are in it`);
     this.#finalise();
     for (const user of this.#users) user.libraryRestarted();
     this.ensureInitialised();
+  }
+
+  #finaliseIfUnused(): void {
+    if (this.#users.size === 0 && this.#callsInFlight === 0 && this.#initialised) this.#finalise();
   }
 
   #finalise(): void {

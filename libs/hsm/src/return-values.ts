@@ -76,6 +76,7 @@ const verdicts: Readonly<Record<number, readonly [name: string, verdict: Verdict
   275: ['CKR_WRAPPING_KEY_HANDLE_INVALID', 'sessions-gone'],
   276: ['CKR_WRAPPING_KEY_SIZE_RANGE', 'HSM_KEY_USE_REFUSED'],
   277: ['CKR_WRAPPING_KEY_TYPE_INCONSISTENT', 'HSM_KEY_USE_REFUSED'],
+  304: ['CKR_DOMAIN_PARAMS_INVALID', 'HSM_MECHANISM_UNAVAILABLE'],
   320: ['CKR_CURVE_NOT_SUPPORTED', 'HSM_MECHANISM_UNAVAILABLE'],
   336: ['CKR_BUFFER_TOO_SMALL', 'HSM_ARGUMENT_INVALID'],
   400: ['CKR_CRYPTOKI_NOT_INITIALIZED', 'sessions-gone'],
@@ -100,6 +101,13 @@ export function returnValueOf(error: unknown): number | undefined {
   if ('code' in error && typeof error.code === 'number' && error.code > 0) return error.code;
   const match = /^CKR_\w+:(\d+)/.exec(error.message);
   return match ? Number(match[1]) : undefined;
+}
+
+/** Whether the session may still wait for the rest of an operation that was begun, so that only a fresh one surely does not. */
+export function leavesOperation(error: unknown): boolean {
+  if (error instanceof HsmError) return false;
+  const ckr = returnValueOf(error);
+  return ckr === undefined || verdictOf(ckr) === 'HSM_ARGUMENT_INVALID';
 }
 
 /** The error for a failure at a moment when there is no canary to ask: nothing certain is then "unavailable", never "absent". */

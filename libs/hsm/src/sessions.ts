@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import pkcs11, { type PKCS11 } from 'pkcs11js';
 import { algorithms, familyOf, type TokenFamily } from './algorithms';
+import type { AsyncSessions } from './async-calls';
 import { gcmMechanism } from './gcm';
 import { HsmError } from './hsm-error';
 import type { Library } from './library';
@@ -11,9 +12,9 @@ const CKR_USER_ALREADY_LOGGED_IN = 0x100;
 const CKS_RW_USER_FUNCTIONS = 3;
 
 /**
- * The pool of one token: two sessions opened in advance. All calls are synchronous (asynchronous AES is 2.5 times slower, and scaling is one process
- * per core), so more would never be in use at once. Objects belong to the session that made them, which is why cryptography, whose half-finished
- * operations may force a session to be replaced, has its own.
+ * The sessions of one token, opened in advance. Synchronous calls need two (asynchronous AES is 2.5 times slower, and scaling is one process per
+ * core): objects belong to the session that made them, which is why cryptography, whose half-finished operations may force a session to be replaced,
+ * has its own. Calls that leave the event loop have theirs (src/async-calls.ts).
  */
 export interface Sessions {
   readonly slot: Buffer;
@@ -22,6 +23,7 @@ export interface Sessions {
   readonly objects: Buffer;
   /** Encrypts, decrypts, signs. */
   operations: Buffer;
+  readonly asynchronous: AsyncSessions;
   /** Session key and a ciphertext under it: deciphering it proves that the token still calculates. */
   readonly canary: { readonly key: Buffer; readonly ciphertext: Buffer };
 }
@@ -50,7 +52,7 @@ export function findSlot(p11: PKCS11, tokenLabel: string): Buffer {
 }
 
 /** @throws HsmError: see findSlot and logIn; anything else that fails is HSM_UNAVAILABLE or what the return value says */
-export function openSessions(library: Library, tokenLabel: string, pin: string): Sessions {
+export function openSessions(library: Library, tokenLabel: string, pin: string, asyncSessions: number): Sessions {
   library.ensureInitialised();
   const { p11 } = library;
   const opened: Buffer[] = [];
@@ -66,7 +68,8 @@ export function openSessions(library: Library, tokenLabel: string, pin: string):
     const info = p11.C_GetInfo();
     const { manufacturerID, model } = p11.C_GetTokenInfo(slot);
     const family = familyOf(info.manufacturerID, info.libraryDescription, manufacturerID, model);
-    return { slot, family, objects, operations: open(), canary: makeCanary(p11, objects) };
+    const asynchronous = { idle: Array.from({ length: asyncSessions }, open), owners: new Set<Buffer>() };
+    return { slot, family, objects, operations: open(), asynchronous, canary: makeCanary(p11, objects) };
   } catch (error) {
     for (const session of opened) closeSession(p11, session);
     throw failureWithoutCanary(error, `Token ${tokenLabel} cannot be opened`);
@@ -97,7 +100,7 @@ export function calculates(p11: PKCS11, { objects, canary }: Sessions): boolean 
 
 function makeCanary(p11: PKCS11, session: Buffer): Sessions['canary'] {
   const mechanism = { mechanism: algorithms.AES_256.generate };
-  const key = p11.C_GenerateKey(session, mechanism, secretKeyTemplate({ usage: 'encrypt', extractable: false }));
+  const key = p11.C_GenerateKey(session, mechanism, secretKeyTemplate('AES_256', { usage: 'encrypt', extractable: false }));
   p11.C_EncryptInit(session, gcmMechanism(canaryIv, noAad), key);
   return { key, ciphertext: p11.C_Encrypt(session, canaryPlaintext, Buffer.alloc(canaryPlaintext.length + 16)) };
 }

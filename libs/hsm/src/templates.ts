@@ -1,5 +1,14 @@
 import pkcs11, { type Template } from 'pkcs11js';
-import { type Algorithm, algorithms, type KeyUsage, type PairAlgorithm } from './algorithms';
+import {
+  type Algorithm,
+  algorithms,
+  type KeyUsage,
+  type PairAlgorithm,
+  rowOf,
+  rsaPublicExponent,
+  type SecretAlgorithm,
+} from './algorithms';
+import { octetString, type PublicParts } from './spki';
 
 export type ObjectClass = 'secret' | 'private' | 'public';
 
@@ -25,63 +34,70 @@ const secretUsage = (usage: KeyUsage | undefined): Attributes => ({
   CKA_DECRYPT: usage === 'encrypt',
   CKA_WRAP: usage === 'wrap',
   CKA_UNWRAP: usage === 'wrap',
-  CKA_SIGN: false,
-  CKA_VERIFY: false,
+  CKA_SIGN: usage === 'mac',
+  CKA_VERIFY: usage === 'mac',
   CKA_DERIVE: false,
 });
 const privateUsage = (usage: KeyUsage | undefined): Attributes => ({
   CKA_SIGN: usage === 'sign',
-  CKA_DECRYPT: false,
+  CKA_DECRYPT: usage === 'encrypt',
   CKA_UNWRAP: false,
   CKA_DERIVE: false,
 });
 /** Neither a changed copy nor a changed attribute may widen the usage afterwards. */
 const sealed: Attributes = { CKA_COPYABLE: false, CKA_MODIFIABLE: false };
 const secrecy = (extractable: boolean): Attributes => ({ CKA_PRIVATE: true, CKA_SENSITIVE: true, CKA_EXTRACTABLE: extractable });
+const placeOf = (label: string | undefined): Attributes => ({
+  CKA_TOKEN: label !== undefined,
+  ...(label === undefined ? {} : { CKA_LABEL: label }),
+});
 
-/** AES-256 key to be generated; `label` makes it a token object. */
-export const secretKeyTemplate = (key: { label?: string; usage?: KeyUsage; extractable: boolean }): Template =>
+interface KeyRequest {
+  /** Makes it a token object; a pair, both halves. */
+  label?: string;
+  usage?: KeyUsage;
+  extractable: boolean;
+}
+
+/** Secret key to be generated. */
+export const secretKeyTemplate = (algorithm: SecretAlgorithm, key: KeyRequest): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_SECRET_KEY,
-    CKA_KEY_TYPE: algorithms.AES_256.keyType,
-    CKA_VALUE_LEN: algorithms.AES_256.keyBytes,
-    CKA_TOKEN: key.label !== undefined,
-    ...(key.label === undefined ? {} : { CKA_LABEL: key.label }),
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
+    CKA_VALUE_LEN: algorithms[algorithm].keyBytes,
+    ...placeOf(key.label),
     ...secrecy(key.extractable),
     ...secretUsage(key.usage),
     ...sealed,
   });
 
-/** Key pair to be generated; `label` makes both halves token objects. */
-export const keyPairTemplates = (algorithm: PairAlgorithm, key: { label?: string; usage?: KeyUsage; extractable: boolean }) => {
-  const place: Attributes = { CKA_TOKEN: key.label !== undefined, ...(key.label === undefined ? {} : { CKA_LABEL: key.label }) };
-  return {
-    publicKey: template({
-      CKA_CLASS: pkcs11.CKO_PUBLIC_KEY,
-      CKA_KEY_TYPE: algorithms[algorithm].keyType,
-      CKA_EC_PARAMS: Buffer.from(algorithms[algorithm].ecParams, 'hex'),
-      ...place,
-      CKA_PRIVATE: false,
-      CKA_VERIFY: true,
-      CKA_MODIFIABLE: false,
-    }),
-    privateKey: template({
-      CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
-      CKA_KEY_TYPE: algorithms[algorithm].keyType,
-      ...place,
-      ...secrecy(key.extractable),
-      ...privateUsage(key.usage),
-      ...sealed,
-    }),
-  };
-};
+/** Key pair to be generated. */
+export const keyPairTemplates = (algorithm: PairAlgorithm, key: KeyRequest) => ({
+  publicKey: template({
+    CKA_CLASS: pkcs11.CKO_PUBLIC_KEY,
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
+    ...domainOf(algorithm),
+    ...placeOf(key.label),
+    CKA_PRIVATE: false,
+    CKA_VERIFY: true,
+    CKA_MODIFIABLE: false,
+  }),
+  privateKey: template({
+    CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
+    ...placeOf(key.label),
+    ...secrecy(key.extractable),
+    ...privateUsage(key.usage),
+    ...sealed,
+  }),
+});
 
 /** Session object that an unwrapped key becomes: usable, and never to leave again. */
 export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Template => {
-  const secret = algorithms[algorithm].shape === 'secret';
+  const secret = rowOf(algorithm).shape === 'secret';
   return template({
     CKA_CLASS: secret ? pkcs11.CKO_SECRET_KEY : pkcs11.CKO_PRIVATE_KEY,
-    CKA_KEY_TYPE: algorithms[algorithm].keyType,
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
     CKA_TOKEN: false,
     ...secrecy(false),
     ...(secret ? secretUsage(usage) : privateUsage(usage)),
@@ -89,28 +105,30 @@ export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Templa
   });
 };
 
-/** Known AES-256 key as a session object, for the known-answer test only. */
-export const knownKeyTemplate = (value: Buffer): Template =>
+/** Known secret key as a session object, for the known-answer tests only. */
+export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AES_256', usage: KeyUsage = 'encrypt'): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_SECRET_KEY,
-    CKA_KEY_TYPE: algorithms.AES_256.keyType,
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
     CKA_VALUE: value,
     CKA_TOKEN: false,
     ...secrecy(false),
-    ...secretUsage('encrypt'),
+    ...secretUsage(usage),
     ...sealed,
   });
 
-/** Public half as a session object that can only verify; `ecPoint` is the DER octet string that CKA_EC_POINT takes (PKCS#11 v3.1 §6.3.3). */
-export const publicKeyTemplate = (algorithm: PairAlgorithm, ecPoint: Buffer): Template =>
+/** Public half as a session object that can only verify, or only encrypt. */
+export const publicKeyTemplate = (algorithm: PairAlgorithm, parts: PublicParts, usage: 'sign' | 'encrypt'): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_PUBLIC_KEY,
-    CKA_KEY_TYPE: algorithms[algorithm].keyType,
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
     CKA_TOKEN: false,
     CKA_PRIVATE: false,
-    CKA_EC_PARAMS: Buffer.from(algorithms[algorithm].ecParams, 'hex'),
-    CKA_EC_POINT: ecPoint,
-    CKA_VERIFY: true,
+    ...('point' in parts
+      ? { ...domainOf(algorithm), CKA_EC_POINT: octetString(parts.point) }
+      : { CKA_MODULUS: parts.modulus, CKA_PUBLIC_EXPONENT: parts.exponent }),
+    CKA_VERIFY: usage === 'sign',
+    CKA_ENCRYPT: usage === 'encrypt',
   });
 
 /** Token objects with this label; of one class, or of any. */
@@ -130,3 +148,11 @@ export const canaryTemplate = (label: string): Template =>
     CKA_VALUE: Buffer.from('the token is readable'),
     CKA_MODIFIABLE: false,
   });
+
+/** What a pair is generated from: its curve, or the length of its modulus. */
+function domainOf(algorithm: PairAlgorithm): Attributes {
+  const row = algorithms[algorithm];
+  return row.kind === 'rsa'
+    ? { CKA_MODULUS_BITS: row.modulusBits, CKA_PUBLIC_EXPONENT: rsaPublicExponent }
+    : { CKA_EC_PARAMS: Buffer.from(row.ecParams, 'hex') };
+}

@@ -1,11 +1,19 @@
-import { type Algorithm, algorithmOf, algorithms, type PairAlgorithm } from './algorithms';
+import { algorithms, type PairAlgorithm } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
-import { spkiOf } from './spki';
-import { canaryTemplate, keyPairTemplates, type ObjectClass, searchTemplate, secretKeyTemplate, template } from './templates';
+import { destroyQuietly, type GeneratedPair, generatePair, generatePairAsync } from './key-pairs';
+import { assertConsistent, assertConsistentAsync } from './pairwise';
+import { readAlgorithm, readSpki } from './public-keys';
+import { canaryTemplate, type ObjectClass, searchTemplate, secretKeyTemplate } from './templates';
 
 /** At most this many are read of a search: two are already one too many. */
 const enough = 2;
+
+export interface SessionKeyPair {
+  readonly privateKey: KeyHandle;
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKeySpki: Buffer;
+}
 
 /** @throws HsmError HSM_KEY_NOT_FOUND (the canary proves it), HSM_KEY_AMBIGUOUS, HSM_UNAVAILABLE */
 export function findTokenKey(connection: Connection, label: string, objectClass: ObjectClass): KeyHandle {
@@ -18,31 +26,60 @@ export function findTokenKey(connection: Connection, label: string, objectClass:
     throw new HsmError('HSM_KEY_NOT_FOUND', `Token ${connection.tokenLabel} holds no ${objectClass} key ${label}`);
   }
   if (another) throw new HsmError('HSM_KEY_AMBIGUOUS', `Token ${connection.tokenLabel} holds several ${objectClass} keys ${label}`);
-  const key = { object, algorithm: readAlgorithm(connection, object, objectClass), generation: connection.generation };
+  const algorithm = readAlgorithm(connection, object);
+  if (!algorithm)
+    throw new HsmError('HSM_KEY_USE_REFUSED', `Token ${connection.tokenLabel} holds a key of an algorithm that is not in use here`);
+  const key = { object, algorithm, generation: connection.generation };
   connection.tokenKeys.set(name, key);
   return key;
 }
 
 /** @throws HsmError HSM_KEY_EXISTS; HSM_UNAVAILABLE unless the canary proves that the token shows its objects */
 export function assertAbsent(connection: Connection, label: string): void {
-  if (search(connection, label).length > 0)
+  if (connection.labelsTaken.has(label) || search(connection, label).length > 0)
     throw new HsmError('HSM_KEY_EXISTS', `Token ${connection.tokenLabel} already holds an object ${label}`);
   connection.assertShowsObjects(`an object ${label}`);
 }
 
 export function generateRootKey(connection: Connection, label: string, clonable: boolean): void {
   assertAbsent(connection, label);
-  const attributes = secretKeyTemplate({ label, usage: 'wrap', extractable: clonable });
+  const attributes = secretKeyTemplate('AES_256', { label, usage: 'wrap', extractable: clonable });
   connection.call('generate', (p11, { objects }) => p11.C_GenerateKey(objects, { mechanism: algorithms.AES_256.generate }, attributes));
 }
 
 export function generateTokenKeyPair(connection: Connection, label: string, algorithm: PairAlgorithm): Buffer {
   assertAbsent(connection, label);
-  const { publicKey, privateKey } = keyPairTemplates(algorithm, { label, usage: 'sign', extractable: false });
-  const pair = connection.call('generate', (p11, { objects }) =>
-    p11.C_GenerateKeyPair(objects, { mechanism: algorithms[algorithm].generate }, publicKey, privateKey),
-  );
-  return readSpki(connection, pair.publicKey, algorithm);
+  const pair = generatePair(connection, { algorithm, label, purpose: 'signing' });
+  testOrDestroy(connection, pair);
+  return pair.publicKeySpki;
+}
+
+/** When it fails as retryable, the pair may have been made: look for the label before another try. */
+export async function generateTokenKeyPairAsync(connection: Connection, label: string, algorithm: PairAlgorithm): Promise<Buffer> {
+  assertAbsent(connection, label);
+  connection.labelsTaken.add(label);
+  try {
+    const pair = await generatePairAsync(connection, { algorithm, label, purpose: 'signing' });
+    await testOrDestroyAsync(connection, pair);
+    return pair.publicKeySpki;
+  } finally {
+    connection.labelsTaken.delete(label);
+  }
+}
+
+/** A pair whose private half never leaves and dies with the generation. */
+export function generateSessionKeyPair(connection: Connection, algorithm: PairAlgorithm): SessionKeyPair {
+  const pair = generatePair(connection, { algorithm, purpose: 'signing' });
+  testOrDestroy(connection, pair);
+  destroyQuietly(connection, pair.publicKey);
+  return { privateKey: pair.privateKey, publicKeySpki: pair.publicKeySpki };
+}
+
+export async function generateSessionKeyPairAsync(connection: Connection, algorithm: PairAlgorithm): Promise<SessionKeyPair> {
+  const pair = await generatePairAsync(connection, { algorithm, purpose: 'signing' });
+  await testOrDestroyAsync(connection, pair);
+  destroyQuietly(connection, pair.publicKey);
+  return { privateKey: pair.privateKey, publicKeySpki: pair.publicKeySpki };
 }
 
 export function publicKeySpki(connection: Connection, label: string): Buffer {
@@ -57,11 +94,6 @@ export function createCanary(connection: Connection): void {
   connection.assertShowsObjects('what was just created in it');
 }
 
-export function readSpki(connection: Connection, publicKey: Buffer, algorithm: PairAlgorithm): Buffer {
-  const [point] = readAttributes(connection, publicKey, ['CKA_EC_POINT']);
-  return spkiOf(algorithm, point!);
-}
-
 function search(connection: Connection, label: string, objectClass?: ObjectClass): Buffer[] {
   return connection.call('find', (p11, { objects }) => {
     p11.C_FindObjectsInit(objects, searchTemplate(label, objectClass));
@@ -73,16 +105,21 @@ function search(connection: Connection, label: string, objectClass?: ObjectClass
   });
 }
 
-function readAlgorithm(connection: Connection, object: Buffer, objectClass: ObjectClass): Algorithm {
-  const [keyType] = readAttributes(connection, object, ['CKA_KEY_TYPE']);
-  const ecParams = objectClass === 'secret' ? undefined : readAttributes(connection, object, ['CKA_EC_PARAMS'])[0];
-  const algorithm = algorithmOf(keyType!.readUInt32LE(0), ecParams);
-  if (!algorithm)
-    throw new HsmError('HSM_KEY_USE_REFUSED', `Token ${connection.tokenLabel} holds a key of an algorithm that is not in use here`);
-  return algorithm;
+/** A pair that fails its test, or could not be tested, is of no use to anybody. */
+function testOrDestroy(connection: Connection, pair: GeneratedPair): void {
+  try {
+    assertConsistent(connection, pair.privateKey, pair.publicKeySpki);
+  } catch (error) {
+    destroyQuietly(connection, pair.privateKey, pair.publicKey);
+    throw error;
+  }
 }
 
-function readAttributes(connection: Connection, object: Buffer, names: ('CKA_EC_POINT' | 'CKA_KEY_TYPE' | 'CKA_EC_PARAMS')[]): Buffer[] {
-  const wanted = template(Object.fromEntries(names.map((name) => [name, undefined])));
-  return connection.call('read', (p11, { objects }) => p11.C_GetAttributeValue(objects, object, wanted)).map(({ value }) => value);
+async function testOrDestroyAsync(connection: Connection, pair: GeneratedPair): Promise<void> {
+  try {
+    await assertConsistentAsync(connection, () => pair.privateKey, pair.publicKeySpki);
+  } catch (error) {
+    destroyQuietly(connection, pair.privateKey, pair.publicKey);
+    throw error;
+  }
 }

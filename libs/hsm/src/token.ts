@@ -1,18 +1,28 @@
-import { algorithms, type PairAlgorithm, type TokenFamily, type WrappableAlgorithm } from './algorithms';
-import { Connection, type KeyHandle } from './connection';
-import { gcmIvBytes, gcmMechanism, gcmTagBytes } from './gcm';
+import type { Algorithm, PairAlgorithm, TokenFamily } from './algorithms';
+import { Connection, type KeyHandle, type KeySource } from './connection';
+import { decryptGcm, encryptGcm } from './gcm';
 import { HsmError } from './hsm-error';
+import { destroyObject } from './key-pairs';
+import { mac, verifyMac } from './macs';
+import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
+import { importPublicKey } from './public-keys';
+import type { DigestScheme } from './signature-schemes';
+import { planDigest, planMessage, sign, signAsync, verify, verifyAsync } from './signatures';
 import type { ObjectClass } from './templates';
-import { assertAbsent, createCanary, findTokenKey, generateRootKey, generateTokenKeyPair, publicKeySpki } from './token-keys';
-import { importPublicKey, verifySignature } from './verification';
 import {
-  destroyObject,
+  assertAbsent,
+  createCanary,
+  findTokenKey,
+  generateRootKey,
   generateSessionKeyPair,
-  generateWrapped,
-  type UnwrapRequest,
-  unwrap,
-  type WrappedKeyMaterial,
-} from './wrapped-keys';
+  generateSessionKeyPairAsync,
+  generateTokenKeyPair,
+  generateTokenKeyPairAsync,
+  publicKeySpki,
+  type SessionKeyPair,
+} from './token-keys';
+import { type UnwrapRequest, unwrap } from './unwrapping';
+import { generateWrapped, generateWrappedAsync, type WrappedKeyMaterial } from './wrapped-keys';
 
 export interface TokenOptions {
   /** Path of the PKCS#11 module, for example `/usr/lib/softhsm/libsofthsm2.so`. */
@@ -24,17 +34,22 @@ export interface TokenOptions {
    * Left out (a ceremony), `claviger-canary` is used, and nothing can be called absent before `createCanary`.
    */
   canary?: string;
+  /**
+   * Sessions for asynchronous calls, and how many of those run at once; 4 when left out. libuv has 4 threads unless UV_THREADPOOL_SIZE says
+   * otherwise, and file and name look-ups want some of them too.
+   */
+  asyncSessions?: number;
   /** Milliseconds; spaces the attempts to reach a token that is away. */
   now?: () => number;
 }
 
 const defaultCanary = 'claviger-canary';
-/** A zero-length Buffer of its own has a null pointer, which tokens refuse; a slice of one byte does not. */
-const empty = Buffer.alloc(1).subarray(0, 0);
-const digestBytes = 32;
+const defaultAsyncSessions = 4;
+const p256DigestBytes = 32;
 
 /**
- * A logged-in token. All calls are synchronous and throw only HsmError.
+ * A logged-in token. Calls throw, or reject with, only HsmError. They are synchronous, but for those named …Async: these are for RSA, which would
+ * hold up everything else, and for generating any pair; they take their key from a function that is asked when the call begins.
  *
  * Handles and generations: when sessions are lost the token rebuilds them and raises `generation`; every older handle is then refused with the
  * retryable HSM_SESSION_LOST before it reaches the token. Ask `findTokenKey` (cached) or an UnwrappedKeys cache for a handle at each use.
@@ -50,8 +65,9 @@ export class Token {
    * Loads the library (once per process), finds the token by label, logs in once and opens the sessions.
    * @throws HsmError HSM_CONFIGURATION, HSM_TOKEN_NOT_FOUND, HSM_PIN_INCORRECT (never tried twice), HSM_PIN_LOCKED, HSM_UNAVAILABLE
    */
-  static open({ canary, now = () => performance.now(), ...options }: TokenOptions): Token {
-    return new Token(new Connection({ ...options, now, canary: canary ?? defaultCanary, canaryRequired: canary !== undefined }));
+  static open({ canary, now = () => performance.now(), asyncSessions = defaultAsyncSessions, ...options }: TokenOptions): Token {
+    const named = { canary: canary ?? defaultCanary, canaryRequired: canary !== undefined };
+    return new Token(new Connection({ ...options, ...named, now, asyncSessions }));
   }
 
   /** For this lib's self test, which alone imports a key; not handed out by the lib's door. */
@@ -70,7 +86,10 @@ export class Token {
     return this.#connection.generation;
   }
 
-  /** Closes the sessions; the library is finalised with its last token. Never C_Logout, which would log other users of this process out. */
+  /**
+   * Closes the sessions; the library is finalised with its last token. Asynchronous calls in flight end first and then reject with HSM_SESSION_LOST.
+   * Never C_Logout, which would log other users of this process out.
+   */
   close(): void {
     this.#connection.close();
   }
@@ -100,14 +119,27 @@ export class Token {
     return generateTokenKeyPair(this.#connection, label, algorithm);
   }
 
+  /** The same off the event loop. After a retryable failure, look for the label before another try: the pair may be there. */
+  generateTokenKeyPairAsync(label: string, algorithm: PairAlgorithm): Promise<Buffer> {
+    return generateTokenKeyPairAsync(this.#connection, label, algorithm);
+  }
+
   /** DER SubjectPublicKeyInfo of the token key pair with this label. */
   publicKeySpki(label: string): Buffer {
     return publicKeySpki(this.#connection, label);
   }
 
-  /** A new key that leaves the token only wrapped under `wrappingKey`. */
-  generateWrapped({ algorithm, wrappingKey }: { algorithm: WrappableAlgorithm; wrappingKey: KeyHandle }): WrappedKeyMaterial {
+  /**
+   * A new key that leaves the token only wrapped under `wrappingKey`; a pair is tested for consistency in the form in which it will be unwrapped.
+   * @throws HsmError HSM_MECHANISM_UNAVAILABLE (the token lacks the algorithm, or cannot wrap its keys), HSM_SELF_TEST_FAILED
+   */
+  generateWrapped({ algorithm, wrappingKey }: { algorithm: Algorithm; wrappingKey: KeyHandle }): WrappedKeyMaterial {
     return generateWrapped(this.#connection, algorithm, wrappingKey);
+  }
+
+  /** The same off the event loop. */
+  generateWrappedAsync({ algorithm, wrappingKey }: { algorithm: Algorithm; wrappingKey: KeySource }): Promise<WrappedKeyMaterial> {
+    return generateWrappedAsync(this.#connection, algorithm, wrappingKey);
   }
 
   /** A new key-encryption key, wrapped under the root; unwrap it with usage `wrap`. */
@@ -121,19 +153,26 @@ export class Token {
   }
 
   /** Signing pair that lives as long as this token's generation (the batch key of an epoch). */
-  generateSessionKeyPair(algorithm: PairAlgorithm): { privateKey: KeyHandle; publicKeySpki: Buffer } {
+  generateSessionKeyPair(algorithm: PairAlgorithm): SessionKeyPair {
     return generateSessionKeyPair(this.#connection, algorithm);
   }
 
-  /** A P-256 public key from elsewhere (SPKI, DER) as a session object that can only verify. @throws HsmError HSM_ARGUMENT_INVALID */
-  importPublicKeyP256(spki: Buffer): KeyHandle {
-    return importPublicKey(this.#connection, 'EC_P256', spki);
+  /** The same off the event loop. */
+  generateSessionKeyPairAsync(algorithm: PairAlgorithm): Promise<SessionKeyPair> {
+    return generateSessionKeyPairAsync(this.#connection, algorithm);
   }
 
-  /** Whether r ‖ s (64 bytes) is the signature of this SHA-256 digest; a malformed one is not. */
-  verifyDigestP256(key: KeyHandle, digest32: Buffer, signature: Buffer): boolean {
-    assertBytes('digest', digest32, digestBytes);
-    return verifySignature(this.#connection, key, digest32, signature);
+  /**
+   * A public key from elsewhere (SPKI, DER) as a session object that can only do the public half of `usage`: verify, or encrypt (RSA).
+   * @throws HsmError HSM_ARGUMENT_INVALID (not the one DER form of such a key, or a point off its curve)
+   */
+  importPublicKey(algorithm: PairAlgorithm, spki: Buffer, usage: 'sign' | 'encrypt' = 'sign'): KeyHandle {
+    return importPublicKey(this.#connection, algorithm, spki, usage);
+  }
+
+  /** importPublicKey for P-256. */
+  importPublicKeyP256(spki: Buffer): KeyHandle {
+    return importPublicKey(this.#connection, 'EC_P256', spki, 'sign');
   }
 
   /** Destroys a session object; does nothing for a handle of an older generation. */
@@ -142,70 +181,96 @@ export class Token {
   }
 
   /**
-   * AES-256-GCM (SP 800-38D) with a 12-byte IV that the caller never repeats under this key.
+   * AES-GCM (SP 800-38D) with a 12-byte IV that the caller never repeats under this key.
    * @returns ciphertext ‖ 16-byte tag, in a buffer of its own
    */
   encryptGcm(key: KeyHandle, iv: Buffer, aad: Buffer, plaintext: Buffer): Buffer {
-    const connection = this.#connection;
-    connection.assertCurrent(key);
-    assertBytes('IV', iv, gcmIvBytes);
-    const { operations } = connection.ready();
-    try {
-      connection.p11.C_EncryptInit(operations, gcmMechanism(iv, aad), key.object);
-      return connection.p11.C_Encrypt(
-        operations,
-        plaintext.length === 0 ? empty : plaintext,
-        Buffer.allocUnsafe(plaintext.length + gcmTagBytes),
-      );
-    } catch (error) {
-      throw connection.failure(error, 'encrypt');
-    }
+    return encryptGcm(this.#connection, key, iv, aad, plaintext);
   }
 
-  /** @param ciphertext ciphertext ‖ 16-byte tag. @throws HsmError HSM_AUTHENTICATION_FAILED, said only of a token that proved alive */
+  /** The plaintext of ciphertext ‖ tag. @throws HsmError HSM_AUTHENTICATION_FAILED when the tag does not match and the token proves alive */
   decryptGcm(key: KeyHandle, iv: Buffer, aad: Buffer, ciphertext: Buffer): Buffer {
-    const connection = this.#connection;
-    connection.assertCurrent(key);
-    assertBytes('IV', iv, gcmIvBytes);
-    if (ciphertext.length < gcmTagBytes) throw new HsmError('HSM_AUTHENTICATION_FAILED', 'The ciphertext is shorter than its tag');
-    const { operations } = connection.ready();
-    try {
-      connection.p11.C_DecryptInit(operations, gcmMechanism(iv, aad), key.object);
-      // SoftHSM asks for room for the tag too; the result is a view without it.
-      return connection.p11.C_Decrypt(operations, ciphertext, Buffer.allocUnsafe(ciphertext.length));
-    } catch (error) {
-      throw connection.failure(error, 'decrypt');
-    }
+    return decryptGcm(this.#connection, key, iv, aad, ciphertext);
   }
 
-  /** ECDSA P-256 over a SHA-256 digest. @returns r ‖ s, 64 bytes (RFC 7518 §3.4) */
+  /** HMAC of an HMAC_SHA_… key, as long as its hash. */
+  mac(key: KeyHandle, message: Buffer): Buffer {
+    return mac(this.#connection, key, message);
+  }
+
+  /** Whether `given` is the whole HMAC of the message; compared in constant time. */
+  verifyMac(key: KeyHandle, message: Buffer, given: Buffer): boolean {
+    return verifyMac(this.#connection, key, message, given);
+  }
+
+  /**
+   * Signature over a digest: ECDSA raw r ‖ s (RFC 7518 §3.4), RSASSA-PSS with a salt as long as the hash, or RSASSA-PKCS1-v1_5. An ECDSA digest
+   * may be of a longer hash than the scheme's, of which the leftmost bits count (SEC 1 §4.1.3). RSA holds the event loop: see signDigestAsync.
+   * @throws HsmError HSM_KEY_USE_REFUSED (the scheme is not this key's), HSM_ARGUMENT_INVALID (the digest's length is not the scheme's)
+   */
+  signDigest(key: KeyHandle, scheme: DigestScheme, digest: Buffer): Buffer {
+    return sign(this.#connection, planDigest(key, scheme, digest, 'signs'));
+  }
+
+  /** The same off the event loop. */
+  signDigestAsync(key: KeySource, scheme: DigestScheme, digest: Buffer): Promise<Buffer> {
+    return signAsync(this.#connection, key, scheme, digest);
+  }
+
+  /** Whether it is the signature of this digest; a malformed one is not. ECDSA takes a digest of any SHA-2 or SHA-3 hash. Errors: see signDigest. */
+  verifyDigest(key: KeyHandle, scheme: DigestScheme, digest: Buffer, signature: Buffer): boolean {
+    return verify(this.#connection, planDigest(key, scheme, digest, 'verifies'), signature);
+  }
+
+  /** The same off the event loop. */
+  verifyDigestAsync(key: KeySource, scheme: DigestScheme, digest: Buffer, signature: Buffer): Promise<boolean> {
+    return verifyAsync(this.#connection, key, scheme, digest, signature);
+  }
+
+  /** EdDSA with Ed25519 (RFC 8032) over the message itself. @returns 64 bytes */
+  signMessage(key: KeyHandle, message: Buffer): Buffer {
+    return sign(this.#connection, planMessage(key, message));
+  }
+
+  verifyMessage(key: KeyHandle, message: Buffer, signature: Buffer): boolean {
+    return verify(this.#connection, planMessage(key, message), signature);
+  }
+
+  /** signDigest with ES256 of a SHA-256 digest. */
   signDigestP256(key: KeyHandle, digest32: Buffer): Buffer {
-    assertBytes('digest', digest32, digestBytes);
-    return this.#sign(key, 'EC_P256', digest32);
+    assertBytes('digest', digest32, p256DigestBytes);
+    return this.signDigest(key, 'ES256', digest32);
   }
 
-  /** Ed25519 (RFC 8032) over the message itself. @returns 64 bytes */
+  /** verifyDigest with ES256 of a SHA-256 digest. */
+  verifyDigestP256(key: KeyHandle, digest32: Buffer, signature: Buffer): boolean {
+    assertBytes('digest', digest32, p256DigestBytes);
+    return this.verifyDigest(key, 'ES256', digest32, signature);
+  }
+
+  /** signMessage. */
   signEd25519(key: KeyHandle, message: Buffer): Buffer {
-    return this.#sign(key, 'ED25519', message.length === 0 ? empty : message);
+    return this.signMessage(key, message);
+  }
+
+  /** RSA-OAEP with SHA-256 (JOSE RSA-OAEP-256) under an imported public key of usage `encrypt`. @throws HsmError HSM_MECHANISM_UNAVAILABLE (SoftHSM) */
+  encryptOaep(key: KeyHandle, plaintext: Buffer): Buffer {
+    return encryptOaep(this.#connection, key, plaintext);
+  }
+
+  /** @throws HsmError HSM_MECHANISM_UNAVAILABLE (SoftHSM), HSM_AUTHENTICATION_FAILED: the one answer to whatever is wrong with the ciphertext */
+  decryptOaep(key: KeyHandle, ciphertext: Buffer): Buffer {
+    return decryptOaep(this.#connection, key, ciphertext);
+  }
+
+  /** The same off the event loop. */
+  decryptOaepAsync(key: KeySource, ciphertext: Buffer): Promise<Buffer> {
+    return decryptOaepAsync(this.#connection, key, ciphertext);
   }
 
   /** Random bytes of the token (SP 800-90A generator). */
   random(bytes: number): Buffer {
     return this.#connection.call('random', (p11, { operations }) => p11.C_GenerateRandom(operations, Buffer.alloc(bytes)));
-  }
-
-  #sign(key: KeyHandle, algorithm: PairAlgorithm, bytes: Buffer): Buffer {
-    const connection = this.#connection;
-    connection.assertCurrent(key);
-    if (key.algorithm !== algorithm) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key makes no ${algorithm} signature`);
-    const { operate, signatureBytes } = algorithms[algorithm];
-    const { operations } = connection.ready();
-    try {
-      connection.p11.C_SignInit(operations, { mechanism: operate }, key.object);
-      return connection.p11.C_Sign(operations, bytes, Buffer.allocUnsafe(signatureBytes));
-    } catch (error) {
-      throw connection.failure(error, 'sign');
-    }
   }
 }
 

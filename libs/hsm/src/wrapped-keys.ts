@@ -1,20 +1,23 @@
 import {
   type Algorithm,
   algorithms,
+  custodiesOf,
   families,
-  type KeyUsage,
+  isPair,
   type PairAlgorithm,
+  type SecretAlgorithm,
   type TokenFamily,
-  type WrappableAlgorithm,
 } from './algorithms';
-import type { Connection, KeyHandle } from './connection';
+import type { Connection, KeyHandle, KeySource } from './connection';
 import { HsmError } from './hsm-error';
-import { keyPairTemplates, secretKeyTemplate, unwrappedTemplate } from './templates';
-import { readSpki } from './token-keys';
+import { destroyQuietly, generatePair, generatePairAsync } from './key-pairs';
+import { assertConsistent, assertConsistentAsync } from './pairwise';
+import { secretKeyTemplate } from './templates';
+import { unwrap } from './unwrapping';
 
-/** What leaves the token; store all of it. Key wrap authenticates no key id, so whoever stores it binds the id to it (a signed record). */
+/** What leaves the token; store all of it. Key wrap authenticates neither key id nor algorithm, so whoever stores it binds both to it (a signed record). */
 export interface WrappedKeyMaterial {
-  /** AES Key Wrap with Padding (RFC 5649) of the AES key, or of the PKCS#8 PrivateKeyInfo. */
+  /** AES Key Wrap with Padding (RFC 5649) of the secret, or of the PKCS#8 PrivateKeyInfo. */
   readonly wrapped: Buffer;
   /** CKM_… number to unwrap with. */
   readonly mechanism: number;
@@ -23,93 +26,81 @@ export interface WrappedKeyMaterial {
   readonly publicKeySpki?: Buffer;
 }
 
-export interface UnwrapRequest {
-  readonly wrapped: Buffer;
-  readonly mechanism: number;
-  readonly algorithm: Algorithm;
-  readonly wrappingKey: KeyHandle;
-  readonly usage: KeyUsage;
-}
-
-/** Room for every wrapped key of the table (P-256 PKCS#8: about 160 bytes). */
+/** Room for every wrapped key of the table (RSA-4096 PKCS#8: about 2,400 bytes). */
 const wrappedBytesMax = 4096;
 
-/** The key exists in clear only inside the token, and as an extractable object only within this call. */
-export function generateWrapped(connection: Connection, algorithm: WrappableAlgorithm, wrappingKey: KeyHandle): WrappedKeyMaterial {
+/** The key exists in clear only inside the token, and as an extractable object only within this call. A pair is tested as it will be unwrapped. */
+export function generateWrapped(connection: Connection, algorithm: Algorithm, wrappingKey: KeyHandle): WrappedKeyMaterial {
   connection.assertCurrent(wrappingKey);
-  if (algorithms[algorithm].shape === 'secret') {
-    const attributes = secretKeyTemplate({ extractable: true });
-    const mechanism = { mechanism: algorithms[algorithm].generate };
-    const object = connection.call('generate', (p11, { objects }) => p11.C_GenerateKey(objects, mechanism, attributes));
-    return wrapAndDestroy(connection, wrappingKey, handleOf(connection, object, algorithm));
-  }
-  const { publicKeySpki, privateKey } = generatePair(connection, algorithm as PairAlgorithm, true);
-  return { ...wrapAndDestroy(connection, wrappingKey, privateKey), publicKeySpki };
-}
-
-/** @throws HsmError HSM_WRAPPED_KEY_INVALID (the blob is wrong; the token, where it was asked, is alive), HSM_SESSION_LOST, HSM_UNAVAILABLE, HSM_MECHANISM_UNAVAILABLE */
-export function unwrap(connection: Connection, { wrapped, mechanism, algorithm, wrappingKey, usage }: UnwrapRequest): KeyHandle {
-  connection.assertCurrent(wrappingKey);
-  const allowed: readonly KeyUsage[] = algorithms[algorithm].usages;
-  if (!allowed.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
-  assertBlobLength(algorithm, wrapped);
-  const attributes = unwrappedTemplate(algorithm, usage);
-  const object = connection.call('unwrap', (p11, { objects }) =>
-    p11.C_UnwrapKey(objects, { mechanism }, wrappingKey.object, wrapped, attributes),
-  );
-  return handleOf(connection, object, algorithm);
-}
-
-/** SoftHSM makes an "AES key" of whatever length a blob unwraps to, a P-256 private key's encoding included, and then reports no length. */
-function assertBlobLength(algorithm: Algorithm, { length }: Buffer): void {
-  const row = algorithms[algorithm];
-  if (row.shape === 'secret' && length !== row.wrappedBytes) {
-    throw new HsmError('HSM_WRAPPED_KEY_INVALID', `A blob of ${length} bytes holds no ${algorithm} key`);
-  }
-}
-
-/** A pair whose private half never leaves and dies with the session. */
-export function generateSessionKeyPair(connection: Connection, algorithm: PairAlgorithm): { privateKey: KeyHandle; publicKeySpki: Buffer } {
-  return generatePair(connection, algorithm, false);
-}
-
-/** Destroys a session object; one of an older generation died with its session, and its number may be another's by now. */
-export function destroyObject(connection: Connection, key: KeyHandle): void {
-  if (key.generation !== connection.generation) return;
-  connection.call('destroy', (p11, { objects }) => p11.C_DestroyObject(objects, key.object));
-}
-
-const handleOf = (connection: Connection, object: Buffer, algorithm: Algorithm): KeyHandle => ({
-  object,
-  algorithm,
-  generation: connection.generation,
-});
-
-/** Session pair; of the public half only the SPKI stays. An extractable one is for wrapping and may do nothing itself. */
-function generatePair(connection: Connection, algorithm: PairAlgorithm, extractable: boolean) {
-  const templates = keyPairTemplates(algorithm, extractable ? { extractable } : { usage: 'sign', extractable });
-  const mechanism = { mechanism: algorithms[algorithm].generate };
-  const pair = connection.call('generate', (p11, { objects }) =>
-    p11.C_GenerateKeyPair(objects, mechanism, templates.publicKey, templates.privateKey),
-  );
-  const publicKey = handleOf(connection, pair.publicKey, algorithm);
-  const privateKey = handleOf(connection, pair.privateKey, algorithm);
+  assertWrappable(connection, algorithm);
+  if (!isPair(algorithm)) return wrapAndDestroy(connection, wrappingKey, generateSecret(connection, algorithm as SecretAlgorithm));
+  const { publicKey, privateKey, publicKeySpki } = generatePair(connection, { algorithm, purpose: 'wrapping' });
+  destroyQuietly(connection, publicKey);
+  const material = { ...wrapAndDestroy(connection, wrappingKey, privateKey), publicKeySpki };
+  const tested = unwrapForTest(connection, material, algorithm, wrappingKey);
   try {
-    return { publicKeySpki: readSpki(connection, publicKey.object, algorithm), privateKey };
-  } catch (error) {
-    destroyQuietly(connection, privateKey);
-    throw error;
+    assertConsistent(connection, tested, publicKeySpki);
   } finally {
-    destroyQuietly(connection, publicKey);
+    destroyQuietly(connection, tested);
   }
+  return material;
 }
 
-function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle, key: KeyHandle): WrappedKeyMaterial {
-  const { family } = connection;
-  const mechanism = families[family].wrap;
+/** The same with everything that takes long off the event loop; `wrappingKey` is asked again after it. */
+export async function generateWrappedAsync(
+  connection: Connection,
+  algorithm: Algorithm,
+  wrappingKey: KeySource,
+): Promise<WrappedKeyMaterial> {
+  if (!isPair(algorithm)) return generateWrapped(connection, algorithm, wrappingKey());
+  assertWrappable(connection, algorithm);
+  const { publicKey, privateKey, publicKeySpki } = await generatePairAsync(connection, { algorithm, purpose: 'wrapping' });
+  destroyQuietly(connection, publicKey);
+  const material = { ...wrapAndDestroy(connection, wrappingKey, privateKey), publicKeySpki };
+  const tested = unwrapForTest(connection, material, algorithm, wrappingKey());
   try {
-    const wrapped = connection.call('wrap', (p11, { objects }) =>
-      p11.C_WrapKey(objects, { mechanism }, wrappingKey.object, key.object, Buffer.alloc(wrappedBytesMax)),
+    await assertConsistentAsync(connection, () => tested, publicKeySpki);
+  } finally {
+    destroyQuietly(connection, tested);
+  }
+  return material;
+}
+
+function assertWrappable(connection: Connection, algorithm: Algorithm): void {
+  const { family, tokenLabel } = connection;
+  if (!custodiesOf(algorithm, family).includes('wrapped'))
+    throw new HsmError(
+      'HSM_MECHANISM_UNAVAILABLE',
+      `Token ${tokenLabel} (${family}) cannot wrap ${algorithm} keys: they stay in the token`,
+    );
+  connection.assertMechanism(families[family].wrap, algorithm);
+}
+
+function generateSecret(connection: Connection, algorithm: SecretAlgorithm): KeyHandle {
+  const { generate, operate } = algorithms[algorithm];
+  connection.assertMechanism(generate, algorithm);
+  connection.assertMechanism(operate, algorithm);
+  const attributes = secretKeyTemplate(algorithm, { extractable: true });
+  const object = connection.call(
+    'generate',
+    (p11, { objects }) => p11.C_GenerateKey(objects, { mechanism: generate }, attributes),
+    algorithm,
+  );
+  return { object, algorithm, generation: connection.generation };
+}
+
+/** `wrappingKey` may be the source of one: what fails there must leave no extractable key behind either. */
+function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySource, key: KeyHandle): WrappedKeyMaterial {
+  try {
+    const under = typeof wrappingKey === 'function' ? wrappingKey() : wrappingKey;
+    connection.assertCurrent(under);
+    connection.assertCurrent(key);
+    const { family } = connection;
+    const mechanism = families[family].wrap;
+    const wrapped = connection.call(
+      'wrap',
+      (p11, { objects }) => p11.C_WrapKey(objects, { mechanism }, under.object, key.object, Buffer.alloc(wrappedBytesMax)),
+      key.algorithm,
     );
     return { wrapped: Buffer.from(wrapped), mechanism, family };
   } finally {
@@ -117,11 +108,5 @@ function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle, key: Key
   }
 }
 
-/** In a `finally`, so it must not hide the first error; an object that survives here dies with its session at the latest. */
-function destroyQuietly(connection: Connection, key: KeyHandle): void {
-  try {
-    destroyObject(connection, key);
-  } catch {
-    // The next call meets the same trouble and reports it.
-  }
-}
+const unwrapForTest = (connection: Connection, material: WrappedKeyMaterial, algorithm: PairAlgorithm, wrappingKey: KeyHandle) =>
+  unwrap(connection, { ...material, algorithm, wrappingKey, usage: 'sign' });

@@ -1,0 +1,119 @@
+import pkcs11, { type Mechanism } from 'pkcs11js';
+import { algorithms, isPair } from './algorithms';
+import type { Connection, KeyHandle, KeySource } from './connection';
+import { HsmError } from './hsm-error';
+import { returnValueOf } from './return-values';
+import { type DigestScheme, type SchemeRow, type SignatureScheme, signatureSchemes } from './signature-schemes';
+
+const CKR_SIGNATURE_INVALID = 0xc0;
+const CKR_SIGNATURE_LEN_RANGE = 0xc1;
+
+/** A zero-length Buffer of its own has a null pointer, which tokens refuse; a slice of one byte does not. */
+export const emptyInput = Buffer.alloc(1).subarray(0, 0);
+
+/** A signature as the token is asked for it. */
+interface Plan {
+  readonly key: KeyHandle;
+  readonly scheme: SignatureScheme;
+  readonly mechanism: Mechanism;
+  readonly input: Buffer;
+  readonly signatureBytes: number;
+}
+
+const mechanisms = Object.fromEntries(
+  Object.entries(signatureSchemes).map(([name, { mechanism, pss }]: [string, SchemeRow]) => [
+    name,
+    pss ? { mechanism, parameter: { type: pkcs11.CK_PARAMS_RSA_PSS, ...pss } as Mechanism['parameter'] } : { mechanism },
+  ]),
+) as Record<DigestScheme, Mechanism>;
+const eddsa: Mechanism = { mechanism: algorithms.ED25519.operate };
+
+/** @throws HsmError HSM_KEY_USE_REFUSED (the scheme is not for such a key), HSM_ARGUMENT_INVALID (no digest of it) */
+export function planDigest(key: KeyHandle, scheme: DigestScheme, digest: Buffer, purpose: 'signs' | 'verifies'): Plan {
+  const row: SchemeRow | undefined = signatureSchemes[scheme];
+  if (!row?.algorithms.includes(key.algorithm) || !isPair(key.algorithm))
+    throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key makes no ${scheme} signature over a digest`);
+  if (!row[purpose].includes(digest.length))
+    throw new HsmError('HSM_ARGUMENT_INVALID', `${scheme} ${purpose} digests of ${row[purpose].join(', ')} bytes, not ${digest.length}`);
+  // Cut here as SEC 1 says, since not every token can be trusted to do it as SoftHSM does.
+  const input = row.digestInfo ? Buffer.concat([row.digestInfo, digest]) : digest.subarray(0, row.leftmostBytes);
+  return { key, scheme, mechanism: mechanisms[scheme], input, signatureBytes: algorithms[key.algorithm].signatureBytes };
+}
+
+/** @throws HsmError HSM_KEY_USE_REFUSED */
+export function planMessage(key: KeyHandle, message: Buffer): Plan {
+  if (key.algorithm !== 'ED25519') throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key makes no EdDSA signature`);
+  const input = message.length === 0 ? emptyInput : message;
+  return { key, scheme: 'EdDSA', mechanism: eddsa, input, signatureBytes: algorithms.ED25519.signatureBytes };
+}
+
+export function sign(connection: Connection, { key, scheme, mechanism, input, signatureBytes }: Plan): Buffer {
+  connection.assertCurrent(key);
+  const { operations } = connection.ready();
+  try {
+    connection.p11.C_SignInit(operations, mechanism, key.object);
+    return connection.p11.C_Sign(operations, input, Buffer.allocUnsafe(signatureBytes));
+  } catch (error) {
+    throw connection.failure(error, 'sign', scheme);
+  }
+}
+
+export function verify(connection: Connection, { key, scheme, mechanism, input, signatureBytes }: Plan, signature: Buffer): boolean {
+  connection.assertCurrent(key);
+  if (signature.length !== signatureBytes) return false;
+  const { operations } = connection.ready();
+  try {
+    connection.p11.C_VerifyInit(operations, mechanism, key.object);
+    return connection.p11.C_Verify(operations, input, signature);
+  } catch (error) {
+    if (saysInvalid(error)) return false;
+    throw connection.failure(error, 'verify', scheme);
+  }
+}
+
+export async function signAsync(connection: Connection, source: KeySource, scheme: DigestScheme, digest: Buffer): Promise<Buffer> {
+  const copy = Buffer.from(digest);
+  const held: Buffer[] = [copy];
+  return connection.async.run({
+    ...{ operation: 'sign', subject: scheme, inputs: held },
+    begin: (p11, session) => {
+      const { key, mechanism, input, signatureBytes } = planDigest(source(), scheme, copy, 'signs');
+      connection.assertCurrent(key);
+      held.push(input);
+      p11.C_SignInit(session, mechanism, key.object);
+      return p11.C_SignAsync(session, input, Buffer.alloc(signatureBytes));
+    },
+  });
+}
+
+export async function verifyAsync(
+  connection: Connection,
+  source: KeySource,
+  scheme: DigestScheme,
+  digest: Buffer,
+  signature: Buffer,
+): Promise<boolean> {
+  const [digestCopy, signatureCopy] = [Buffer.from(digest), Buffer.from(signature)];
+  const held: Buffer[] = [digestCopy, signatureCopy];
+  return connection.async.run({
+    ...{ operation: 'verify', subject: scheme, inputs: held },
+    begin: async (p11, session) => {
+      const { key, mechanism, input, signatureBytes } = planDigest(source(), scheme, digestCopy, 'verifies');
+      connection.assertCurrent(key);
+      if (signatureCopy.length !== signatureBytes) return false;
+      held.push(input);
+      p11.C_VerifyInit(session, mechanism, key.object);
+      try {
+        return await p11.C_VerifyAsync(session, input, signatureCopy);
+      } catch (error) {
+        if (saysInvalid(error)) return false;
+        throw error;
+      }
+    },
+  });
+}
+
+function saysInvalid(error: unknown): boolean {
+  const ckr = returnValueOf(error);
+  return ckr === CKR_SIGNATURE_INVALID || ckr === CKR_SIGNATURE_LEN_RANGE;
+}
