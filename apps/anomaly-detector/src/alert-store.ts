@@ -1,5 +1,5 @@
 import { type Alert, ProblemError } from '@claviger/contracts';
-import type { OutboxItem, OutboxSource } from '@claviger/messaging';
+import type { OutboxItem, OutboxPage, OutboxSource } from '@claviger/messaging';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { type AlertEvent, alertEvent } from './alert-event';
 
@@ -79,14 +79,16 @@ export class AlertStore implements OutboxSource<AlertEvent> {
     });
   }
 
-  async pending(limit: number): Promise<OutboxItem<AlertEvent>[]> {
+  async pending(limit: number, after = ''): Promise<OutboxPage<AlertEvent>> {
     const found = await reached(() =>
       this.alerts
-        .find({ 'outbox.entryId': { $gt: '' } })
+        .find({ _id: { $gt: after }, 'outbox.entryId': { $gt: '' } })
+        .sort({ _id: 1 })
         .limit(limit)
         .toArray(),
     );
-    return found.flatMap(({ _id, outbox }) => outbox.map((entry) => item(_id, entry)));
+    const items = found.flatMap(({ _id, outbox }) => outbox.map((entry) => item(_id, entry)));
+    return { items, next: found.length === limit ? found.at(-1)?._id : undefined };
   }
 
   async remove(alertId: string, entryIds: string[]): Promise<void> {

@@ -69,7 +69,7 @@ test('a burst is told on ALERTS with its OCSF finding, once, and is in the store
   expect(more).toEqual([]);
   expect(alert).toMatchObject({ detector: 'rate-spike-principal', principal: 'payments-api' });
   expect(await detector.store.list({ limit: 10 })).toEqual([alert]);
-  await until(async () => (await detector.store.pending(10)).length === 0, { what: 'the outbox to be empty' });
+  await until(async () => (await detector.store.pending(10)).items.length === 0, { what: 'the outbox to be empty' });
 });
 
 test('after a crash nothing is repeated and nothing is lost: neither what no snapshot held, nor what the dead process had in its hands', async () => {
@@ -110,7 +110,7 @@ test('killed between storing an alert and publishing it: the next process publis
 
   const second = await run();
   await reaches(second, last);
-  await until(async () => (await told(1)) && (await second.store.pending(10)).length === 0, { what: 'the outbox to be empty' });
+  await until(async () => (await told(1)) && (await second.store.pending(10)).items.length === 0, { what: 'the outbox to be empty' });
   expect(await publishedAlerts(provisioner)).toHaveLength(1);
 });
 

@@ -1,5 +1,5 @@
 import { FindingRecord } from '@claviger/contracts';
-import { type OutboxItem, OutboxRelay, type OutboxSource } from '@claviger/messaging';
+import { type OutboxPage, OutboxRelay, type OutboxSource } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import type { Collection, Db } from 'mongodb';
 import { leavesOf } from './documents';
@@ -36,27 +36,30 @@ class CommittedFindings implements OutboxSource<FindingLeaf[]> {
     private readonly head: () => Head | undefined,
   ) {}
 
-  async pending(limit: number): Promise<OutboxItem<FindingLeaf[]>[]> {
+  async pending(limit: number): Promise<OutboxPage<FindingLeaf[]>> {
     const head = this.head();
-    if (!head) return [];
+    if (!head) return { items: [] };
     this.watermark ??= await this.read();
-    if (head.findings === this.watermark.published) return [];
+    if (head.findings === this.watermark.published) return { items: [] };
     const entries = await this.store.entries
       .find({ _id: { $gt: this.watermark.position, $lte: headPosition(head) }, findings: { $gt: 0 } })
       .sort({ _id: 1 })
       .limit(limit)
       .toArray();
-    return entries.map((entry) => ({
-      aggregateId: String(entry._id),
-      entryId: String(entry.findings),
+    const items = entries.map((entry) => ({
+      // One for all: an entry that cannot be published keeps the later ones waiting, since the watermark would pass it.
+      aggregateId: 'findings',
+      entryId: `${entry._id}/${entry.findings}`,
       // The findings of an entry are its first leaves.
       entry: leavesOf(entry)
         .slice(0, entry.findings)
         .map((leaf, n) => ({ index: entry.firstIndex + n, record: FindingRecord.parse(parseRecord(leaf)) })),
     }));
+    return { items };
   }
 
-  async remove(position: string, [findings]: string[]): Promise<void> {
+  async remove(_aggregateId: string, [entryId = '']: string[]): Promise<void> {
+    const [position, findings] = entryId.split('/');
     const from = this.watermark ?? (await this.read());
     const to = { ...from, position: Number(position), published: from.published + Number(findings) };
     const { matchedCount } = await this.marks.replaceOne({ _id: 'findings', position: from.position }, to);

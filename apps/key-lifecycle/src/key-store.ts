@@ -1,6 +1,6 @@
 import { type CloudEvent, ProblemError } from '@claviger/contracts';
-import type { OutboxItem, OutboxSource } from '@claviger/messaging';
-import type { OwedRecord, OwedRecordSource } from '@claviger/service';
+import type { OutboxPage, OutboxSource } from '@claviger/messaging';
+import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import type { Key } from './key';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
@@ -29,14 +29,18 @@ interface KekDocument {
 export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
   private readonly keks: Collection<KekDocument>;
+  private readonly tampered: TamperedDocuments;
+  private readonly tamperedOutboxes: TamperedDocuments;
   private indexing: Promise<void> | undefined;
 
-  /** `onTampered` hears of documents that a reader of many passes over. */
+  /** `onTampered` hears of every document that somebody else than this service wrote, whoever reads it. */
   constructor(
     db: Db,
     private readonly documents: SignedDocuments,
-    private readonly onTampered: (error: TamperedDocument) => void,
+    onTampered: (id: string, reason: string) => void,
   ) {
+    this.tampered = new TamperedDocuments(onTampered);
+    this.tamperedOutboxes = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
     this.keks = db.collection('keks');
   }
@@ -58,8 +62,10 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     // Asked first: what is delivered while the store is read is no proof against what was read.
     const delivered = this.documents.delivered(keyId);
     const found = await reached(() => this.keys.findOne({ _id: keyId }));
-    assertNotOlder(keyId, found?.revision, delivered);
-    return found ? this.documents.readKey(found._id, found.revision, found.signed) : undefined;
+    return this.told(keyId, () => {
+      assertNotOlder(keyId, found?.revision, delivered);
+      return found ? this.documents.readKey(found._id, found.revision, found.signed) : undefined;
+    });
   }
 
   /** Throws ERR_CONFLICT when the name is taken. */
@@ -111,9 +117,11 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async kek(kekId: string): Promise<Kek | undefined> {
     const delivered = this.documents.delivered(kekId);
     const found = await reached(() => this.keks.findOne({ _id: kekId }));
-    // One that the workers have and the store has not is lost, not absent: a new one would be another key under its name.
-    if (!found) assertNotOlder(kekId, undefined, delivered);
-    return found ? this.documents.readKek(found._id, found.signed) : undefined;
+    return this.told(kekId, () => {
+      // One that the workers have and the store has not is lost, not absent: a new one would be another key under its name.
+      if (!found) assertNotOlder(kekId, undefined, delivered);
+      return found ? this.documents.readKek(found._id, found.signed) : undefined;
+    });
   }
 
   /** The KEK that is stored: the given one, or that of whoever was first. */
@@ -131,32 +139,28 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
 
   async allKeks(): Promise<Kek[]> {
     const found = await reached(() => this.keks.find().toArray());
-    return found.map((d) => this.documents.readKek(d._id, d.signed));
+    return found.map((d) => this.told(d._id, () => this.documents.readKek(d._id, d.signed)));
   }
 
-  async pending(limit: number): Promise<OutboxItem<OutboxEntry>[]> {
-    const found = await reached(() => this.keys.find({ pending: true }).limit(limit).toArray());
-    return found.flatMap((d) => d.outbox.map((entry) => ({ aggregateId: d._id, entryId: entry.id, entry })));
+  async pending(limit: number, after?: string): Promise<OutboxPage<OutboxEntry>> {
+    const found = await this.withEntries('outbox', limit, after);
+    const items = found.flatMap(({ _id, outbox }) =>
+      this.entriesOf(_id, outbox).map((entry) => ({ aggregateId: _id, entryId: entry.id, entry })),
+    );
+    return { items, next: nextOf(found, limit) };
   }
 
   async remove(keyId: string, entryIds: string[]): Promise<void> {
-    await reached(() => this.keys.updateOne({ _id: keyId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
-    await this.settled(keyId);
+    await this.take('outbox', keyId, entryIds);
   }
 
-  async owed(before: string, limit: number): Promise<OutboxItem<OwedRecord>[]> {
-    const found = await reached(() =>
-      this.keys
-        .find({ pending: true, 'owed.at': { $lt: before } })
-        .limit(limit)
-        .toArray(),
-    );
-    return found.flatMap((d) => d.owed.filter(({ at }) => at < before).map((entry) => ({ aggregateId: d._id, entryId: entry.id, entry })));
+  async owed(limit: number, after?: string): Promise<OwedPage> {
+    const found = await this.withEntries('owed', limit, after);
+    return { items: found.map(({ _id, owed }) => ({ aggregateId: _id, entries: owed })), next: nextOf(found, limit) };
   }
 
   async removeOwed(keyId: string, ids: string[]): Promise<void> {
-    await reached(() => this.keys.updateOne({ _id: keyId }, { $pull: { owed: { id: { $in: ids } } } }));
-    await this.settled(keyId);
+    await this.take('owed', keyId, ids);
   }
 
   async ping(): Promise<void> {
@@ -169,17 +173,55 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       try {
         const older = revision < (this.documents.delivered(_id) ?? 0);
         // Older than what is delivered: changed since it was read, or put back.
-        const key = older ? await this.get(_id) : this.documents.readKey(_id, revision, signed);
+        const key = older ? await this.get(_id) : this.told(_id, () => this.documents.readKey(_id, revision, signed));
         if (key) keys.push(key);
       } catch (error) {
         if (!(error instanceof TamperedDocument)) throw error;
-        this.onTampered(error);
       }
     return keys;
   }
 
-  /** Also of documents from before there was `owed`. */
-  private async settled(keyId: string): Promise<void> {
+  private told<T>(id: string, read: () => T): T {
+    try {
+      const result = read();
+      this.tampered.well(id);
+      return result;
+    } catch (error) {
+      if (error instanceof TamperedDocument) this.tampered.found(id, String(error.cause));
+      throw error;
+    }
+  }
+
+  /** Asked for in so many words: `pending` alone says neither which list is not empty nor that one is. */
+  private withEntries(list: 'outbox' | 'owed', limit: number, after = ''): Promise<KeyDocument[]> {
+    return reached(() =>
+      this.keys
+        .find({ pending: true, _id: { $gt: after }, [`${list}.0`]: { $exists: true } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+  }
+
+  /** Whatever somebody else wrote there stops no sweep. */
+  private entriesOf(keyId: string, outbox: unknown): OutboxEntry[] {
+    const entries: unknown[] = Array.isArray(outbox) ? outbox : [outbox];
+    const ours = entries.filter(isOutboxEntry);
+    if (ours.length === entries.length) this.tamperedOutboxes.well(keyId);
+    else this.tamperedOutboxes.found(keyId, 'outbox: it holds what is no message');
+    return ours;
+  }
+
+  private async take(list: 'outbox' | 'owed', keyId: string, ids: string[]): Promise<void> {
+    const left = await reached(() =>
+      this.keys.findOneAndUpdate(
+        { _id: keyId },
+        { $pull: { [list]: { id: { $in: ids } } } },
+        { returnDocument: 'after', projection: { outbox: { $slice: 1 }, owed: { $slice: 1 } } },
+      ),
+    );
+    // Documents from before there was `owed` have none.
+    if (!left || left.outbox?.length > 0 || left.owed?.length > 0) return;
     const nothingLeft = { _id: keyId, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
     await reached(() => this.keys.updateOne(nothingLeft, { $set: { pending: false } }));
   }
@@ -200,6 +242,13 @@ function assertNotOlder(id: string, revision: number | undefined, delivered: num
   if (delivered !== undefined && (revision ?? 0) < delivered)
     throw new TamperedDocument(id, revision === undefined ? 'it is gone' : `it is at revision ${revision}, the bucket at ${delivered}`);
 }
+
+const nextOf = (found: KeyDocument[], limit: number) => (found.length === limit ? found.at(-1)?._id : undefined);
+
+const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
+  const { id, kind, event } = (entry ?? {}) as { id?: unknown; kind?: unknown; event?: { type?: unknown } | null };
+  return typeof id === 'string' && (kind === 'view' || (kind === 'event' && typeof event?.type === 'string'));
+};
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;
 

@@ -34,7 +34,7 @@ await runService(service, async (logger) => {
   const keyView = openKeysView(core.viewOptions);
   const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
-  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, (error) => tampered(error.id, String(error.cause)));
+  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, tampered);
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();

@@ -67,7 +67,7 @@ test('changes that race are all made or told ERR_CONFLICT, and the bucket ends a
 test('each change is an event, once, after its outbox was emptied', async () => {
   const { keyId } = await create();
   await change(keyId, (key) => setConsumers(key, ['x']));
-  await until(async () => (await l.store.pending(1_000)).every((i) => i.aggregateId !== keyId), { what: 'the outbox to be empty' });
+  await until(async () => (await l.store.pending(1_000)).items.every((i) => i.aggregateId !== keyId), { what: 'the outbox to be empty' });
   await l.relay.sweep();
   const provisioner = await l.broker.connection('provisionerCore');
   const jsm = await jetstreamManager(provisioner);

@@ -20,8 +20,8 @@ beforeEach(async () => {
   db = storage.database();
   tampered = [];
   delivered = new Map();
-  store = new KeyStore(db, new SignedDocuments(storage.control, storage.control.trusted, (id) => delivered.get(id)), (error) => {
-    tampered.push(error.message);
+  store = new KeyStore(db, new SignedDocuments(storage.control, storage.control.trusted, (id) => delivered.get(id)), (id, reason) => {
+    tampered.push(`${id}: ${reason}`);
   });
   await store.createIndexes();
 });
@@ -83,12 +83,12 @@ test('outgoing messages are in the document of their change, and go only when th
   const key = await insert();
   const to = suspendKey(key, false, 's', now);
   await change(key, to);
-  const pending = await store.pending(100);
+  const { items: pending } = await store.pending(100);
   expect(pending.map((i) => i.entryId)).toEqual([`${key.keyId}.2.view`, `${key.keyId}.2.event`]);
   await store.remove(key.keyId, [`${key.keyId}.2.view`]);
-  expect((await store.pending(100)).map((i) => i.entryId)).toEqual([`${key.keyId}.2.event`]);
+  expect((await store.pending(100)).items.map((i) => i.entryId)).toEqual([`${key.keyId}.2.event`]);
   await store.remove(key.keyId, [`${key.keyId}.2.event`]);
-  expect(await store.pending(100)).toEqual([]);
+  expect((await store.pending(100)).items).toEqual([]);
 });
 
 test('taking messages out while others come in loses none', async () => {
@@ -102,7 +102,7 @@ test('taking messages out while others come in loses none', async () => {
     taking.push(store.remove(key.keyId, [`${key.keyId}.${key.revision}.view`]));
   }
   await Promise.all(taking);
-  const left = (await store.pending(100)).map((i) => i.entryId);
+  const left = (await store.pending(100)).items.map((i) => i.entryId);
   expect(left).toEqual(Array.from({ length: 30 }, (_, n) => `${first.keyId}.${n + 2}.event`));
 });
 
@@ -113,9 +113,8 @@ test('who made a change is in the document of the change, until its record is kn
   const to = suspendKey(key, false, 's', now);
   expect(await store.change(key, to, [], [owed(2, '2026-03-01T12:00:01.000Z')])).toBe(true);
   expect(await store.change(key, to, [], [owed(3, '2026-03-01T12:00:01.000Z')])).toBe(false);
-  const ids = async (before: string) => (await store.owed(before, 100)).map(({ entryId }) => entryId);
-  expect(await ids('2026-03-01T12:00:01.000Z')).toEqual(['i.1']);
-  expect(await ids('2026-03-01T12:00:02.000Z')).toEqual(['i.1', 'i.2']);
+  const entries = [owed(1, '2026-03-01T12:00:00.000Z'), owed(2, '2026-03-01T12:00:01.000Z')];
+  expect(await store.owed(100)).toEqual({ items: [{ aggregateId: key.keyId, entries }], next: undefined });
   await store.removeOwed(key.keyId, ['i.1']);
   expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ pending: true, owed: [{ id: 'i.2' }] });
   await store.removeOwed(key.keyId, ['i.2']);
@@ -155,7 +154,8 @@ test.each([
 ])('a document that was %s is refused, not used and not called absent', async (_what, tamper) => {
   const key = await insert();
   await tamper(key);
-  await expect(store.get(key.keyId)).rejects.toBeInstanceOf(TamperedDocument);
+  for (let n = 0; n < 3; n++) await expect(store.get(key.keyId)).rejects.toBeInstanceOf(TamperedDocument);
+  expect(tampered).toEqual([expect.stringContaining(`${key.keyId}: `)]);
 });
 const forge = (key: Key) => new SignedDocuments(signer(storage.control.kid), storage.control.trusted).signKey({ ...key, suspended: false });
 
@@ -216,6 +216,7 @@ test('a KEK that the workers have and the store has not is lost, not absent', as
   expect(await store.kek('kek_production_internal_1')).toBeUndefined();
   delivered.set('kek_production_internal_1', 1);
   await expect(store.kek('kek_production_internal_1')).rejects.toBeInstanceOf(TamperedDocument);
+  expect(tampered).toEqual(['kek_production_internal_1: it is gone']);
 });
 
 test('a KEK that was exchanged is refused', async () => {
@@ -223,4 +224,43 @@ test('a KEK that was exchanged is refused', async () => {
   const other = new SignedDocuments(signer(storage.control.kid), storage.control.trusted).signKek(kek('theirs'));
   await db.collection<{ _id: string; signed: string }>('keks').updateOne({ _id: 'kek_production_internal_1' }, { $set: { signed: other } });
   await expect(store.kek('kek_production_internal_1')).rejects.toBeInstanceOf(TamperedDocument);
+  await expect(store.allKeks()).rejects.toBeInstanceOf(TamperedDocument);
+  expect(tampered).toEqual([expect.stringContaining('kek_production_internal_1: ')]);
+});
+
+test('a document that is well again and tampered with again is told again', async () => {
+  const key = await insert();
+  const { signed } = (await documents().findOne({ _id: key.keyId })) as { signed: string };
+  for (const written of ['x.y.z', signed, 'x.y.z']) {
+    await documents().updateOne({ _id: key.keyId }, { $set: { signed: written } });
+    await store.get(key.keyId).catch(() => undefined);
+  }
+  expect(tampered).toHaveLength(2);
+});
+
+test.each([
+  ['no list', { at: '2000' }],
+  ['a list by name', { 0: { id: 'x' } }],
+  ['a list of nothing', [null, 7, { id: 3 }, { id: 'x', kind: 'event', event: null }]],
+])('an outbox that somebody made %s stops no sweep, and its document hides no other', async (_what, outbox) => {
+  const [bad, good] = [await insert(), await insert()];
+  await documents().updateOne({ _id: bad.keyId }, { $set: { outbox: outbox as unknown[], owed: outbox as never, pending: true } });
+  await change(good, suspendKey(good, false, 's', now));
+  expect((await store.pending(100)).items.map((i) => i.entryId)).toEqual([`${good.keyId}.2.view`, `${good.keyId}.2.event`]);
+  await store.remove(good.keyId, [`${good.keyId}.2.view`, `${good.keyId}.2.event`]);
+  expect((await store.pending(100)).items).toEqual([]);
+  await expect(store.owed(100)).resolves.toBeDefined();
+});
+
+test('documents that owe a record fill no page of the outbox, and the other way round', async () => {
+  const owing = [await insert(), await insert(), await insert()];
+  for (const { keyId } of owing)
+    await documents().updateOne({ _id: keyId }, { $set: { owed: [{ id: 'i', at: now, signed: 's' }] as never, pending: true } });
+  const key = await insert();
+  await change(key, suspendKey(key, false, 's', now));
+  expect((await store.pending(2)).items.map((i) => i.aggregateId)).toEqual([key.keyId, key.keyId]);
+  const first = await store.owed(2);
+  const second = await store.owed(2, first.next);
+  expect([...first.items, ...second.items].map((i) => i.aggregateId)).toEqual(owing.map((k) => k.keyId).sort());
+  expect(second.next).toBeUndefined();
 });

@@ -132,12 +132,12 @@ export async function startLifecycle() {
   const db = storage.database();
   const tampered: string[] = [];
   const trail = openTrail(connection, 'kl-test');
-  const replica = ({ records = trail } = {}) => {
+  const replica = ({ records = trail, ...more }: { records?: AuditTrail; dueAfterMs?: number } = {}) => {
+    const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
-    const store = new KeyStore(db, documents, (error) => void tampered.push(error.message));
+    const store = new KeyStore(db, documents, onTampered);
     const delivery = new Delivery(connection, owner, store);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
-    const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const owed = new OwedRecords({
       source: store,
       trail: records,
@@ -146,6 +146,7 @@ export async function startLifecycle() {
       onTampered,
       logger,
       dueAfterMs: 0,
+      ...more,
     });
     return { store, delivery, relay, owed, commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger) };
   };

@@ -81,7 +81,7 @@ test('an operation that is recorded owes nothing, and no sweep records it again'
   expect(await owedBy(key)).toHaveLength(1);
   recorded();
   await nothingIsOwedBy(key);
-  expect(await documents().findOne({ _id: key.keyId, pending: true, outbox: [] as never })).toBeNull();
+  await until(async () => (await documents().findOne({ _id: key.keyId }))?.pending === false, { what: 'nothing to be pending' });
   await l.owed.sweep();
   expect(await recordsOf(key)).toEqual([]);
 });
@@ -117,9 +117,104 @@ test('what somebody else wrote into the store is told, kept as evidence, and rec
   for (let n = 0; n < 4; n++) await l.owed.sweep();
   expect(await recordsOf(key)).toEqual([]);
   expect(await owedBy(key)).toEqual(forged);
-  expect(l.tampered.filter((told) => told.startsWith(key.keyId))).toHaveLength(3);
+  expect(toldOf(key)).toHaveLength(3);
   // The one it was copied from is not held up by that.
   expect(await recordsOf(other)).toHaveLength(1);
+});
+
+const toldOf = ({ keyId }: Key) => l.tampered.filter((told) => told.startsWith(keyId));
+const put = ({ keyId }: Key, owed: unknown) => documents().updateOne({ _id: keyId }, { $set: { owed: owed as never, pending: true } });
+
+test.each([
+  ['that is no list', { at: '2000' }],
+  ['of nothing', [null, 7, {}, { id: 'i', at: 3, signed: 's' }]],
+])('a list %s in one document stops the promises of no other', async (_what, owed) => {
+  const [bad, good] = [await create(), await create()];
+  await suspend(good);
+  await put(bad, owed);
+  await l.owed.sweep();
+  expect(await recordsOf(good)).toHaveLength(1);
+});
+
+test('more forged promises than a sweep looks at keep no genuine one waiting', async () => {
+  const key = await create();
+  await suspend(key);
+  const forged = (n: number) => ({
+    _id: `a${n}`,
+    name: `a${n}`,
+    pending: true,
+    outbox: [],
+    owed: [{ id: `i.${n}`, at: past, signed: 'x.y.z' }],
+  });
+  const past = new Date(0).toISOString();
+  await documents().insertMany(Array.from({ length: 600 }, (_, n) => forged(n)) as never);
+  for (let n = 0; n < 3; n++) await l.owed.sweep();
+  expect(await recordsOf(key)).toHaveLength(1);
+  await documents().deleteMany({ _id: /^a/ } as never);
+});
+
+test('a promise whose time was changed is refused, also when that hides it', async () => {
+  const key = await create();
+  const { owed } = l.replica({ dueAfterMs: 60_000 });
+  for (const at of ['2001-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z', 'never']) {
+    await suspend(key);
+    const { id, signed } = (await owedBy(key)).at(-1) as { id: string; signed: string };
+    await put(key, [{ id, at, signed }]);
+    await owed.sweep();
+    expect(toldOf(key).at(-1)).toContain(`owed record: it is ${id}`);
+  }
+  expect(toldOf(key)).toHaveLength(3);
+  expect(await recordsOf(key)).toEqual([]);
+});
+
+test('a promise that is multiplied is recorded once; one that is put back after it was kept is not recorded again, and both are told', async () => {
+  const key = await create();
+  const { recorded } = await suspend(key);
+  const [settled] = await owedBy(key);
+  recorded();
+  await nothingIsOwedBy(key);
+  await suspend(key);
+  const [open] = await owedBy(key);
+  await put(key, [...Array.from({ length: 200 }, () => settled), ...Array.from({ length: 200 }, () => open)]);
+  for (let n = 0; n < 3; n++) await l.owed.sweep();
+  expect(await recordsOf(key)).toMatchObject([{ id: `${open?.id}.committed` }]);
+  await put(key, [open]);
+  for (let n = 0; n < 3; n++) await l.owed.sweep();
+  expect(await recordsOf(key)).toHaveLength(1);
+  expect(toldOf(key)).toEqual([
+    expect.stringContaining('it is there again'),
+    expect.stringContaining('it is there more than once'),
+    expect.stringContaining('it is there again'),
+  ]);
+});
+
+test('a record that was made, whose promise could not be taken out: it is taken out later, and recorded once', async () => {
+  const key = await create();
+  await suspend(key);
+  const { store, owed } = l.replica();
+  let away = true;
+  const removeOwed = store.removeOwed.bind(store);
+  store.removeOwed = (...about) => (away ? Promise.reject(new Error('no store')) : removeOwed(...about));
+  await owed.sweep();
+  away = false;
+  await owed.sweep();
+  expect(await owedBy(key)).toEqual([]);
+  expect(await recordsOf(key)).toHaveLength(1);
+});
+
+test('what this process has in hand is not recorded as nobody’s, however its clock jumps', async () => {
+  const { commands, owed } = l.replica({ dueAfterMs: 60_000 });
+  const key = await create();
+  const clock = Date.now;
+  await commands.change(key.keyId, (k) => suspendKey(k, false, 's', now), asked);
+  Date.now = () => clock() + 3_600_000;
+  try {
+    await owed.sweep();
+  } finally {
+    Date.now = clock;
+  }
+  expect(await recordsOf(key)).toEqual([]);
+  expect(await owedBy(key)).toHaveLength(1);
 });
 
 test('a destruction as scheduled is owed like any other change', async () => {

@@ -20,7 +20,7 @@ import {
   type RecordIntent,
   type RecordSigner,
 } from '@claviger/messaging';
-import type { OwedRecord, OwedRecords } from '@claviger/service';
+import { type OwedRecord, type OwedRecords, TamperedDocuments } from '@claviger/service';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
@@ -44,12 +44,15 @@ export interface BundleKeeperParts {
   signer: RecordSigner;
   /** The first bundle of a new system; undefined when none is configured. Throws when it is not valid. */
   seed: () => PolicyBundle | undefined;
+  /** Hears that somebody else than this service wrote the stored bundle. */
+  onTampered: (id: string, reason: string) => void;
   logger: LoggerService;
 }
 
 /** Keeps the bundle in the store and its signed view in KV together. The store leads; the view never goes back. */
 export class BundleKeeper {
   private readonly relay: OutboxRelay<OutboxEntry>;
+  private readonly tampered: TamperedDocuments;
   private marking = false;
   private stopped = false;
   private inspecting: NodeJS.Timeout | undefined;
@@ -57,6 +60,7 @@ export class BundleKeeper {
 
   constructor(private readonly parts: BundleKeeperParts) {
     this.relay = new OutboxRelay(parts.store, (item) => this.deliver(item), parts.logger);
+    this.tampered = new TamperedDocuments(parts.onTampered);
   }
 
   /** Returns at once: the store may be away, and callers are admitted by the view meanwhile. */
@@ -158,19 +162,19 @@ export class BundleKeeper {
 
   /** What the store holds, when it was signed by us and is not older than what is in force. A store that lost it is not an empty one. */
   private async verified(): Promise<{ bundle: PolicyBundle; view: BundleView } | undefined> {
-    let stored: Awaited<ReturnType<BundleStore['load']>>;
-    try {
-      stored = await this.parts.store.load();
-    } catch (error) {
-      if (error instanceof TamperedBundle)
-        throw new ProblemError('ERR_STORE_UNAVAILABLE', 'The stored bundle failed verification.', { cause: error });
-      throw error;
-    }
+    // Asked first: what is put in force while the store is read is no proof against what was read.
     const inForce = this.parts.view.get(bundleId)?.revision ?? 0;
-    const revision = stored?.bundle.revision ?? 0;
-    if (revision >= inForce) return stored;
-    const cause = new TamperedBundle(`it has revision ${revision}, while ${inForce} is in force`);
-    throw new ProblemError('ERR_STORE_UNAVAILABLE', 'The stored bundle is older than the one in force.', { cause });
+    try {
+      const stored = await this.parts.store.load();
+      const revision = stored?.bundle.revision ?? 0;
+      if (revision < inForce) throw new TamperedBundle(`it has revision ${revision}, while ${inForce} is in force`);
+      this.tampered.well(bundleId);
+      return stored;
+    } catch (error) {
+      if (!(error instanceof TamperedBundle)) throw error;
+      this.tampered.found(bundleId, error.message);
+      throw new ProblemError('ERR_STORE_UNAVAILABLE', 'The stored bundle failed verification.', { cause: error });
+    }
   }
 
   /** A bundle that was edited in the store is found also when nobody publishes. */

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type BundleView, type PolicyBundle, ProblemError } from '@claviger/contracts';
-import type { OutboxItem, OutboxSource } from '@claviger/messaging';
-import type { OwedRecord, OwedRecordSource } from '@claviger/service';
+import type { OutboxPage, OutboxSource } from '@claviger/messaging';
+import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
 import { bundleId, type OutboxEntry, openBundle, type StoredBundle } from './bundle-document';
 
@@ -61,23 +61,24 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     return matchedCount === 1;
   }
 
-  async pending(limit: number): Promise<OutboxItem<OutboxEntry>[]> {
+  async pending(): Promise<OutboxPage<OutboxEntry>> {
     const found = await this.reached(() =>
-      this.bundles.findOne({ _id: bundleId, 'outbox.0': { $exists: true } }, { projection: { outbox: { $slice: limit } } }),
+      this.bundles.findOne({ _id: bundleId, 'outbox.0': { $exists: true } }, { projection: { outbox: 1 } }),
     );
-    return (found?.outbox ?? []).map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry }));
+    const entries: unknown[] = Array.isArray(found?.outbox) ? found.outbox : [];
+    // Whatever somebody else wrote there stops no sweep.
+    return { items: entries.filter(isOutboxEntry).map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry })) };
   }
 
   async remove(_aggregateId: string, entryIds: string[]): Promise<void> {
     await this.reached(() => this.bundles.updateOne({ _id: bundleId }, { $pull: { outbox: { id: { $in: entryIds } } } }));
   }
 
-  async owed(before: string, limit: number): Promise<OutboxItem<OwedRecord>[]> {
+  async owed(): Promise<OwedPage> {
     const found = await this.reached(() =>
-      this.bundles.findOne({ _id: bundleId, 'owed.at': { $lt: before } }, { projection: { owed: 1 } }),
+      this.bundles.findOne({ _id: bundleId, 'owed.0': { $exists: true } }, { projection: { owed: 1 } }),
     );
-    const due = (found?.owed ?? []).filter(({ at }) => at < before).slice(0, limit);
-    return due.map((entry) => ({ aggregateId: bundleId, entryId: entry.id, entry }));
+    return { items: found ? [{ aggregateId: bundleId, entries: found.owed }] : [] };
   }
 
   async removeOwed(_aggregateId: string, ids: string[]): Promise<void> {
@@ -99,5 +100,10 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     }
   }
 }
+
+const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
+  const { id, kind, event } = (entry ?? {}) as { id?: unknown; kind?: unknown; event?: { type?: unknown } | null };
+  return typeof id === 'string' && (kind === 'view' || (kind === 'event' && typeof event?.type === 'string'));
+};
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === duplicateKey;

@@ -67,6 +67,7 @@ await runService(service, async (logger) => {
     view: core.policy,
     signer,
     seed: () => (config.POLICY_SEED_DIR ? readSeed(config.POLICY_SEED_DIR, new Date()) : undefined),
+    onTampered,
     logger,
   });
   await bundles.start();

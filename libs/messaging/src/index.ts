@@ -8,7 +8,7 @@ export { type MarkBody, RevisionSum } from './high-water-mark';
 export { askInternal } from './internal-client';
 export { KvOwner } from './kv-owner';
 export { type Held, KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
-export { type OutboxItem, OutboxRelay, type OutboxSource } from './outbox-relay';
+export { type OutboxItem, type OutboxPage, OutboxRelay, type OutboxSource } from './outbox-relay';
 export { parseInput } from './parse-request';
 export { ProblemFilter } from './problem-filter';
 export { type ProvisionOptions, provision } from './provision';

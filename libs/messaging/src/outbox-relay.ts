@@ -7,14 +7,22 @@ export interface OutboxItem<E = unknown> {
   entry: E;
 }
 
+export interface OutboxPage<E = unknown> {
+  /** In order within an aggregate. */
+  items: OutboxItem<E>[];
+  /** The next page has aggregates with ids after this one; undefined when this was the last. */
+  next?: string | undefined;
+}
+
 export interface OutboxSource<E = unknown> {
-  /** Oldest entries that are still in their documents, in order within an aggregate. */
-  pending(limit: number): Promise<OutboxItem<E>[]>;
+  /** Entries that are still in their documents, of at most `limit` aggregates with ids after `after`. */
+  pending(limit: number, after?: string): Promise<OutboxPage<E>>;
   remove(aggregateId: string, entryIds: string[]): Promise<void>;
 }
 
 /** So many aggregates in a row cannot all be broken: the broker or the store is away. */
 const failuresInARow = 5;
+const pageSize = 500;
 
 /**
  * Transactional outbox: delivers what a committed change left in its document, then removes it. At least once; `deliver` must be
@@ -24,8 +32,11 @@ export class OutboxRelay<E> {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
   private readonly delivering = new Set<Promise<void>>();
-  /** What sweeps are in trouble with: documents whose entries cannot be delivered, and the store itself. Told when it begins and when it ends. */
+  /** Aggregates whose entries cannot be delivered. Told when it begins and when it ends. */
   private readonly troubles = new Set<string>();
+  private storeIsAway = false;
+  /** Where the next sweep goes on: however many cannot be delivered, the others have their turn. */
+  private after: string | undefined;
 
   constructor(
     private readonly source: OutboxSource<E>,
@@ -71,18 +82,26 @@ export class OutboxRelay<E> {
       );
   }
 
-  /** An aggregate whose entry cannot be delivered keeps its later ones waiting, and nobody else's. */
+  /** One page. An aggregate whose entry cannot be delivered keeps its later ones waiting, and nobody else's. */
   private async sweepOnce(): Promise<void> {
-    let items: OutboxItem<E>[];
+    const { after } = this;
+    let page: OutboxPage<E>;
     try {
-      items = await this.source.pending(500);
+      page = await this.source.pending(pageSize, after);
     } catch (error) {
-      return this.begins(theStore, error);
+      if (!this.storeIsAway) this.tell('the store', error);
+      this.storeIsAway = true;
+      return;
     }
-    this.ends(theStore);
+    if (this.storeIsAway) this.tellEnd('the store');
+    this.storeIsAway = false;
+    this.after = page.next;
     const held = new Set<string>();
     let inARow = 0;
-    for (const item of items) {
+    // Those known to be in trouble come last: they tell nothing about whether the others can be delivered.
+    const known = new Set(this.troubles);
+    const [well, bad] = [page.items.filter((i) => !known.has(i.aggregateId)), page.items.filter((i) => known.has(i.aggregateId))];
+    for (const item of [...well, ...bad]) {
       if (held.has(item.aggregateId)) continue;
       try {
         await this.deliver(item);
@@ -90,23 +109,21 @@ export class OutboxRelay<E> {
         inARow = 0;
       } catch (error) {
         held.add(item.aggregateId);
-        this.begins(item.aggregateId, error);
+        if (!this.troubles.has(item.aggregateId)) this.tell(item.aggregateId, error);
+        this.troubles.add(item.aggregateId);
         if (++inARow === failuresInARow) return;
       }
     }
-    // A sweep that came to its end has tried them all: what was not held is delivered, by us or by another process.
-    for (const trouble of this.troubles) if (!held.has(trouble)) this.ends(trouble);
+    // A page that came to its end has tried them all: what was not held is delivered, by us or by another process. Of other pages it says nothing.
+    const onPage = (id: string) => (after === undefined || id > after) && (page.next === undefined || id <= page.next);
+    for (const id of this.troubles) if (!held.has(id) && onPage(id) && this.troubles.delete(id)) this.tellEnd(id);
   }
 
-  private begins(trouble: string, error: unknown): void {
-    if (this.troubles.has(trouble)) return;
-    this.troubles.add(trouble);
+  private tell(trouble: string, error: unknown): void {
     this.logger.warn(`${this.name} of ${trouble}: will be tried again until it can be delivered: ${String(error)}`);
   }
 
-  private ends(trouble: string): void {
-    if (this.troubles.delete(trouble)) this.logger.log(`${this.name} of ${trouble}: nothing is held up any more`);
+  private tellEnd(trouble: string): void {
+    this.logger.log(`${this.name} of ${trouble}: nothing is held up any more`);
   }
 }
-
-const theStore = 'the store';

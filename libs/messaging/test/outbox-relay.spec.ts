@@ -1,13 +1,17 @@
 import { until } from '@claviger/testing';
 import { beforeEach, expect, test } from '@jest/globals';
-import { type OutboxItem, OutboxRelay } from '../src/index';
+import { type OutboxPage, OutboxRelay } from '../src/index';
 import { listeningLogger } from './plain-broker';
 
 /** Documents with outboxes; the store that the services have is proven in their own tests. */
 const documents = new Map<string, string[]>();
 const source = {
-  pending: async (limit: number): Promise<OutboxItem<string>[]> =>
-    [...documents].flatMap(([aggregateId, entries]) => entries.map((entry) => ({ aggregateId, entryId: entry, entry }))).slice(0, limit),
+  pending: async (limit: number, after = ''): Promise<OutboxPage<string>> => {
+    const found = [...documents].filter(([id, entries]) => id > after && entries.length > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+    const page = found.slice(0, limit);
+    const items = page.flatMap(([aggregateId, entries]) => entries.map((entry) => ({ aggregateId, entryId: entry, entry })));
+    return { items, next: page.length < found.length ? page.at(-1)?.[0] : undefined };
+  },
   remove: async (aggregateId: string, ids: string[]) =>
     void documents.set(
       aggregateId,
@@ -66,7 +70,7 @@ test('a sweep gives up early when nothing can be delivered, and the next one goe
 test('what was committed is delivered at once; when that fails it stays for the sweep', async () => {
   documents.set('a', ['a1', 'a2']);
   broken.add('a2');
-  const items = await source.pending(9);
+  const { items } = await source.pending(9);
   await expect(relay.deliverNow(items)).rejects.toThrow('a2');
   expect(left()).toEqual(['a1', 'a2']);
   broken.clear();
@@ -78,7 +82,7 @@ test('what was committed is delivered at once; when that fails it stays for the 
 
 test('a store that is away ends no sweep for good; it is told once when that begins, and once when it ends', async () => {
   let away = true;
-  const pending = (limit: number) => (away ? Promise.reject(new Error('no server')) : source.pending(limit));
+  const pending = (limit: number, after?: string) => (away ? Promise.reject(new Error('no server')) : source.pending(limit, after));
   const told = new OutboxRelay<string>({ ...source, pending }, async () => undefined, logger);
   for (let n = 0; n < 5; n++) await told.sweep();
   expect(logger.lines).toEqual([expect.stringContaining('no server')]);
@@ -104,7 +108,7 @@ test('stopping waits for what is being delivered', async () => {
   let release: () => void = () => undefined;
   const slow = new OutboxRelay<string>(source, () => new Promise((resolve) => (release = resolve)), logger);
   documents.set('a', ['a1']);
-  const delivery = slow.deliverNow(await source.pending(1));
+  const delivery = slow.deliverNow((await source.pending(1)).items);
   let stopped = false;
   const stopping = slow.stop().then(() => {
     stopped = true;
@@ -114,4 +118,23 @@ test('stopping waits for what is being delivered', async () => {
   release();
   await Promise.all([delivery, stopping]);
   expect(left()).toEqual([]);
+});
+
+const id = (n: number) => String(n).padStart(4, '0');
+
+test('however many documents cannot be delivered, the others are; and of those that cannot it is never said that they can', async () => {
+  for (let n = 0; n < 1_200; n++) documents.set(id(n), [`bad ${n}`]);
+  broken = new Set(left());
+  documents.set(id(5_000), ['good']);
+  for (let n = 0; n < 150; n++) await relay.sweep();
+  expect(delivered).toEqual(['good']);
+  expect(logger.lines.filter((line) => line.includes('nothing is held up'))).toEqual([]);
+});
+
+test('on a page that begins with documents that cannot be delivered, the ones behind them soon are', async () => {
+  for (let n = 0; n < 12; n++) documents.set(id(n), [`bad ${n}`]);
+  broken = new Set(left());
+  documents.set(id(100), ['good']);
+  for (let n = 0; n < 3; n++) await relay.sweep();
+  expect(delivered).toEqual(['good']);
 });

@@ -4,7 +4,8 @@ export { type CoreService, type CoreServiceOptions, openCoreService } from './co
 export { Fold } from './fold';
 export { FoldedRecords } from './folded-records';
 export { openToken } from './open-token';
-export { type OwedRecord, type OwedRecordSource, OwedRecords } from './owed-records';
+export { type OwedPage, type OwedRecord, type OwedRecordSource, OwedRecords } from './owed-records';
 export { type About, type Admit, type Asker, type Done, defaultProblem, RecordedReply } from './recorded-reply';
-export { type Refused, RefusedState } from './refused-state';
+export { RefusedState } from './refused-state';
 export { SystemReplies } from './system-replies';
+export { TamperedDocuments } from './tampered-documents';
