@@ -1,4 +1,4 @@
-import { selfTest } from '@claviger/hsm';
+import { quickSelfTest } from '@claviger/hsm';
 import type { KvView, RequestServer, ViewRecord } from '@claviger/messaging';
 import type { Check } from '@claviger/operability';
 import type { CoreService } from './core-service';
@@ -32,7 +32,7 @@ export const coreChecks = ({ trail, token, evaluator }: CoreService, server: Req
     name: 'hsm',
     kind: 'ready',
     check: () => {
-      selfTest(token);
+      quickSelfTest(token);
       return { ok: true, detail: `token ${token.label} (${token.family}) passes its self test` };
     },
   },
