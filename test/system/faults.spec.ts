@@ -185,7 +185,7 @@ test('key-lifecycle is killed after it suspended a key and before it recorded wh
       const { records } = await ada.audit.query({ keyId: target, action: 'keys:Suspend' });
       return records.length > 0 && records;
     },
-    { what: 'the record of the suspension', timeoutMs: 90_000, everyMs: 500 },
+    { what: 'the record of the suspension', timeoutMs: 180_000, everyMs: 500 },
   );
   expect(found?.record).toMatchObject({
     kind: 'committed',
@@ -199,7 +199,7 @@ test('key-lifecycle is killed after it suspended a key and before it recorded wh
   await wholeLedgerVerifies();
   // Of that request there is no reply, so no operation; and it is recorded once.
   expect(ledger.records.filter((r) => r.requestId === 'killed-in-between')).toHaveLength(1);
-}, 240_000);
+}, 400_000);
 
 test('the document store is down: keys are used on, none is made, and all is well again when it is back', async () => {
   const { store } = system.stack;

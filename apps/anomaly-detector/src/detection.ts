@@ -28,8 +28,12 @@ export interface DetectionState {
   keyRates: Entries<RateSeries>;
   keyUsers: Entries<KeyUsers>;
   firstUsers: Entries<FirstUser>;
+  /** Ids of `committed` records. */
+  committed?: Entries<true>;
 }
 
+/** A `committed` record may be there again, under the same id: so many are known to have been counted. */
+const committedMax = 10_000;
 const never = Number.MIN_SAFE_INTEGER;
 
 /** All detectors over one stream of uses. A pure fold: the same uses in the same order give the same alerts, however they were cut into batches. */
@@ -38,6 +42,7 @@ export class Detection {
   private readonly keyRates: LRUCache<string, RateSeries>;
   private readonly keyUsers: LRUCache<string, KeyUsers>;
   private readonly firstUsers: LRUCache<string, FirstUser>;
+  private readonly committed: LRUCache<string, true>;
   /** Records whose time was over by the time they came. */
   late = 0;
 
@@ -49,10 +54,15 @@ export class Detection {
     this.keyRates = load(settings.seriesMax, state?.keyRates);
     this.keyUsers = load(settings.seriesMax, state?.keyUsers);
     this.firstUsers = load(settings.seriesMax, state?.firstUsers);
+    this.committed = load(committedMax, state?.committed);
   }
 
   fold(use: ObservedUse): Alert[] {
     const alerts: Alert[] = [];
+    if (use.committed) {
+      if (this.committed.has(use.recordId)) return alerts;
+      this.committed.set(use.recordId, true);
+    }
     // Who asks is admitted by the broker, so every request counts.
     this.rate(alerts, 'rate-spike-principal', this.principalRates, use.principal, true, use);
     // A key id is what the caller says: only a use that succeeded shows that there is such a key, so guessing ids cannot push real keys out.
@@ -71,6 +81,7 @@ export class Detection {
       keyRates: dump(this.keyRates),
       keyUsers: dump(this.keyUsers),
       firstUsers: dump(this.firstUsers),
+      committed: dump(this.committed),
     };
   }
 
@@ -108,10 +119,10 @@ export class Detection {
   }
 }
 
-function load<T extends object>(max: number, entries: Entries<T> = []): LRUCache<string, T> {
+function load<T extends object | true>(max: number, entries: Entries<T> = []): LRUCache<string, T> {
   const cache = new LRUCache<string, T>({ max });
   for (const [id, value] of entries) cache.set(id, value);
   return cache;
 }
 
-const dump = <T extends object>(cache: LRUCache<string, T>): Entries<T> => [...cache.rentries()] as Entries<T>;
+const dump = <T extends object | true>(cache: LRUCache<string, T>): Entries<T> => [...cache.rentries()] as Entries<T>;

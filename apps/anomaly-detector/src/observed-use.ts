@@ -12,6 +12,8 @@ export interface ObservedUse extends Place {
   keyId?: string | undefined;
   action: string;
   outcome: OperationRecord['outcome'];
+  /** Found out later, and perhaps more than once. */
+  committed?: boolean;
   /** W3C `traceparent` of the request. */
   trace?: string | undefined;
 }
@@ -71,6 +73,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       principal,
       action,
       outcome: outcome as ObservedUse['outcome'],
+      committed,
       // One shape for all of them, which is what makes this cheap.
       keyId: typeof keyId === 'string' && keyPattern.test(keyId) ? keyId : undefined,
       trace: typeof trace === 'string' ? trace : undefined,

@@ -107,3 +107,26 @@ test('a state that is not whole is refused', () => {
   expect(decodeState(parts.slice(1), sha256)).toBeUndefined();
   expect(decodeState(parts, sha256)).toEqual(new Detection(settings).state());
 });
+
+test('a change that was recorded afterwards, and put there again ten thousand times, is one use, also after a restart', () => {
+  const use = (n: number): ObservedUse => ({
+    streamSeq: n + 1,
+    line: 0,
+    recordId: 'i.1.committed',
+    committed: true,
+    timeMs: startMs + n * 10,
+    principal: 'kim',
+    action: 'keys:Suspend',
+    outcome: 'success',
+  });
+  const once = new Detection(touchy);
+  once.fold(use(0));
+  let often = new Detection(touchy);
+  for (let n = 0; n < 10_000; n++) {
+    expect(often.fold(use(n))).toEqual([]);
+    if (n % 5_000 !== 0) continue;
+    const { parts, sha256 } = encodeState(often.state());
+    often = new Detection(touchy, decodeState(parts, sha256));
+  }
+  expect(often.state()).toEqual(once.state());
+});

@@ -39,15 +39,25 @@ test('uses are read with their place; epochs, sessions and the seal are not uses
       keyId: keyId(1),
       action: 'crypto:Encrypt',
       outcome: 'success',
+      committed: false,
     },
-    { streamSeq: 7, line: 3, recordId: 'i.1', timeMs: startMs, principal: 'payments-api', action: 'crypto:Encrypt', outcome: 'denied' },
+    {
+      streamSeq: 7,
+      line: 3,
+      recordId: 'i.1',
+      timeMs: startMs,
+      principal: 'payments-api',
+      action: 'crypto:Encrypt',
+      outcome: 'denied',
+      committed: false,
+    },
   ]);
 });
 
 test('a change that was committed and recorded only afterwards is a use that succeeded', () => {
   const line = record({ kind: 'committed', outcome: undefined, action: 'keys:Suspend', record: 'i.1', id: 'i.1.committed' });
   expect(readUses(1, batch([line]), startMs)).toMatchObject({
-    uses: [{ recordId: 'i.1.committed', action: 'keys:Suspend', principal: 'payments-api', outcome: 'success' }],
+    uses: [{ recordId: 'i.1.committed', committed: true, action: 'keys:Suspend', principal: 'payments-api', outcome: 'success' }],
     ignored: 0,
   });
 });

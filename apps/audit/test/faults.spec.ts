@@ -1,9 +1,10 @@
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Binary, type Db } from 'mongodb';
+import { findingRelay } from '../src/finding-relay';
 import type { Step } from '../src/fold';
 import { LedgerStore } from '../src/ledger-store';
-import { LedgerTest, type RunningLedger, trust } from './ledger-under-test';
+import { LedgerTest, quiet, type RunningLedger, trust } from './ledger-under-test';
 import { checkWholeLog } from './whole-log';
 import { certifiers, newWorker, record } from './worker';
 
@@ -48,6 +49,36 @@ test('hostile messages become findings on LEDGER and in the tree, and stop nothi
     { what: 'seven findings on LEDGER' },
   );
   expect(published.subjects!['ledger.v1.ledger.checkpoint']).toBeGreaterThan(0);
+});
+
+test('a finding that cannot be published keeps the later ones waiting, and is not passed by', async () => {
+  const db = await t.fresh();
+  const audit = await t.ledger(db);
+  const worker = newWorker();
+  let last = 0;
+  for (let n = 0; n < 3; n++) {
+    await t.publish(worker.subject, Buffer.from('x'));
+    last = await publish(worker, 1);
+  }
+  await t.settled(audit, last);
+  const { head } = audit.sequencer;
+  expect(head?.findings).toBe(3);
+  await t.stopLedgers();
+  await db.collection('relay').deleteMany({});
+  const published: string[] = [];
+  let broken = true;
+  const finding = async (id: string) => {
+    if (broken && published.length === 1) {
+      broken = false;
+      throw new Error('no broker');
+    }
+    published.push(id);
+  };
+  const relay = findingRelay(db, new LedgerStore(db), { finding }, () => head, quiet);
+  for (let n = 0; n < 3; n++) await relay.sweep();
+  expect(broken).toBe(false);
+  expect(published).toHaveLength(3);
+  expect(new Set(published).size).toBe(3);
 });
 
 test('a crash after any write leaves an identical ledger once it is done again', async () => {

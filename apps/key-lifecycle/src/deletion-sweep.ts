@@ -56,8 +56,13 @@ export class DeletionSweep {
       intent = this.trail.intend({ ...entry, revisions: {}, revision }, intent?.id);
       return intent;
     });
-    await this.trail.operation({ ...entry, outcome: 'success', revisions: { key: key.revision } }, intent?.id);
-    recorded();
     this.logger.log(`key ${keyId} destroyed as scheduled`);
+    try {
+      await this.trail.operation({ ...entry, outcome: 'success', revisions: { key: key.revision } }, intent?.id);
+      recorded();
+    } catch (error) {
+      // It stays owed.
+      this.logger.warn(`key ${keyId}: that it was destroyed will be recorded later: ${String(error)}`);
+    }
   }
 }

@@ -226,6 +226,8 @@ test('a destruction as scheduled is owed like any other change', async () => {
   const failing = Object.create(l.trail, { operation: { value: () => Promise.reject(new Error('the process ends here')) } });
   await new DeletionSweep(l.commands, failing, l.logger, () => dueAt).sweep();
   expect((await l.store.get(key.keyId))?.versions[0]?.state).toBe('destroyed');
+  const told = l.logger.lines.filter((line) => line.includes(`key ${key.keyId}`)).slice(-2);
+  expect(told).toEqual([expect.stringContaining('destroyed as scheduled'), expect.stringContaining('will be recorded later')]);
   await l.replica().owed.sweep();
   expect(await recordsOf(key)).toMatchObject([{ kind: 'committed', action: 'keys:Destroy', principal: 'key-lifecycle', revision: 3 }]);
 });

@@ -22,7 +22,7 @@ export class RefusedAttempts {
   private readonly records: FoldedRecords<Attempt>;
 
   constructor(
-    trail: Pick<AuditTrail, 'append'>,
+    trail: Pick<AuditTrail, 'append' | 'commit'>,
     private readonly personal: Pick<PersonalValues, 'keep'>,
     logger: LoggerService,
   ) {

@@ -15,7 +15,7 @@ export class Violations {
   constructor(
     logFile: string,
     private readonly find: (session: string) => SessionView | undefined,
-    trail: Pick<AuditTrail, 'append'>,
+    trail: Pick<AuditTrail, 'append' | 'commit'>,
     logger: LoggerService,
   ) {
     const fold = new Fold<Recorded>(

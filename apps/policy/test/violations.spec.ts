@@ -20,7 +20,7 @@ test('a line counts for a session only when it is of the connection that the bro
       return { worker: 'w', epoch: 'e', seq: 0, batchHash: '', index: 0 };
     },
   };
-  const violations = new Violations(file, (id) => (id === session ? held : undefined), trail, createLogger('test'));
+  const violations = new Violations(file, (id) => (id === session ? held : undefined), trail as never, createLogger('test'));
   await violations.start(3_600_000);
   const line = (cid: number, name: string, subject: string) =>
     `[1] 2026/11/24 23:57:52.478924 [ERR] 127.0.0.1:1 - cid:${cid} - "v3.4.0:nats.js:${name}" - "CLIENTS/user:pay" - Publish Violation - Subject "${subject}"\n`;

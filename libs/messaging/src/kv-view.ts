@@ -16,9 +16,9 @@ export interface ViewRecord {
 /** Owners sign a mark within a second of a change, and forget what no longer matters within six. */
 const incompleteMs = 10_000;
 
-/** Something in the bucket that its owner did not put there. It was not used. */
+/** State that its owner did not put where it was found. It was not used. */
 export interface RefusedEntry {
-  bucket: BucketName;
+  bucket: BucketName | 'store';
   key: string;
   reason: StateRefusal;
   detail: string;
@@ -61,8 +61,8 @@ export interface KvViewOptions<T extends ViewRecord> {
  * bucket in order knows of every holder before it serves. *Complete*: at start the records must add up to the owner's mark.
  */
 export class KvView<T extends ViewRecord> {
-  private readonly records = new Map<string, T>();
-  private readonly sequences = new Map<string, number>();
+  /** Each record, and the sequence of the bucket's stream that it came with last. */
+  private readonly records = new Map<string, { record: T; sequence: number }>();
   private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
   private readonly completeness: Completeness;
   private readonly proof: WatchProof;
@@ -93,18 +93,17 @@ export class KvView<T extends ViewRecord> {
   }
 
   get(id: string): T | undefined {
-    return this.records.get(id);
+    return this.records.get(id)?.record;
   }
 
   /** For the owner, who writes on top of it. */
   held(id: string): Held | undefined {
-    const record = this.records.get(id);
-    const sequence = this.sequences.get(id);
-    return record && sequence !== undefined ? { revision: record.revision, sequence } : undefined;
+    const held = this.records.get(id);
+    return held && { revision: held.record.revision, sequence: held.sequence };
   }
 
-  values(): IterableIterator<T> {
-    return this.records.values();
+  *values(): IterableIterator<T> {
+    for (const { record } of this.records.values()) yield record;
   }
 
   get size(): number {
@@ -157,9 +156,11 @@ export class KvView<T extends ViewRecord> {
   async fetch(id: string): Promise<T | undefined> {
     const entry = await this.kv.get(id);
     if (entry?.operation !== 'PUT') return undefined;
+    // While the answer was on its way the watch may have delivered it, and what came after it: then it is old, and nobody put it back.
+    if (entry.revision <= (this.records.get(id)?.sequence ?? 0)) return this.get(id);
     this.watch.readPast(entry);
     this.accept(entry);
-    const record = this.records.get(id);
+    const record = this.get(id);
     if (!record) throw new Error(`the record of ${id} in the bucket was refused`);
     return record;
   }
@@ -171,7 +172,7 @@ export class KvView<T extends ViewRecord> {
 
   /** Drops records that no longer matter. */
   prune(): void {
-    for (const [id, record] of this.records) if (this.options.mayForget(record)) this.drop(id);
+    for (const [id, { record }] of this.records) if (this.options.mayForget(record)) this.drop(id);
   }
 
   stop(): void {
@@ -188,7 +189,7 @@ export class KvView<T extends ViewRecord> {
   }
 
   private onDelete(key: string): void {
-    const record = this.records.get(key);
+    const record = this.get(key);
     if (record && this.options.mayForget(record)) this.drop(key);
     else if (record) this.refuse(key, 'deleted', 'a delete of a record that still matters');
   }
@@ -214,14 +215,14 @@ export class KvView<T extends ViewRecord> {
     const record = this.read(entry, () => this.options.verify(entry.key, entry.string()));
     if (!record) return;
     if (record.id !== entry.key) return this.refuse(entry.key, 'other-name', `a record of ${record.id} under another name`);
-    const previous = this.records.get(record.id);
+    const previous = this.get(record.id);
     if (previous && record.revision < previous.revision)
       return this.refuse(entry.key, 'older-revision', `revision ${record.revision} after ${previous.revision}`);
-    this.sequences.set(record.id, entry.revision);
-    if (previous && record.revision === previous.revision) return;
+    const same = previous?.revision === record.revision;
+    this.records.set(record.id, { record: same ? previous : record, sequence: entry.revision });
+    if (same) return;
     if (this.options.covered(record)) this.completeness.count(record);
     else this.completeness.uncount(record.id);
-    this.records.set(record.id, record);
     for (const listener of this.listeners) listener(record, previous);
   }
 
@@ -264,7 +265,6 @@ export class KvView<T extends ViewRecord> {
   private drop(id: string): void {
     this.completeness.uncount(id);
     this.records.delete(id);
-    this.sequences.delete(id);
   }
 
   private async tick(): Promise<void> {

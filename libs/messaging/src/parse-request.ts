@@ -7,7 +7,7 @@ const callerHeaders = new Set(['traceparent', 'tracestate']);
 
 /** Headers of a caller, refused when they hold anything but a trace context: identity never comes from a header. */
 export function callerTraceHeaders(m: Msg) {
-  let found: ReturnType<() => Msg['headers']>;
+  let found: Msg['headers'];
   try {
     found = m.headers;
     for (const key of found?.keys() ?? [])

@@ -1,6 +1,7 @@
 import { type KeyView, type SessionsView, sessionIn } from '@claviger/contracts';
 import { until } from '@claviger/testing';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import type { KV } from '@nats-io/kv';
 import { type Held, type KvOwner, openSessionsView, recordTypes, verifyRecord } from '../src/index';
 import { type Buckets, startBuckets } from './kv-buckets';
 import { testSigner } from './test-keys';
@@ -37,6 +38,9 @@ test('an owner with a copy of its own writes on top of that, and finds out when 
   await until(() => view.held(key.id) !== undefined, { what: 'the copy' });
   const before = view.held(key.id) as Held;
   expect(before.revision).toBe(key.revision);
+  const read = jest.spyOn((one as unknown as { kv: KV }).kv, 'get');
+  expect(await one.put({ ...key, revision: 2 })).toBe('written');
+  expect(read).not.toHaveBeenCalled();
   // Another owner writes, and what the first one's copy says is made old.
   await two.put({ ...key, revision: 5 });
   const behind = await b.owner({ held: () => before });

@@ -11,12 +11,12 @@ export class Fold<E extends object> {
     private readonly maxKinds = 100,
   ) {}
 
-  add(event: E): void {
+  /** True when it is the first of its kind since the last take. */
+  add(event: E): boolean {
     const key = this.keyOf(event);
-    const known = this.counts.get(key);
-    if (known) known.count++;
-    else if (this.counts.size < this.maxKinds) this.counts.set(key, { event, count: 1 });
-    else this.addOverflow(this.overflow(event));
+    if (this.counts.has(key) || this.counts.size < this.maxKinds) return this.count(key, event);
+    const rest = this.overflow(event);
+    return this.count(`overflow ${this.keyOf(rest)}`, rest);
   }
 
   /** What happened since the last take. */
@@ -26,10 +26,10 @@ export class Fold<E extends object> {
     return taken;
   }
 
-  private addOverflow(event: E): void {
-    const key = `overflow ${this.keyOf(event)}`;
+  private count(key: string, event: E): boolean {
     const known = this.counts.get(key);
     if (known) known.count++;
     else this.counts.set(key, { event, count: 1 });
+    return known === undefined;
   }
 }

@@ -6,7 +6,7 @@ export interface FoldedRecordsParts<E extends object> {
   fold: Fold<E>;
   /** The record of so many alike. */
   record: (event: E, count: number) => Record<string, unknown>;
-  trail: Pick<AuditTrail, 'append'>;
+  trail: Pick<AuditTrail, 'append' | 'commit'>;
   logger: LoggerService;
   /** What is recorded, for the log. */
   what: string;
@@ -24,8 +24,9 @@ export class FoldedRecords<E extends object> {
     this.schedule(everyMs, everyMs);
   }
 
-  add(event: E): void {
-    this.parts.fold.add(event);
+  /** True when it is the first of its kind since the last ones were written. */
+  add(event: E): boolean {
+    return this.parts.fold.add(event);
   }
 
   /** Writes what there is; resolves when it is durable. */
@@ -36,7 +37,8 @@ export class FoldedRecords<E extends object> {
 
   private schedule(waitMs: number, everyMs: number): void {
     this.timer = setTimeout(() => {
-      const busy = this.flush().length > 0;
+      // While nothing can be made durable they are counted on: records that wait for it would pile up.
+      const busy = this.parts.trail.commit.available && this.flush().length > 0;
       this.schedule(busy ? Math.min(waitMs * 2, Math.max(everyMs, this.parts.slowestMs ?? everyMs)) : everyMs, everyMs);
     }, waitMs);
   }

@@ -1,16 +1,8 @@
-import { keyPattern, type RefusedStateRecord, type StateRefusal } from '@claviger/contracts';
-import type { AuditTrail } from '@claviger/messaging';
+import { keyPattern, type RefusedStateRecord } from '@claviger/contracts';
+import type { AuditTrail, RefusedEntry } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { Fold } from './fold';
 import { FoldedRecords } from './folded-records';
-
-export interface Refused {
-  /** A bucket of the broker, or `store`. */
-  bucket: string;
-  key: string;
-  reason: StateRefusal;
-  detail: string;
-}
 
 /** Names and reasons are others' text. */
 const textCharsMax = 200;
@@ -18,39 +10,49 @@ const textCharsMax = 200;
 const kindsMax = 20;
 const slowestMs = 60_000;
 
-/** What this process was given as state and did not use, in the log at once and in the ledger within a second. */
+/**
+ * What this process was given as state and did not use, in the log at once and in the ledger within a second. Each reason in each bucket is counted
+ * on its own: a flood of one says nothing about another, and does not delay it.
+ */
 export class RefusedState {
-  private readonly records: FoldedRecords<Refused>;
+  private readonly records = new Map<string, FoldedRecords<RefusedEntry>>();
+  private everyMs: number | undefined | false = false;
 
   constructor(
-    trail: Pick<AuditTrail, 'append'>,
+    private readonly trail: Pick<AuditTrail, 'append' | 'commit'>,
     private readonly logger: LoggerService,
     /** Who refuses. */
-    holder: string,
-  ) {
-    const fold = new Fold<Refused>(
-      ({ bucket, key, reason }) => JSON.stringify([bucket, key, reason]),
-      ({ bucket, reason, detail }) => ({ bucket, reason, detail, key: '(several)' }),
-      kindsMax,
-    );
-    const record = (refused: Refused, count: number) => ({ kind: 'refused-state', ...fieldsOf(refused), holder, count });
-    this.records = new FoldedRecords({ fold, record, trail, logger, what: 'refused states', slowestMs });
-  }
+    private readonly holder: string,
+  ) {}
 
   start(everyMs?: number): void {
-    this.records.start(everyMs);
+    this.everyMs = everyMs;
+    for (const records of this.records.values()) records.start(everyMs);
   }
 
-  add({ bucket, key, reason, detail }: Refused): void {
+  add({ bucket, key, reason, detail }: RefusedEntry): void {
     const refused = { bucket, key: key.slice(0, textCharsMax), reason, detail: detail.slice(0, textCharsMax) };
-    this.logger.warn(`refused: ${bucket}/${refused.key}: ${refused.detail}`);
-    this.records.add(refused);
+    if (this.recordsOf(refused).add(refused)) this.logger.warn(`refused: ${bucket}/${refused.key}: ${refused.detail}`);
   }
 
-  stop(): Promise<void> {
-    return this.records.stop();
+  async stop(): Promise<void> {
+    await Promise.all([...this.records.values()].map((records) => records.stop()));
+  }
+
+  private recordsOf({ bucket, reason }: RefusedEntry): FoldedRecords<RefusedEntry> {
+    const kind = `${bucket} ${reason}`;
+    const known = this.records.get(kind);
+    if (known) return known;
+    const { trail, logger, holder } = this;
+    const several = (event: RefusedEntry) => ({ ...event, key: '(several)' });
+    const fold = new Fold<RefusedEntry>(({ key }) => key, several, kindsMax);
+    const record = (refused: RefusedEntry, count: number) => ({ kind: 'refused-state', ...fieldsOf(refused), holder, count });
+    const records = new FoldedRecords({ fold, record, trail, logger, what: 'refused states', slowestMs });
+    this.records.set(kind, records);
+    if (this.everyMs !== false) records.start(this.everyMs);
+    return records;
   }
 }
 
 type Fields = Pick<RefusedStateRecord, 'bucket' | 'key' | 'keyId' | 'reason' | 'detail'>;
-const fieldsOf = (refused: Refused): Fields => ({ ...refused, ...(keyPattern.test(refused.key) ? { keyId: refused.key } : {}) });
+const fieldsOf = (refused: RefusedEntry): Fields => ({ ...refused, ...(keyPattern.test(refused.key) ? { keyId: refused.key } : {}) });

@@ -5,19 +5,28 @@ import { RefusedState } from '../src/index';
 
 let written: Record<string, unknown>[];
 let refused: RefusedState;
+let available: boolean;
+let logged: string[];
 
 beforeEach(() => {
   jest.useFakeTimers();
   written = [];
+  available = true;
+  logged = [];
   const trail = {
+    commit: {
+      get available() {
+        return available;
+      },
+    },
     append: async (record: Record<string, unknown>) => {
       written.push(record);
       return { worker: 'w', epoch: 'e', seq: 0, batchHash: '', index: 0 };
     },
   };
   const logger = createLogger('test');
-  logger.warn = () => undefined;
-  refused = new RefusedState(trail, logger, 'crypto-worker.w-1');
+  logger.warn = (line) => void logged.push(String(line));
+  refused = new RefusedState(trail as never, logger, 'crypto-worker.w-1');
   refused.start();
 });
 afterEach(() => {
@@ -58,4 +67,32 @@ test('after a flood the next single one is written as soon as before it', () => 
   refused.add(old);
   jest.advanceTimersByTime(1_000);
   expect(written).toHaveLength(1);
+});
+
+test('a flood of invented names hides no refusal of another kind, and does not delay it', () => {
+  for (let second = 0; second < 300; second++) {
+    for (let n = 0; n < 30; n++) refused.add({ ...old, reason: 'other-name', key: `x${second}.${n}` });
+    jest.advanceTimersByTime(1_000);
+  }
+  written = [];
+  refused.add(old);
+  jest.advanceTimersByTime(1_000);
+  expect(written).toContainEqual({ kind: 'refused-state', ...old, keyId, holder: 'crypto-worker.w-1', count: 1 });
+});
+
+test('a flood fills no log', () => {
+  for (let n = 0; n < 10_000; n++) refused.add({ ...old, key: `x${n}` });
+  expect(logged).toHaveLength(21);
+});
+
+test('while records cannot be made durable they are counted on, and written when they can', () => {
+  available = false;
+  for (let second = 0; second < 120; second++) {
+    refused.add(old);
+    jest.advanceTimersByTime(1_000);
+  }
+  expect(written).toEqual([]);
+  available = true;
+  jest.advanceTimersByTime(1_000);
+  expect(written).toMatchObject([{ keyId, count: 120 }]);
 });
