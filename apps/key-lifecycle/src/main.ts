@@ -47,6 +47,7 @@ await runService(service, async (logger) => {
     trusted,
     onTampered: tampered,
     logger,
+    dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
   });
   const propagation = new Propagation(connection, keyView);
   propagation.start();

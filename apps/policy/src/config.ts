@@ -1,9 +1,10 @@
-import { commonConfiguration, seedFile, storeConfiguration, tokenConfiguration } from '@claviger/operability';
+import { commonConfiguration, owedRecordConfiguration, seedFile, storeConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
 export const Config = z.object({
   ...commonConfiguration,
   ...tokenConfiguration,
+  ...owedRecordConfiguration,
   ...storeConfiguration('claviger_policy'),
   CALLOUT_ISSUER_FILE: seedFile('SA', "file with the nkey seed (SA…) of the broker's auth callout issuer"),
   CALLOUT_XKEY_FILE: seedFile('SX', 'file with the curve seed (SX…) that opens auth callout requests'),

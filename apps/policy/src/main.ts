@@ -61,7 +61,7 @@ await runService(service, async (logger) => {
   const bundles = new BundleKeeper({
     connection,
     store,
-    owed: new OwedRecords({ source: store, trail, signer, trusted, onTampered, logger }),
+    owed: new OwedRecords({ source: store, trail, signer, trusted, onTampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 }),
     trail,
     owner: new KvOwner<BundleView>(connection, 'policy', recordTypes.policy, signer, revisionReader('policy', trusted)),
     view: core.policy,

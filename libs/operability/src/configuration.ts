@@ -80,6 +80,17 @@ export const storeConfiguration = (database: string) => ({
     .default(database),
 });
 
+/** For a service that changes something and owes the record of who did. */
+export const owedRecordConfiguration = {
+  OWED_RECORD_SECONDS: z.coerce
+    .number('must be a whole number')
+    .int()
+    .min(1)
+    .max(3_600)
+    .default(120)
+    .describe('a promised record that is this old is written by any process; longer than an operation takes and clocks differ together'),
+};
+
 /** What a service has read when its schema holds both. */
 export type CoreConfiguration = z.output<z.ZodObject<typeof commonConfiguration & typeof tokenConfiguration>>;
 

@@ -2,6 +2,7 @@ export {
   ConfigurationError,
   type CoreConfiguration,
   commonConfiguration,
+  owedRecordConfiguration,
   readConfiguration,
   readJsonFile,
   seedFile,

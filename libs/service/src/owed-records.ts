@@ -1,5 +1,4 @@
 import { createHash, type KeyObject } from 'node:crypto';
-import { limits } from '@claviger/contracts';
 import {
   type AuditTrail,
   type OutboxItem,
@@ -44,13 +43,14 @@ export interface OwedRecordsParts {
   /** Somebody else than this service wrote it: it is recorded nowhere as a change. */
   onTampered: (aggregateId: string, reason: string) => void;
   logger: LoggerService;
-  /** Longer than any operation takes and clocks may differ together, so that whoever carries it out can record it. */
-  dueAfterMs?: number;
+  /**
+   * Longer than any operation takes and clocks may differ together, so that whoever carries it out can record it. Eight attempts of a compare-and-set (store
+   * 10 s at its slowest, then the way to the workers, 3 s) end within 90 s; so does the record (2 s).
+   */
+  dueAfterMs: number;
 }
 
 const typ = 'claviger-owed-record+jws';
-/** Eight attempts of a compare-and-set (store 10 s at its slowest, then the way to the workers, 3 s) end long before; so does the record (2 s). */
-const slowestOperationMs = 90_000;
 /** Ids, and digests of what was refused, that are remembered: enough for what is in documents at one time. */
 const remembered = 10_000;
 const sweepEveryMs = 2_000;
@@ -71,7 +71,7 @@ export class OwedRecords {
   private reads = 0;
 
   constructor(private readonly parts: OwedRecordsParts) {
-    this.dueAfterMs = parts.dueAfterMs ?? slowestOperationMs + limits.clockSkewSeconds * 1_000;
+    this.dueAfterMs = parts.dueAfterMs;
     const pending: OutboxSource<RecordIntent | undefined> = {
       pending: (limit, after) => this.due(limit, after),
       remove: (aggregateId, ids) => this.remove(aggregateId, ids),
