@@ -72,7 +72,18 @@ async function loadAround(fault: () => Promise<unknown>): Promise<Load> {
   await fault();
   await load.more(50, 'after');
   await load.stop();
-  await load.hasItsRecords(ledger);
+  try {
+    await load.hasItsRecords(ledger);
+  } catch (error) {
+    // What a machine that is not at hand said is the only trace there is.
+    throw new Error(
+      `audit says:\n${system.stack.services
+        .find(({ name }) => name === 'audit')
+        ?.child.logs()
+        .slice(-4_000)}`,
+      { cause: error },
+    );
+  }
   await keysAreMadeAgain();
   await ledger.verify(system.stack.trustFile);
   return load;

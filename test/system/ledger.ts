@@ -43,7 +43,7 @@ export class LedgerCopy {
   async with(receipts: readonly Receipt[]): Promise<this> {
     await until(async () => (await this.readOn()) && receipts.every((receipt) => this.at(receipt)), {
       what: `the ledger to hold ${receipts.length} records`,
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       everyMs: 100,
     });
     return this;

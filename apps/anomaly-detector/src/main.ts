@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { alertOperations } from '@claviger/contracts';
 import { selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { OutboxRelay, RequestServer } from '@claviger/messaging';
-import { readConfiguration, runService, serveHealth } from '@claviger/operability';
+import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
 import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { jetstream } from '@nats-io/jetstream';
 import { NestFactory } from '@nestjs/core';
@@ -27,12 +27,7 @@ await runService(service, async (logger) => {
   const { worker, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(core.token))}`);
 
-  const mongo = new MongoClient(config.MONGODB_URL, {
-    serverSelectionTimeoutMS: 2_000,
-    socketTimeoutMS: 10_000,
-    writeConcern: { w: 'majority', journal: true },
-    ignoreUndefined: true,
-  });
+  const mongo = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new AlertStore(db);
   const snapshots = new SnapshotStore(db);

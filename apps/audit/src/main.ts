@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { auditOperations, internalOperations } from '@claviger/contracts';
 import { tokenKeyLabels } from '@claviger/hsm';
 import { RequestServer } from '@claviger/messaging';
-import { readConfiguration, runService, serveHealth } from '@claviger/operability';
+import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
 import { coreChecks, observeCore, openCoreService, RecordedReply, SystemReplies } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
@@ -25,14 +25,7 @@ await runService(service, async (logger) => {
   const { worker, trust, token, connection, trail, gate, sessions, policy } = core;
   const signer = checkpointSigner(token, trust.ledger.vkey);
 
-  const client = new MongoClient(config.MONGODB_URL, {
-    appName: `claviger-${service}`,
-    serverSelectionTimeoutMS: 2_000,
-    connectTimeoutMS: 2_000,
-    socketTimeoutMS: 30_000,
-    writeConcern: { w: 'majority', journal: true },
-    ignoreUndefined: true,
-  });
+  const client = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
   const db = client.db(config.MONGODB_DATABASE);
   const personal = new PersonalStore(db, config.PERSONAL_RETENTION_DAYS);
   let observe: ((step: Step) => (error?: unknown) => void) | undefined;

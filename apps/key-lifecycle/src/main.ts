@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { type KekView, type KeyView, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
-import { readConfiguration, runService, serveHealth } from '@claviger/operability';
+import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
 import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
@@ -26,11 +26,7 @@ await runService(service, async (logger) => {
   const { worker, trust, trusted, token, trail, sessions, policy, gate, connection } = core;
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
 
-  const mongo = new MongoClient(config.MONGODB_URL, {
-    serverSelectionTimeoutMS: 2_000,
-    socketTimeoutMS: 10_000,
-    writeConcern: { w: 'majority', journal: true },
-  });
+  const mongo = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
   const keyView = openKeysView(core.viewOptions);
   const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });

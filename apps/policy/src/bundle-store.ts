@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type BundleView, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
+import { storeOptions } from '@claviger/operability';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
 import { bundleId, type OutboxEntry, openBundle, type StoredBundle } from './bundle-document';
@@ -22,18 +23,12 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     database: string,
     private readonly trusted: ReadonlyMap<string, KeyObject>,
   ) {
-    this.bundles = client.db(database).collection<Document>('bundles', { writeConcern: { w: 'majority', journal: true } });
+    this.bundles = client.db(database).collection<Document>('bundles');
   }
 
   /** Connects lazily: a store that is away is met by the first call that needs it. */
   static open(url: string, database: string, trusted: ReadonlyMap<string, KeyObject>): BundleStore {
-    const client = new MongoClient(url, {
-      serverSelectionTimeoutMS: 2_000,
-      connectTimeoutMS: 2_000,
-      socketTimeoutMS: 5_000,
-      ignoreUndefined: true,
-      appName: 'claviger-policy',
-    });
+    const client = new MongoClient(url, { ...storeOptions, appName: 'claviger-policy' });
     return new BundleStore(client, database, trusted);
   }
 

@@ -7,6 +7,7 @@ export {
   readJsonFile,
   seedFile,
   storeConfiguration,
+  storeOptions,
   tokenConfiguration,
 } from './configuration';
 export { type Check, type HealthServer, serveHealth } from './health';
