@@ -1,4 +1,4 @@
-import { type Alert, keyPattern, limits, type OperationRecord, principalPattern } from '@claviger/contracts';
+import { type Alert, keyPattern, limits, Outcome, principalPattern } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 
 /** Where a record lies: sequence of its AUDIT message, and its line in it, counted from 0. */
@@ -11,7 +11,7 @@ export interface ObservedUse extends Place {
   principal: string;
   keyId?: string | undefined;
   action: string;
-  outcome: OperationRecord['outcome'];
+  outcome: Outcome;
   /** Found out later, and perhaps more than once. */
   committed?: boolean;
   /** W3C `traceparent` of the request. */
@@ -24,7 +24,7 @@ export interface ObservedBatch {
   ignored: number;
 }
 
-const outcomes: ReadonlySet<unknown> = new Set(['success', 'denied', 'failed'] satisfies OperationRecord['outcome'][]);
+const outcomes: ReadonlySet<unknown> = new Set(Outcome.options);
 const actionPattern = /^[a-z]{1,32}:[A-Za-z?]{1,32}$/;
 const skewMs = limits.clockSkewSeconds * 1_000;
 
@@ -72,7 +72,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       timeMs: timeMs > storedMs + skewMs ? storedMs : timeMs,
       principal,
       action,
-      outcome: outcome as ObservedUse['outcome'],
+      outcome: outcome as Outcome,
       committed,
       // One shape for all of them, which is what makes this cheap.
       keyId: typeof keyId === 'string' && keyPattern.test(keyId) ? keyId : undefined,

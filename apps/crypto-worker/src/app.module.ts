@@ -3,6 +3,7 @@ import { ProblemFilter } from '@claviger/messaging';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { CryptoController } from './crypto.controller';
+import { CryptoBatchController } from './crypto-batch.controller';
 import { HsmController } from './hsm.controller';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
@@ -13,8 +14,9 @@ export class AppModule {
   static with(parts: { token: Token; keys: KeyHolder; recorded: RecordedUse; operations: Operations }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, HsmController],
+      controllers: [CryptoController, CryptoBatchController, HsmController],
       providers: [
+        CryptoController,
         { provide: Token, useValue: parts.token },
         { provide: KeyHolder, useValue: parts.keys },
         { provide: RecordedUse, useValue: parts.recorded },

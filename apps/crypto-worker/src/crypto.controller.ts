@@ -1,4 +1,4 @@
-import { cryptoOperations, type Request } from '@claviger/contracts';
+import { cryptoOperations, type Item } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
@@ -16,32 +16,61 @@ export class CryptoController {
   ) {}
 
   @MessagePattern(cryptoOperations.encrypt.name)
-  encrypt(@Payload() request: Request<Ops['encrypt']>, @Ctx() context: RequestContext): Promise<Answer> {
+  encrypt(@Payload() request: Item<Ops['encrypt']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.encrypt, request, context, (key) => this.operations.encrypt(request, key));
   }
 
   @MessagePattern(cryptoOperations.decrypt.name)
-  decrypt(@Payload() request: Request<Ops['decrypt']>, @Ctx() context: RequestContext): Promise<Answer> {
+  decrypt(@Payload() request: Item<Ops['decrypt']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.decrypt, request, context, (key) => this.operations.decrypt(request, key));
   }
 
+  @MessagePattern(cryptoOperations.reEncrypt.name)
+  reEncrypt(@Payload() request: Item<Ops['reEncrypt']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.reEncryption(cryptoOperations.reEncrypt, request, context, (from, to) =>
+      this.operations.reEncrypt(request, from, to),
+    );
+  }
+
   @MessagePattern(cryptoOperations.sign.name)
-  sign(@Payload() request: Request<Ops['sign']>, @Ctx() context: RequestContext): Promise<Answer> {
+  sign(@Payload() request: Item<Ops['sign']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.sign, request, context, (key) => this.operations.sign(request, key));
   }
 
   @MessagePattern(cryptoOperations.verify.name)
-  verify(@Payload() request: Request<Ops['verify']>, @Ctx() context: RequestContext): Promise<Answer> {
+  verify(@Payload() request: Item<Ops['verify']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.verify, request, context, (key) => this.operations.verify(request, key));
   }
 
+  @MessagePattern(cryptoOperations.generateMac.name)
+  generateMac(@Payload() request: Item<Ops['generateMac']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.generateMac, request, context, (key) => this.operations.generateMac(request, key));
+  }
+
+  @MessagePattern(cryptoOperations.verifyMac.name)
+  verifyMac(@Payload() request: Item<Ops['verifyMac']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.verifyMac, request, context, (key) => this.operations.verifyMac(request, key));
+  }
+
+  @MessagePattern(cryptoOperations.getPublicKey.name)
+  getPublicKey(@Payload() request: Item<Ops['getPublicKey']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.getPublicKey, request, context, (key) => this.operations.getPublicKey(request, key));
+  }
+
   @MessagePattern(cryptoOperations.generateDataKey.name)
-  generateDataKey(@Payload() request: Request<Ops['generateDataKey']>, @Ctx() context: RequestContext): Promise<Answer> {
+  generateDataKey(@Payload() request: Item<Ops['generateDataKey']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.generateDataKey, request, context, (key) => this.operations.generateDataKey(request, key));
   }
 
+  @MessagePattern(cryptoOperations.generateDataKeyPair.name)
+  generateDataKeyPair(@Payload() request: Item<Ops['generateDataKeyPair']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.generateDataKeyPair, request, context, (key) =>
+      this.operations.generateDataKeyPair(request, key),
+    );
+  }
+
   @MessagePattern(cryptoOperations.generateRandom.name)
-  generateRandom(@Payload() request: Request<Ops['generateRandom']>, @Ctx() context: RequestContext): Promise<Answer> {
+  generateRandom(@Payload() request: Item<Ops['generateRandom']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofSystem(cryptoOperations.generateRandom, context, () => this.operations.generateRandom(request));
   }
 }

@@ -15,18 +15,18 @@ export class HsmController {
   ) {}
 
   @MessagePattern(internalOperations.generateKek.name)
-  generateKek(): Answer {
+  generateKek(): Promise<Answer> {
     const rootLabel = tokenKeyLabels.customer.root;
-    return answered(() => {
+    return answered(async () => {
       const material = this.token.generateKek(this.token.findTokenKey(rootLabel, 'secret'));
       return { rootLabel, ...encoded(material) };
     });
   }
 
   @MessagePattern(internalOperations.generateKey.name)
-  generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Answer {
-    return answered(() => {
-      const made = this.token.generateWrapped({ algorithm, wrappingKey: this.keys.unwrapKek(kekId, kek) });
+  generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
+    return answered(async () => {
+      const made = await this.token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
       return {
         material: { kekId, ...encoded(made) },
         ...(made.publicKeySpki ? { publicKeySpki: made.publicKeySpki.toString('base64url') } : {}),
@@ -37,9 +37,9 @@ export class HsmController {
 
 const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
 
-function answered(make: () => unknown): Answer {
+async function answered(make: () => Promise<unknown>): Promise<Answer> {
   try {
-    return { result: make() };
+    return { result: await make() };
   } catch (error) {
     throw toProblem(error);
   }

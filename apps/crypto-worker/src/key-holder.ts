@@ -1,6 +1,6 @@
 import { type KeyResource, keyResource } from '@claviger/authz';
 import { type KekView, type KeyView, ProblemError } from '@claviger/contracts';
-import { type KeyHandle, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
+import { type KeyHandle, type PairAlgorithm, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
 import type { KeyVersion } from './key-use';
@@ -92,7 +92,7 @@ export class KeyHolder {
         mechanism: material.mechanism,
         algorithm: key.algorithm,
         wrappingKey: this.kek(material.kekId),
-        usage: key.algorithm === 'AES_256' ? 'encrypt' : 'sign',
+        usage: key.usage,
       }),
     );
   }
@@ -102,7 +102,7 @@ export class KeyHolder {
     const { publicKeySpki } = version;
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
     return this.keys.getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
-      this.token.importPublicKeyP256(Buffer.from(publicKeySpki, 'base64url')),
+      this.token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url')),
     );
   }
 

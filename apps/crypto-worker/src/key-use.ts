@@ -1,38 +1,40 @@
-import { type Algorithm, type KeyUse, type KeyView, keyStates, ProblemError } from '@claviger/contracts';
+import { type KeyState, type KeyUsage, type KeyUse, type KeyView, keyStates, ProblemError } from '@claviger/contracts';
 
 export type KeyVersion = KeyView['versions'][number];
 
 /** The version that protects: the primary one, when its state allows it. Throws ProblemError ERR_KEY_… */
-export function versionToProtect(key: KeyView, algorithm: Algorithm): KeyVersion {
-  checkAlgorithm(key, algorithm);
+export function versionToProtect(key: KeyView, usage: KeyUsage): KeyVersion {
+  checkUsage(key, usage);
   checkFrozen(key, 'protect');
   return checkState(key, key.primaryVersion, 'protect', () => new ProblemError('ERR_KEY_STATE', 'The key has no primary version.'));
 }
 
 /** The version that a ciphertext names, when its state still allows to process. One that the key never had made no ciphertext. */
 export function versionToDecrypt(key: KeyView, version: number): KeyVersion {
-  checkAlgorithm(key, 'AES_256');
+  checkUsage(key, 'encrypt');
   checkFrozen(key, 'process');
   return checkState(key, version, 'process', () => new ProblemError('ERR_DECRYPTION_FAILED'));
 }
 
-/** The version that the caller names, when its state still allows to process. */
-export function versionToVerify(key: KeyView, version: number): KeyVersion {
-  checkAlgorithm(key, 'EC_P256');
+/** The version that the caller names, when its state still allows to process. `usage` left out: of a key for whatever. */
+export function versionToProcess(key: KeyView, usage: KeyUsage | undefined, version: number): KeyVersion {
+  checkUsage(key, usage);
   checkFrozen(key, 'process');
   return checkState(key, version, 'process', () => new ProblemError('ERR_NOT_FOUND', `The key has no version ${version}.`));
 }
 
-/** Versions that may verify, newest first. */
-export function versionsToVerify(key: KeyView): KeyVersion[] {
-  checkAlgorithm(key, 'EC_P256');
+/** Versions that may process, newest first. */
+export function versionsToProcess(key: KeyView, usage: KeyUsage): KeyVersion[] {
+  checkUsage(key, usage);
   checkFrozen(key, 'process');
-  return key.versions.filter((v) => keyStates[v.state].uses.includes('process')).reverse();
+  return key.versions.filter((v) => mayBe(v.state, 'process')).reverse();
 }
 
-function checkAlgorithm(key: KeyView, algorithm: Algorithm): void {
-  if (key.algorithm !== algorithm)
-    throw new ProblemError('ERR_KEY_USAGE', `This is an ${key.algorithm} key; the operation takes ${algorithm}.`);
+const mayBe = (state: KeyState, use: KeyUse): boolean => keyStates[state].uses.includes(use);
+
+function checkUsage(key: KeyView, usage: KeyUsage | undefined): void {
+  if (usage !== undefined && key.usage !== usage)
+    throw new ProblemError('ERR_KEY_USAGE', `This ${key.algorithm} key is to ${key.usage}; the operation takes one to ${usage}.`);
 }
 
 function checkFrozen(key: KeyView, use: KeyUse): void {
@@ -45,6 +47,6 @@ function checkFrozen(key: KeyView, use: KeyUse): void {
 function checkState(key: KeyView, number: number, use: KeyUse, none: () => ProblemError): KeyVersion {
   const version = key.versions.find((v) => v.version === number);
   if (!version) throw none();
-  if (!keyStates[version.state].uses.includes(use)) throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.`);
+  if (!mayBe(version.state, use)) throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.`);
   return version;
 }

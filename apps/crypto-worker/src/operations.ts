@@ -1,96 +1,250 @@
-import { hash } from 'node:crypto';
-import { type cryptoOperations, type KeyView, ProblemError, type Request, type Result } from '@claviger/contracts';
-import type { Token } from '@claviger/hsm';
+import { createPublicKey, hash } from 'node:crypto';
+import {
+  algorithms,
+  type cryptoOperations,
+  type Item,
+  type KeyView,
+  type MacAlgorithm,
+  ProblemError,
+  type Result,
+  type SignatureScheme,
+  schemesOf,
+  signatureSchemes,
+} from '@claviger/contracts';
+import type { DigestScheme, Token } from '@claviger/hsm';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
-import { versionsToVerify, versionToDecrypt, versionToProtect, versionToVerify } from './key-use';
+import { type KeyVersion, versionsToProcess, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
 
 type Ops = typeof cryptoOperations;
 /** What an operation did: the result for the caller, and what the record says of it. */
 export interface Done<O extends Ops[keyof Ops]> {
   result: Result<O>;
-  version?: number;
-  bytes: number;
+  record: { bytes: number; version?: number; toVersion?: number };
+}
+type Context = Record<string, string> | undefined;
+interface Dry {
+  dryRun?: boolean | undefined;
 }
 
-/** The cryptographic operations themselves: synchronous, so that nothing can change between the check of a key's state and its use. */
+const rsa = /^(?:PS|RS)/;
+
+/**
+ * The cryptographic operations themselves. Synchronous, so that nothing can change between the check of a key's state and its use; RSA signatures and
+ * new pairs take milliseconds and are made off the event loop, so whoever asks for those checks again when they are made.
+ */
 export class Operations {
   constructor(
     private readonly token: Token,
     private readonly keys: KeyHolder,
   ) {}
 
-  encrypt(request: Request<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
+  encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
     const plaintext = Buffer.from(request.plaintext, 'base64url');
-    const { ciphertext, version } = this.seal(key, plaintext, request.context);
-    return { result: { keyId: key.keyId, version, ciphertext }, version, bytes: plaintext.length };
+    const { ciphertext, version } = this.seal(key, plaintext, request.context, request);
+    return { result: { keyId: key.keyId, version, ciphertext }, record: { version, bytes: plaintext.length } };
   }
 
-  decrypt(request: Request<Ops['decrypt']>, key: KeyView): Done<Ops['decrypt']> {
-    const parts = readJwe(request.ciphertext, key.keyId, contextDigest(request.context));
-    if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
-    const version = versionToDecrypt(key, parts.version);
-    const plaintext = this.token.decryptGcm(this.keys.handle(key, version), parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed);
-    return {
-      result: { keyId: key.keyId, version: version.version, plaintext: plaintext.toString('base64url') },
-      version: version.version,
-      bytes: plaintext.length,
-    };
-  }
-
-  sign(request: Request<Ops['sign']>, key: KeyView): Done<Ops['sign']> {
-    const { digest, bytes } = digestOf(request);
-    const version = versionToProtect(key, 'EC_P256');
-    const signature = this.token.signDigestP256(this.keys.handle(key, version), digest);
-    return {
-      result: { keyId: key.keyId, version: version.version, algorithm: 'ES256', signature: signature.toString('base64url') },
-      version: version.version,
-      bytes,
-    };
-  }
-
-  verify(request: Request<Ops['verify']>, key: KeyView): Done<Ops['verify']> {
-    const { digest, bytes } = digestOf(request);
-    const signature = Buffer.from(request.signature, 'base64url');
-    const versions = request.version === undefined ? versionsToVerify(key) : [versionToVerify(key, request.version)];
-    const made = versions.find((v) => this.token.verifyDigestP256(this.keys.publicKey(key, v), digest, signature));
-    return {
-      result: { keyId: key.keyId, valid: made !== undefined, ...(made ? { version: made.version } : {}) },
-      bytes,
-      ...(made ? { version: made.version } : {}),
-    };
-  }
-
-  generateDataKey(request: Request<Ops['generateDataKey']>, key: KeyView): Done<Ops['generateDataKey']> {
-    const dataKey = this.token.random(32);
+  decrypt(request: Item<Ops['decrypt']>, key: KeyView): Done<Ops['decrypt']> {
+    const { plaintext, version } = this.open(key, request.ciphertext, request.context, request);
     try {
-      const { ciphertext, version } = this.seal(key, dataKey, request.context);
+      return {
+        result: { keyId: key.keyId, version, plaintext: plaintext.toString('base64url') },
+        record: { version, bytes: plaintext.length },
+      };
+    } finally {
+      plaintext.fill(0);
+    }
+  }
+
+  reEncrypt(request: Item<Ops['reEncrypt']>, from: KeyView, to: KeyView): Done<Ops['reEncrypt']> {
+    const { plaintext, version } = this.open(from, request.ciphertext, request.context, {});
+    try {
+      const sealed = this.seal(to, plaintext, contextAfter(request), request);
+      return {
+        result: { keyId: to.keyId, version: sealed.version, fromKeyId: from.keyId, fromVersion: version, ciphertext: sealed.ciphertext },
+        record: { version, toVersion: sealed.version, bytes: plaintext.length },
+      };
+    } finally {
+      plaintext.fill(0);
+    }
+  }
+
+  sign(request: Item<Ops['sign']>, key: KeyView): Done<Ops['sign']> | Promise<Done<Ops['sign']>> {
+    const version = versionToProtect(key, 'sign');
+    const algorithm = schemeFor(key, request.algorithm);
+    const input = signedInput(request, algorithm);
+    const handle = () => this.keys.handle(key, version);
+    const done = (signature: Buffer): Done<Ops['sign']> => ({
+      result: { keyId: key.keyId, version: version.version, algorithm, signature: signature.toString('base64url') },
+      record: { version: version.version, bytes: input.bytes },
+    });
+    const ready = dry(request, version, handle());
+    if (algorithm === 'EdDSA') return done(this.token.signMessage(ready, input.data));
+    if (rsa.test(algorithm)) return this.token.signDigestAsync(handle, algorithm, input.data).then(done);
+    return done(this.token.signDigest(ready, algorithm, input.data));
+  }
+
+  verify(request: Item<Ops['verify']>, key: KeyView): Done<Ops['verify']> {
+    const versions = versionsNamed(key, 'sign', request.version);
+    const algorithm = schemeFor(key, request.algorithm);
+    const { data, bytes } = signedInput(request, algorithm);
+    const signature = Buffer.from(request.signature, 'base64url');
+    return this.firstThat(request, key, versions, bytes, (version) => {
+      const handle = dry(request, version, this.keys.publicKey(key, version));
+      return algorithm === 'EdDSA'
+        ? this.token.verifyMessage(handle, data, signature)
+        : this.token.verifyDigest(handle, algorithm as DigestScheme, data, signature);
+    });
+  }
+
+  generateMac(request: Item<Ops['generateMac']>, key: KeyView): Done<Ops['generateMac']> {
+    const version = versionToProtect(key, 'mac');
+    const message = Buffer.from(request.message, 'base64url');
+    const mac = this.token.mac(dry(request, version, this.keys.handle(key, version)), message).toString('base64url');
+    const [algorithm] = algorithms[key.algorithm].usages.mac as readonly [MacAlgorithm];
+    return {
+      result: { keyId: key.keyId, version: version.version, algorithm, mac },
+      record: { version: version.version, bytes: message.length },
+    };
+  }
+
+  verifyMac(request: Item<Ops['verifyMac']>, key: KeyView): Done<Ops['verifyMac']> {
+    const versions = versionsNamed(key, 'mac', request.version);
+    const message = Buffer.from(request.message, 'base64url');
+    const mac = Buffer.from(request.mac, 'base64url');
+    return this.firstThat(request, key, versions, message.length, (version) =>
+      this.token.verifyMac(dry(request, version, this.keys.handle(key, version)), message, mac),
+    );
+  }
+
+  /** It needs no token: the public half is in the key's signed record. */
+  getPublicKey(request: Item<Ops['getPublicKey']>, key: KeyView): Done<Ops['getPublicKey']> {
+    const { version, publicKeySpki } = versionToProcess(key, undefined, request.version ?? key.primaryVersion);
+    if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_USAGE', `An ${key.algorithm} key has no public half.`);
+    if (request.dryRun) throw wouldUse(version);
+    const object = createPublicKey({ key: Buffer.from(publicKeySpki, 'base64url'), format: 'der', type: 'spki' });
+    const signatureAlgorithms = [...schemesOf(key.algorithm)];
+    const jwk: Record<string, string> = {
+      ...(object.export({ format: 'jwk' }) as Record<string, string>),
+      kid: `${key.keyId}#${version}`,
+      // An RSA key has several; which one it is used with is its user's choice.
+      ...(signatureAlgorithms.length === 1 ? { alg: signatureAlgorithms[0] as string } : {}),
+      ...(key.usage === 'sign' ? { use: 'sig' } : {}),
+    };
+    const pem = object.export({ format: 'pem', type: 'spki' }) as string;
+    return {
+      result: { keyId: key.keyId, version, algorithm: key.algorithm, signatureAlgorithms, publicKeySpki, pem, jwk },
+      record: { version, bytes: 0 },
+    };
+  }
+
+  generateDataKey(request: Item<Ops['generateDataKey']>, key: KeyView): Done<Ops['generateDataKey']> {
+    const dataKey = this.token.random(request.bytes);
+    try {
+      const { ciphertext, version } = this.seal(key, dataKey, request.context, request);
       const plaintext = request.withPlaintext ? { plaintext: dataKey.toString('base64url') } : {};
-      return { result: { keyId: key.keyId, version, ciphertext, ...plaintext }, version, bytes: dataKey.length };
+      return { result: { keyId: key.keyId, version, ciphertext, ...plaintext }, record: { version, bytes: dataKey.length } };
     } finally {
       dataKey.fill(0);
     }
   }
 
-  generateRandom(request: Request<Ops['generateRandom']>): Done<Ops['generateRandom']> {
-    return { result: { random: this.token.random(request.bytes).toString('base64url') }, bytes: request.bytes };
+  async generateDataKeyPair(request: Item<Ops['generateDataKeyPair']>, key: KeyView): Promise<Done<Ops['generateDataKeyPair']>> {
+    const version = versionToProtect(key, 'encrypt');
+    dry(request, version, this.keys.handle(key, version));
+    const { publicKeySpki, privateKeyPkcs8 } = await this.token.generateExportedPairAsync(request.algorithm);
+    try {
+      const sealed = this.seal(key, privateKeyPkcs8, request.context, {});
+      return {
+        result: {
+          keyId: key.keyId,
+          version: sealed.version,
+          publicKeySpki: publicKeySpki.toString('base64url'),
+          ciphertext: sealed.ciphertext,
+          ...(request.withPlaintext ? { plaintext: privateKeyPkcs8.toString('base64url') } : {}),
+        },
+        record: { version: sealed.version, bytes: privateKeyPkcs8.length },
+      };
+    } finally {
+      privateKeyPkcs8.fill(0);
+    }
   }
 
-  private seal(key: KeyView, plaintext: Buffer, context: Record<string, string> | undefined): { ciphertext: string; version: number } {
-    const version = versionToProtect(key, 'AES_256');
-    const header = protectedHeader(key.keyId, version.version, contextDigest(context));
+  generateRandom(request: Item<Ops['generateRandom']>): Done<Ops['generateRandom']> {
+    if (request.dryRun) throw new ProblemError('ERR_DRY_RUN');
+    return { result: { random: this.token.random(request.bytes).toString('base64url') }, record: { bytes: request.bytes } };
+  }
+
+  private seal(key: KeyView, plaintext: Buffer, context: Context, request: Dry): { ciphertext: string; version: number } {
+    const version = versionToProtect(key, 'encrypt');
+    const header = protectedHeader(key.keyId, version.version, contentEncryption(key), contextDigest(context));
+    const handle = dry(request, version, this.keys.handle(key, version));
     // SP 800-38D §8.2.2: a random 96-bit IV; the number of uses per key version is what bounds a repetition.
     const iv = nextIv();
-    const sealed = this.token.encryptGcm(this.keys.handle(key, version), iv, Buffer.from(header, 'latin1'), plaintext);
+    const sealed = this.token.encryptGcm(handle, iv, Buffer.from(header, 'latin1'), plaintext);
     return { ciphertext: writeJwe(header, iv, sealed), version: version.version };
+  }
+
+  private open(key: KeyView, ciphertext: string, context: Context, request: Dry): { plaintext: Buffer; version: number } {
+    const parts = readJwe(ciphertext, key.keyId, contentEncryption(key), contextDigest(context));
+    if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
+    const version = versionToDecrypt(key, parts.version);
+    const handle = dry(request, version, this.keys.handle(key, version));
+    return {
+      plaintext: this.token.decryptGcm(handle, parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed),
+      version: version.version,
+    };
+  }
+
+  private firstThat(
+    request: Dry,
+    key: KeyView,
+    versions: readonly KeyVersion[],
+    bytes: number,
+    fits: (version: KeyVersion) => boolean,
+  ): { result: { keyId: string; valid: boolean; version?: number }; record: { bytes: number; version?: number } } {
+    const made = versions.find(fits)?.version;
+    if (request.dryRun) throw wouldUse(key.primaryVersion);
+    const found = made === undefined ? {} : { version: made };
+    return { result: { keyId: key.keyId, valid: made !== undefined, ...found }, record: { bytes, ...found } };
   }
 }
 
-function digestOf({ message, digest }: { message?: string | undefined; digest?: string | undefined }): { digest: Buffer; bytes: number } {
+/** The context that a re-encrypted ciphertext is bound to: the new one, or the old one when none is named. */
+export const contextAfter = ({ context, toContext }: { context?: Context; toContext?: Context }): Context => toContext ?? context;
+
+const wouldUse = (version: number) => new ProblemError('ERR_DRY_RUN', `It would use version ${version}; nothing was done.`);
+
+/** Everything up to the token's own work is checked by now, the key's material included. */
+function dry<T>({ dryRun }: Dry, { version }: KeyVersion, ready: T): T {
+  if (dryRun) throw wouldUse(version);
+  return ready;
+}
+
+const contentEncryption = (key: KeyView): string => algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
+
+const versionsNamed = (key: KeyView, usage: 'sign' | 'mac', version: number | undefined): KeyVersion[] =>
+  version === undefined ? versionsToProcess(key, usage) : [versionToProcess(key, usage, version)];
+
+function schemeFor(key: KeyView, asked: SignatureScheme | undefined): SignatureScheme {
+  const schemes = schemesOf(key.algorithm);
+  if (asked !== undefined && !schemes.includes(asked))
+    throw new ProblemError('ERR_KEY_USAGE', `An ${key.algorithm} key signs with ${schemes.join(', ')}.`);
+  return asked ?? (schemes[0] as SignatureScheme);
+}
+
+/** What the token signs: the digest, or with EdDSA the message. `bytes`: of what the caller gave. */
+function signedInput({ message, digest }: { message?: string | undefined; digest?: string | undefined }, scheme: SignatureScheme) {
   if ((message === undefined) === (digest === undefined))
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'Give exactly one of message and digest.');
-  if (digest !== undefined) return { digest: Buffer.from(digest, 'base64url'), bytes: 32 };
-  const bytes = Buffer.from(message as string, 'base64url');
-  return { digest: hash('sha256', bytes, 'buffer'), bytes: bytes.length };
+  const { hash: name, digestBytes } = signatureSchemes[scheme];
+  const data = Buffer.from((message ?? digest) as string, 'base64url');
+  if (message !== undefined) return { data: name === undefined ? data : hash(name, data, 'buffer'), bytes: data.length };
+  if (!digestBytes.includes(data.length)) {
+    const takes = digestBytes.length === 0 ? 'a message, not a digest' : `a digest of ${digestBytes.join(' or ')} bytes`;
+    throw new ProblemError('ERR_MALFORMED_REQUEST', `${scheme} takes ${takes}.`);
+  }
+  return { data, bytes: data.length };
 }

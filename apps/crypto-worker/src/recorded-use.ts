@@ -1,17 +1,23 @@
 import { claviger } from '@claviger/authz';
-import { type Action, type cryptoOperations, type KeyView, ProblemError, type Request } from '@claviger/contracts';
+import { type Action, type cryptoOperations, type Item, type KeyView, ProblemError } from '@claviger/contracts';
 import { HsmError } from '@claviger/hsm';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { type Admit, type Done as Recorded, type RecordedReply } from '@claviger/service';
+import type { Admit, Done as RecordedDone, RecordedReply } from '@claviger/service';
 import type { KeyHolder } from './key-holder';
-import type { Done } from './operations';
+import { contextAfter, type Done } from './operations';
 
-type Operation = (typeof cryptoOperations)[keyof typeof cryptoOperations];
-type KeyRequest = Request<Exclude<Operation, (typeof cryptoOperations)['generateRandom']>>;
+type Ops = typeof cryptoOperations;
+type Operation = Ops[keyof Ops];
+interface KeyRequest {
+  keyId: string;
+  context?: Record<string, string> | undefined;
+}
+type Use<O extends Operation> = (key: KeyView) => Done<O> | Promise<Done<O>>;
 
 /**
  * One use of a key, in the order of DESIGN.md: session, key, policy, HSM, record, answer. From the decision to the record everything happens in one
- * turn of the event loop, so what was checked is what was used, and the revisions in the record are those of both.
+ * turn of the event loop, so what was checked is what was used, and the revisions in the record are those of both. What the token does off the event
+ * loop takes longer: then the same is asked again in the turn of the record, and a key that changed meanwhile was not used.
  */
 export class RecordedUse {
   constructor(
@@ -19,39 +25,74 @@ export class RecordedUse {
     private readonly keys: KeyHolder,
   ) {}
 
-  ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: (key: KeyView) => Done<O>): Promise<Answer> {
-    const encryptionContext = 'context' in request ? request.context : undefined;
-    const about = { keyId: request.keyId, ...(encryptionContext ? { context: encryptionContext } : {}) };
+  ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: Use<O>): Promise<Answer> {
+    const about = { keyId: request.keyId, ...(request.context ? { context: request.context } : {}) };
     return this.replies.answer(
       operation,
       context,
       about,
-      ({ admit }) => this.use(operation, admit, this.keys.known(request.keyId), encryptionContext, use),
-      this.keys.peek(request.keyId) ? undefined : () => this.keys.find(request.keyId),
+      ({ admit }) => {
+        const key = this.admitted(admit, operation.action, request);
+        const doing = onceMore(() => use(key));
+        if (doing instanceof Promise)
+          return doing.then((done) => ({ ...done, confirm: () => this.unchanged(admit, operation, request, key) }));
+        // An HSM that took seconds kept this process from hearing of a change, and from being counted as one that serves.
+        this.assertFresh();
+        return doing;
+      },
+      this.arrivalOf(request.keyId),
+    );
+  }
+
+  /** From one key to another, or to the newest version of the same: policy is asked for both. */
+  reEncryption(
+    operation: Ops['reEncrypt'],
+    request: Item<Ops['reEncrypt']>,
+    context: RequestContext,
+    use: (from: KeyView, to: KeyView) => Done<Ops['reEncrypt']>,
+  ): Promise<Answer> {
+    const { keyId, toKeyId = keyId } = request;
+    const [before, after] = [request.context, contextAfter(request)];
+    const about = { keyId, toKeyId, ...(before ? { context: before } : {}), ...(after ? { toContext: after } : {}) };
+    return this.replies.answer(
+      operation,
+      context,
+      about,
+      ({ admit, admitAlso }): RecordedDone => {
+        const from = this.admitted(admit, 'crypto:ReEncryptFrom', { keyId, context: before });
+        const to = this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: toKeyId, context: after });
+        const done = onceMore(() => use(from, to)) as Done<Ops['reEncrypt']>;
+        this.assertFresh();
+        return done;
+      },
+      this.arrivalOf(keyId, toKeyId),
     );
   }
 
   /** A use that needs no key. */
   ofSystem<O extends Operation>(operation: O, context: RequestContext, use: () => Done<O>): Promise<Answer> {
-    return this.replies.answer(operation, context, {}, ({ admit }) => {
+    return this.replies.answer(operation, context, {}, ({ admit }): RecordedDone => {
       admit(operation.action as Action, claviger);
-      return recorded(onceMore(use));
+      return onceMore(use) as Done<O>;
     });
   }
 
-  private use<O extends Operation>(
-    operation: O,
-    admit: Admit,
-    key: KeyView,
-    encryptionContext: Record<string, string> | undefined,
-    use: (key: KeyView) => Done<O>,
-  ): Recorded {
+  /** Waits only for a key that the watch has not delivered yet. */
+  private arrivalOf(...keyIds: string[]): (() => Promise<unknown>) | undefined {
+    const late = keyIds.filter((keyId) => !this.keys.peek(keyId));
+    return late.length === 0 ? undefined : () => Promise.all(late.map((keyId) => this.keys.find(keyId)));
+  }
+
+  private admitted(admit: Admit, action: string, { keyId, context }: KeyRequest): KeyView {
     this.assertFresh();
-    admit(operation.action as Action, this.keys.resource(key), encryptionContext ? { encryptionContext } : {});
-    const done = onceMore(() => use(key));
-    // An HSM that took seconds kept this process from hearing of a change, and from being counted as one that serves.
-    this.assertFresh();
-    return recorded(done);
+    const key = this.keys.known(keyId);
+    admit(action as Action, this.keys.resource(key), context ? { encryptionContext: context } : {});
+    return key;
+  }
+
+  private unchanged(admit: Admit, operation: Operation, request: KeyRequest, used: KeyView): void {
+    if (this.admitted(admit, operation.action, request) !== used)
+      throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
   }
 
   private assertFresh(): void {
@@ -59,17 +100,17 @@ export class RecordedUse {
   }
 }
 
-const recorded = <O extends Operation>({ result, version, bytes }: Done<O>): Recorded => ({
-  result,
-  record: { bytes, ...(version === undefined ? {} : { version }) },
-});
-
 /** When the token lost its sessions the handles are new now: the same operation is done once more. */
-function onceMore<T>(use: () => T): T {
+function onceMore<T>(use: () => T | Promise<T>): T | Promise<T> {
   try {
-    return use();
+    const doing = use();
+    return doing instanceof Promise ? doing.catch((error) => again(error, use)) : doing;
   } catch (error) {
-    if (error instanceof HsmError && error.code === 'HSM_SESSION_LOST') return use();
-    throw error;
+    return again(error, use);
   }
+}
+
+function again<T>(error: unknown, use: () => T): T {
+  if (error instanceof HsmError && error.code === 'HSM_SESSION_LOST') return use();
+  throw error;
 }

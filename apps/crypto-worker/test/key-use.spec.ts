@@ -1,6 +1,6 @@
 import { type KeyState, type KeyView, keyStates, ProblemError } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
-import { versionsToVerify, versionToDecrypt, versionToProtect, versionToVerify } from '../src/key-use';
+import { versionsToProcess, versionToDecrypt, versionToProcess, versionToProtect } from '../src/key-use';
 
 const keyOf = (states: KeyState[], more: Partial<KeyView> = {}): KeyView => ({
   kind: 'key',
@@ -9,6 +9,7 @@ const keyOf = (states: KeyState[], more: Partial<KeyView> = {}): KeyView => ({
   keyId: 'k',
   name: 'n',
   algorithm: 'AES_256',
+  usage: 'encrypt',
   environment: 'production',
   classification: 'internal',
   owner: 'kim',
@@ -21,7 +22,7 @@ const keyOf = (states: KeyState[], more: Partial<KeyView> = {}): KeyView => ({
   versions: states.map((state, n) => ({ version: n + 1, state })),
   ...more,
 });
-const signing = { algorithm: 'EC_P256' } as const;
+const signing = { algorithm: 'EC_P256', usage: 'sign' } as const;
 const outcome = (act: () => { version: number } | { version: number }[]): unknown => {
   try {
     const made = act();
@@ -35,12 +36,12 @@ const outcome = (act: () => { version: number } | { version: number }[]): unknow
 test.each(Object.keys(keyStates) as KeyState[])('a version that is %s does what the state table says, and nothing else', (state) => {
   const { uses } = keyStates[state];
   const refusal = 'ERR_KEY_STATE';
-  expect(outcome(() => versionToProtect(keyOf([state]), 'AES_256'))).toBe(uses.includes('protect') ? 1 : refusal);
+  expect(outcome(() => versionToProtect(keyOf([state]), 'encrypt'))).toBe(uses.includes('protect') ? 1 : refusal);
   expect(outcome(() => versionToDecrypt(keyOf([state]), 1))).toBe(uses.includes('process') ? 1 : refusal);
-  expect(outcome(() => versionToVerify(keyOf([state], signing), 1))).toBe(uses.includes('process') ? 1 : refusal);
+  expect(outcome(() => versionToProcess(keyOf([state], signing), 'sign', 1))).toBe(uses.includes('process') ? 1 : refusal);
   // A key whose every version is destroyed is destroyed.
   const many = uses.includes('process') ? [1] : state === 'destroyed' ? refusal : [];
-  expect(outcome(() => versionsToVerify(keyOf([state], signing)))).toEqual(many);
+  expect(outcome(() => versionsToProcess(keyOf([state], signing), 'sign'))).toEqual(many);
 });
 
 const frozen = { suspended: true };
@@ -61,28 +62,28 @@ test.each([
   ],
   ['destroyed', ['destroyed', 'destroyed'], waiting, 'ERR_KEY_STATE', 'ERR_KEY_STATE'],
 ] as const)('a key that is %s', (_what, states, more, protect, process) => {
-  expect(outcome(() => versionToProtect(keyOf([...states], more), 'AES_256'))).toBe(protect);
+  expect(outcome(() => versionToProtect(keyOf([...states], more), 'encrypt'))).toBe(protect);
   expect(outcome(() => versionToDecrypt(keyOf([...states], more), 1))).toBe(process);
-  expect(outcome(() => versionToVerify(keyOf([...states], { ...more, ...signing }), 1))).toBe(process);
-  expect(outcome(() => versionsToVerify(keyOf([...states], { ...more, ...signing })))).toEqual(process === 1 ? [1] : process);
+  expect(outcome(() => versionToProcess(keyOf([...states], { ...more, ...signing }), 'sign', 1))).toBe(process);
+  expect(outcome(() => versionsToProcess(keyOf([...states], { ...more, ...signing }), 'sign'))).toEqual(process === 1 ? [1] : process);
 });
 
 test('the primary version protects, older ones go on to process, newest first', () => {
   const key = keyOf(['deactivated', 'compromised', 'deactivated', 'active']);
-  expect(outcome(() => versionToProtect(key, 'AES_256'))).toBe(4);
+  expect(outcome(() => versionToProtect(key, 'encrypt'))).toBe(4);
   expect(outcome(() => versionToDecrypt(key, 1))).toBe(1);
   expect(outcome(() => versionToDecrypt(key, 2))).toBe('ERR_KEY_STATE');
-  expect(outcome(() => versionsToVerify({ ...key, ...signing }))).toEqual([4, 3, 1]);
+  expect(outcome(() => versionsToProcess({ ...key, ...signing }, 'sign'))).toEqual([4, 3, 1]);
 });
 
 test('a version that the key never had: a ciphertext cannot be of it, and a caller who names it is told', () => {
   expect(outcome(() => versionToDecrypt(keyOf(['active']), 2))).toBe('ERR_DECRYPTION_FAILED');
-  expect(outcome(() => versionToVerify(keyOf(['active'], signing), 2))).toBe('ERR_NOT_FOUND');
+  expect(outcome(() => versionToProcess(keyOf(['active'], signing), 'sign', 2))).toBe('ERR_NOT_FOUND');
 });
 
-test('a key does only what its algorithm does', () => {
-  expect(outcome(() => versionToProtect(keyOf(['active']), 'EC_P256'))).toBe('ERR_KEY_USAGE');
+test('a key does only what it was made for', () => {
+  expect(outcome(() => versionToProtect(keyOf(['active']), 'sign'))).toBe('ERR_KEY_USAGE');
   expect(outcome(() => versionToDecrypt(keyOf(['active'], signing), 1))).toBe('ERR_KEY_USAGE');
-  expect(outcome(() => versionToVerify(keyOf(['active']), 1))).toBe('ERR_KEY_USAGE');
-  expect(outcome(() => versionsToVerify(keyOf(['active'])))).toBe('ERR_KEY_USAGE');
+  expect(outcome(() => versionToProcess(keyOf(['active']), 'sign', 1))).toBe('ERR_KEY_USAGE');
+  expect(outcome(() => versionsToProcess(keyOf(['active']), 'sign'))).toBe('ERR_KEY_USAGE');
 });

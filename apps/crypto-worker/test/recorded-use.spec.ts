@@ -40,14 +40,14 @@ const codeOf = (answer: Promise<unknown>) =>
 const records = () => w.recordsOf(caller.session);
 
 test('a use is answered, and recorded once with what it was decided on; the ciphertext is a JWE that only this key and context open', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const context = { tenant: 'acme' };
   const ciphertext = await ciphertextOf(encrypt(key, caller, context));
   expect(decodeProtectedHeader(ciphertext)).toMatchObject({ alg: 'dir', enc: 'A256GCM', kid: `${key.keyId}#1` });
   expect(ciphertext).not.toContain('acme');
   expect(await decrypt(key, ciphertext, context)).toMatchObject({ result: { plaintext, version: 1 } });
   expect(await codeOf(decrypt(key, ciphertext, { tenant: 'other' }))).toBe('ERR_DECRYPTION_FAILED');
-  expect(await codeOf(decrypt(await w.put(w.key()), ciphertext, context))).toBe('ERR_DECRYPTION_FAILED');
+  expect(await codeOf(decrypt(await w.put(await w.key()), ciphertext, context))).toBe('ERR_DECRYPTION_FAILED');
   const [first, ...rest] = await records();
   expect(first).toMatchObject({
     action: 'crypto:Encrypt',
@@ -71,7 +71,7 @@ test('a use is answered, and recorded once with what it was decided on; the ciph
 });
 
 test('every way in which a ciphertext is wrong looks the same to a caller', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const good = await ciphertextOf(encrypt(key));
   const [header, , iv, body, tag] = good.split('.') as [string, string, string, string, string];
   const flipped = (text: string) => `${text[0] === 'A' ? 'B' : 'A'}${text.slice(1)}`;
@@ -90,20 +90,20 @@ test('every way in which a ciphertext is wrong looks the same to a caller', asyn
 });
 
 test('after a rotation the new version protects and old ciphertexts still open', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const old = await ciphertextOf(encrypt(key));
   await w.put({
     ...key,
     revision: 2,
     primaryVersion: 2,
-    versions: [{ ...key.versions[0], state: 'deactivated' } as never, w.version(2, 'AES_256')],
+    versions: [{ ...key.versions[0], state: 'deactivated' } as never, await w.version(2, 'AES_256')],
   });
   expect(await encrypt(key)).toMatchObject({ result: { version: 2 } });
   expect(await decrypt(key, old)).toMatchObject({ result: { version: 1, plaintext } });
 });
 
 test('signatures verify under the version that made them, a data key opens to what was given', async () => {
-  const key = await w.put(w.key('EC_P256'));
+  const key = await w.put(await w.key('EC_P256'));
   const message = Buffer.from('a contract').toString('base64url');
   const sign = { type, keyId: key.keyId, message } as const;
   const signed = await w.recorded.ofKey(cryptoOperations.sign, sign, caller, (k) => w.operations.sign(sign, k));
@@ -120,9 +120,9 @@ test('signatures verify under the version that made them, a data key opens to wh
     'ERR_MALFORMED_REQUEST',
   );
 
-  const wrapping = await w.put(w.key());
+  const wrapping = await w.put(await w.key());
   const generate = (withPlaintext: boolean) => {
-    const request = { type, keyId: wrapping.keyId, withPlaintext } as const;
+    const request = { type, keyId: wrapping.keyId, withPlaintext, bytes: 32 } as const;
     return w.recorded.ofKey(cryptoOperations.generateDataKey, request, caller, (k) => w.operations.generateDataKey(request, k));
   };
   const made = (await generate(true)).result as { plaintext: string; ciphertext: string };
@@ -131,7 +131,7 @@ test('signatures verify under the version that made them, a data key opens to wh
 });
 
 test('what policy denies never reaches the token, and is recorded with the policies that denied it', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   w.said.decision = { kind: 'deny', code: 'forbidden', policyIds: ['p9'], reason: 'no', failure: false };
   const use = jest.fn<() => never>();
   const request = { type, keyId: key.keyId, plaintext } as const;
@@ -142,7 +142,7 @@ test('what policy denies never reaches the token, and is recorded with the polic
 
 test('a key that nobody made, a session that is revoked, expired or unknown: each is refused with its own code and recorded', async () => {
   expect(await codeOf(encrypt({ keyId: `k_${'0'.repeat(22)}` }))).toBe('ERR_KEY_UNKNOWN');
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const expired = await w.caller({ expiresAt: new Date(Date.now() - 1_000).toISOString() });
   await until(() => w.sessions.get(expired.session), { what: 'the session' });
   expect(await codeOf(encrypt(key, expired))).toBe('ERR_SESSION_EXPIRED');
@@ -156,7 +156,7 @@ test('a key that nobody made, a session that is revoked, expired or unknown: eac
 });
 
 test('a session that is revoked while a key is fetched gets nothing more', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const use = jest.fn(() => ({ result: {} }));
   const answer = w.replies.answer(
     cryptoOperations.encrypt,
@@ -177,13 +177,13 @@ test('a session that is revoked while a key is fetched gets nothing more', async
 });
 
 test('a key so new that no watch has delivered it is found', async () => {
-  const key = w.key();
+  const key = await w.key();
   await w.owner.put(key);
   expect(await codeOf(encrypt(key))).toBe('OK');
 });
 
 test('a suspended key is refused as soon as its record arrives, and its unwrapped key leaves the token', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   await encrypt(key);
   const held = w.keys.unwrapped;
   await w.put({ ...key, revision: 2, suspended: true, versions: [{ ...key.versions[0], state: 'suspended' } as never] });
@@ -192,14 +192,12 @@ test('a suspended key is refused as soon as its record arrives, and its unwrappe
 });
 
 test('what cannot be recorded is refused before the token is asked; a record that gets stuck is no answer, and is owned up to later', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   await w.blockAudit(true);
   try {
     expect(await codeOf(encrypt(key))).toBe('ERR_AUDIT_UNAVAILABLE');
     const use = jest.fn<() => never>();
-    expect(await codeOf(w.recorded.ofKey(cryptoOperations.encrypt, { type, keyId: key.keyId, plaintext }, caller, use))).toBe(
-      'ERR_AUDIT_UNAVAILABLE',
-    );
+    expect(await codeOf(w.recorded.ofKey(cryptoOperations.encrypt, { keyId: key.keyId }, caller, use))).toBe('ERR_AUDIT_UNAVAILABLE');
     expect(await codeOf(w.recorded.ofSystem(cryptoOperations.generateRandom, caller, use))).toBe('ERR_AUDIT_UNAVAILABLE');
     expect(use).not.toHaveBeenCalled();
   } finally {
@@ -212,7 +210,7 @@ test('what cannot be recorded is refused before the token is asked; a record tha
 });
 
 test('a change is acknowledged only after every record that was in flight is durable', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const acknowledged: number[] = [];
   w.keysOwner.subscribe(appliedSubject('keys'), {
     callback: (_error, m) => {
@@ -235,7 +233,7 @@ test('a change is acknowledged only after every record that was in flight is dur
 });
 
 test('a worker that the token kept busy until it was stale does not answer: others count it as one that refuses', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const request = { type, keyId: key.keyId, plaintext } as const;
   const slow = w.recorded.ofKey(cryptoOperations.encrypt, request, caller, (record) => {
     const done = w.operations.encrypt(request, record);
@@ -248,7 +246,7 @@ test('a worker that the token kept busy until it was stale does not answer: othe
 });
 
 test('a token that lost its sessions is asked once more, and only once; its failures are recorded without their cause', async () => {
-  const key = await w.put(w.key());
+  const key = await w.put(await w.key());
   const request = { type, keyId: key.keyId, plaintext } as const;
   let losses = 1;
   const use = jest.fn((record: KeyView) => {

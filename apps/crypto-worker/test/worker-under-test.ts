@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { type Decision, Gate } from '@claviger/authz';
-import type { KekView, KeyView, SessionsView, SessionView } from '@claviger/contracts';
+import { type KekView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
 import { createCustomerKeys, initToken, openEpoch, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { AuditTrail, KvOwner, openKeysView, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
@@ -70,13 +70,16 @@ export async function startWorker() {
   sessionsOwner.keepMark(sessions);
   await Promise.all([owner.sign(keyView), sessionsOwner.sign(sessions), keyView.whenFresh(), sessions.whenFresh()]);
 
-  const said: { decision: Decision } = {
+  const said: { decision: Decision; byAction?: ((action: string) => Decision) | undefined } = {
     decision: { kind: 'allow', code: 'permitted', policyIds: ['p1'], reason: 'test' } satisfies Allow,
   };
   const gate = new Gate({
     sessions,
     policy: { fresh: () => true },
-    evaluator: { decide: () => said.decision, current: { bundle: { revision: 3 } as never, hash: '' } },
+    evaluator: {
+      decide: ({ action }) => said.byAction?.(action) ?? said.decision,
+      current: { bundle: { revision: 3 } as never, hash: '' },
+    },
   });
   const hsm = new HsmController(token, keys);
   const operations = new Operations(token, keys);
@@ -85,7 +88,7 @@ export async function startWorker() {
   const jsm = await jetstreamManager(provisioner);
 
   const kekId = 'kek_production_internal_1';
-  const kek = hsm.generateKek().result as KekView['material'];
+  const kek = (await hsm.generateKek()).result as KekView['material'];
   await owner.put({ kind: 'kek', id: kekId, kekId, revision: 1, environment: 'production', classification: 'internal', material: kek });
   const arrived = (id: string, revision: number) =>
     until(() => keyView.get(id)?.revision === revision, { what: `revision ${revision} of ${id}` });
@@ -95,12 +98,12 @@ export async function startWorker() {
     return key;
   };
   await arrived(kekId, 1);
-  const version = (n: number, algorithm: KeyView['algorithm'], state: KeyView['versions'][number]['state'] = 'active') => ({
+  const version = async (n: number, algorithm: KeyView['algorithm'], state: KeyView['versions'][number]['state'] = 'active') => ({
     version: n,
     state,
-    ...(hsm.generateKey({ type: 'claviger.request/1', algorithm, kekId, kek }).result as object),
+    ...((await hsm.generateKey({ type: 'claviger.request/1', algorithm, kekId, kek })).result as object),
   });
-  const key = (algorithm: KeyView['algorithm'] = 'AES_256', more: Partial<KeyView> = {}): KeyView => {
+  const key = async (algorithm: KeyView['algorithm'] = 'AES_256', more: Partial<KeyView> = {}): Promise<KeyView> => {
     const keyId = `k_${random22()}`;
     return {
       kind: 'key',
@@ -109,6 +112,7 @@ export async function startWorker() {
       keyId,
       name: keyId.toLowerCase(),
       algorithm,
+      usage: usagesOf(algorithm)[0],
       environment: 'production',
       classification: 'internal',
       owner: 'kim',
@@ -118,7 +122,7 @@ export async function startWorker() {
       primaryVersion: 1,
       suspended: false,
       processingAllowed: false,
-      versions: [version(1, algorithm)],
+      versions: more.versions ?? [await version(1, algorithm)],
       ...more,
     };
   };

@@ -11,6 +11,8 @@ import type { KeyStore, OutboxEntry } from './key-store';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
 
 const hsmTimeoutMs = 5_000;
+/** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
+const generationTimeoutMs = 30_000;
 const attempts = 8;
 
 /** The record of who makes this change, as it will be. */
@@ -87,7 +89,7 @@ export class KeyCommands {
       this.connection,
       internalOperations.generateKey,
       { algorithm, kekId, kek: kek.material },
-      { timeoutMs: hsmTimeoutMs, trace },
+      { timeoutMs: generationTimeoutMs, trace },
     );
   }
 

@@ -4,10 +4,12 @@ import {
   type Environment,
   type KeyDescription,
   type KeyState,
+  type KeyUsage,
   type KeyView,
   keyStates,
   limits,
   ProblemError,
+  usagesOf,
   type WrappedKey,
 } from '@claviger/contracts';
 
@@ -17,6 +19,7 @@ export interface Key {
   revision: number;
   name: string;
   algorithm: Algorithm;
+  usage: KeyUsage;
   environment: Environment;
   classification: Classification;
   owner: string;
@@ -49,8 +52,16 @@ export interface Material {
 
 export type NewKey = Pick<
   Key,
-  'keyId' | 'name' | 'algorithm' | 'environment' | 'classification' | 'owner' | 'consumers' | 'tags' | 'createdBy'
+  'keyId' | 'name' | 'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'consumers' | 'tags' | 'createdBy'
 >;
+
+/** Throws ERR_KEY_USAGE. */
+export function usageFor(algorithm: Algorithm, asked: KeyUsage | undefined): KeyUsage {
+  const usages = usagesOf(algorithm);
+  if (asked !== undefined && !usages.includes(asked))
+    throw new ProblemError('ERR_KEY_USAGE', `An ${algorithm} key can be made for ${usages.join(', ')}.`);
+  return asked ?? usages[0];
+}
 
 export const createKey = (about: NewKey, made: Material, now: string): Key => ({
   ...about,

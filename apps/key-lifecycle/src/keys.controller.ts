@@ -4,7 +4,7 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
-import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey } from './key';
+import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey, usageFor } from './key';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 
@@ -22,8 +22,9 @@ export class KeysController {
 
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { type: _, requestId: __, owner = context.principal, ...about } = request;
+    const { type: _, requestId: __, owner = context.principal, usage: asked, ...rest } = request;
     return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
+      const about = { ...rest, usage: usageFor(rest.algorithm, asked) };
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
         revision: 'proposed',

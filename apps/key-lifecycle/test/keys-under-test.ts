@@ -36,6 +36,7 @@ export const about = (more: Partial<NewKey> = {}): NewKey => {
     keyId: `k_${n}`,
     name: `payments/${n.toLowerCase()}`,
     algorithm: 'AES_256',
+    usage: 'encrypt',
     environment: 'production',
     classification: 'internal',
     owner: 'kim',

@@ -133,7 +133,10 @@ const detail = (decision: Exclude<Decision, { kind: 'allow' }>, action: string):
 
 /** What policy reads of a key, from its view. */
 export const keyResource = (
-  key: Pick<KeyView, 'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'createdBy' | 'algorithm' | 'tags'>,
+  key: Pick<
+    KeyView,
+    'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'createdBy' | 'algorithm' | 'usage' | 'tags'
+  >,
 ): KeyResource => ({
   type: 'Key',
   id: key.keyId,
@@ -145,7 +148,7 @@ export const keyResource = (
     consumers: key.consumers,
     createdBy: key.createdBy,
     algorithm: key.algorithm,
-    usage: key.algorithm === 'AES_256' ? 'encrypt' : 'sign',
+    usage: key.usage,
     tags: key.tags,
   },
 });

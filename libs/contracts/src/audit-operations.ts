@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KeyId, PrincipalId, Timestamp } from './primitives';
+import { Outcome } from './records';
 
 const index = z.int().min(0);
 const hash = z.string().max(64);
@@ -48,7 +49,7 @@ export const auditOperations = {
       keyId: KeyId.optional(),
       principal: PrincipalId.optional(),
       action: z.string().max(64).optional(),
-      outcome: z.enum(['success', 'denied', 'failed']).optional(),
+      outcome: Outcome.optional(),
       kind: z.string().max(32).optional(),
       trace: z
         .string()

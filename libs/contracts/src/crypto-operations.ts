@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { Algorithm, MacAlgorithm, PairAlgorithm, SignatureScheme } from './algorithms';
 import { limits } from './limits';
-import { defineOperation } from './operation';
+import { defineBatch, defineOperation } from './operation';
 import { b64u, EncryptionContext, isCanonicalB64u, KeyId } from './primitives';
 
 const version = z.int().min(1);
@@ -9,17 +10,29 @@ const jwe = z
   .max(limits.ciphertextChars)
   .regex(/^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$/, 'not a JWE compact serialization with alg dir')
   .refine((text) => text.split('.').every(isCanonicalB64u), 'not canonical base64url: unused bits are set');
-/** Exactly one of `message` (hashed with SHA-256 by the worker) and `digest` (a SHA-256 value) is given. */
-const signed = { message: b64u(limits.plaintextBytes).optional(), digest: b64u(32, 32).optional() };
-const signature = b64u(64, 64);
+const message = b64u(limits.plaintextBytes);
+/** Exactly one of `message` and `digest` (of the scheme's hash) is given; EdDSA takes a message. */
+const signed = {
+  message: message.optional(),
+  digest: b64u(64).optional(),
+  /** One that the key's algorithm knows; its usual one when left out. */
+  algorithm: SignatureScheme.optional(),
+};
+const signature = b64u(limits.signatureBytes);
+const mac = b64u(64);
+/** Everything is checked (session, key, policy, state, token) and recorded, and nothing is done: the answer is ERR_DRY_RUN when it would succeed. */
+const dryRun = z.boolean().optional();
+const context = EncryptionContext.optional();
+const onKey = { keyId: KeyId, dryRun };
+const publicKeySpki = z.string().describe('SubjectPublicKeyInfo (RFC 5280 §4.1), DER in base64url');
 
-export const cryptoOperations = {
+const single = {
   encrypt: defineOperation({
     name: 'crypto.encrypt',
     action: 'crypto:Encrypt',
-    summary: 'Encrypt up to 64 KiB under the newest active version (AES-256-GCM, JWE compact).',
+    summary: 'Encrypt up to 64 KiB under the newest active version (AES-GCM, JWE compact).',
     retry: 'safe',
-    input: { keyId: KeyId, plaintext: b64u(limits.plaintextBytes), context: EncryptionContext.optional() },
+    input: { ...onKey, plaintext: message, context },
     result: z.strictObject({ keyId: KeyId, version, ciphertext: z.string() }),
   }),
   decrypt: defineOperation({
@@ -27,39 +40,110 @@ export const cryptoOperations = {
     action: 'crypto:Decrypt',
     summary: 'Decrypt a JWE made by encrypt or generate-data-key; key id and context must be those of the encryption.',
     retry: 'safe',
-    input: { keyId: KeyId, ciphertext: jwe, context: EncryptionContext.optional() },
+    input: { ...onKey, ciphertext: jwe, context },
     result: z.strictObject({ keyId: KeyId, version, plaintext: z.string() }),
+  }),
+  reEncrypt: defineOperation({
+    name: 'crypto.re-encrypt',
+    action: 'crypto:ReEncryptFrom',
+    summary:
+      'Decrypt and encrypt anew in the worker: under the newest version of the key, or under another key or context. Policy is asked for both keys; the plaintext goes to nobody.',
+    retry: 'safe',
+    input: { ...onKey, ciphertext: jwe, context, toKeyId: KeyId.optional(), toContext: context },
+    result: z.strictObject({ keyId: KeyId, version, fromKeyId: KeyId, fromVersion: version, ciphertext: z.string() }),
   }),
   sign: defineOperation({
     name: 'crypto.sign',
     action: 'crypto:Sign',
-    summary: 'Sign a message or a SHA-256 digest with ECDSA P-256 (ES256, raw r||s).',
+    summary: 'Sign a message, or the digest of one, under the newest active version. ECDSA gives r ‖ s (RFC 7518 §3.4).',
     retry: 'safe',
-    input: { keyId: KeyId, ...signed },
-    result: z.strictObject({ keyId: KeyId, version, algorithm: z.literal('ES256'), signature }),
+    input: { ...onKey, ...signed },
+    result: z.strictObject({ keyId: KeyId, version, algorithm: SignatureScheme, signature }),
   }),
   verify: defineOperation({
     name: 'crypto.verify',
     action: 'crypto:Verify',
-    summary: 'Verify an ES256 signature; without a version every version that may process is tried.',
+    summary: 'Verify a signature; without a version every version that may process is tried.',
     retry: 'safe',
-    input: { keyId: KeyId, ...signed, signature, version: version.optional() },
+    input: { ...onKey, ...signed, signature, version: version.optional() },
     result: z.strictObject({ keyId: KeyId, valid: z.boolean(), version: version.optional() }),
+  }),
+  generateMac: defineOperation({
+    name: 'crypto.generate-mac',
+    action: 'crypto:GenerateMac',
+    summary: 'HMAC of a message under the newest active version, in full length (FIPS 198-1).',
+    retry: 'safe',
+    input: { ...onKey, message },
+    result: z.strictObject({ keyId: KeyId, version, algorithm: MacAlgorithm, mac }),
+  }),
+  verifyMac: defineOperation({
+    name: 'crypto.verify-mac',
+    action: 'crypto:VerifyMac',
+    summary: 'Verify an HMAC in full length, in constant time; without a version every version that may process is tried.',
+    retry: 'safe',
+    input: { ...onKey, message, mac, version: version.optional() },
+    result: z.strictObject({ keyId: KeyId, valid: z.boolean(), version: version.optional() }),
+  }),
+  getPublicKey: defineOperation({
+    name: 'crypto.get-public-key',
+    action: 'crypto:GetPublicKey',
+    summary: 'Public half of a key pair, of the newest or the named version: DER, PEM and JWK (RFC 7517).',
+    retry: 'safe',
+    input: { ...onKey, version: version.optional() },
+    result: z.strictObject({
+      keyId: KeyId,
+      version,
+      algorithm: Algorithm,
+      signatureAlgorithms: z.array(SignatureScheme),
+      publicKeySpki,
+      pem: z.string(),
+      jwk: z.record(z.string(), z.string()),
+    }),
   }),
   generateDataKey: defineOperation({
     name: 'crypto.generate-data-key',
     action: 'crypto:GenerateDataKey',
-    summary: 'Generate a 256-bit data key in the HSM, encrypted under the key; with or without its plaintext.',
+    summary: 'Random data key of the HSM, encrypted under the key; with or without its plaintext.',
     retry: 'safe',
-    input: { keyId: KeyId, context: EncryptionContext.optional(), withPlaintext: z.boolean().default(true) },
-    result: z.strictObject({ keyId: KeyId, version, ciphertext: z.string(), plaintext: b64u(32, 32).optional() }),
+    input: {
+      ...onKey,
+      context,
+      withPlaintext: z.boolean().default(true),
+      bytes: z.int().min(limits.dataKeyBytesMin).max(limits.dataKeyBytesMax).default(32),
+    },
+    result: z.strictObject({ keyId: KeyId, version, ciphertext: z.string(), plaintext: b64u(limits.dataKeyBytesMax).optional() }),
+  }),
+  generateDataKeyPair: defineOperation({
+    name: 'crypto.generate-data-key-pair',
+    action: 'crypto:GenerateDataKeyPair',
+    summary:
+      'Key pair made in the HSM for use outside of it: public half, and private half (PKCS#8) encrypted under the key; with or without its plaintext.',
+    retry: 'safe',
+    input: { ...onKey, context, algorithm: PairAlgorithm, withPlaintext: z.boolean().default(false) },
+    result: z.strictObject({ keyId: KeyId, version, publicKeySpki, ciphertext: z.string(), plaintext: z.string().optional() }),
   }),
   generateRandom: defineOperation({
     name: 'crypto.generate-random',
     action: 'crypto:GenerateRandom',
     summary: 'Random bytes from the HSM.',
     retry: 'safe',
-    input: { bytes: z.int().min(1).max(limits.randomBytes) },
+    input: { bytes: z.int().min(1).max(limits.randomBytes), dryRun },
     result: z.strictObject({ random: z.string() }),
   }),
+} as const;
+
+/** Each operation for one item, and for many at once. */
+export const cryptoOperations = {
+  ...single,
+  encryptBatch: defineBatch(single.encrypt),
+  decryptBatch: defineBatch(single.decrypt),
+  reEncryptBatch: defineBatch(single.reEncrypt),
+  signBatch: defineBatch(single.sign),
+  verifyBatch: defineBatch(single.verify),
+  generateMacBatch: defineBatch(single.generateMac),
+  verifyMacBatch: defineBatch(single.verifyMac),
+  getPublicKeyBatch: defineBatch(single.getPublicKey),
+  generateDataKeyBatch: defineBatch(single.generateDataKey),
+  generateDataKeyPairBatch: defineBatch(single.generateDataKeyPair),
+  generateRandomBatch: defineBatch(single.generateRandom),
 } as const;

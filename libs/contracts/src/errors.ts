@@ -67,7 +67,19 @@ const table = {
     status: 400,
     retryable: false,
     title: 'A key of this algorithm cannot do this operation',
-    next: 'Use AES_256 to encrypt, EC_P256 to sign.',
+    next: 'See the table of algorithms for what each can do.',
+  },
+  ERR_ALGORITHM_UNAVAILABLE: {
+    status: 501,
+    retryable: false,
+    title: 'The token cannot do this algorithm',
+    next: 'Choose another algorithm, or ask the operators for a token that has it.',
+  },
+  ERR_DRY_RUN: {
+    status: 412,
+    retryable: false,
+    title: 'The request would succeed; it was a dry run, so nothing was done',
+    next: 'Send it without dryRun to have it done.',
   },
   ERR_DECRYPTION_FAILED: {
     status: 400,
@@ -189,6 +201,8 @@ export class ProblemError extends Error {
   }
 }
 
-/** How the ledger names what happened: a denial is not a failure. */
-export const outcomeOf = (code: ErrorCode): 'denied' | 'failed' =>
-  table[code].status === 401 || table[code].status === 403 ? 'denied' : 'failed';
+/** How the ledger names what happened: a denial is not a failure, and a dry run is neither. */
+export function outcomeOf(code: ErrorCode): 'denied' | 'failed' | 'dry-run' {
+  if (code === 'ERR_DRY_RUN') return 'dry-run';
+  return table[code].status === 401 || table[code].status === 403 ? 'denied' : 'failed';
+}

@@ -1,5 +1,6 @@
 export * from './alert-operations';
 export * from './alerts';
+export * from './algorithms';
 export * from './audit-operations';
 export * from './crypto-operations';
 export * from './errors';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { Algorithm } from './algorithms';
 import { defineOperation } from './operation';
-import { Algorithm, KekId } from './primitives';
+import { KekId } from './primitives';
 import { PersonalValue } from './records';
 import { KekView, WrappedKey } from './views';
 

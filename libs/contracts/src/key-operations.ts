@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { Algorithm, KeyUsage } from './algorithms';
 import { KeyState } from './key-states';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Algorithm, Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
 const reason = z.string().min(1).max(500);
@@ -16,6 +17,7 @@ export const KeyDescription = z.strictObject({
   keyId: KeyId,
   name,
   algorithm: Algorithm,
+  usage: KeyUsage,
   environment: Environment,
   classification: Classification,
   owner: PrincipalId,
@@ -63,6 +65,8 @@ export const keyOperations = {
     input: {
       name,
       algorithm: Algorithm,
+      /** One that the algorithm can be used for; its usual one when left out. */
+      usage: KeyUsage.optional(),
       environment: Environment.default('development'),
       classification: Classification.default('internal'),
       owner: PrincipalId.optional(),

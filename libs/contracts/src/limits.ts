@@ -6,6 +6,15 @@ export const limits = {
   plaintextBytes: 65_536,
   /** Largest JWE text of one decrypt: 64 KiB of ciphertext in base64url plus header, IV and tag. */
   ciphertextChars: 98_304,
+  /** Items of one batch request; all of it must still fit a message. */
+  batchItems: 100,
+  /** Plaintexts, messages and ciphertexts of one batch together, in characters of base64url. */
+  batchChars: 900_000,
+  /** Longest signature of any scheme. */
+  signatureBytes: 1_024,
+  /** Shortest and longest data key. */
+  dataKeyBytesMin: 16,
+  dataKeyBytesMax: 64,
   randomBytes: 1_024,
   contextEntries: 16,
   contextKeyChars: 128,

@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { type Problem, ProblemSchema } from './errors';
+import { limits } from './limits';
+import { Receipt } from './primitives';
 
 export const requestType = 'claviger.request/1';
 /** Fields that every request has. The literal `type` is what keeps a reply or an event from ever being taken for a request. */
@@ -34,11 +37,58 @@ export function defineOperation<S extends z.ZodRawShape, Out extends z.ZodType>(
 }) {
   const [service, verb] = definition.name.split('.') as [string, string];
   const { name, action, summary, retry, input, result } = definition;
-  return { name, service, verb, action, summary, retry, request: z.strictObject({ ...envelope, ...input }), result } satisfies Operation;
+  const item = z.strictObject(input);
+  return { name, service, verb, action, summary, retry, item, request: item.extend(envelope), result } satisfies Operation & {
+    item: z.ZodType;
+  };
 }
+
+/** So that the answer, which is a little longer for each item, fits a message as well. */
+const fits = (items: readonly Record<string, unknown>[]): boolean => {
+  const chars = (value: unknown) => (typeof value === 'string' ? value.length : 0);
+  return items.reduce((sum, item) => sum + chars(item.plaintext) + chars(item.message) + chars(item.ciphertext), 0) <= limits.batchChars;
+};
 
 /** What a caller passes to the client library: the request without its envelope. */
 export type Input<O extends Operation> = Omit<z.input<O['request']>, 'type' | 'requestId'>;
+/** One item, as a single request or a batch brings it. */
+export type Item<O extends { readonly item: z.ZodType }> = z.output<O['item']>;
 /** What a handler receives after validation. */
 export type Request<O extends Operation> = z.output<O['request']>;
 export type Result<O extends Operation> = z.output<O['result']>;
+
+/** How one item of a batch ended. The record of each is its own. */
+export type ItemOutcome<R> = { result: R; receipt?: Receipt } | { problem: Problem; receipt?: Receipt };
+
+/**
+ * The same operation for many items in one request, `<name>-batch`. Each item is decided, carried out and recorded as if it had come alone; one that is
+ * refused leaves the others as they are. `results` has the order of `items`.
+ */
+export function defineBatch<S extends z.ZodRawShape, Out extends z.ZodType>(
+  one: Pick<Operation, 'name' | 'service' | 'verb' | 'action' | 'summary' | 'retry'> & {
+    readonly item: z.ZodObject<S>;
+    readonly result: Out;
+  },
+) {
+  const { service, action, retry, item, result } = one;
+  return {
+    name: `${one.name}-batch`,
+    service,
+    verb: `${one.verb}-batch`,
+    action,
+    summary: `${one.verb} for up to ${limits.batchItems} items; each has its own result or problem, and its own record.`,
+    retry,
+    request: z.strictObject({
+      ...envelope,
+      items: z.array(item).min(1).max(limits.batchItems).refine(fits, `items of more than ${limits.batchChars} characters in all`),
+    }),
+    result: z.strictObject({
+      results: z.array(
+        z.union([
+          z.strictObject({ result, receipt: Receipt.optional() }),
+          z.strictObject({ problem: ProblemSchema, receipt: Receipt.optional() }),
+        ]),
+      ),
+    }),
+  } satisfies Operation;
+}

@@ -32,8 +32,6 @@ export const keyPattern = /^k_[A-Za-z0-9]{22}$/;
 export const KeyId = z.string().regex(keyPattern, 'a key id is k_ and 22 letters and digits');
 export const KekId = z.string().regex(/^kek_[a-z]+_[a-z]+_[0-9]+$/);
 
-export const Algorithm = z.enum(['AES_256', 'EC_P256']);
-export type Algorithm = z.infer<typeof Algorithm>;
 export const Environment = z.enum(['development', 'staging', 'production']);
 export type Environment = z.infer<typeof Environment>;
 export const Classification = z.enum(['public', 'internal', 'confidential', 'restricted']);

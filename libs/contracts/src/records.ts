@@ -7,6 +7,10 @@ import { EncryptionContext, PrincipalId, Timestamp } from './primitives';
  */
 const common = { id: z.string(), time: Timestamp, service: z.string(), trace: z.string().optional() };
 
+/** `dry-run`: it would have succeeded, and nothing was done. */
+export const Outcome = z.enum(['success', 'denied', 'failed', 'dry-run']);
+export type Outcome = z.infer<typeof Outcome>;
+
 /** Who did what to what, and why they could. */
 const use = {
   action: z.string(),
@@ -33,9 +37,13 @@ export const OperationRecord = z.strictObject({
   kind: z.literal('operation'),
   ...common,
   ...use,
-  outcome: z.enum(['success', 'denied', 'failed']),
+  outcome: Outcome,
   code: z.string().optional(),
   context: EncryptionContext.optional(),
+  /** Of re-encryption: under which key, version and context it is now. */
+  toKeyId: z.string().optional(),
+  toVersion: z.int().optional(),
+  toContext: EncryptionContext.optional(),
   /** Bytes of plaintext or message. */
   bytes: z.int().optional(),
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { Algorithm, KeyUsage } from './algorithms';
 import { KeyState } from './key-states';
-import { Algorithm, b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp } from './primitives';
+import { b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp } from './primitives';
 
 /**
  * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
@@ -18,6 +19,7 @@ export const KeyView = z.strictObject({
   keyId: KeyId,
   name: z.string(),
   algorithm: Algorithm,
+  usage: KeyUsage,
   environment: Environment,
   classification: Classification,
   owner: PrincipalId,

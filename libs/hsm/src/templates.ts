@@ -105,7 +105,7 @@ export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Templa
   });
 };
 
-/** Known secret key as a session object, for the known-answer tests only. */
+/** Known secret key as a session object: for known-answer tests, and for a key that lives for one call. */
 export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AES_256', usage: KeyUsage = 'encrypt'): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_SECRET_KEY,

@@ -1,5 +1,6 @@
 import type { Algorithm, PairAlgorithm, TokenFamily } from './algorithms';
 import { Connection, type KeyHandle, type KeySource } from './connection';
+import { type ExportedPair, generateExportedPairAsync } from './exported-pairs';
 import { decryptGcm, encryptGcm } from './gcm';
 import { HsmError } from './hsm-error';
 import { destroyObject } from './key-pairs';
@@ -150,6 +151,11 @@ export class Token {
   /** The key as a non-extractable, sensitive session object that can do exactly `usage`. @throws HsmError HSM_WRAPPED_KEY_INVALID */
   unwrap(request: UnwrapRequest): KeyHandle {
     return unwrap(this.#connection, request);
+  }
+
+  /** A new pair for use outside of the token, its private half in clear (PKCS#8); off the event loop. @throws HsmError HSM_MECHANISM_UNAVAILABLE */
+  generateExportedPairAsync(algorithm: PairAlgorithm): Promise<ExportedPair> {
+    return generateExportedPairAsync(this.#connection, algorithm);
   }
 
   /** Signing pair that lives as long as this token's generation (the batch key of an epoch). */

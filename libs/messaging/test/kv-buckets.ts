@@ -54,6 +54,7 @@ export async function startBuckets() {
         keyId: id,
         name: `key-${id.toLowerCase()}`,
         algorithm: 'AES_256',
+        usage: 'encrypt',
         environment: 'production',
         classification: 'internal',
         owner: 'payments',

@@ -6,12 +6,14 @@ import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger
 export interface Done {
   result: unknown;
   record?: About;
+  /** Called in the turn in which the record is handed over, for work that took longer than one: throws when what was decided no longer holds. */
+  confirm?: () => void;
   /** Called when the record is durable: what was intended is done. */
   recorded?: () => void;
 }
 
 /** What a record says beyond who asked and what was decided. */
-export type About = Partial<Pick<OperationRecord, 'bytes' | 'context'>> & AboutChange;
+export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toVersion' | 'toContext'>> & AboutChange;
 type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'version' | 'reason'>>;
 
 /** Asks policy, as the caller. Throws Refusal. */
@@ -21,6 +23,8 @@ type Question = Parameters<Gate['decide']> extends [SessionView, ...infer Q] ? Q
 export interface Asker {
   session: SessionView;
   admit: Admit;
+  /** The same for a second key. The record names the policies of both, and the revisions of the first. */
+  admitAlso: Admit;
   /** Whether policy would allow it: for what is left out of an answer rather than refused. Not what the record says was decided. */
   allows: (...question: Question) => boolean;
   /** For what anybody with a live session may do. */
@@ -69,6 +73,12 @@ export class RecordedReply {
           admission = this.gate.decide(this.gate.session(context), ...question);
           return admission;
         },
+        admitAlso: (...question) => {
+          if (!admission) throw new Error(`${operation.name} did not ask policy of its first key`);
+          const { policies } = this.gate.decide(this.gate.session(context), ...question);
+          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])] };
+          return admission;
+        },
         allows: (...question) => {
           try {
             return this.gate.decide(this.gate.session(context), ...question) !== undefined;
@@ -93,6 +103,7 @@ export class RecordedReply {
       });
       // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
       done = doing instanceof Promise ? await doing : doing;
+      done.confirm?.();
       if (!admission) throw new Error(`${operation.name} did not ask policy`);
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);

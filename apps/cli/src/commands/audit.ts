@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Client } from '@claviger/client';
-import { Trust } from '@claviger/contracts';
+import { type Outcome, Trust } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { defaultMemoryFile, recall, remember } from '../checkpoint-memory';
 import { CommandError, Finding } from '../exit-codes';
@@ -58,7 +58,7 @@ export function auditCommands(program: Command): void {
     .option('--key <key>')
     .option('--of <principal>')
     .option('--action <action>', 'such as crypto:Decrypt')
-    .option('--outcome <outcome>', 'success, denied or failed')
+    .option('--outcome <outcome>', 'success, denied, failed or dry-run')
     .option('--kind <kind>', 'operation, committed, session, violation, refused-state, …')
     .option('--trace <id>', '32 hex digits')
     .option('--from <time>', 'RFC 3339, or a date')
@@ -68,7 +68,7 @@ export function auditCommands(program: Command): void {
 }
 
 interface Filter extends Partial<Record<'key' | 'of' | 'action' | 'kind' | 'trace' | 'from' | 'to', string>> {
-  outcome?: 'success' | 'denied' | 'failed';
+  outcome?: Outcome;
   limit: string;
 }
 type Found = { index: number; record: Record<string, unknown> };

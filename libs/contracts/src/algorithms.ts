@@ -1,0 +1,90 @@
+import { z } from 'zod';
+
+/** What a key is for. One key has one: a key that signs and also decrypts would let one use forge the other (SP 800-57 Part 1 rev. 5 §5.2). */
+export const KeyUsage = z.enum(['encrypt', 'sign', 'mac']);
+export type KeyUsage = z.infer<typeof KeyUsage>;
+
+interface SchemeRow {
+  /** As node:crypto names it; EdDSA takes the message itself. */
+  readonly hash?: 'sha256' | 'sha384' | 'sha512';
+  /** Lengths in bytes of the digests that it signs. */
+  readonly digestBytes: readonly number[];
+  readonly what: string;
+}
+
+/** Signature schemes by JOSE name (RFC 7518 §3.1, RFC 8037, RFC 8812). */
+const schemes = {
+  ES256: { hash: 'sha256', digestBytes: [32, 48, 64], what: 'ECDSA P-256, r ‖ s' },
+  ES384: { hash: 'sha384', digestBytes: [48, 64], what: 'ECDSA P-384, r ‖ s' },
+  ES512: { hash: 'sha512', digestBytes: [64], what: 'ECDSA P-521, r ‖ s' },
+  ES256K: { hash: 'sha256', digestBytes: [32, 48, 64], what: 'ECDSA secp256k1, r ‖ s' },
+  PS256: { hash: 'sha256', digestBytes: [32], what: 'RSASSA-PSS, SHA-256, salt of 32 bytes' },
+  PS384: { hash: 'sha384', digestBytes: [48], what: 'RSASSA-PSS, SHA-384, salt of 48 bytes' },
+  PS512: { hash: 'sha512', digestBytes: [64], what: 'RSASSA-PSS, SHA-512, salt of 64 bytes' },
+  RS256: { hash: 'sha256', digestBytes: [32], what: 'RSASSA-PKCS1-v1_5, SHA-256' },
+  RS384: { hash: 'sha384', digestBytes: [48], what: 'RSASSA-PKCS1-v1_5, SHA-384' },
+  RS512: { hash: 'sha512', digestBytes: [64], what: 'RSASSA-PKCS1-v1_5, SHA-512' },
+  EdDSA: { digestBytes: [], what: 'Ed25519 over the message itself' },
+} as const satisfies Record<string, SchemeRow>;
+export type SignatureScheme = keyof typeof schemes;
+export const SignatureScheme = z.enum(Object.keys(schemes) as [SignatureScheme, ...SignatureScheme[]]);
+export const signatureSchemes: Readonly<Record<SignatureScheme, SchemeRow>> = schemes;
+
+/** MACs by JOSE name (RFC 7518 §3.2), in full length. */
+export const MacAlgorithm = z.enum(['HS256', 'HS384', 'HS512']);
+export type MacAlgorithm = z.infer<typeof MacAlgorithm>;
+
+interface AlgorithmRow {
+  /**
+   * What a key of it can be made for; the first when its creator does not say. With each the JOSE names of what it then does, the first being what is
+   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, or signature schemes.
+   */
+  readonly usages: Partial<Record<KeyUsage, readonly string[]>>;
+  /** A pair has a public half that anybody may see. */
+  readonly pair: boolean;
+  readonly keyBits: number;
+  /** Security strength in bits against a classical attacker (SP 800-57 Part 1 rev. 5, tables 2 and 3). */
+  readonly strengthBits: number;
+  /** Last day on which NIST lets it protect (SP 800-131A rev. 2; IR 8547 for what a quantum computer breaks); left out: no end is set. */
+  readonly protectUntil?: '2030-12-31' | '2035-12-31';
+  /** Whether CNSA 2.0 lists it for national security systems. */
+  readonly cnsa2?: true;
+}
+
+const rsaSchemes = ['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'] as const;
+const secret = { pair: false } as const;
+/** A quantum computer breaks it: disallowed after 2035, and with 112 bits deprecated after 2030 (IR 8547). */
+const classicalPair = { pair: true, protectUntil: '2035-12-31' } as const;
+
+/** The one table of what a key can be. A new algorithm is a row here and one in the HSM library, which says how a token does it. */
+const rows = {
+  AES_128: { ...secret, usages: { encrypt: ['A128GCM'] }, keyBits: 128, strengthBits: 128 },
+  AES_256: { ...secret, usages: { encrypt: ['A256GCM'] }, keyBits: 256, strengthBits: 256, cnsa2: true },
+  HMAC_SHA_256: { ...secret, usages: { mac: ['HS256'] }, keyBits: 256, strengthBits: 256 },
+  HMAC_SHA_384: { ...secret, usages: { mac: ['HS384'] }, keyBits: 384, strengthBits: 384, cnsa2: true },
+  HMAC_SHA_512: { ...secret, usages: { mac: ['HS512'] }, keyBits: 512, strengthBits: 512, cnsa2: true },
+  RSA_2048: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
+  RSA_3072: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 3072, strengthBits: 128 },
+  RSA_4096: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 4096, strengthBits: 152 },
+  EC_P256: { ...classicalPair, usages: { sign: ['ES256'] }, keyBits: 256, strengthBits: 128 },
+  EC_P384: { ...classicalPair, usages: { sign: ['ES384'] }, keyBits: 384, strengthBits: 192 },
+  EC_P521: { ...classicalPair, usages: { sign: ['ES512'] }, keyBits: 521, strengthBits: 256 },
+  /** SP 800-186 allows it for blockchains only. */
+  EC_SECP256K1: { ...classicalPair, usages: { sign: ['ES256K'] }, keyBits: 256, strengthBits: 128 },
+  ED25519: { ...classicalPair, usages: { sign: ['EdDSA'] }, keyBits: 256, strengthBits: 128 },
+} as const satisfies Record<string, AlgorithmRow>;
+export type Algorithm = keyof typeof rows;
+export const Algorithm = z.enum(Object.keys(rows) as [Algorithm, ...Algorithm[]]);
+export const algorithms: Readonly<Record<Algorithm, AlgorithmRow>> = rows;
+
+/** What a key of this algorithm can be made for, the usual one first. */
+export const usagesOf = (algorithm: Algorithm): readonly [KeyUsage, ...KeyUsage[]] =>
+  Object.keys(algorithms[algorithm].usages) as [KeyUsage, ...KeyUsage[]];
+
+/** The schemes that a key of this algorithm signs with, the usual one first; none for one that does not sign. */
+export const schemesOf = (algorithm: Algorithm): readonly SignatureScheme[] =>
+  (algorithms[algorithm].usages.sign ?? []) as readonly SignatureScheme[];
+
+/** Algorithms of key pairs: those whose public half can be asked for. */
+export type PairAlgorithm = { [A in Algorithm]: (typeof rows)[A]['pair'] extends true ? A : never }[Algorithm];
+export const PairAlgorithm = z.enum(Algorithm.options.filter((name): name is PairAlgorithm => algorithms[name].pair));
