@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, createPublicKey, createVerify, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
@@ -95,6 +95,62 @@ test('a signature verifies, and not for other bytes', async () => {
   expect(await as('payments-api', 'verify', keyId, '--in', file('message'), '--signature-file', file('signature'))).toMatchObject({
     code: 1,
   });
+});
+
+const newKey = async (name: string, algorithm: string): Promise<string> =>
+  (await json<{ keyId: string }>('kim', 'keys', 'create', name, '--algorithm', algorithm, '--consumer', 'payments-api')).keyId;
+
+test('RSA signs with the scheme that is asked for, and its public key comes out as PEM', async () => {
+  const keyId = await newKey('cli/rsa', 'RSA_2048');
+  writeFileSync(file('message'), 'hello');
+  await ok('payments-api', 'sign', keyId, '--in', file('message'), '--algorithm', 'RS256', '--out', file('signature'));
+  const verify = ['verify', keyId, '--in', file('message'), '--signature-file', file('signature')];
+  expect(await ok('payments-api', ...verify, '--algorithm', 'RS256')).toContain('valid');
+  expect(await as('payments-api', ...verify)).toMatchObject({ code: 1 });
+  await ok('payments-api', 'public-key', keyId, '--out', file('public.pem'));
+  const signature = Buffer.from(readFileSync(file('signature'), 'utf8'), 'base64url');
+  expect(
+    createVerify('sha256')
+      .update('hello')
+      .verify(readFileSync(file('public.pem')), signature),
+  ).toBe(true);
+});
+
+test('a MAC verifies, and not for other bytes', async () => {
+  const keyId = await newKey('cli/mac', 'HMAC_SHA_256');
+  writeFileSync(file('message'), 'hello');
+  await ok('payments-api', 'mac', keyId, '--in', file('message'), '--out', file('mac'));
+  expect(await ok('payments-api', 'verify-mac', keyId, '--in', file('message'), '--mac-file', file('mac'))).toContain('valid');
+  writeFileSync(file('message'), 'hullo');
+  expect(await as('payments-api', 'verify-mac', keyId, '--in', file('message'), '--mac-file', file('mac'))).toMatchObject({ code: 1 });
+});
+
+test('re-encryption moves a ciphertext to another key, which then opens it; a dry run does nothing and exits 0', async () => {
+  const [from, to] = await Promise.all([newKey('cli/from', 'AES_256'), newKey('cli/to', 'AES_128')]);
+  writeFileSync(file('small'), 'forty-two');
+  await ok('payments-api', 'encrypt', from, '--in', file('small'), '--out', file('from.jwe'));
+  const move = ['re-encrypt', from, '--in', file('from.jwe'), '--to-key', to, '--to-context', 'tenant=acme', '--out', file('to.jwe')];
+  const tried = await as('payments-api', ...move, '--dry-run');
+  expect(tried).toMatchObject({ code: 0, stdout: '' });
+  expect(tried.stderr).toContain('ERR_DRY_RUN');
+  expect(() => readFileSync(file('to.jwe'))).toThrow('ENOENT');
+  await ok('payments-api', ...move);
+  expect(await ok('payments-api', 'decrypt', to, '--in', file('to.jwe'), '--context', 'tenant=acme', '--reveal')).toBe('forty-two');
+});
+
+test('a data key pair: what the key opens is the private half of the public one', async () => {
+  const keyId = await newKey('cli/pairs', 'AES_256');
+  const out = ['--out', file('pair.jwe'), '--public-out', file('pair.der')];
+  await ok('payments-api', 'data-key-pair', keyId, '--algorithm', 'EC_P384', ...out);
+  await ok('payments-api', 'decrypt', keyId, '--in', file('pair.jwe'), '--out', file('pair.pkcs8'));
+  const pair = createPrivateKey({ key: readFileSync(file('pair.pkcs8')), format: 'der', type: 'pkcs8' });
+  expect(createPublicKey(pair).export({ format: 'der', type: 'spki' })).toEqual(readFileSync(file('pair.der')));
+});
+
+test('what the token lacks is said with its name', async () => {
+  const refused = await as('kim', 'keys', 'create', 'cli/eddsa', '--algorithm', 'ED25519');
+  expect(refused.code).toBe(3);
+  expect(refused.stderr).toMatch(/ERR_ALGORITHM_UNAVAILABLE.*Token \S+ \(softhsm\)/s);
 });
 
 test('a denial is exit 2 and says the code; it is in the ledger', async () => {

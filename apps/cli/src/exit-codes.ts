@@ -35,6 +35,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof Finding) return exitCodes.finding;
   if (error instanceof CommandError) return exitCodes[error.kind];
   if (!(error instanceof ClavigerError)) return exitCodes.failed;
+  // It is what was asked for.
+  if (error.code === 'ERR_DRY_RUN') return exitCodes.ok;
   if (error.code === 'ERR_AUTHENTICATION') return exitCodes.authentication;
   return error.status >= 500 ? exitCodes.unavailable : exitCodes.refused;
 }

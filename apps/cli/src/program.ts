@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { accessCommands } from './commands/access';
 import { alertsCommands } from './commands/alerts';
+import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
 import { cryptoCommands } from './commands/crypto';
@@ -19,6 +20,7 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    algorithmsCommand,
     cryptoCommands,
     policyCommands,
     accessCommands,

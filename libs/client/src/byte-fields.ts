@@ -1,13 +1,19 @@
 /** The fields of the crypto operations that are byte strings: base64url (RFC 4648 §5) in messages, `Uint8Array` for callers. */
-export type ByteField = 'plaintext' | 'message' | 'digest' | 'signature' | 'random';
-const byteFields: ReadonlySet<string> = new Set<ByteField>(['plaintext', 'message', 'digest', 'signature', 'random']);
+const byteFields = ['plaintext', 'message', 'digest', 'signature', 'mac', 'random', 'publicKeySpki'] as const;
+export type ByteField = (typeof byteFields)[number];
+const isByteField: ReadonlySet<string> = new Set(byteFields);
+/** What holds such fields one level deeper: the items of a batch, and each of its results. */
+const nested: ReadonlySet<string> = new Set(['items', 'results', 'result']);
+
+type Fields = Record<string, unknown>;
 
 /** @throws TypeError for text where bytes belong: guessing an encoding would encrypt something else than the caller meant. */
-export function bytesToText(input: Record<string, unknown>): Record<string, unknown> {
-  const output: Record<string, unknown> = {};
+export function bytesToText(input: Fields): Fields {
+  const output: Fields = {};
   for (const name in input) {
     const value = input[name];
-    if (!byteFields.has(name) || value === undefined) output[name] = value;
+    if (name === 'items' && Array.isArray(value)) output[name] = value.map(bytesToText);
+    else if (!isByteField.has(name) || value === undefined) output[name] = value;
     else if (value instanceof Uint8Array)
       output[name] = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64url');
     else throw new TypeError(`${name} must be a Uint8Array`);
@@ -16,10 +22,11 @@ export function bytesToText(input: Record<string, unknown>): Record<string, unkn
 }
 
 /** Each value gets memory of its own, so that a caller can overwrite it. */
-export function textToBytes(result: Record<string, unknown>): Record<string, unknown> {
+export function textToBytes(result: Fields): Fields {
   for (const name in result) {
     const value = result[name];
-    if (byteFields.has(name) && typeof value === 'string') result[name] = new Uint8Array(Buffer.from(value, 'base64url'));
+    if (isByteField.has(name) && typeof value === 'string') result[name] = new Uint8Array(Buffer.from(value, 'base64url'));
+    else if (nested.has(name)) for (const inner of Array.isArray(value) ? value : [value]) textToBytes(inner as Fields);
   }
   return result;
 }

@@ -24,16 +24,13 @@ export const operations = {
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;
 
-/** Byte strings travel as base64url and are `Uint8Array` here. */
-type WithBytes<T> = {
-  [K in keyof T]: K extends ByteField
-    ? T[K] extends string
-      ? Uint8Array
-      : T[K] extends string | undefined
-        ? Uint8Array | undefined
-        : T[K]
-    : T[K];
-};
+/** Byte strings travel as base64url and are `Uint8Array` here, in the items and results of a batch as well. */
+type WithBytes<T> = T extends unknown
+  ? { [K in keyof T]: K extends ByteField ? Bytes<T[K]> : K extends Nested ? Inner<T[K]> : T[K] }
+  : never;
+type Nested = 'items' | 'results' | 'result';
+type Bytes<V> = V extends string ? Uint8Array : V;
+type Inner<V> = V extends readonly (infer E)[] ? WithBytes<E>[] : V extends object ? WithBytes<V> : V;
 
 export type CallInput<O extends Operation> = WithBytes<Input<O>>;
 /** The result, and where the record of the operation lies (absent only for operations that are not recorded). */

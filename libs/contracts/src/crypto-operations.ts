@@ -24,7 +24,8 @@ const mac = b64u(64);
 const dryRun = z.boolean().optional();
 const context = EncryptionContext.optional();
 const onKey = { keyId: KeyId, dryRun };
-const publicKeySpki = z.string().describe('SubjectPublicKeyInfo (RFC 5280 §4.1), DER in base64url');
+/** SubjectPublicKeyInfo (RFC 5280 §4.1), DER in base64url. */
+const publicKeySpki = z.string();
 
 const single = {
   encrypt: defineOperation({

@@ -1,5 +1,5 @@
 import type { Client } from '@claviger/client';
-import type { Algorithm, Classification, Environment, KeyDescription, Propagation } from '@claviger/contracts';
+import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation } from '@claviger/contracts';
 import type { Command } from 'commander';
 import type { Output } from '../output';
 import { pairs, wholeNumber } from '../pairs';
@@ -15,28 +15,31 @@ export function keysCommands(program: Command): void {
   keys
     .command('create <name>')
     .description('generate a key in the HSM')
-    .option('--algorithm <algorithm>', 'AES_256 to encrypt, EC_P256 to sign', 'AES_256')
+    .option('--algorithm <algorithm>', 'see `claviger algorithms`', 'AES_256')
+    .option('--usage <usage>', 'what it is for, where its algorithm can do more than one thing')
     .option('--environment <environment>', 'development, staging or production', 'development')
     .option('--classification <classification>', 'public, internal, confidential or restricted', 'internal')
     .option('--owner <principal>', 'principal that decides about its use (default: you)')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
     .action(
-      online<Record<'algorithm' | 'environment' | 'classification' | 'owner', string> & { consumer?: string[]; tag?: string[] }, [string]>(
-        async ({ client, options, output }, name) => {
-          const { algorithm, environment, classification, owner, consumer = [], tag } = options;
-          const key = await client.keys.create({
-            name,
-            algorithm: algorithm as Algorithm,
-            environment: environment as Environment,
-            classification: classification as Classification,
-            ...(owner ? { owner } : {}),
-            consumers: consumer,
-            tags: pairs('tag', tag) ?? {},
-          });
-          describe(output, key);
-        },
-      ),
+      online<
+        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner', string> & { consumer?: string[]; tag?: string[] },
+        [string]
+      >(async ({ client, options, output }, name) => {
+        const { algorithm, usage, environment, classification, owner, consumer = [], tag } = options;
+        const key = await client.keys.create({
+          name,
+          algorithm: algorithm as Algorithm,
+          ...(usage ? { usage: usage as KeyUsage } : {}),
+          environment: environment as Environment,
+          classification: classification as Classification,
+          ...(owner ? { owner } : {}),
+          consumers: consumer,
+          tags: pairs('tag', tag) ?? {},
+        });
+        describe(output, key);
+      }),
     );
   keys
     .command('describe <key>')
@@ -123,6 +126,7 @@ const summary = (key: KeyDescription) => ({
   key: key.keyId,
   name: key.name,
   algorithm: key.algorithm,
+  usage: key.usage,
   state: stateOf(key),
   'primary version': key.primaryVersion,
   environment: key.environment,
