@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, createVerify, verify as nodeVerify, randomBytes } from 'node:crypto';
-import { type Algorithm, type ItemOutcome, type KeyView, schemesOf } from '@claviger/contracts';
+import { Algorithm, type ItemOutcome, type KeyView, schemesOf, usagesOf } from '@claviger/contracts';
+import { schemesOf as tokenSchemes, usagesOf as tokenUsages } from '@claviger/hsm';
 import { RecordedProblem } from '@claviger/messaging';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { CompactSign, compactVerify, createLocalJWKSet, importJWK, importPKCS8 } from 'jose';
@@ -280,4 +281,13 @@ test('a key that changes while the token signs off the event loop gives no signa
       : ['ERR_CONFLICT', 'failed', expect.objectContaining({ key: 2 })],
   );
   expect(await codeOf(one.sign({ keyId: key.keyId, message }, caller))).toBe('ERR_KEY_SUSPENDED');
+});
+
+test('the table of the contract and that of the token say the same of every algorithm', () => {
+  for (const algorithm of Algorithm.options) {
+    expect([algorithm, schemesOf(algorithm)]).toEqual([algorithm, expect.arrayContaining([...tokenSchemes(algorithm)])]);
+    expect(schemesOf(algorithm)).toHaveLength(tokenSchemes(algorithm).length);
+    for (const usage of usagesOf(algorithm))
+      expect([algorithm, tokenUsages(algorithm)]).toEqual([algorithm, expect.arrayContaining([usage])]);
+  }
 });

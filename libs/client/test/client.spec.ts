@@ -50,6 +50,20 @@ test('what was encrypted decrypts, as bytes, and each outcome says where its rec
   expect(decrypted.plaintext.buffer.byteLength).toBe(1_024);
 });
 
+test('a batch takes bytes in its items and gives bytes in its results; an item that failed has its problem', async () => {
+  const plaintexts = [randomBytes(8), randomBytes(9)];
+  const sealed = await client.crypto.encryptBatch({ items: plaintexts.map((plaintext) => ({ keyId, plaintext })) });
+  const ciphertexts = sealed.results.map((one) => ('result' in one ? one.result.ciphertext : ''));
+  const [, tampered] = ciphertexts as [string, string];
+  const opened = await client.crypto.decryptBatch({
+    items: [...ciphertexts, `${tampered.slice(0, -22)}${'A'.repeat(22)}`].map((ciphertext) => ({ keyId, ciphertext })),
+  });
+  expect(opened.results.map((one) => ('result' in one ? Buffer.from(one.result.plaintext) : one.problem.code))).toEqual([
+    ...plaintexts,
+    'ERR_DECRYPTION_FAILED',
+  ]);
+});
+
 test('each connection is a session of its own, proposed by the client', async () => {
   const [a, b] = [await open(), await open()];
   expect(a.session).toMatch(/^[A-Za-z0-9]{22}$/);

@@ -163,7 +163,7 @@ function cryptoHandlers(): Record<string, Handler> {
     const body = Buffer.concat([cipher.update(plaintext), cipher.final()]);
     return [header, '', ...[iv, body, cipher.getAuthTag()].map((part) => part.toString('base64url'))].join('.');
   };
-  return {
+  const handlers: Record<string, Handler> = {
     'crypto.encrypt': ({ plaintext, context }) => ({
       keyId,
       version: 1,
@@ -186,6 +186,22 @@ function cryptoHandlers(): Record<string, Handler> {
     },
     'crypto.generate-random': ({ bytes }) => ({ random: randomBytes(Number(bytes)).toString('base64url') }),
   };
+  /** An item that is refused leaves the others as they are. */
+  const batchOf =
+    (name: string): Handler =>
+    async ({ items }, from) => ({
+      results: await Promise.all(
+        (items as Record<string, unknown>[]).map(async (item) => {
+          try {
+            return { result: await handlers[name]?.(item, from) };
+          } catch (error) {
+            return { problem: (error as ProblemError).toProblem() };
+          }
+        }),
+      ),
+    });
+  for (const name of ['crypto.encrypt', 'crypto.decrypt']) handlers[`${name}-batch`] = batchOf(name);
+  return handlers;
 }
 
 const issued = (principal: string) => ({ principal, token: tokenFor(principal), expiresAt: new Date(Date.now() + 900_000).toISOString() });

@@ -127,6 +127,7 @@ export const keyTypes = { RSA: CKK_RSA, AES: CKK_AES, GENERIC_SECRET: CKK_GENERI
 
 export const algorithmNames = Object.keys(algorithms) as Algorithm[];
 export const rowOf = (algorithm: Algorithm): SecretRow | CurveRow | RsaRow => algorithms[algorithm];
+export const usagesOf = (algorithm: Algorithm): readonly KeyUsage[] => rowOf(algorithm).usages;
 export const isPair = (algorithm: Algorithm): algorithm is PairAlgorithm => rowOf(algorithm).shape === 'pair';
 export const isRsa = (algorithm: Algorithm): algorithm is RsaAlgorithm => rowOf(algorithm).keyType === keyTypes.RSA;
 

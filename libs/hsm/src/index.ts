@@ -6,6 +6,7 @@ export {
   type PairAlgorithm,
   type SecretAlgorithm,
   type TokenFamily,
+  usagesOf,
 } from './algorithms';
 export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
 export type { KeyHandle, KeySource } from './connection';
