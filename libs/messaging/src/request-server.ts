@@ -51,7 +51,8 @@ const serviceInboxes = '_INBOX.core.';
  */
 export class RequestServer extends Server implements CustomTransportStrategy {
   private readonly subscriptions: Subscription[] = [];
-  private readonly operations = new Map<string, Operation>();
+  /** Apart from each other: `audit` answers callers and services, and no caller reaches what is for services. */
+  private readonly operations: Record<'clients' | 'services', Map<string, Operation>>;
   /** Looked up once: Nest normalises the pattern at each call of its own lookup. */
   private readonly routes = new Map<string, (...args: never[]) => unknown>();
   private inFlight = 0;
@@ -63,8 +64,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
 
   constructor(private readonly options: RequestServerOptions) {
     super();
-    for (const operations of [...Object.values(options.services), ...Object.values(options.internal ?? {})])
-      for (const operation of Object.values(operations)) this.operations.set(operation.name, operation);
+    this.operations = { clients: byName(options.services), services: byName(options.internal ?? {}) };
   }
 
   recordRefusalsWith(record: RecordRefusal): void {
@@ -73,7 +73,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
 
   listen(ready: (error?: unknown) => void): void {
     const { connection, services, internal = {} } = this.options;
-    for (const name of this.operations.keys()) {
+    for (const name of [...this.operations.clients.keys(), ...this.operations.services.keys()]) {
       const handler = this.getHandlerByPattern(name);
       if (handler) this.routes.set(name, handler as (...args: never[]) => unknown);
     }
@@ -143,7 +143,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
         return;
       }
       this.inFlight++;
-      const operation = this.operations.get(`${service}.${from.verb}`);
+      const operation = this.operations.clients.get(`${service}.${from.verb}`);
       if (operation) name = operation.name;
       let request: RequestContext = { ...from, subject: m.subject, trace: context.active() };
       try {
@@ -198,7 +198,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     this.inFlight++;
     const name = `${service}.${m.subject.slice(m.subject.lastIndexOf('.') + 1)}`;
     try {
-      const operation = this.operations.get(name);
+      const operation = this.operations.services.get(name);
       const handler = operation && this.routes.get(name);
       if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', name);
       const { span, active } = startSpan(`${name} process`, SpanKind.SERVER, extractTrace(m.headers));
@@ -282,6 +282,9 @@ class Reached extends Error {
     super('handler failed', { cause });
   }
 }
+
+const byName = (services: Record<string, Readonly<Record<string, Operation>>>): Map<string, Operation> =>
+  new Map(Object.values(services).flatMap((operations) => Object.values(operations).map((operation) => [operation.name, operation])));
 
 async function call(handler: (...args: never[]) => unknown, input: unknown, request: Partial<RequestContext>): Promise<Answer> {
   const outcome = await (handler as (input: unknown, request: unknown) => unknown)(input, request);

@@ -1,5 +1,6 @@
 import { connect as dial, type Socket } from 'node:net';
 import {
+  auditOperations,
   cryptoOperations,
   internalOperations,
   internalSubject,
@@ -257,6 +258,27 @@ test('it proves that it is alive before it takes requests, and without a request
   await idle.selfRequest(2_000);
   await idle.selfRequest(2_000);
   expect(refusals).toEqual([]);
+});
+
+test('an internal operation of a service that callers reach as well is not reached by them, and the other way round', async () => {
+  const both = new RequestServer({
+    connection: serving,
+    services: { audit: auditOperations },
+    internal: { audit: { personal: internalOperations.storePersonal } },
+  });
+  Object.assign(both, { logger: { error: () => undefined, warn: () => undefined } });
+  const reached = jest.fn(async () => ({ result: { stored: 0 } }));
+  both.addHandler('audit.personal', reached as never);
+  both.addHandler('audit.checkpoint', reached as never);
+  await new Promise<void>((resolve, reject) => both.listen((error) => (error ? reject(error) : resolve())));
+  const subject = requestSubject({ principal: 'payments-api', session, service: 'audit', verb: 'personal' });
+  const reply = (await caller.request(subject, body({ values: [] }), { timeout: 2_000 })).json();
+  expect(codeOf(reply as Reply)).toBe('ERR_UNKNOWN_OPERATION');
+  const asked = askInternal(service, { ...auditOperations.checkpoint, retry: 'safe' }, {}, { timeoutMs: 2_000 });
+  await expect(asked).rejects.toMatchObject({ code: 'ERR_UNKNOWN_OPERATION' });
+  expect(reached).not.toHaveBeenCalled();
+  expect(await askInternal(service, internalOperations.storePersonal, { values: [] }, { timeoutMs: 2_000 })).toEqual({ stored: 0 });
+  await both.close();
 });
 
 test('internal requests: nobody, no answer in time and a problem are three different errors', async () => {
