@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ClavigerError, type Client, connect } from '@claviger/client';
 import { answerLine } from './answer-line';
-import { preparedPerKey, type Scenario, scenarios } from './scenarios';
+import { type Prepared, preparedPerKey, type Scenario, scenarios } from './scenarios';
 
 export interface Orders {
   scenario: string;
@@ -22,6 +22,8 @@ export interface LoadResult {
   requests: number;
   seconds: number;
   requestsPerSecond: number;
+  /** More than requests where each asks for many. */
+  itemsPerSecond: number;
   p50Ms: number;
   p99Ms: number;
   maxMs: number;
@@ -37,7 +39,6 @@ const clients: Client[] = await Promise.all(
   ),
 );
 const plaintext = randomBytes(orders.payloadBytes);
-type Prepared = { ciphertext: string; context: Record<string, string> };
 const prepared = new Map<string, Prepared[]>();
 const { prepare } = scenario;
 if (prepare)
@@ -60,6 +61,7 @@ function fail(name: string): never {
 const answered: string[] = [];
 const errors: Record<string, number> = {};
 let latencies: number[] = [];
+let items = 0;
 let running = true;
 let counted = false;
 let n = 0;
@@ -74,16 +76,22 @@ async function caller(): Promise<void> {
     const context = { tenant: 'acme', document: `d-${number}` };
     const started = performance.now();
     try {
-      const { receipt } = await scenario.request(client, {
+      const answers = await scenario.request(client, {
         keyId,
         plaintext,
         context,
         requestId,
         prepared: prepared.get(keyId)?.[Math.floor(number / orders.keyIds.length) % preparedPerKey],
       });
-      if (counted) latencies.push(performance.now() - started);
-      if (receipt) answered.push(answerLine(requestId, receipt));
-      else errors['no receipt'] = (errors['no receipt'] ?? 0) + 1;
+      if (counted) {
+        latencies.push(performance.now() - started);
+        items += answers.length;
+      }
+      for (const answer of answers) {
+        if ('problem' in answer) errors['item refused'] = (errors['item refused'] ?? 0) + 1;
+        else if (answer.receipt) answered.push(answerLine(requestId, answer.receipt));
+        else errors['no receipt'] = (errors['no receipt'] ?? 0) + 1;
+      }
     } catch (error) {
       const code = error instanceof ClavigerError ? error.code : 'unexpected';
       errors[code] = (errors[code] ?? 0) + 1;
@@ -95,6 +103,7 @@ const callers = Array.from({ length: orders.concurrency }, caller);
 // Warm: every principal has used every key, so that every worker has decided about each pair.
 await until(() => n >= orders.keyIds.length * clients.length * 3, orders.warmSeconds);
 latencies = [];
+items = 0;
 counted = true;
 const cpu = process.cpuUsage();
 const began = performance.now();
@@ -115,6 +124,7 @@ const result: LoadResult = {
   requests: sorted.length,
   seconds,
   requestsPerSecond: Math.round(sorted.length / seconds),
+  itemsPerSecond: Math.round(items / seconds),
   p50Ms: at(0.5),
   p99Ms: at(0.99),
   maxMs: at(1),

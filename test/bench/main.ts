@@ -159,7 +159,7 @@ async function throughput(scenario: Scenario, tokens: Record<string, string>, ki
     ledger,
   };
   console.log(
-    `${name}: ${load.requestsPerSecond} req/s, p50 ${load.p50Ms} ms, p99 ${load.p99Ms} ms, concurrency ${orders.concurrency}, ${values.workers} worker(s), errors ${JSON.stringify(load.errors)}`,
+    `${name}: ${load.requestsPerSecond} req/s${load.itemsPerSecond === load.requestsPerSecond ? '' : ` with ${load.itemsPerSecond} items/s`}, p50 ${load.p50Ms} ms, p99 ${load.p99Ms} ms, concurrency ${orders.concurrency}, ${values.workers} worker(s), errors ${JSON.stringify(load.errors)}`,
   );
   for (const [process_, seconds] of Object.entries(result.cpuSecondsByProcess)) console.log(`  ${process_.padEnd(20)} ${seconds} CPU s`);
   console.log(

@@ -1,35 +1,34 @@
 import type { Client } from '@claviger/client';
 import type { Algorithm, Receipt } from '@claviger/contracts';
 
+export interface Prepared {
+  ciphertext: string;
+  context: Record<string, string>;
+}
+
 /** What one request of a scenario is. `context` is different for each request. */
 export interface Scenario {
   algorithm: Algorithm;
   /** Made `preparedPerKey` times for each key before the clock starts, such as ciphertexts to decrypt; requests take them in turn. */
-  prepare?: (
-    client: Client,
-    keyId: string,
-    plaintext: Uint8Array,
-    n: number,
-  ) => Promise<{ ciphertext: string; context: Record<string, string> }>;
+  prepare?: (client: Client, keyId: string, plaintext: Uint8Array, n: number) => Promise<Prepared>;
   request: (
     client: Client,
-    call: {
-      keyId: string;
-      plaintext: Uint8Array;
-      context: Record<string, string>;
-      requestId: string;
-      prepared?: { ciphertext: string; context: Record<string, string> };
-    },
-  ) => Promise<{ receipt?: Receipt }>;
+    call: { keyId: string; plaintext: Uint8Array; context: Record<string, string>; requestId: string; prepared?: Prepared },
+  ) => Promise<readonly Answer[]>;
 }
+/** One for each item that was asked for. */
+type Answer = { receipt?: Receipt | undefined } | { problem: unknown };
 
 /** Each with a context of its own, so that 2,000 requests in a row differ in key or context. */
 export const preparedPerKey = 20;
+const itemsPerBatch = 100;
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
   encrypt: {
     algorithm: 'AES_256',
-    request: (client, { keyId, plaintext, context, requestId }) => client.crypto.encrypt({ keyId, plaintext, context }, { requestId }),
+    request: async (client, { keyId, plaintext, context, requestId }) => [
+      await client.crypto.encrypt({ keyId, plaintext, context }, { requestId }),
+    ],
   },
   decrypt: {
     algorithm: 'AES_256',
@@ -37,15 +36,33 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       const context = { tenant: 'acme', document: `prepared-${keyId}-${n}` };
       return { ciphertext: (await client.crypto.encrypt({ keyId, plaintext, context })).ciphertext, context };
     },
-    request: (client, { keyId, prepared, requestId }) =>
-      client.crypto.decrypt({ keyId, ...(prepared as { ciphertext: string; context: Record<string, string> }) }, { requestId }),
+    request: async (client, { keyId, prepared, requestId }) => [
+      await client.crypto.decrypt({ keyId, ...(prepared as Prepared) }, { requestId }),
+    ],
   },
   'sign-p256': {
     algorithm: 'EC_P256',
-    request: (client, { keyId, plaintext, requestId }) => client.crypto.sign({ keyId, message: plaintext }, { requestId }),
+    request: async (client, { keyId, plaintext, requestId }) => [await client.crypto.sign({ keyId, message: plaintext }, { requestId })],
+  },
+  'sign-rsa2048': {
+    algorithm: 'RSA_2048',
+    request: async (client, { keyId, plaintext, requestId }) => [await client.crypto.sign({ keyId, message: plaintext }, { requestId })],
+  },
+  hmac: {
+    algorithm: 'HMAC_SHA_256',
+    request: async (client, { keyId, plaintext, requestId }) => [
+      await client.crypto.generateMac({ keyId, message: plaintext }, { requestId }),
+    ],
+  },
+  'encrypt-batch': {
+    algorithm: 'AES_256',
+    request: async (client, { keyId, plaintext, context, requestId }) => {
+      const items = Array.from({ length: itemsPerBatch }, (_, item) => ({ keyId, plaintext, context: { ...context, item: String(item) } }));
+      return (await client.crypto.encryptBatch({ items }, { requestId })).results;
+    },
   },
   datakey: {
     algorithm: 'AES_256',
-    request: (client, { keyId, context, requestId }) => client.crypto.generateDataKey({ keyId, context }, { requestId }),
+    request: async (client, { keyId, context, requestId }) => [await client.crypto.generateDataKey({ keyId, context }, { requestId })],
   },
 };

@@ -1,5 +1,5 @@
 import type { Client } from '@claviger/client';
-import { limits } from '@claviger/contracts';
+import { eventSubject, limits } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -129,6 +129,8 @@ test('suspend is confirmed only when each worker has it or is fenced, and a fenc
     // The broker gives about half of these to the worker that sleeps: they wait there.
     const answers: string[] = [];
     const waiting = Array.from({ length: 40 }, () => ask(target).then((code) => answers.push(code)));
+    // The other worker leases its first block of encryptions, and answers the rest.
+    await until(() => answers.length > 0, { what: 'the worker that is awake to answer' });
     const { confirmed, workers, fenced } = await sam.keys.suspend({ keyId: target, reason: 'fencing' });
     const waitedMs = Date.now() - lastSign;
     expect({ confirmed, fenced }).toEqual({ confirmed: true, fenced: [holder] });
@@ -264,5 +266,44 @@ test('the policy service is down: who is connected goes on, nobody new comes in;
   expect(codeIn(await late.ask('crypto.generate-random', { bytes: 8 }))).toBe('OK');
   await late.close();
   await load.hasItsRecords(ledger);
+  await wholeLedgerVerifies();
+});
+
+test('a key that has encrypted as often as it safely may says so before, refuses then, goes on to decrypt, and encrypts again once rotated', async () => {
+  const [old] = servicesOf('key-lifecycle') as [RunningService];
+  await old.child.stop(25_000);
+  forget(old);
+  const bounded = await system.stack.start('key-lifecycle', { GCM_INVOCATIONS_MAX: '50', GCM_ROTATE_AT: '0.5' });
+  const target = await newKey('payments/exhausted');
+  const first = (await payments.crypto.encrypt({ keyId: target, plaintext: Buffer.from('x') })).ciphertext;
+  let used = 1;
+  // The worker that was first has them all; the other one hears that there are none left.
+  await until(
+    async () => {
+      if ((await encrypt(target)) === 'OK') used++;
+      return used === 50;
+    },
+    { what: 'the last encryption', everyMs: 0 },
+  );
+  for (let n = 0; n < 20; n++) expect(await encrypt(target)).toBe('ERR_KEY_EXHAUSTED');
+  expect(await codeOf(payments.crypto.decrypt({ keyId: target, ciphertext: first }))).toBe('OK');
+  const admin = await system.stack.broker.connection('provisionerCore');
+  try {
+    const manager = await jetstreamManager(admin);
+    const subject = eventSubject('io.claviger.key.rotation-due', target);
+    const event = await until(
+      () => manager.streams.getMessage('KEYS', { last_by_subj: subject }).then((m) => m?.json<{ data: object }>()),
+      {
+        what: 'the event that asks for rotation',
+        timeoutMs: 20_000,
+      },
+    );
+    expect(event?.data).toMatchObject({ keyId: target, version: 1, max: 50, given: 50 });
+  } finally {
+    await admin.close();
+  }
+  await kim.keys.rotate({ keyId: target, reason: 'exhausted' });
+  expect(await encrypt(target)).toBe('OK');
+  await system.stack.restart(bounded);
   await wholeLedgerVerifies();
 });

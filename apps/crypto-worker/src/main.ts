@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { cryptoOperations, internalOperations } from '@claviger/contracts';
 import { selfTest, tokenKeyLabels } from '@claviger/hsm';
-import { openKeysView, RequestServer } from '@claviger/messaging';
+import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
 import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
@@ -9,6 +9,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
+import { InvocationLeases } from './invocation-leases';
 import { KeyHolder } from './key-holder';
 import { observeKeys } from './metrics';
 import { Operations } from './operations';
@@ -16,11 +17,14 @@ import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 
 const service = 'crypto-worker';
+const leaseTimeoutMs = 2_000;
+/** Key versions that this worker encrypts under at one time. */
+const leasesMax = 100_000;
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, logger });
-  const { worker, token, trail, sessions, policy, gate } = core;
+  const { worker, token, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
@@ -39,9 +43,15 @@ await runService(service, async (logger) => {
     maxInFlight: config.REQUESTS_IN_FLIGHT_MAX,
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
-  const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys);
+  const leases = new InvocationLeases(
+    async (keyId, version, count) =>
+      (await askInternal(connection, internalOperations.leaseInvocations, { keyId, version, count }, { timeoutMs: leaseTimeoutMs }))
+        .granted,
+    { capacity: leasesMax },
+  );
+  const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys, leases);
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
-    AppModule.with({ token, keys, recorded, operations: new Operations(token, keys) }),
+    AppModule.with({ token, keys, recorded, operations: new Operations(token, keys, leases) }),
     { strategy: server, logger, abortOnError: false },
   );
   const views = { sessions, policy, keys: keyView };

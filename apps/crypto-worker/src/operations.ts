@@ -12,6 +12,7 @@ import {
   signatureSchemes,
 } from '@claviger/contracts';
 import type { DigestScheme, Token } from '@claviger/hsm';
+import type { InvocationLeases } from './invocation-leases';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
@@ -38,6 +39,7 @@ export class Operations {
   constructor(
     private readonly token: Token,
     private readonly keys: KeyHolder,
+    private readonly leases: Pick<InvocationLeases, 'take'>,
   ) {}
 
   encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
@@ -182,6 +184,7 @@ export class Operations {
     const header = protectedHeader(key.keyId, version.version, contentEncryption(key), contextDigest(context));
     const handle = dry(request, version, this.keys.handle(key, version));
     // SP 800-38D §8.2.2: a random 96-bit IV; the number of uses per key version is what bounds a repetition.
+    this.leases.take(key.keyId, version.version);
     const iv = nextIv();
     const sealed = this.token.encryptGcm(handle, iv, Buffer.from(header, 'latin1'), plaintext);
     return { ciphertext: writeJwe(header, iv, sealed), version: version.version };

@@ -1,8 +1,9 @@
 import { claviger } from '@claviger/authz';
-import { type Action, type cryptoOperations, type Item, type KeyView, ProblemError } from '@claviger/contracts';
+import { type Action, cryptoOperations, type Item, type KeyView, ProblemError } from '@claviger/contracts';
 import { HsmError } from '@claviger/hsm';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import type { Admit, Done as RecordedDone, RecordedReply } from '@claviger/service';
+import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
 import { contextAfter, type Done } from './operations';
 
@@ -12,6 +13,12 @@ interface KeyRequest {
   keyId: string;
   context?: Record<string, string> | undefined;
 }
+/** Operations that protect by encryption under their key. */
+const encrypts: ReadonlySet<Operation> = new Set([
+  cryptoOperations.encrypt,
+  cryptoOperations.generateDataKey,
+  cryptoOperations.generateDataKeyPair,
+]);
 type Use<O extends Operation> = (key: KeyView) => Done<O> | Promise<Done<O>>;
 
 /**
@@ -23,6 +30,7 @@ export class RecordedUse {
   constructor(
     private readonly replies: RecordedReply,
     private readonly keys: KeyHolder,
+    private readonly leases: Pick<InvocationLeases, 'ready'>,
   ) {}
 
   ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: Use<O>): Promise<Answer> {
@@ -40,7 +48,7 @@ export class RecordedUse {
         this.assertFresh();
         return doing;
       },
-      this.arrivalOf(request.keyId),
+      this.arrivalOf([request.keyId], encrypts.has(operation) ? request.keyId : undefined),
     );
   }
 
@@ -65,7 +73,7 @@ export class RecordedUse {
         this.assertFresh();
         return done;
       },
-      this.arrivalOf(keyId, toKeyId),
+      this.arrivalOf([keyId, toKeyId], toKeyId),
     );
   }
 
@@ -77,10 +85,19 @@ export class RecordedUse {
     });
   }
 
-  /** Waits only for a key that the watch has not delivered yet. */
-  private arrivalOf(...keyIds: string[]): (() => Promise<unknown>) | undefined {
+  /** Waits only for a key that the watch has not delivered yet, and for the block of encryptions that the next one under `encryptsUnder` is taken from. */
+  private arrivalOf(keyIds: string[], encryptsUnder: string | undefined): (() => Promise<unknown>) | undefined {
     const late = keyIds.filter((keyId) => !this.keys.peek(keyId));
-    return late.length === 0 ? undefined : () => Promise.all(late.map((keyId) => this.keys.find(keyId)));
+    if (late.length === 0 && this.leased(encryptsUnder) === undefined) return undefined;
+    return async () => {
+      await Promise.all(late.map((keyId) => this.keys.find(keyId)));
+      await this.leased(encryptsUnder);
+    };
+  }
+
+  private leased(keyId: string | undefined): Promise<void> | undefined {
+    const key = keyId === undefined ? undefined : this.keys.peek(keyId);
+    return key?.usage === 'encrypt' ? this.leases.ready(key.keyId, key.primaryVersion) : undefined;
   }
 
   private admitted(admit: Admit, action: string, { keyId, context }: KeyRequest): KeyView {

@@ -9,6 +9,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
 import { acknowledgeChanges } from '../src/applied';
 import { HsmController } from '../src/hsm.controller';
+import { type AskLease, InvocationLeases } from '../src/invocation-leases';
 import { KeyHolder } from '../src/key-holder';
 import { Operations } from '../src/operations';
 import { toProblem } from '../src/problem';
@@ -70,7 +71,8 @@ export async function startWorker() {
   sessionsOwner.keepMark(sessions);
   await Promise.all([owner.sign(keyView), sessionsOwner.sign(sessions), keyView.whenFresh(), sessions.whenFresh()]);
 
-  const said: { decision: Decision; byAction?: ((action: string) => Decision) | undefined } = {
+  const said: { decision: Decision; byAction?: ((action: string) => Decision) | undefined; lease: AskLease } = {
+    lease: async (_keyId, _version, count) => count,
     decision: { kind: 'allow', code: 'permitted', policyIds: ['p1'], reason: 'test' } satisfies Allow,
   };
   const gate = new Gate({
@@ -82,9 +84,10 @@ export async function startWorker() {
     },
   });
   const hsm = new HsmController(token, keys);
-  const operations = new Operations(token, keys);
+  const leases = new InvocationLeases((...asked) => said.lease(...asked), { capacity: 1_000 });
+  const operations = new Operations(token, keys, leases);
   const replies = new RecordedReply(gate, trail, toProblem);
-  const recorded = new RecordedUse(replies, keys);
+  const recorded = new RecordedUse(replies, keys, leases);
   const jsm = await jetstreamManager(provisioner);
 
   const kekId = 'kek_production_internal_1';

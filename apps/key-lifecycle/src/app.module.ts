@@ -2,20 +2,23 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { LeasesController } from './leases.controller';
 
 @Module({})
 export class AppModule {
-  static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore }): DynamicModule {
+  static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore; bounds: LeaseBounds }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController],
+      controllers: [KeysController, LeasesController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: KeyStore, useValue: parts.store },
+        { provide: LeaseBounds, useValue: parts.bounds },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,3 +1,4 @@
+import { limits } from '@claviger/contracts';
 import { commonConfiguration, owedRecordConfiguration, storeConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
@@ -6,6 +7,10 @@ export const Config = z.object({
   ...tokenConfiguration,
   ...owedRecordConfiguration,
   ...storeConfiguration('claviger_keys'),
+  /** AES-GCM encryptions under one key version, over all workers. */
+  GCM_INVOCATIONS_MAX: z.coerce.number('must be a whole number').int().min(1).max(limits.gcmInvocations).default(limits.gcmInvocations),
+  /** From this share of them on an event asks for rotation. */
+  GCM_ROTATE_AT: z.coerce.number('must be a number').min(0.01).max(1).default(0.5),
   DELETION_SWEEP_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(3_600).default(60),
 });
 export type Config = z.output<typeof Config>;

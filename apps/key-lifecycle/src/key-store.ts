@@ -2,6 +2,7 @@ import { type CloudEvent, ProblemError } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
+import { type Invocations, noInvocations } from './invocations';
 import type { Key } from './key';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
 
@@ -14,11 +15,18 @@ interface KeyDocument {
   name: string;
   deletionAt: string | null;
   signed: string;
+  /** Signed as well: a count that somebody set back would let a key encrypt too often. */
+  invocations: string;
   outbox: OutboxEntry[];
   /** Who made the changes whose records are not known to be in the ledger. */
   owed: OwedRecord[];
   /** True while `outbox` or `owed` is not empty: what the sweeps look for. */
   pending: boolean;
+}
+export interface StoredInvocations {
+  invocations: Invocations;
+  /** As it stands there: what the next change is compared with. */
+  signed: string;
 }
 interface KekDocument {
   _id: string;
@@ -73,7 +81,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     // Without them two keys could have one name.
     await this.createIndexes();
     try {
-      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), outbox, owed, pending: true }));
+      const invocations = this.documents.signInvocations(noInvocations(key.keyId));
+      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true }));
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -88,6 +97,22 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
         { $set: { ...this.fields(to), pending: true }, $push: { outbox: { $each: outbox }, owed: { $each: owed } } },
       ),
     );
+    return matchedCount === 1;
+  }
+
+  /** Undefined when there is no such key. Throws TamperedDocument. */
+  async invocations(keyId: string): Promise<StoredInvocations | undefined> {
+    const found = await reached(() => this.keys.findOne({ _id: keyId }, { projection: { invocations: 1 } }));
+    return found
+      ? { invocations: this.told(keyId, () => this.documents.readInvocations(keyId, found.invocations)), signed: found.invocations }
+      : undefined;
+  }
+
+  /** False when somebody else changed them since they were read. */
+  async changeInvocations(from: StoredInvocations, to: Invocations, outbox: OutboxEntry[]): Promise<boolean> {
+    const told = outbox.length === 0 ? {} : { $push: { outbox: { $each: outbox } } };
+    const set = { invocations: this.documents.signInvocations(to), ...(outbox.length === 0 ? {} : { pending: true }) };
+    const { matchedCount } = await reached(() => this.keys.updateOne({ _id: to.keyId, invocations: from.signed }, { $set: set, ...told }));
     return matchedCount === 1;
   }
 

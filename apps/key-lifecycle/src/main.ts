@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -12,6 +12,7 @@ import { Config } from './config';
 import { DeletionSweep } from './deletion-sweep';
 import { Delivery } from './delivery';
 import { checks } from './health';
+import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { Propagation } from './propagation';
@@ -71,10 +72,19 @@ await runService(service, async (logger) => {
     }
   })();
 
-  const server = new RequestServer({ connection, services: { keys: keyOperations } });
+  const server = new RequestServer({
+    connection,
+    services: { keys: keyOperations },
+    internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
+  });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
-    AppModule.with({ replies: new RecordedReply(gate, trail), commands, store }),
+    AppModule.with({
+      replies: new RecordedReply(gate, trail),
+      commands,
+      store,
+      bounds: new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT),
+    }),
     { strategy: server, logger, abortOnError: false },
   );
   const views = { sessions, policy, keys: keyView };

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { KekView } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
+import type { Invocations } from './invocations';
 import type { Key } from './key';
 
 export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
@@ -31,6 +32,14 @@ export class SignedDocuments {
 
   signKey = (key: Key): string => signRecord('claviger-key-document+jws', key, this.signer);
   signKek = (kek: Kek): string => signRecord('claviger-kek-document+jws', kek, this.signer);
+
+  signInvocations = (invocations: Invocations): string => signRecord('claviger-invocations+jws', invocations, this.signer);
+
+  readInvocations(keyId: string, signed: string): Invocations {
+    const invocations = this.verified<Invocations>(keyId, 'claviger-invocations+jws', signed);
+    if (invocations.keyId !== keyId) throw new TamperedDocument(keyId, `it holds the invocations of ${invocations.keyId}`);
+    return invocations;
+  }
 
   readKey(keyId: string, revision: number, signed: string): Key {
     const key = this.verified<Key>(keyId, 'claviger-key-document+jws', signed);

@@ -63,6 +63,12 @@ const table = {
     title: 'The key waits for its deletion',
     next: 'Cancel the deletion if the key is still needed.',
   },
+  ERR_KEY_EXHAUSTED: {
+    status: 409,
+    retryable: false,
+    title: 'The key version has encrypted as often as it safely may',
+    next: 'Rotate the key; what it encrypted goes on to decrypt.',
+  },
   ERR_KEY_USAGE: {
     status: 400,
     retryable: false,
@@ -125,6 +131,12 @@ const table = {
     next: 'Retry with a pause. Operators: start more workers.',
   },
   ERR_SHUTTING_DOWN: { status: 503, retryable: true, title: 'This process is draining', next: 'Retry; another one answers.' },
+  ERR_LEASE_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    title: 'No block of encryptions under this key could be leased, so nothing is encrypted with it here',
+    next: 'Retry; decryption goes on. Operators: check key-lifecycle and its document store.',
+  },
   ERR_NOT_FOUND: { status: 404, retryable: false, title: 'There is no such thing', next: 'Check the id.' },
   ERR_POLICY_INVALID: {
     status: 400,

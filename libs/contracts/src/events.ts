@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
 import { KeyDescription } from './key-operations';
-import { PrincipalId, Timestamp } from './primitives';
+import { KeyId, PrincipalId, Timestamp } from './primitives';
 
 /** A key as it is now, and who made it so. `record` is the id of the operation's record in the ledger. */
 export const KeyChange = z.strictObject({
@@ -20,6 +20,11 @@ export const KeyChange = z.strictObject({
 export const eventTypes = {
   'io.claviger.key.created': { stream: 'KEYS', data: KeyChange },
   'io.claviger.key.changed': { stream: 'KEYS', data: KeyChange },
+  /** The key version nears the number of encryptions that is safe (SP 800-38D): somebody should rotate the key. */
+  'io.claviger.key.rotation-due': {
+    stream: 'KEYS',
+    data: z.strictObject({ keyId: KeyId, version: z.int(), reason: z.enum(['encryptions']), given: z.int(), max: z.int() }),
+  },
   'io.claviger.policy.published': {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),

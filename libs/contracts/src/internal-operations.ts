@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Algorithm } from './algorithms';
 import { defineOperation } from './operation';
-import { KekId } from './primitives';
+import { KekId, KeyId } from './primitives';
 import { PersonalValue } from './records';
 import { KekView, WrappedKey } from './views';
 
@@ -22,6 +22,21 @@ export const internalOperations = {
     retry: 'safe',
     input: { algorithm: Algorithm, kekId: KekId, kek: KekView.shape.material },
     result: z.strictObject({ material: WrappedKey, publicKeySpki: z.string().optional() }),
+  }),
+  leaseInvocations: defineOperation({
+    name: 'keys.lease-invocations',
+    action: 'internal',
+    summary: 'The next block of AES-GCM encryptions under a key version; what is granted counts, used or not.',
+    retry: 'never',
+    input: {
+      keyId: KeyId,
+      version: z.int().min(1),
+      count: z
+        .int()
+        .min(1)
+        .max(2 ** 24),
+    },
+    result: z.strictObject({ granted: z.int().min(1) }),
   }),
   storePersonal: defineOperation({
     name: 'audit.personal',

@@ -16,6 +16,8 @@ export const limits = {
   dataKeyBytesMin: 16,
   dataKeyBytesMax: 64,
   randomBytes: 1_024,
+  /** AES-GCM encryptions with random IVs under one key (SP 800-38D §8.3). */
+  gcmInvocations: 2 ** 32,
   contextEntries: 16,
   contextKeyChars: 128,
   contextValueChars: 512,

@@ -68,6 +68,7 @@ const services = {
       ...view('policy', 'crypto-worker'),
       'audit.v1.crypto-worker.*',
       appliedSubject('*'),
+      internalSubject('keys', 'lease-invocations'),
       ...streamInfo('AUDIT'),
     ],
     subscribe: [serviceSubject('crypto'), internalSubject('hsm', '*')],
@@ -84,7 +85,7 @@ const services = {
       internalSubject('hsm', '*'),
       ...streamInfo('AUDIT', 'KEYS'),
     ],
-    subscribe: [serviceSubject('keys'), appliedSubject('*')],
+    subscribe: [serviceSubject('keys'), internalSubject('keys', '*'), appliedSubject('*')],
   },
   policy: {
     publish: [
