@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, createVerify, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, createPublicKey, createVerify, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
@@ -13,7 +13,7 @@ let system: System;
 
 beforeAll(async () => {
   folder = await temporaryFolder('cli-system');
-  system = await startSystem('cli');
+  system = await startSystem('cli', { workers: 2 });
   for (const { id } of Object.values(cast)) writeFileSync(file(`${id}.token`), system.tokens[id] as string, { mode: 0o600 });
 }, 180_000);
 afterAll(async () => {
@@ -147,10 +147,17 @@ test('a data key pair: what the key opens is the private half of the public one'
   expect(createPublicKey(pair).export({ format: 'der', type: 'spki' })).toEqual(readFileSync(file('pair.der')));
 });
 
-test('what the token lacks is said with its name', async () => {
-  const refused = await as('kim', 'keys', 'create', 'cli/eddsa', '--algorithm', 'ED25519');
-  expect(refused.code).toBe(3);
-  expect(refused.stderr).toMatch(/ERR_ALGORITHM_UNAVAILABLE.*Token \S+ \(softhsm\)/s);
+test('a key that the token cannot wrap stays in it: another worker signs with it too, and what was never made is not', async () => {
+  const keyId = await newKey('cli/eddsa', 'ED25519');
+  expect((await json<{ versions: object[] }>('kim', 'keys', 'describe', keyId)).versions).toMatchObject([{ custody: 'token' }]);
+  writeFileSync(file('message'), 'hello');
+  await ok('payments-api', 'public-key', keyId, '--out', file('eddsa.pem'));
+  const publicKey = readFileSync(file('eddsa.pem'));
+  for (let n = 0; n < 4; n++) {
+    await ok('payments-api', 'sign', keyId, '--in', file('message'), '--out', file('signature'));
+    const signature = Buffer.from(readFileSync(file('signature'), 'utf8'), 'base64url');
+    expect(verify(null, Buffer.from('hello'), publicKey, signature)).toBe(true);
+  }
 });
 
 test('a denial is exit 2 and says the code; it is in the ledger', async () => {

@@ -1,12 +1,13 @@
-import { internalOperations, type Request } from '@claviger/contracts';
-import { Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
+import { randomBytes } from 'node:crypto';
+import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
+import { custodiesOf, type PairAlgorithm, Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
 
-/** Key generation for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped. */
+/** Key generation and destruction for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped, or not at all. */
 @Controller()
 export class HsmController {
   constructor(
@@ -23,18 +24,30 @@ export class HsmController {
     });
   }
 
+  /** Kept in the token only where it cannot leave it wrapped: token objects are few and slow to find. */
   @MessagePattern(internalOperations.generateKey.name)
   generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
     return answered(async () => {
-      const made = await this.token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
-      return {
-        material: { kekId, ...encoded(made) },
-        ...(made.publicKeySpki ? { publicKeySpki: made.publicKeySpki.toString('base64url') } : {}),
-      };
+      if (custodiesOf(algorithm, this.token.family).includes('wrapped')) {
+        const made = await this.token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
+        return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
+      }
+      const label = `key-${randomBytes(12).toString('hex')}`;
+      const publicKeySpki = await this.token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm);
+      return { material: { custody: 'token', family: this.token.family, token: this.token.label, label }, ...publicHalf(publicKeySpki) };
+    });
+  }
+
+  @MessagePattern(internalOperations.destroyKey.name)
+  destroyKey(@Payload() { token, label }: Request<(typeof internalOperations)['destroyKey']>): Promise<Answer> {
+    return answered(async () => {
+      if (token !== this.token.label) throw new ProblemError('ERR_HSM_UNAVAILABLE', `This worker does not reach token ${token}.`);
+      return { destroyed: this.token.destroyTokenKeyPair(label) };
     });
   }
 }
 
+const publicHalf = (spki: Buffer | undefined) => (spki ? { publicKeySpki: spki.toString('base64url') } : {});
 const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
 
 async function answered(make: () => Promise<unknown>): Promise<Answer> {

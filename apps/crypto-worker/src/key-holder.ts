@@ -1,5 +1,5 @@
 import { type KeyResource, keyResource } from '@claviger/authz';
-import { type KekView, type KeyView, ProblemError } from '@claviger/contracts';
+import { type KekView, type KeyView, ProblemError, type TokenKey } from '@claviger/contracts';
 import { type KeyHandle, type PairAlgorithm, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
@@ -86,6 +86,7 @@ export class KeyHolder {
     const { material } = version;
     const ready = this.prepare(key).versions.get(version.version);
     if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
+    if (material.custody === 'token') return this.inToken(material);
     return this.keys.getOrUnwrap(ready.unwrappedId, () =>
       this.token.unwrap({
         wrapped: ready.wrapped,
@@ -104,6 +105,11 @@ export class KeyHolder {
     return this.keys.getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
       this.token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url')),
     );
+  }
+
+  private inToken({ token, label }: TokenKey): KeyHandle {
+    if (token !== this.token.label) throw new ProblemError('ERR_HSM_UNAVAILABLE', `This worker does not reach token ${token}.`);
+    return this.token.findTokenKey(label, 'private');
   }
 
   private kek(kekId: string): KeyHandle {
@@ -132,7 +138,7 @@ export class KeyHolder {
     if (!prepared) {
       const versions = new Map(
         key.versions.map((v) => {
-          const wrapped = Buffer.from(v.material?.wrapped ?? '', 'base64url');
+          const wrapped = Buffer.from(v.material?.custody === 'wrapped' ? v.material.wrapped : '', 'base64url');
           return [v.version, { unwrappedId: unwrappedKeyId(key.keyId, v.version, wrapped), wrapped }] as const;
         }),
       );

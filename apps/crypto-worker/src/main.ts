@@ -39,7 +39,13 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection: await core.connect(),
     services: { crypto: cryptoOperations },
-    internal: { hsm: { generateKek: internalOperations.generateKek, generateKey: internalOperations.generateKey } },
+    internal: {
+      hsm: {
+        generateKek: internalOperations.generateKek,
+        generateKey: internalOperations.generateKey,
+        destroyKey: internalOperations.destroyKey,
+      },
+    },
     maxInFlight: config.REQUESTS_IN_FLIGHT_MAX,
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));

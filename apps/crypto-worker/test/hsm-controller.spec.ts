@@ -1,4 +1,12 @@
-import { type Algorithm, internalOperations, type KekView, type Result, requestType } from '@claviger/contracts';
+import {
+  type Algorithm,
+  internalOperations,
+  type KekView,
+  type KeyMaterial,
+  type Result,
+  requestType,
+  type TokenKey,
+} from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
@@ -24,9 +32,9 @@ test('a KEK leaves the token only wrapped under the root, a key only wrapped und
   const kek = await generateKek();
   expect(kek).toMatchObject({ rootLabel: 'root', family: 'softhsm' });
   const keys = await Promise.all([generate('AES_256', kek), generate('AES_256', kek)]);
-  expect(new Set([kek.wrapped, ...keys.map((k) => k.material.wrapped)]).size).toBe(3);
+  expect(new Set([kek.wrapped, ...keys.map((k) => wrappedIn(k.material))]).size).toBe(3);
   // AES key wrap with padding (RFC 5649): 32 bytes become 40.
-  expect(Buffer.from(keys[0]?.material.wrapped as string, 'base64url')).toHaveLength(40);
+  expect(Buffer.from(wrappedIn(keys[0]?.material), 'base64url')).toHaveLength(40);
   expect(keys[0]).not.toHaveProperty('publicKeySpki');
 });
 
@@ -42,9 +50,22 @@ test('a KEK that the root did not wrap makes no key', async () => {
   expect(await generate('AES_256', kek)).toBeDefined();
 });
 
-test('what the token cannot keep wrapped is said with its name', async () => {
-  await expect(generate('ED25519', await generateKek())).rejects.toMatchObject({
-    code: 'ERR_ALGORITHM_UNAVAILABLE',
-    detail: expect.stringMatching(/^Token t-[0-9a-f]+ \(softhsm\)/),
-  });
+const wrappedIn = (material: KeyMaterial | undefined) => (material?.custody === 'wrapped' ? material.wrapped : '');
+
+test('a key that the token cannot wrap stays in it, under a label of its own, until it is destroyed', async () => {
+  const kek = await generateKek();
+  const made = await generate('ED25519', kek);
+  expect(made.material).toMatchObject({ custody: 'token', family: 'softhsm', token: token.label });
+  const { label } = made.material as TokenKey;
+  expect(token.publicKeySpki(label).toString('base64url')).toBe(made.publicKeySpki);
+  const destroy = async (name = token.label) => (await hsm.destroyKey({ type: requestType, token: name, label })).result;
+  await expect(destroy('another-token')).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  expect([await destroy(), await destroy()]).toEqual([{ destroyed: true }, { destroyed: false }]);
+  expect(() => token.findTokenKey(label, 'private')).toThrow('holds no private key');
+});
+
+test('nothing but a customer key can be destroyed by its label', () => {
+  const { request } = internalOperations.destroyKey;
+  for (const label of ['root', 'certifier', 'claviger-canary', 'key-', `key-${'A'.repeat(24)}`])
+    expect([label, request.safeParse({ type: requestType, token: 't', label }).success]).toEqual([label, false]);
 });

@@ -38,7 +38,7 @@ const codeOf = (answer: Promise<unknown>) =>
 const records = () => w.recordsOf(caller.session);
 const message = text('a contract');
 
-const signing = ['EC_P256', 'EC_P384', 'EC_P521', 'EC_SECP256K1', 'RSA_2048', 'RSA_3072'] as const;
+const signing = ['ED25519', 'EC_P256', 'EC_P384', 'EC_P521', 'EC_SECP256K1', 'RSA_2048', 'RSA_3072'] as const;
 
 test.each(signing)(
   '%s: every scheme signs what another library verifies with the public key, and nothing else verifies',

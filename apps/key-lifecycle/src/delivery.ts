@@ -1,10 +1,12 @@
-import { type CloudEvent, cloudEvent, eventSubject, type KekView, type KeyView } from '@claviger/contracts';
-import type { KvOwner, OutboxItem, RecordIntent } from '@claviger/messaging';
+import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type KekView, type KeyView } from '@claviger/contracts';
+import { askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { describeKey, type Key, viewKey } from './key';
 import type { KeyStore, OutboxEntry } from './key-store';
 import type { Kek } from './signed-documents';
+
+const hsmTimeoutMs = 5_000;
 
 /** Takes what a change left in its outbox to where it belongs. Doing it twice has the effect of once. */
 export class Delivery {
@@ -19,6 +21,11 @@ export class Delivery {
       await jetstream(this.connection).publish(eventSubject(entry.event.type, aggregateId), JSON.stringify(entry.event), {
         msgID: entry.event.id,
       });
+      return;
+    }
+    if (entry.kind === 'token-key') {
+      const { token, label } = this.store.abandoned(aggregateId, entry.signed);
+      await askInternal(this.connection, internalOperations.destroyKey, { token, label }, { timeoutMs: hsmTimeoutMs });
       return;
     }
     const key = await this.store.get(aggregateId);

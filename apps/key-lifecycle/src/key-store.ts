@@ -1,13 +1,17 @@
-import { type CloudEvent, ProblemError } from '@claviger/contracts';
+import { type CloudEvent, ProblemError, type TokenKey } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { type Invocations, noInvocations } from './invocations';
-import type { Key } from './key';
+import { abandoned, type Key } from './key';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
-export type OutboxEntry = { id: string; kind: 'view' } | { id: string; kind: 'event'; event: CloudEvent };
+export type OutboxEntry =
+  | { id: string; kind: 'view' }
+  | { id: string; kind: 'event'; event: CloudEvent }
+  /** An object of the token that no version has any more. Signed, for whoever writes to the store must not be able to have a key destroyed. */
+  | { id: string; kind: 'token-key'; signed: string };
 
 interface KeyDocument {
   _id: string;
@@ -90,7 +94,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   /** False when somebody else changed it since it was read. */
-  async change(from: Key, to: Key, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
+  async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
+    const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object))];
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
@@ -98,6 +103,15 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       ),
     );
     return matchedCount === 1;
+  }
+
+  /** What an entry of the outbox says is to be destroyed. Throws TamperedDocument. */
+  abandoned(keyId: string, signed: string): TokenKey {
+    return this.told(keyId, () => this.documents.readAbandoned(keyId, signed));
+  }
+
+  private toDestroy({ keyId, revision }: Key, object: TokenKey): OutboxEntry {
+    return { id: `${keyId}.${revision}.${object.label}`, kind: 'token-key', signed: this.documents.signAbandoned(keyId, object) };
   }
 
   /** Undefined when there is no such key. Throws TamperedDocument. */
@@ -271,8 +285,14 @@ function assertNotOlder(id: string, revision: number | undefined, delivered: num
 const nextOf = (found: KeyDocument[], limit: number) => (found.length === limit ? found.at(-1)?._id : undefined);
 
 const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
-  const { id, kind, event } = (entry ?? {}) as { id?: unknown; kind?: unknown; event?: { type?: unknown } | null };
-  return typeof id === 'string' && (kind === 'view' || (kind === 'event' && typeof event?.type === 'string'));
+  const { id, kind, event, signed } = (entry ?? {}) as {
+    id?: unknown;
+    kind?: unknown;
+    event?: { type?: unknown } | null;
+    signed?: unknown;
+  };
+  if (typeof id !== 'string') return false;
+  return kind === 'view' || (kind === 'event' && typeof event?.type === 'string') || (kind === 'token-key' && typeof signed === 'string');
 };
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;

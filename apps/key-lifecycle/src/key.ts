@@ -3,14 +3,15 @@ import {
   type Classification,
   type Environment,
   type KeyDescription,
+  type KeyMaterial,
   type KeyState,
   type KeyUsage,
   type KeyView,
   keyStates,
   limits,
   ProblemError,
+  type TokenKey,
   usagesOf,
-  type WrappedKey,
 } from '@claviger/contracts';
 
 /** A key as it is stored: one document, changed as a whole. Times are RFC 3339, UTC. */
@@ -40,13 +41,13 @@ export interface KeyVersion {
   changedAt: string;
   reason: string;
   /** Gone once destroyed. */
-  material?: WrappedKey;
+  material?: KeyMaterial;
   publicKeySpki?: string;
 }
 
 /** Key material as the HSM gave it. */
 export interface Material {
-  material: WrappedKey;
+  material: KeyMaterial;
   publicKeySpki?: string;
 }
 
@@ -139,8 +140,17 @@ export const isDestroyed = (key: Key): boolean => key.versions.every((v) => v.st
 /** What may leave this service towards people. */
 export function describeKey(key: Key): KeyDescription {
   const { createdBy: _, versions, ...about } = key;
-  return { ...about, versions: versions.map(({ material: __, ...version }) => version) };
+  return {
+    ...about,
+    versions: versions.map(({ material, ...version }) => ({ ...version, ...(material ? { custody: material.custody } : {}) })),
+  };
 }
+
+/** Objects of a token that the change leaves to nobody. */
+export const abandoned = (from: Key, to: Key): TokenKey[] => {
+  const kept = new Set(to.versions.flatMap(({ material }) => (material?.custody === 'token' ? [material.label] : [])));
+  return from.versions.flatMap(({ material }) => (material?.custody === 'token' && !kept.has(material.label) ? [material] : []));
+};
 
 /** What the workers get, signed. */
 export function viewKey(key: Key): KeyView {

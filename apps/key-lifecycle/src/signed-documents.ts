@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import type { KekView } from '@claviger/contracts';
+import type { KekView, TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Invocations } from './invocations';
 import type { Key } from './key';
@@ -39,6 +39,14 @@ export class SignedDocuments {
     const invocations = this.verified<Invocations>(keyId, 'claviger-invocations+jws', signed);
     if (invocations.keyId !== keyId) throw new TamperedDocument(keyId, `it holds the invocations of ${invocations.keyId}`);
     return invocations;
+  }
+
+  signAbandoned = (keyId: string, object: TokenKey): string => signRecord('claviger-abandoned-key+jws', { keyId, object }, this.signer);
+
+  readAbandoned(keyId: string, signed: string): TokenKey {
+    const found = this.verified<{ keyId: string; object: TokenKey }>(keyId, 'claviger-abandoned-key+jws', signed);
+    if (found.keyId !== keyId) throw new TamperedDocument(keyId, `it has an object of ${found.keyId} destroyed`);
+    return found.object;
   }
 
   readKey(keyId: string, revision: number, signed: string): Key {

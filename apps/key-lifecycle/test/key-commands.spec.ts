@@ -1,3 +1,4 @@
+import type { WrappedKey } from '@claviger/contracts';
 import { eventTypes } from '@claviger/contracts';
 import type { AuditTrail } from '@claviger/messaging';
 import { until } from '@claviger/testing';
@@ -33,7 +34,7 @@ const arrives = (keyId: string, revision: number) =>
 
 test('keys of one environment and classification are made under one KEK, also when the first ones are made at once', async () => {
   const keys = await Promise.all(Array.from({ length: 8 }, () => create({ environment: 'staging' })));
-  const keks = new Set(keys.map((k) => k.versions[0]?.material?.kekId));
+  const keks = new Set(keys.map((k) => (k.versions[0]?.material as WrappedKey | undefined)?.kekId));
   expect([...keks]).toEqual(['kek_staging_internal_1']);
   await arrives('kek_staging_internal_1', 1);
   const inUse = await l.store.kek('kek_staging_internal_1');

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Db } from 'mongodb';
 import { outboxOf } from '../src/delivery';
-import { cancelDeletion, destroyKey, type Key, rotateKey, scheduleDeletion, setConsumers, suspendKey } from '../src/key';
+import { cancelDeletion, createKey, destroyKey, type Key, rotateKey, scheduleDeletion, setConsumers, suspendKey } from '../src/key';
 import { KeyStore } from '../src/key-store';
 import { SignedDocuments, TamperedDocument } from '../src/signed-documents';
-import { intent, made, newKey, now, nowMs, openStore, signer } from './keys-under-test';
+import { about, intent, made, newKey, now, nowMs, openStore, signer } from './keys-under-test';
 
 let storage: Awaited<ReturnType<typeof openStore>>;
 let db: Db;
@@ -263,4 +263,22 @@ test('documents that owe a record fill no page of the outbox, and the other way 
   const second = await store.owed(2, first.next);
   expect([...first.items, ...second.items].map((i) => i.aggregateId)).toEqual(owing.map((k) => k.keyId).sort());
   expect(second.next).toBeUndefined();
+});
+
+test('a destroyed key leaves the object in the token to be destroyed, in the same write and signed; nobody else can have one destroyed', async () => {
+  const object = { custody: 'token' as const, family: 'softhsm', token: 'customer', label: `key-${'a'.repeat(24)}` };
+  const key = createKey(about({ algorithm: 'ED25519', usage: 'sign' }), { material: object, publicKeySpki: 'spki' }, now);
+  await store.insert(key, [], []);
+  const waiting = scheduleDeletion(key, 7, 'unused', nowMs);
+  await store.change(key, waiting, [], []);
+  expect((await store.pending(10)).items).toEqual([]);
+  await store.change(waiting, destroyKey(waiting, Date.parse(waiting.deletionAt as string)), [], []);
+  const [item] = (await store.pending(10)).items;
+  expect(item).toMatchObject({ aggregateId: key.keyId, entry: { kind: 'token-key' } });
+  const signed = String(Object(item?.entry).signed);
+  expect(store.abandoned(key.keyId, signed)).toEqual(object);
+  const other = await insert();
+  expect(() => store.abandoned(other.keyId, signed)).toThrow(TamperedDocument);
+  const forger = new SignedDocuments(signer('control-1'), storage.control.trusted);
+  expect(() => store.abandoned(other.keyId, forger.signAbandoned(other.keyId, object))).toThrow(TamperedDocument);
 });

@@ -27,7 +27,13 @@ import { SignedDocuments } from '../src/signed-documents';
 export const now = '2026-03-01T12:00:00.000Z';
 export const nowMs = Date.parse(now);
 export const made = (n = 1) => ({
-  material: { kekId: 'kek_production_internal_1', mechanism: 0x210a, family: 'softhsm', wrapped: `wrapped-${n}` },
+  material: {
+    custody: 'wrapped' as const,
+    kekId: 'kek_production_internal_1',
+    mechanism: 0x210a,
+    family: 'softhsm',
+    wrapped: `wrapped-${n}`,
+  },
 });
 let ids = 0;
 export const about = (more: Partial<NewKey> = {}): NewKey => {
@@ -203,7 +209,9 @@ export async function startLifecycle() {
           } else {
             asked.key++;
             const { kekId } = m.json<{ kekId: string }>();
-            m.respond(JSON.stringify({ result: { material: { kekId, mechanism: 0x210a, family: 'softhsm', wrapped } } }));
+            m.respond(
+              JSON.stringify({ result: { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped } } }),
+            );
           }
         },
       });

@@ -3,7 +3,7 @@ import { Algorithm } from './algorithms';
 import { defineOperation } from './operation';
 import { KekId, KeyId } from './primitives';
 import { PersonalValue } from './records';
-import { KekView, WrappedKey } from './views';
+import { KekView, KeyMaterial, TokenKeyLabel } from './views';
 
 /** Between services over `claviger-internal.v1.<service>.<verb>`; no account but CORE reaches these. */
 export const internalOperations = {
@@ -18,10 +18,18 @@ export const internalOperations = {
   generateKey: defineOperation({
     name: 'hsm.generate-key',
     action: 'internal',
-    summary: 'Generate a customer key in the HSM, wrapped under the given KEK.',
+    summary: 'Generate a customer key in the HSM: wrapped under the given KEK, or kept in the token where it cannot be wrapped.',
     retry: 'safe',
     input: { algorithm: Algorithm, kekId: KekId, kek: KekView.shape.material },
-    result: z.strictObject({ material: WrappedKey, publicKeySpki: z.string().optional() }),
+    result: z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() }),
+  }),
+  destroyKey: defineOperation({
+    name: 'hsm.destroy-key',
+    action: 'internal',
+    summary: 'Destroy a customer key that is kept in the token; one that is gone already is no error.',
+    retry: 'safe',
+    input: { token: z.string(), label: TokenKeyLabel },
+    result: z.strictObject({ destroyed: z.boolean() }),
   }),
   leaseInvocations: defineOperation({
     name: 'keys.lease-invocations',

@@ -36,6 +36,8 @@ export const KeyDescription = z.strictObject({
       createdAt: Timestamp,
       changedAt: Timestamp,
       reason: z.string(),
+      /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
+      custody: z.enum(['wrapped', 'token']).optional(),
       publicKeySpki: z.string().optional(),
     }),
   ),

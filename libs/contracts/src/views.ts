@@ -9,9 +9,25 @@ import { b64u, ChainId, Classification, Environment, KeyId, PrincipalId, Session
  */
 const header = { id: z.string(), revision: z.int().min(1) };
 
-/** A key's material, wrapped under a KEK; the signature of the whole record binds it to this key id. */
-export const WrappedKey = z.strictObject({ kekId: z.string(), mechanism: z.int(), family: z.string(), wrapped: z.string() });
+/** Material that left the token wrapped under a KEK; any worker that holds the KEK unwraps it. */
+export const WrappedKey = z.strictObject({
+  custody: z.literal('wrapped'),
+  kekId: z.string(),
+  mechanism: z.int(),
+  family: z.string(),
+  wrapped: z.string(),
+});
 export type WrappedKey = z.infer<typeof WrappedKey>;
+
+/** Label of a customer key that stays in its token; nothing else there has such a label. */
+export const TokenKeyLabel = z.string().regex(/^key-[0-9a-f]{24}$/);
+/** Material that never leaves the token, where the token cannot wrap keys of the algorithm: an object of it, by its label. */
+export const TokenKey = z.strictObject({ custody: z.literal('token'), family: z.string(), token: z.string(), label: TokenKeyLabel });
+export type TokenKey = z.infer<typeof TokenKey>;
+
+/** Where a key's material is; the signature of the whole record binds it to this key id and algorithm. */
+export const KeyMaterial = z.discriminatedUnion('custody', [WrappedKey, TokenKey]);
+export type KeyMaterial = z.infer<typeof KeyMaterial>;
 
 export const KeyView = z.strictObject({
   kind: z.literal('key'),
@@ -32,7 +48,7 @@ export const KeyView = z.strictObject({
   processingAllowed: z.boolean(),
   deletionAt: Timestamp.optional(),
   versions: z.array(
-    z.strictObject({ version: z.int().min(1), state: KeyState, material: WrappedKey.optional(), publicKeySpki: z.string().optional() }),
+    z.strictObject({ version: z.int().min(1), state: KeyState, material: KeyMaterial.optional(), publicKeySpki: z.string().optional() }),
   ),
 });
 export type KeyView = z.infer<typeof KeyView>;

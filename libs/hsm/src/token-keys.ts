@@ -87,6 +87,15 @@ export function publicKeySpki(connection: Connection, label: string): Buffer {
   return readSpki(connection, key.object, key.algorithm as PairAlgorithm);
 }
 
+/** Both halves, or what is left of them. False when there was nothing; a token that shows nothing must show its canary to be believed. */
+export function destroyTokenKeyPair(connection: Connection, label: string): boolean {
+  const found = search(connection, label);
+  for (const name of ['private', 'public'] as const) connection.tokenKeys.delete(`${name} ${label}`);
+  if (found.length === 0) connection.assertShowsObjects(`an object ${label}`);
+  for (const object of found) connection.call('destroy', (p11, { objects }) => p11.C_DestroyObject(objects, object));
+  return found.length > 0;
+}
+
 /** Creates the canary unless it is there. A token that shows no objects and takes none fails here, before anything else is created in it. */
 export function createCanary(connection: Connection): void {
   if (connection.seesCanary()) return;

@@ -13,6 +13,7 @@ import type { ObjectClass } from './templates';
 import {
   assertAbsent,
   createCanary,
+  destroyTokenKeyPair,
   findTokenKey,
   generateRootKey,
   generateSessionKeyPair,
@@ -123,6 +124,11 @@ export class Token {
   /** The same off the event loop. After a retryable failure, look for the label before another try: the pair may be there. */
   generateTokenKeyPairAsync(label: string, algorithm: PairAlgorithm): Promise<Buffer> {
     return generateTokenKeyPairAsync(this.#connection, label, algorithm);
+  }
+
+  /** Destroys both halves of a token key pair; false when it was gone already. Repeat it when it fails. */
+  destroyTokenKeyPair(label: string): boolean {
+    return destroyTokenKeyPair(this.#connection, label);
   }
 
   /** DER SubjectPublicKeyInfo of the token key pair with this label. */
