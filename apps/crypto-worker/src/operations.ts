@@ -74,6 +74,7 @@ export class Operations {
   }
 
   sign(request: Item<Ops['sign']>, key: KeyView): Done<Ops['sign']> | Promise<Done<Ops['sign']>> {
+    assertOneInput(request);
     const version = versionToProtect(key, 'sign');
     const algorithm = schemeFor(key, request.algorithm);
     const input = signedInput(request, algorithm);
@@ -89,6 +90,7 @@ export class Operations {
   }
 
   verify(request: Item<Ops['verify']>, key: KeyView): Done<Ops['verify']> {
+    assertOneInput(request);
     const versions = versionsNamed(key, 'sign', request.version);
     const algorithm = schemeFor(key, request.algorithm);
     const { data, bytes } = signedInput(request, algorithm);
@@ -238,10 +240,14 @@ function schemeFor(key: KeyView, asked: SignatureScheme | undefined): SignatureS
   return asked ?? (schemes[0] as SignatureScheme);
 }
 
-/** What the token signs: the digest, or with EdDSA the message. `bytes`: of what the caller gave. */
-function signedInput({ message, digest }: { message?: string | undefined; digest?: string | undefined }, scheme: SignatureScheme) {
+/** Wrong whatever the key is. */
+function assertOneInput({ message, digest }: { message?: string | undefined; digest?: string | undefined }): void {
   if ((message === undefined) === (digest === undefined))
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'Give exactly one of message and digest.');
+}
+
+/** What the token signs: the digest, or with EdDSA the message. `bytes`: of what the caller gave. */
+function signedInput({ message, digest }: { message?: string | undefined; digest?: string | undefined }, scheme: SignatureScheme) {
   const { hash: name, digestBytes } = signatureSchemes[scheme];
   const data = Buffer.from((message ?? digest) as string, 'base64url');
   if (message !== undefined) return { data: name === undefined ? data : hash(name, data, 'buffer'), bytes: data.length };
