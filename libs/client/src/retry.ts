@@ -4,6 +4,8 @@ import { limits, type Operation } from '@claviger/contracts';
 const patienceMs = limits.auditWaitMs + 500;
 const firstPauseMs = 20;
 const longestPauseMs = 1_000;
+/** An attempt with less time than this likely ends at the deadline, and would turn "nobody received it" into "the outcome is unknown". */
+export const leastAttemptMs = 250;
 
 /** How long one attempt waits. A call that may be repeated leaves time for another worker when the first one died with the request. */
 export function attemptTimeoutMs(retry: Operation['retry'], timeoutMs: number, remainingMs: number): number {
@@ -27,7 +29,8 @@ export interface FailedAttempt {
 export function retryPauseMs({ retry, retryable, undelivered, attempt, remainingMs, random }: FailedAttempt): number | undefined {
   if (!undelivered && !(retry === 'safe' && retryable)) return undefined;
   const pauseMs = jitteredBackoffMs(attempt, firstPauseMs, longestPauseMs, random);
-  return pauseMs < remainingMs ? pauseMs : undefined;
+  const neededMs = retry === 'safe' ? pauseMs : pauseMs + leastAttemptMs;
+  return neededMs < remainingMs ? pauseMs : undefined;
 }
 
 /** Exponential back-off, spread over the upper half, so that many clients that failed together do not return together. */

@@ -282,7 +282,7 @@ test('an internal operation of a service that callers reach as well is not reach
 });
 
 test('internal requests: nobody, no answer in time and a problem are three different errors', async () => {
-  const options = { timeoutMs: 500 };
+  const options = { timeoutMs: 2_000 };
   await expect(askInternal(service, internalOperations.generateKek, {}, options)).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
   await expect(askInternal(service, internalOperations.storePersonal, { values: [] }, options)).rejects.toMatchObject({
     code: 'ERR_WORKER_UNAVAILABLE',
