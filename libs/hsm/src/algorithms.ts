@@ -20,7 +20,7 @@ const CKM_AES_KEY_WRAP_PAD = 0x210a;
 const CKM_AES_KEY_WRAP_KWP = 0x210b;
 
 /** What a key may do, and nothing else: a KEK that could also decrypt would open what it wraps (wrap, then decrypt). */
-export type KeyUsage = 'encrypt' | 'sign' | 'mac' | 'wrap';
+export type KeyUsage = 'encrypt' | 'sign' | 'mac' | 'wrap' | 'agree';
 
 /** Fewest and most bytes of a wrapped key: tokens differ in the optional fields of a PKCS#8 PrivateKeyInfo. */
 type Range = readonly [least: number, most: number];
@@ -64,10 +64,10 @@ const secret = (keyType: number, keyBytes: number, generate: number, operate: nu
 });
 
 /** PKCS#8 of an EC key: 25 bytes around curve OID and scalar (RFC 5915 §3), in the longest form with the curve's OID again and the public point. */
-const weierstrass = (scalarBytes: number, ecParams: string, spkiPrefix: string): CurveRow => {
+const weierstrass = (scalarBytes: number, ecParams: string, spkiPrefix: string, usages: readonly KeyUsage[]): CurveRow => {
   const least = 25 + ecParams.length / 2 + scalarBytes;
   return {
-    ...{ shape: 'pair', kind: 'curve', keyType: CKK_EC, generate: CKM_EC_KEY_PAIR_GEN, operate: CKM_ECDSA, usages: ['sign'] },
+    ...{ shape: 'pair', kind: 'curve', keyType: CKK_EC, generate: CKM_EC_KEY_PAIR_GEN, operate: CKM_ECDSA, usages },
     ...{ signatureBytes: 2 * scalarBytes, ecParams, pointBytes: 1 + 2 * scalarBytes, spkiPrefix },
     wrappedBytes: [kwp(least), kwp(least + ecParams.length / 2 + 2 * scalarBytes + 14)],
   };
@@ -94,10 +94,10 @@ export const algorithms = {
   RSA_2048: rsa(2048),
   RSA_3072: rsa(3072),
   RSA_4096: rsa(4096),
-  EC_P256: weierstrass(32, '06082a8648ce3d030107', '3059301306072a8648ce3d020106082a8648ce3d030107034200'),
-  EC_P384: weierstrass(48, '06052b81040022', '3076301006072a8648ce3d020106052b81040022036200'),
-  EC_P521: weierstrass(66, '06052b81040023', '30819b301006072a8648ce3d020106052b8104002303818600'),
-  EC_SECP256K1: weierstrass(32, '06052b8104000a', '3056301006072a8648ce3d020106052b8104000a034200'),
+  EC_P256: weierstrass(32, '06082a8648ce3d030107', '3059301306072a8648ce3d020106082a8648ce3d030107034200', ['sign', 'agree']),
+  EC_P384: weierstrass(48, '06052b81040022', '3076301006072a8648ce3d020106052b81040022036200', ['sign', 'agree']),
+  EC_P521: weierstrass(66, '06052b81040023', '30819b301006072a8648ce3d020106052b8104002303818600', ['sign', 'agree']),
+  EC_SECP256K1: weierstrass(32, '06052b8104000a', '3056301006072a8648ce3d020106052b8104000a034200', ['sign']),
   ED25519: {
     ...{
       shape: 'pair',
@@ -129,6 +129,10 @@ export const algorithmNames = Object.keys(algorithms) as Algorithm[];
 export const rowOf = (algorithm: Algorithm): SecretRow | CurveRow | RsaRow => algorithms[algorithm];
 export const usagesOf = (algorithm: Algorithm): readonly KeyUsage[] => rowOf(algorithm).usages;
 export const isPair = (algorithm: Algorithm): algorithm is PairAlgorithm => rowOf(algorithm).shape === 'pair';
+export const isCurve = (algorithm: Algorithm): algorithm is CurveAlgorithm => {
+  const row = rowOf(algorithm);
+  return row.shape === 'pair' && row.kind === 'curve';
+};
 export const isRsa = (algorithm: Algorithm): algorithm is RsaAlgorithm => rowOf(algorithm).keyType === keyTypes.RSA;
 
 /** The algorithm of an object that was found, by CKA_KEY_TYPE and what goes with it; undefined for one that this table does not know. */
@@ -148,14 +152,16 @@ export type Custody = 'wrapped' | 'token';
 export type TokenFamily = 'softhsm' | 'kryoptic' | 'generic';
 interface FamilyRow {
   wrap: number;
+  /** Whether it wraps by RFC 5649 what is no multiple of 8 bytes as just that long: SoftHSM 2.6 fills it up with zeros first, which unwrap as part of it. */
+  wrapsAnyLength: boolean;
   tokenCustodyOnly: readonly Algorithm[];
 }
 
 /** What differs between tokens. Both wrap mechanisms are AES Key Wrap with Padding (RFC 5649, SP 800-38F KWP) under different numbers. */
 export const families: Readonly<Record<TokenFamily, FamilyRow>> = {
-  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, tokenCustodyOnly: ['ED25519'] },
-  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, tokenCustodyOnly: [] },
-  generic: { wrap: CKM_AES_KEY_WRAP_KWP, tokenCustodyOnly: [] },
+  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519'] },
+  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [] },
+  generic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [] },
 };
 
 export const custodiesOf = (algorithm: Algorithm, family: TokenFamily): readonly Custody[] =>

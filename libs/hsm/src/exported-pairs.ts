@@ -1,9 +1,9 @@
 import { createDecipheriv } from 'node:crypto';
 import type { PairAlgorithm } from './algorithms';
-import type { Connection, KeyHandle } from './connection';
+import type { Connection } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly } from './key-pairs';
-import { knownKeyTemplate } from './templates';
+import { alternativeIv, importKnownSecret } from './known-keys';
 import { generateWrappedAsync } from './wrapped-keys';
 
 export interface ExportedPair {
@@ -12,18 +12,13 @@ export interface ExportedPair {
   readonly privateKeyPkcs8: Buffer;
 }
 
-/** The alternative initial value of RFC 5649 §3. */
-const alternativeIv = Buffer.from('a65959a6', 'hex');
-
 /**
  * A pair that is made and tested in the token for use outside of it. The private half comes out wrapped, as every token can do it, under a key that
  * lives for this one call.
  */
 export async function generateExportedPairAsync(connection: Connection, algorithm: PairAlgorithm): Promise<ExportedPair> {
   const bytes = connection.call('random', (p11, { operations }) => p11.C_GenerateRandom(operations, Buffer.alloc(32)));
-  const attributes = knownKeyTemplate(bytes, 'AES_256', 'wrap');
-  const object = connection.call('generate', (p11, { objects }) => p11.C_CreateObject(objects, attributes), 'the key of an exported pair');
-  const wrappingKey: KeyHandle = { object, algorithm: 'AES_256', generation: connection.generation };
+  const wrappingKey = importKnownSecret(connection, 'AES_256', bytes, 'wrap');
   try {
     const { wrapped, publicKeySpki } = await generateWrappedAsync(connection, algorithm, () => wrappingKey);
     if (!publicKeySpki) throw new HsmError('HSM_UNAVAILABLE', 'A pair came without its public half');

@@ -100,3 +100,27 @@ export const signatureKnownAnswers = {
       'cu22eBqkYDKgIlTpzDXGvaFfz6WGoz7fUDcfT0kkOy42miAh2qyBzk1xEsnk2IpN6-tPid6VrklHkqsGqDqHCdP6O8TTB5dDDItllVo6_1OLPpcbUrhiUSMxbbXUvdvWXzg-UD8biiReQFlfz28zGWVsdiNAUf8ZnyPEgVFn442ZdNqiVJRmBqrYRXe8P_ijQ7p8Vdz0TTrxUeT3lm8d9shnr2lfJT8ImUjvAA2Xez2Mlp8cBE5awDzT0qI0n6uiP1aCN_2_jLAeQTlqRHtfa64QQSUmFAAjVKPbByi7xho0uTOcbH510a6GYmJUAfmWjwZ6oD4ifKo8DYM-X72Eaw',
   },
 } as const satisfies Record<string, SignatureAnswer>;
+
+/** AES Key Wrap: RFC 3394 §4.6. */
+export const keyWrapKnownAnswers = {
+  'AES-KW': {
+    algorithm: 'AES_256',
+    key: '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f',
+    value: '00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f',
+    wrapped: '28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21',
+  },
+} as const satisfies Record<string, { algorithm: SecretAlgorithm; key: string; value: string; wrapped: string }>;
+
+/** Key agreement: the first P-256 example of NIST's CAVS 14.1 vectors for the ECC CDH primitive (SP 800-56A §5.7.1.2). */
+export const agreementKnownAnswers = {
+  'ECDH-P256': {
+    algorithm: 'EC_P256',
+    privateKey: '7d7dc5f71eb29ddaf80d6214632eeae03d9058af1fb6d22ed80badb62bc1a534',
+    /** Uncompressed points. */
+    publicKey:
+      '04ead218590119e8876b29146ff89ca61770c4edbbf97d38ce385ed281d8a6b23028af61281fd35e2fa7002523acc85a429cb06ee6648325389f59edfce1405141',
+    otherPublicKey:
+      '04700c48f77f56584c5cc632ca65640db91b6bacce3a4df6b42ce7cc838833d287db71e509e3fd9b060ddb20ba5c51dcc5948d46fbf640dfe0441782cab85fa4ac',
+    sharedSecret: '46fc62106420ff012e54a434fbdd2d25ccc5852060561e68040dd7778997bd7b',
+  },
+} as const;

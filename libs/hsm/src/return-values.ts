@@ -16,6 +16,7 @@ export type Operation =
   | 'decrypt'
   | 'sign'
   | 'verify'
+  | 'derive'
   | 'random';
 
 /** PKCS#11 v3.1 §5.1. One table; nothing else in this lib interprets a return value. */

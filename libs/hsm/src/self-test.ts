@@ -1,10 +1,10 @@
-import { createHash, createPublicKey } from 'node:crypto';
-import { rowOf, type SecretAlgorithm } from './algorithms';
+import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
+import { algorithms, type KeyUsage, rowOf, type SecretAlgorithm, usagesOf } from './algorithms';
 import type { KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
-import { gcmKnownAnswers, hmacKnownAnswers, signatureKnownAnswers } from './known-answers';
+import { agreementKnownAnswers, gcmKnownAnswers, hmacKnownAnswers, keyWrapKnownAnswers, signatureKnownAnswers } from './known-answers';
+import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { signatureSchemes } from './signature-schemes';
-import { knownKeyTemplate } from './templates';
 import { Token } from './token';
 
 /**
@@ -13,12 +13,18 @@ import { Token } from './token';
  */
 export type SelfTestResult = 'passed' | 'not-permitted' | 'unavailable';
 export type SelfTestReport = Record<
-  keyof typeof gcmKnownAnswers | keyof typeof hmacKnownAnswers | keyof typeof signatureKnownAnswers | 'ECDSA-P256-pairwise' | 'random',
+  | keyof typeof gcmKnownAnswers
+  | keyof typeof hmacKnownAnswers
+  | keyof typeof keyWrapKnownAnswers
+  | keyof typeof signatureKnownAnswers
+  | keyof typeof agreementKnownAnswers
+  | 'ECDSA-P256-pairwise'
+  | 'random',
   SelfTestResult
 >;
 
 /**
- * Power-on self test: published known answers of AES-GCM, HMAC and signature verification, a pair-wise check (FIPS 140-3 IG 10.3.A) verified outside
+ * Power-on self test: published known answers of AES-GCM, HMAC, AES Key Wrap, ECDH and signature verification, a pair-wise check (FIPS 140-3 IG 10.3.A) verified outside
  * the token, and a random generator that does not repeat. @throws HsmError HSM_SELF_TEST_FAILED on any mismatch
  */
 export function selfTest(token: Token): SelfTestReport {
@@ -26,6 +32,8 @@ export function selfTest(token: Token): SelfTestReport {
   for (const [name, answer] of Object.entries(gcmKnownAnswers)) results.push([name, testGcm(token, name, answer)]);
   for (const [name, answer] of Object.entries(hmacKnownAnswers)) results.push([name, testHmac(token, name, answer)]);
   for (const [name, answer] of Object.entries(signatureKnownAnswers)) results.push([name, testVerification(token, name, answer)]);
+  for (const [name, answer] of Object.entries(keyWrapKnownAnswers)) results.push([name, testKeyWrap(token, name, answer)]);
+  for (const [name, answer] of Object.entries(agreementKnownAnswers)) results.push([name, testAgreement(token, name, answer)]);
   results.push(...Object.entries(testPairAndRandom(token)));
   return Object.fromEntries(results) as SelfTestReport;
 }
@@ -44,7 +52,7 @@ function testPairAndRandom(token: Token): Pick<SelfTestReport, 'ECDSA-P256-pairw
 
 function testGcm(token: Token, name: string, answer: (typeof gcmKnownAnswers)[keyof typeof gcmKnownAnswers]): SelfTestResult {
   const bytes = (field: 'key' | 'iv' | 'aad' | 'plaintext' | 'ciphertext' | 'tag') => Buffer.from(answer[field], 'hex');
-  return withKnownKey(token, answer.algorithm, bytes('key'), (key) => {
+  return withKnownSecret(token, answer.algorithm, bytes('key'), (key) => {
     const ciphertext = token.encryptGcm(key, bytes('iv'), bytes('aad'), bytes('plaintext'));
     assertRight(name, ciphertext.equals(Buffer.concat([bytes('ciphertext'), bytes('tag')])));
     assertRight(name, token.decryptGcm(key, bytes('iv'), bytes('aad'), ciphertext).equals(bytes('plaintext')));
@@ -52,9 +60,35 @@ function testGcm(token: Token, name: string, answer: (typeof gcmKnownAnswers)[ke
 }
 
 function testHmac(token: Token, name: string, answer: (typeof hmacKnownAnswers)[keyof typeof hmacKnownAnswers]): SelfTestResult {
-  return withKnownKey(token, answer.algorithm, Buffer.from(answer.key, 'hex'), (key) => {
+  return withKnownSecret(token, answer.algorithm, Buffer.from(answer.key, 'hex'), (key) => {
     assertRight(name, token.mac(key, answer.message).toString('hex') === answer.mac);
   });
+}
+
+function testKeyWrap(token: Token, name: string, answer: (typeof keyWrapKnownAnswers)[keyof typeof keyWrapKnownAnswers]): SelfTestResult {
+  const [value, wrapped] = [Buffer.from(answer.value, 'hex'), Buffer.from(answer.wrapped, 'hex')];
+  const test = (key: KeyHandle): void => {
+    assertRight(name, token.wrapValue(key, 'KW', value).equals(wrapped));
+    assertRight(name, token.unwrapValue(key, 'KW', wrapped).equals(value));
+  };
+  return withKnownSecret(token, answer.algorithm, Buffer.from(answer.key, 'hex'), test, 'wrap');
+}
+
+function testAgreement(
+  token: Token,
+  name: string,
+  answer: (typeof agreementKnownAnswers)[keyof typeof agreementKnownAnswers],
+): SelfTestResult {
+  const { algorithm, privateKey, publicKey, otherPublicKey, sharedSecret } = answer;
+  const spki = (point: string) => Buffer.from(`${algorithms[algorithm].spkiPrefix}${point}`, 'hex');
+  const jwk = createPublicKey({ key: spki(publicKey), format: 'der', type: 'spki' }).export({ format: 'jwk' });
+  const key = createPrivateKey({ key: { ...jwk, d: Buffer.from(privateKey, 'hex').toString('base64url') }, format: 'jwk' });
+  const pkcs8 = key.export({ format: 'der', type: 'pkcs8' });
+  return withKnownKey(
+    token,
+    () => importKnownPrivate(Token.connectionOf(token), algorithm, pkcs8, 'agree'),
+    (handle) => assertRight(name, token.deriveSharedSecret(handle, spki(otherPublicKey)).toString('hex') === sharedSecret),
+  );
 }
 
 /** A verifier that says yes to everything fails as well. */
@@ -89,21 +123,31 @@ function testVerification(
   return 'passed';
 }
 
-function withKnownKey(token: Token, algorithm: SecretAlgorithm, value: Buffer, test: (key: KeyHandle) => void): SelfTestResult {
+function withKnownSecret(
+  token: Token,
+  algorithm: SecretAlgorithm,
+  value: Buffer,
+  test: (key: KeyHandle) => void,
+  usage: KeyUsage = usagesOf(algorithm)[0]!,
+): SelfTestResult {
   const connection = Token.connectionOf(token);
-  const { operate, usages } = rowOf(algorithm);
-  if (!connection.hasMechanism(operate)) return 'unavailable';
-  const attributes = knownKeyTemplate(value, algorithm, usages[0]);
-  let object: Buffer;
+  if (!connection.hasMechanism(rowOf(algorithm).operate)) return 'unavailable';
+  return withKnownKey(token, () => importKnownSecret(connection, algorithm, value, usage), test);
+}
+
+function withKnownKey(token: Token, importKey: () => KeyHandle, test: (key: KeyHandle) => void): SelfTestResult {
+  let key: KeyHandle;
   try {
-    object = connection.call('generate', (p11, { objects }) => p11.C_CreateObject(objects, attributes));
+    key = importKey();
   } catch (error) {
     if (error instanceof HsmError && !error.retryable) return 'not-permitted';
     throw error;
   }
-  const key = { object, algorithm, generation: token.generation };
   try {
     test(key);
+  } catch (error) {
+    if (error instanceof HsmError && error.code === 'HSM_MECHANISM_UNAVAILABLE') return 'unavailable';
+    throw error;
   } finally {
     token.destroyObject(key);
   }

@@ -3,6 +3,7 @@ import {
   type Algorithm,
   algorithms,
   type KeyUsage,
+  keyTypes,
   type PairAlgorithm,
   rowOf,
   rsaPublicExponent,
@@ -42,7 +43,7 @@ const privateUsage = (usage: KeyUsage | undefined): Attributes => ({
   CKA_SIGN: usage === 'sign',
   CKA_DECRYPT: usage === 'encrypt',
   CKA_UNWRAP: false,
-  CKA_DERIVE: false,
+  CKA_DERIVE: usage === 'agree',
 });
 /** Neither a changed copy nor a changed attribute may widen the usage afterwards. */
 const sealed: Attributes = { CKA_COPYABLE: false, CKA_MODIFIABLE: false };
@@ -114,6 +115,23 @@ export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AE
     CKA_TOKEN: false,
     ...secrecy(false),
     ...secretUsage(usage),
+    ...sealed,
+  });
+
+/**
+ * Secret of a caller's that passes through the token within one call: one that goes in by its value and out wrapped, or one that comes out of a blob
+ * or a key agreement and is read (`sensitive: false`). `bytes`: how much a derivation is to give.
+ */
+export const passingSecretTemplate = ({ value, bytes, sensitive }: { value?: Buffer; bytes?: number; sensitive: boolean }): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_SECRET_KEY,
+    CKA_KEY_TYPE: keyTypes.GENERIC_SECRET,
+    CKA_TOKEN: false,
+    ...(value ? { CKA_VALUE: value } : {}),
+    ...(bytes ? { CKA_VALUE_LEN: bytes } : {}),
+    ...secrecy(true),
+    CKA_SENSITIVE: sensitive,
+    ...secretUsage(undefined),
     ...sealed,
   });
 

@@ -1,9 +1,12 @@
-import type { Algorithm, PairAlgorithm, TokenFamily } from './algorithms';
+import { deriveSharedSecret } from './agreement';
+import type { Algorithm, KeyUsage, PairAlgorithm, SecretAlgorithm, TokenFamily } from './algorithms';
 import { Connection, type KeyHandle, type KeySource } from './connection';
 import { type ExportedPair, generateExportedPairAsync } from './exported-pairs';
 import { decryptGcm, encryptGcm } from './gcm';
 import { HsmError } from './hsm-error';
 import { destroyObject } from './key-pairs';
+import { type KeyWrapScheme, unwrapValue, wrapValue } from './key-wrap';
+import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { mac, verifyMac } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
@@ -187,6 +190,16 @@ export class Token {
     return importPublicKey(this.#connection, 'EC_P256', spki, 'sign');
   }
 
+  /** A secret whose value others know, as a session object for `usage`: for known-answer tests and conformance. @throws HsmError, not retryable, where the token lets none in */
+  importKnownSecret(algorithm: SecretAlgorithm, value: Buffer, usage: KeyUsage): KeyHandle {
+    return importKnownSecret(this.#connection, algorithm, value, usage);
+  }
+
+  /** The same with a private half (DER PrivateKeyInfo, RFC 5958). */
+  importKnownPrivate(algorithm: PairAlgorithm, pkcs8: Buffer, usage: KeyUsage): KeyHandle {
+    return importKnownPrivate(this.#connection, algorithm, pkcs8, usage);
+  }
+
   /** Destroys a session object; does nothing for a handle of an older generation. */
   destroyObject(key: KeyHandle): void {
     destroyObject(this.#connection, key);
@@ -278,6 +291,21 @@ export class Token {
   /** The same off the event loop. */
   decryptOaepAsync(key: KeySource, ciphertext: Buffer): Promise<Buffer> {
     return decryptOaepAsync(this.#connection, key, ciphertext);
+  }
+
+  /** A caller's key, wrapped under a key of usage `wrap`. @throws HsmError HSM_ARGUMENT_INVALID (a length that the scheme does not take) */
+  wrapValue(key: KeyHandle, scheme: KeyWrapScheme, value: Buffer): Buffer {
+    return wrapValue(this.#connection, key, scheme, value);
+  }
+
+  /** The key in it, in a buffer that the caller overwrites. @throws HsmError HSM_AUTHENTICATION_FAILED whatever is wrong with the blob */
+  unwrapValue(key: KeyHandle, scheme: KeyWrapScheme, wrapped: Buffer): Buffer {
+    return unwrapValue(this.#connection, key, scheme, wrapped);
+  }
+
+  /** ECDH: the raw shared secret of a key of usage `agree` and the other side's SPKI. @throws HsmError HSM_ARGUMENT_INVALID (no point of the key's curve) */
+  deriveSharedSecret(key: KeyHandle, publicKeySpki: Buffer): Buffer {
+    return deriveSharedSecret(this.#connection, key, publicKeySpki);
   }
 
   /** Random bytes of the token (SP 800-90A generator). */

@@ -36,7 +36,10 @@ const objects = () =>
 
 test('every wrapped key works in another process, does exactly what it is for, and cannot be widened', async () => {
   const keys = wrappable.flatMap((algorithm) =>
-    rowOf(algorithm).usages.map((usage) => ({ algorithm, usage, wrapped: materials.get(algorithm)!.wrapped.toString('base64url') })),
+    rowOf(algorithm).usages.map((usage) => {
+      const { wrapped, publicKeySpki } = materials.get(algorithm)!;
+      return { algorithm, usage, wrapped: wrapped.toString('base64url'), spki: publicKeySpki?.toString('base64url') };
+    }),
   );
   const { mechanism } = kekMaterial;
   const input = { ...fresh, kek: kekMaterial.wrapped.toString('base64url'), mechanism, keys };
@@ -49,6 +52,7 @@ test('every wrapped key works in another process, does exactly what it is for, a
     wrap: 'CKA_SENSITIVE CKA_UNWRAP CKA_WRAP',
     mac: 'CKA_SENSITIVE CKA_SIGN CKA_VERIFY',
     sign: 'CKA_SENSITIVE CKA_SIGN',
+    agree: 'CKA_SENSITIVE CKA_DERIVE',
   };
   const message = Buffer.from('used elsewhere');
   for (const { algorithm, usage } of keys) {
@@ -61,6 +65,7 @@ test('every wrapped key works in another process, does exactly what it is for, a
     if (usage === 'sign') expect(verifiesOutside(schemesOf(algorithm)[0] as DigestScheme, publicKeySpki!, message, made)).toBe(true);
     else if (usage === 'mac') expect(token.verifyMac(here(), message, made)).toBe(true);
     else if (usage === 'wrap') expect(made).toHaveLength(24);
+    else if (usage === 'agree') expect(made).toEqual(token.deriveSharedSecret(here(), publicKeySpki!));
     else if (isPair(algorithm)) expect(result).toBe('HSM_KEY_USE_REFUSED');
     else expect(token.decryptGcm(here(), Buffer.alloc(12), message, made)).toEqual(message);
   }

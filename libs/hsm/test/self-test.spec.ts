@@ -12,6 +12,8 @@ test('a sound token passes, test by test', () => {
     'HMAC-SHA-256': 'passed',
     'HMAC-SHA-384': 'passed',
     'HMAC-SHA-512': 'passed',
+    'AES-KW': 'passed',
+    'ECDH-P256': 'passed',
     'ECDSA-P256-verify': 'passed',
     'Ed25519-verify': 'passed',
     'RSA-PKCS1-verify': 'passed',

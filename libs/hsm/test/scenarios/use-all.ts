@@ -8,6 +8,8 @@ interface Given {
   algorithm: Algorithm;
   usage: KeyUsage;
   wrapped: string;
+  /** The public half, with which a key to agree agrees with itself. */
+  spki?: string;
 }
 const { kek, mechanism, keys, ...fresh } = JSON.parse(readFileSync(0, 'utf8')) as {
   libraryPath: string;
@@ -49,7 +51,7 @@ const shared = [
 ];
 
 const results: Record<string, { result: string; flags: string; widened: string }> = {};
-for (const { algorithm, usage, wrapped } of keys) {
+for (const { algorithm, usage, wrapped, spki = '' } of keys) {
   const key = token.unwrap({ wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm, wrappingKey, usage });
   const names = algorithm.startsWith('AES') || algorithm.startsWith('HMAC') ? [...shared, 'CKA_ENCRYPT', 'CKA_WRAP', 'CKA_VERIFY'] : shared;
   const scheme = schemesOf(algorithm)[0] as DigestScheme;
@@ -62,13 +64,15 @@ for (const { algorithm, usage, wrapped } of keys) {
           ? token.mac(key, message)
           : usage === 'wrap'
             ? token.generateWrapped({ algorithm: 'AES_128', wrappingKey: key }).wrapped
-            : await token.signDigestAsync(
-                () => key,
-                scheme,
-                createHash(`sha${scheme.slice(2, 5)}`)
-                  .update(message)
-                  .digest(),
-              );
+            : usage === 'agree'
+              ? token.deriveSharedSecret(key, Buffer.from(spki, 'base64url'))
+              : await token.signDigestAsync(
+                  () => key,
+                  scheme,
+                  createHash(`sha${scheme.slice(2, 5)}`)
+                    .update(message)
+                    .digest(),
+                );
     result = bytes.toString('base64url');
   } catch (error) {
     result = error instanceof HsmError ? error.code : String(error);
