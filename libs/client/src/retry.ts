@@ -5,7 +5,7 @@ const patienceMs = limits.auditWaitMs + 500;
 const firstPauseMs = 20;
 const longestPauseMs = 1_000;
 /** An attempt with less time than this likely ends at the deadline, and would turn "nobody received it" into "the outcome is unknown". */
-export const leastAttemptMs = 250;
+export const leastAttemptMs = 500;
 
 /** How long one attempt waits. A call that may be repeated leaves time for another worker when the first one died with the request. */
 export function attemptTimeoutMs(retry: Operation['retry'], timeoutMs: number, remainingMs: number): number {

@@ -135,10 +135,10 @@ test('no answer to an operation that is not safe to repeat: sent once, and the o
 });
 
 test('nobody serves the operation: ERR_WORKER_UNAVAILABLE, and a service that comes in time still answers', async () => {
-  expect(await failure(client.keys.rotate({ keyId, reason: 'yearly' }, { timeoutMs: 2_000 }))).toMatchObject({
+  expect(await failure(client.keys.rotate({ keyId, reason: 'yearly' }, { timeoutMs: 3_000 }))).toMatchObject({
     code: 'ERR_WORKER_UNAVAILABLE',
   });
-  const late = client.keys.rotate({ keyId, reason: 'yearly' });
+  const late = client.keys.rotate({ keyId, reason: 'yearly' }, { timeoutMs: 10_000 });
   const refusing = await system.keyService((m) => m.respond(JSON.stringify({ problem: new ProblemError('ERR_KEY_UNKNOWN').toProblem() })));
   // Not a safe operation, but nobody had received it.
   expect(await failure(late)).toMatchObject({ code: 'ERR_KEY_UNKNOWN' });
@@ -165,7 +165,7 @@ test('a call that hears why it cannot be done and then nothing more reports what
 });
 
 test('of a call that must not be repeated only the deadline is told, whatever was heard before somebody received it', async () => {
-  const unanswered = client.keys.rotate({ keyId, reason: 'x' }, { timeoutMs: 3_000 });
+  const unanswered = client.keys.rotate({ keyId, reason: 'x' }, { timeoutMs: 6_000 });
   const received = Promise.withResolvers<void>();
   const keys = await system.keyService(() => received.resolve());
   const error = await failure(unanswered);
@@ -230,10 +230,10 @@ test('an authentication too old to renew: calls go on until the session ends, th
   system.handlers['access.issue-token'] = () => {
     throw new ProblemError('ERR_AUTHENTICATION', 'You authenticated too long ago to renew: authenticate anew.');
   };
-  const client = await open({ credential: { token: tokenFor('payments-api', 4) }, timeoutMs: 1_000 });
+  const client = await open({ credential: { token: tokenFor('payments-api', 4) } });
   const refused = await until(
     () =>
-      client.crypto.generateRandom({ bytes: 8 }).then(
+      client.crypto.generateRandom({ bytes: 8 }, { timeoutMs: 1_000 }).then(
         () => undefined,
         (error: ClavigerError) => (error.code === 'ERR_AUTHENTICATION' ? error : undefined),
       ),

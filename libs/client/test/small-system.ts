@@ -133,9 +133,15 @@ export async function startSmallSystem() {
     /** A key-lifecycle whose every answer is `answer`. */
     async keyService(answer: (m: Msg) => void) {
       const connection = await join(seeds.services['key-lifecycle'], serviceInboxPrefix('key-lifecycle'));
-      connection.subscribe(serviceSubject('keys'), { queue: 'keys', callback: (_e, m) => answer(m) });
+      const requests = connection.subscribe(serviceSubject('keys'), { queue: 'keys', callback: (_e, m) => answer(m) });
       await connection.flush();
-      return connection;
+      const close = async () => {
+        // The broker must know that nobody listens any more: a request in between would be received by nobody, unsaid.
+        requests.unsubscribe();
+        await connection.flush();
+        await connection.close();
+      };
+      return { close };
     },
     async provision() {
       const core = await join(seeds.provisionerCore);
