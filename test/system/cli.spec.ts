@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, createVerify, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, createVerify, diffieHellman, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
@@ -97,8 +97,10 @@ test('a signature verifies, and not for other bytes', async () => {
   });
 });
 
-const newKey = async (name: string, algorithm: string): Promise<string> =>
-  (await json<{ keyId: string }>('kim', 'keys', 'create', name, '--algorithm', algorithm, '--consumer', 'payments-api')).keyId;
+const newKey = async (name: string, algorithm: string, usage?: string): Promise<string> => {
+  const command = ['keys', 'create', name, '--algorithm', algorithm, '--consumer', 'payments-api', ...(usage ? ['--usage', usage] : [])];
+  return (await json<{ keyId: string }>('kim', ...command)).keyId;
+};
 
 test('RSA signs with the scheme that is asked for, and its public key comes out as PEM', async () => {
   const keyId = await newKey('cli/rsa', 'RSA_2048');
@@ -123,6 +125,38 @@ test('a MAC verifies, and not for other bytes', async () => {
   expect(await ok('payments-api', 'verify-mac', keyId, '--in', file('message'), '--mac-file', file('mac'))).toContain('valid');
   writeFileSync(file('message'), 'hullo');
   expect(await as('payments-api', 'verify-mac', keyId, '--in', file('message'), '--mac-file', file('mac'))).toMatchObject({ code: 1 });
+});
+
+test('a key of ours is wrapped and comes back, and OpenSSL derives the same secret as the HSM', async () => {
+  const wrapping = await newKey('cli/wrap', 'AES_256', 'wrap');
+  writeFileSync(file('content-key'), randomBytes(32));
+  await ok('payments-api', 'wrap-key', wrapping, '--in', file('content-key'), '--algorithm', 'A256KW', '--out', file('wrapped'));
+  const unwrap = ['unwrap-key', wrapping, '--in', file('wrapped'), '--out', file('unwrapped')];
+  await ok('payments-api', ...unwrap, '--algorithm', 'A256KW');
+  expect(readFileSync(file('unwrapped'))).toEqual(readFileSync(file('content-key')));
+  expect(await as('payments-api', ...unwrap)).toMatchObject({ code: 2 });
+
+  const agreeing = await newKey('cli/agree', 'EC_P384', 'agree');
+  const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' });
+  writeFileSync(file('other.pem'), other.publicKey.export({ format: 'pem', type: 'spki' }));
+  await ok('payments-api', 'derive-shared-secret', agreeing, '--public-key', file('other.pem'), '--out', file('secret'));
+  await ok('payments-api', 'public-key', agreeing, '--out', file('agreeing.pem'));
+  const theirs = diffieHellman({ privateKey: other.privateKey, publicKey: createPublicKey(readFileSync(file('agreeing.pem'))) });
+  expect(readFileSync(file('secret'))).toEqual(theirs);
+});
+
+test('an ECDSA signature in DER is what OpenSSL takes', async () => {
+  const keyId = await newKey('cli/der', 'EC_P256');
+  writeFileSync(file('message'), 'hello');
+  await ok('payments-api', 'sign', keyId, '--in', file('message'), '--der', '--out', file('der'));
+  expect(await ok('payments-api', 'verify', keyId, '--in', file('message'), '--signature-file', file('der'), '--der')).toContain('valid');
+  await ok('payments-api', 'public-key', keyId, '--out', file('ec.pem'));
+  const signature = Buffer.from(readFileSync(file('der'), 'utf8'), 'base64url');
+  expect(
+    createVerify('sha256')
+      .update('hello')
+      .verify(readFileSync(file('ec.pem')), signature),
+  ).toBe(true);
 });
 
 test('re-encryption moves a ciphertext to another key, which then opens it; a dry run does nothing and exits 0', async () => {

@@ -5,6 +5,7 @@ import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
 import { cryptoCommands } from './commands/crypto';
+import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
 import { statusCommand } from './commands/status';
@@ -22,6 +23,7 @@ export function createProgram(): Command {
     keysCommands,
     algorithmsCommand,
     cryptoCommands,
+    keyEstablishmentCommands,
     policyCommands,
     accessCommands,
     auditCommands,

@@ -5,13 +5,20 @@ import { APP_FILTER } from '@nestjs/core';
 import { CryptoController } from './crypto.controller';
 import { CryptoBatchController } from './crypto-batch.controller';
 import { HsmController } from './hsm.controller';
+import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 
 @Module({})
 export class AppModule {
-  static with(parts: { token: Token; keys: KeyHolder; recorded: RecordedUse; operations: Operations }): DynamicModule {
+  static with(parts: {
+    token: Token;
+    keys: KeyHolder;
+    recorded: RecordedUse;
+    operations: Operations;
+    establishment: KeyEstablishment;
+  }): DynamicModule {
     return {
       module: AppModule,
       controllers: [CryptoController, CryptoBatchController, HsmController],
@@ -21,6 +28,7 @@ export class AppModule {
         { provide: KeyHolder, useValue: parts.keys },
         { provide: RecordedUse, useValue: parts.recorded },
         { provide: Operations, useValue: parts.operations },
+        { provide: KeyEstablishment, useValue: parts.establishment },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

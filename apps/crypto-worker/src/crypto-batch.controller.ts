@@ -47,6 +47,21 @@ export class CryptoBatchController {
     return each(items, (item) => this.one.verifyMac(item, context));
   }
 
+  @MessagePattern(cryptoOperations.wrapKeyBatch.name)
+  wrapKey(@Payload() { items }: Request<Ops['wrapKeyBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return each(items, (item) => this.one.wrapKey(item, context));
+  }
+
+  @MessagePattern(cryptoOperations.unwrapKeyBatch.name)
+  unwrapKey(@Payload() { items }: Request<Ops['unwrapKeyBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return each(items, (item) => this.one.unwrapKey(item, context));
+  }
+
+  @MessagePattern(cryptoOperations.deriveSharedSecretBatch.name)
+  deriveSharedSecret(@Payload() { items }: Request<Ops['deriveSharedSecretBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return each(items, (item) => this.one.deriveSharedSecret(item, context));
+  }
+
   @MessagePattern(cryptoOperations.getPublicKeyBatch.name)
   getPublicKey(@Payload() { items }: Request<Ops['getPublicKeyBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
     return each(items, (item) => this.one.getPublicKey(item, context));

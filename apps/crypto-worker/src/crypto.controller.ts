@@ -2,6 +2,7 @@ import { cryptoOperations, type Item } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { KeyEstablishment } from './key-establishment';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 
@@ -13,6 +14,7 @@ export class CryptoController {
   constructor(
     private readonly recorded: RecordedUse,
     private readonly operations: Operations,
+    private readonly establishment: KeyEstablishment,
   ) {}
 
   @MessagePattern(cryptoOperations.encrypt.name)
@@ -50,6 +52,23 @@ export class CryptoController {
   @MessagePattern(cryptoOperations.verifyMac.name)
   verifyMac(@Payload() request: Item<Ops['verifyMac']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.verifyMac, request, context, (key) => this.operations.verifyMac(request, key));
+  }
+
+  @MessagePattern(cryptoOperations.wrapKey.name)
+  wrapKey(@Payload() request: Item<Ops['wrapKey']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.wrapKey, request, context, (key) => this.establishment.wrapKey(request, key));
+  }
+
+  @MessagePattern(cryptoOperations.unwrapKey.name)
+  unwrapKey(@Payload() request: Item<Ops['unwrapKey']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.unwrapKey, request, context, (key) => this.establishment.unwrapKey(request, key));
+  }
+
+  @MessagePattern(cryptoOperations.deriveSharedSecret.name)
+  deriveSharedSecret(@Payload() request: Item<Ops['deriveSharedSecret']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.deriveSharedSecret, request, context, (key) =>
+      this.establishment.deriveSharedSecret(request, key),
+    );
   }
 
   @MessagePattern(cryptoOperations.getPublicKey.name)

@@ -30,6 +30,10 @@ export function versionsToProcess(key: KeyView, usage: KeyUsage): KeyVersion[] {
   return key.versions.filter((v) => mayBe(v.state, 'process')).reverse();
 }
 
+/** The version that the caller names, or all that may process, newest first. */
+export const versionsNamed = (key: KeyView, usage: KeyUsage, version: number | undefined): KeyVersion[] =>
+  version === undefined ? versionsToProcess(key, usage) : [versionToProcess(key, usage, version)];
+
 const mayBe = (state: KeyState, use: KeyUse): boolean => keyStates[state].uses.includes(use);
 
 function checkUsage(key: KeyView, usage: KeyUsage | undefined): void {

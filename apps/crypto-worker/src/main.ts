@@ -10,6 +10,7 @@ import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
 import { InvocationLeases } from './invocation-leases';
+import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { observeKeys } from './metrics';
 import { Operations } from './operations';
@@ -57,7 +58,13 @@ await runService(service, async (logger) => {
   );
   const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys, leases);
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
-    AppModule.with({ token, keys, recorded, operations: new Operations(token, keys, leases) }),
+    AppModule.with({
+      token,
+      keys,
+      recorded,
+      operations: new Operations(token, keys, leases),
+      establishment: new KeyEstablishment(token, keys),
+    }),
     { strategy: server, logger, abortOnError: false },
   );
   const views = { sessions, policy, keys: keyView };

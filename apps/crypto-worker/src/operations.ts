@@ -6,28 +6,21 @@ import {
   type KeyView,
   type MacAlgorithm,
   ProblemError,
-  type Result,
+  type SignatureEncoding,
   type SignatureScheme,
   schemesOf,
   signatureSchemes,
 } from '@claviger/contracts';
-import type { DigestScheme, Token } from '@claviger/hsm';
+import { type DigestScheme, derOfSignature, signatureOfDer, type Token } from '@claviger/hsm';
+import { type Done, type Dry, dry, wouldUse } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
-import { type KeyVersion, versionsToProcess, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
+import { type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
 
 type Ops = typeof cryptoOperations;
-/** What an operation did: the result for the caller, and what the record says of it. */
-export interface Done<O extends Ops[keyof Ops]> {
-  result: Result<O>;
-  record: { bytes: number; version?: number; toVersion?: number };
-}
 type Context = Record<string, string> | undefined;
-interface Dry {
-  dryRun?: boolean | undefined;
-}
 
 const rsa = /^(?:PS|RS)/;
 
@@ -78,11 +71,15 @@ export class Operations {
     const version = versionToProtect(key, 'sign');
     const algorithm = schemeFor(key, request.algorithm);
     const input = signedInput(request, algorithm);
+    assertEncoding(request, algorithm);
     const handle = () => this.keys.handle(key, version);
-    const done = (signature: Buffer): Done<Ops['sign']> => ({
-      result: { keyId: key.keyId, version: version.version, algorithm, signature: signature.toString('base64url') },
-      record: { version: version.version, bytes: input.bytes },
-    });
+    const done = (raw: Buffer): Done<Ops['sign']> => {
+      const signature = (request.encoding === 'der' ? derOfSignature(raw) : raw).toString('base64url');
+      return {
+        result: { keyId: key.keyId, version: version.version, algorithm, signature },
+        record: { version: version.version, bytes: input.bytes },
+      };
+    };
     const ready = dry(request, version, handle());
     if (algorithm === 'EdDSA') return done(this.token.signMessage(ready, input.data));
     if (rsa.test(algorithm)) return this.token.signDigestAsync(handle, algorithm, input.data).then(done);
@@ -94,9 +91,12 @@ export class Operations {
     const versions = versionsNamed(key, 'sign', request.version);
     const algorithm = schemeFor(key, request.algorithm);
     const { data, bytes } = signedInput(request, algorithm);
-    const signature = Buffer.from(request.signature, 'base64url');
+    assertEncoding(request, algorithm);
+    const given = Buffer.from(request.signature, 'base64url');
     return this.firstThat(request, key, versions, bytes, (version) => {
       const handle = dry(request, version, this.keys.publicKey(key, version));
+      const signature = request.encoding === 'der' ? signatureOfDer(given, signatureSchemes[algorithm].signatureBytes as number) : given;
+      if (!signature) return false;
       return algorithm === 'EdDSA'
         ? this.token.verifyMessage(handle, data, signature)
         : this.token.verifyDigest(handle, algorithm as DigestScheme, data, signature);
@@ -129,13 +129,14 @@ export class Operations {
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_USAGE', `An ${key.algorithm} key has no public half.`);
     if (request.dryRun) throw wouldUse(version);
     const object = createPublicKey({ key: Buffer.from(publicKeySpki, 'base64url'), format: 'der', type: 'spki' });
-    const signatureAlgorithms = [...schemesOf(key.algorithm)];
+    const signatureAlgorithms = key.usage === 'sign' ? [...schemesOf(key.algorithm)] : [];
+    const names = algorithms[key.algorithm].usages[key.usage] ?? [];
     const jwk: Record<string, string> = {
       ...(object.export({ format: 'jwk' }) as Record<string, string>),
       kid: `${key.keyId}#${version}`,
       // An RSA key has several; which one it is used with is its user's choice.
-      ...(signatureAlgorithms.length === 1 ? { alg: signatureAlgorithms[0] as string } : {}),
-      ...(key.usage === 'sign' ? { use: 'sig' } : {}),
+      ...(names.length === 1 ? { alg: names[0] as string } : {}),
+      use: key.usage === 'sign' ? 'sig' : 'enc',
     };
     const pem = object.export({ format: 'pem', type: 'spki' }) as string;
     return {
@@ -220,24 +221,18 @@ export class Operations {
 /** The context that a re-encrypted ciphertext is bound to: the new one, or the old one when none is named. */
 export const contextAfter = ({ context, toContext }: { context?: Context; toContext?: Context }): Context => toContext ?? context;
 
-const wouldUse = (version: number) => new ProblemError('ERR_DRY_RUN', `It would use version ${version}; nothing was done.`);
-
-/** Everything up to the token's own work is checked by now, the key's material included. */
-function dry<T>({ dryRun }: Dry, { version }: KeyVersion, ready: T): T {
-  if (dryRun) throw wouldUse(version);
-  return ready;
-}
-
 const contentEncryption = (key: KeyView): string => algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
-
-const versionsNamed = (key: KeyView, usage: 'sign' | 'mac', version: number | undefined): KeyVersion[] =>
-  version === undefined ? versionsToProcess(key, usage) : [versionToProcess(key, usage, version)];
 
 function schemeFor(key: KeyView, asked: SignatureScheme | undefined): SignatureScheme {
   const schemes = schemesOf(key.algorithm);
   if (asked !== undefined && !schemes.includes(asked))
     throw new ProblemError('ERR_KEY_USAGE', `An ${key.algorithm} key signs with ${schemes.join(', ')}.`);
   return asked ?? (schemes[0] as SignatureScheme);
+}
+
+function assertEncoding({ encoding }: { encoding?: SignatureEncoding | undefined }, scheme: SignatureScheme): void {
+  if (encoding === 'der' && signatureSchemes[scheme].signatureBytes === undefined)
+    throw new ProblemError('ERR_MALFORMED_REQUEST', `${scheme} signatures have one encoding; leave it out.`);
 }
 
 /** Wrong whatever the key is. */

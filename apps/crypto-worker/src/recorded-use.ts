@@ -3,9 +3,10 @@ import { type Action, cryptoOperations, type Item, type KeyView, ProblemError } 
 import { HsmError } from '@claviger/hsm';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import type { Admit, Done as RecordedDone, RecordedReply } from '@claviger/service';
+import type { Done } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
-import { contextAfter, type Done } from './operations';
+import { contextAfter } from './operations';
 
 type Ops = typeof cryptoOperations;
 type Operation = Ops[keyof Ops];

@@ -16,7 +16,7 @@ const type = 'claviger.request/1';
 
 beforeAll(async () => {
   w = await startWorker();
-  one = new CryptoController(w.recorded, w.operations);
+  one = new CryptoController(w.recorded, w.operations, w.establishment);
   many = new CryptoBatchController(one);
 }, 120_000);
 afterAll(() => w.stop());
@@ -50,6 +50,17 @@ test.each(signing)(
       const head = text(JSON.stringify({ alg: scheme }));
       const input = `${head}.${message}`;
       const { signature } = await resultOf(one.sign({ keyId, message: text(input), algorithm: scheme }, caller) as never);
+      if (scheme.startsWith('ES')) {
+        const der = await resultOf(one.sign({ keyId, message: text(input), algorithm: scheme, encoding: 'der' }, caller) as never);
+        const hash = `sha${scheme.slice(2, 5)}`;
+        expect(nodeVerify(hash, Buffer.from(input), createPublicKey(pem), bytes(der.signature as string))).toBe(true);
+        const asked = { keyId, message: text(input), signature: der.signature as string };
+        expect(await resultOf(one.verify({ ...asked, encoding: 'der' }, caller))).toMatchObject({ valid: true });
+        expect(await resultOf(one.verify(asked, caller))).toMatchObject({ valid: false });
+      } else {
+        const asked = { keyId, message: text(input), algorithm: scheme, encoding: 'der' } as const;
+        expect(await codeOf(one.sign(asked, caller))).toBe('ERR_MALFORMED_REQUEST');
+      }
       // jose has no secp256k1 any more.
       if (scheme === 'ES256K') {
         const key = { key: createPublicKey(pem), dsaEncoding: 'ieee-p1363' } as const;

@@ -10,6 +10,7 @@ import { context } from '@opentelemetry/api';
 import { acknowledgeChanges } from '../src/applied';
 import { HsmController } from '../src/hsm.controller';
 import { type AskLease, InvocationLeases } from '../src/invocation-leases';
+import { KeyEstablishment } from '../src/key-establishment';
 import { KeyHolder } from '../src/key-holder';
 import { Operations } from '../src/operations';
 import { toProblem } from '../src/problem';
@@ -86,6 +87,7 @@ export async function startWorker() {
   const hsm = new HsmController(token, keys);
   const leases = new InvocationLeases((...asked) => said.lease(...asked), { capacity: 1_000 });
   const operations = new Operations(token, keys, leases);
+  const establishment = new KeyEstablishment(token, keys);
   const replies = new RecordedReply(gate, trail, toProblem);
   const recorded = new RecordedUse(replies, keys, leases);
   const jsm = await jetstreamManager(provisioner);
@@ -139,6 +141,7 @@ export async function startWorker() {
     keys,
     owner,
     operations,
+    establishment,
     replies,
     recorded,
     hsm,

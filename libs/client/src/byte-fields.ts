@@ -1,5 +1,16 @@
 /** The fields of the crypto operations that are byte strings: base64url (RFC 4648 §5) in messages, `Uint8Array` for callers. */
-const byteFields = ['plaintext', 'message', 'digest', 'signature', 'mac', 'random', 'publicKeySpki'] as const;
+const byteFields = [
+  'plaintext',
+  'message',
+  'digest',
+  'signature',
+  'mac',
+  'random',
+  'publicKeySpki',
+  'plaintextKey',
+  'wrappedKey',
+  'sharedSecret',
+] as const;
 export type ByteField = (typeof byteFields)[number];
 const isByteField: ReadonlySet<string> = new Set(byteFields);
 /** What holds such fields one level deeper: the items of a batch, and each of its results. */

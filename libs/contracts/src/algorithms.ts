@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** What a key is for. One key has one: a key that signs and also decrypts would let one use forge the other (SP 800-57 Part 1 rev. 5 §5.2). */
-export const KeyUsage = z.enum(['encrypt', 'sign', 'mac']);
+export const KeyUsage = z.enum(['encrypt', 'sign', 'mac', 'wrap', 'agree']);
 export type KeyUsage = z.infer<typeof KeyUsage>;
 
 interface SchemeRow {
@@ -9,15 +9,17 @@ interface SchemeRow {
   readonly hash?: 'sha256' | 'sha384' | 'sha512';
   /** Lengths in bytes of the digests that it signs. */
   readonly digestBytes: readonly number[];
+  /** Of r ‖ s; ECDSA only, whose signatures can also be written as DER. */
+  readonly signatureBytes?: number;
   readonly what: string;
 }
 
 /** Signature schemes by JOSE name (RFC 7518 §3.1, RFC 8037, RFC 8812). */
 const schemes = {
-  ES256: { hash: 'sha256', digestBytes: [32, 48, 64], what: 'ECDSA P-256, r ‖ s' },
-  ES384: { hash: 'sha384', digestBytes: [48, 64], what: 'ECDSA P-384, r ‖ s' },
-  ES512: { hash: 'sha512', digestBytes: [64], what: 'ECDSA P-521, r ‖ s' },
-  ES256K: { hash: 'sha256', digestBytes: [32, 48, 64], what: 'ECDSA secp256k1, r ‖ s' },
+  ES256: { hash: 'sha256', digestBytes: [32, 48, 64], signatureBytes: 64, what: 'ECDSA P-256' },
+  ES384: { hash: 'sha384', digestBytes: [48, 64], signatureBytes: 96, what: 'ECDSA P-384' },
+  ES512: { hash: 'sha512', digestBytes: [64], signatureBytes: 132, what: 'ECDSA P-521' },
+  ES256K: { hash: 'sha256', digestBytes: [32, 48, 64], signatureBytes: 64, what: 'ECDSA secp256k1' },
   PS256: { hash: 'sha256', digestBytes: [32], what: 'RSASSA-PSS, SHA-256, salt of 32 bytes' },
   PS384: { hash: 'sha384', digestBytes: [48], what: 'RSASSA-PSS, SHA-384, salt of 48 bytes' },
   PS512: { hash: 'sha512', digestBytes: [64], what: 'RSASSA-PSS, SHA-512, salt of 64 bytes' },
@@ -34,10 +36,18 @@ export const signatureSchemes: Readonly<Record<SignatureScheme, SchemeRow>> = sc
 export const MacAlgorithm = z.enum(['HS256', 'HS384', 'HS512']);
 export type MacAlgorithm = z.infer<typeof MacAlgorithm>;
 
+/** Key wrapping: A…KW by JOSE name (RFC 7518 §4.4, RFC 3394); A…KWP for keys of any length (RFC 5649), which JOSE has no name for. */
+export const KeyWrapAlgorithm = z.enum(['A128KWP', 'A128KW', 'A256KWP', 'A256KW']);
+export type KeyWrapAlgorithm = z.infer<typeof KeyWrapAlgorithm>;
+
+/** How an ECDSA signature is written: r ‖ s, each as long as the order (RFC 7518 §3.4), or the DER of RFC 3279 §2.2.3. */
+export const SignatureEncoding = z.enum(['p1363', 'der']);
+export type SignatureEncoding = z.infer<typeof SignatureEncoding>;
+
 interface AlgorithmRow {
   /**
    * What a key of it can be made for; the first when its creator does not say. With each the JOSE names of what it then does, the first being what is
-   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, or signature schemes.
+   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, signature schemes, key wrapping, or key agreement (RFC 7518 §4.6).
    */
   readonly usages: Partial<Record<KeyUsage, readonly string[]>>;
   /** A pair has a public half that anybody may see. */
@@ -58,17 +68,17 @@ const classicalPair = { pair: true, protectUntil: '2035-12-31' } as const;
 
 /** The one table of what a key can be. A new algorithm is a row here and one in the HSM library, which says how a token does it. */
 const rows = {
-  AES_128: { ...secret, usages: { encrypt: ['A128GCM'] }, keyBits: 128, strengthBits: 128 },
-  AES_256: { ...secret, usages: { encrypt: ['A256GCM'] }, keyBits: 256, strengthBits: 256, cnsa2: true },
+  AES_128: { ...secret, usages: { encrypt: ['A128GCM'], wrap: ['A128KWP', 'A128KW'] }, keyBits: 128, strengthBits: 128 },
+  AES_256: { ...secret, usages: { encrypt: ['A256GCM'], wrap: ['A256KWP', 'A256KW'] }, keyBits: 256, strengthBits: 256, cnsa2: true },
   HMAC_SHA_256: { ...secret, usages: { mac: ['HS256'] }, keyBits: 256, strengthBits: 256 },
   HMAC_SHA_384: { ...secret, usages: { mac: ['HS384'] }, keyBits: 384, strengthBits: 384, cnsa2: true },
   HMAC_SHA_512: { ...secret, usages: { mac: ['HS512'] }, keyBits: 512, strengthBits: 512, cnsa2: true },
   RSA_2048: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
   RSA_3072: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 3072, strengthBits: 128 },
   RSA_4096: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 4096, strengthBits: 152 },
-  EC_P256: { ...classicalPair, usages: { sign: ['ES256'] }, keyBits: 256, strengthBits: 128 },
-  EC_P384: { ...classicalPair, usages: { sign: ['ES384'] }, keyBits: 384, strengthBits: 192 },
-  EC_P521: { ...classicalPair, usages: { sign: ['ES512'] }, keyBits: 521, strengthBits: 256 },
+  EC_P256: { ...classicalPair, usages: { sign: ['ES256'], agree: ['ECDH-ES'] }, keyBits: 256, strengthBits: 128 },
+  EC_P384: { ...classicalPair, usages: { sign: ['ES384'], agree: ['ECDH-ES'] }, keyBits: 384, strengthBits: 192 },
+  EC_P521: { ...classicalPair, usages: { sign: ['ES512'], agree: ['ECDH-ES'] }, keyBits: 521, strengthBits: 256 },
   /** SP 800-186 allows it for blockchains only. */
   EC_SECP256K1: { ...classicalPair, usages: { sign: ['ES256K'] }, keyBits: 256, strengthBits: 128 },
   ED25519: { ...classicalPair, usages: { sign: ['EdDSA'] }, keyBits: 256, strengthBits: 128 },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Algorithm, MacAlgorithm, PairAlgorithm, SignatureScheme } from './algorithms';
+import { Algorithm, KeyWrapAlgorithm, MacAlgorithm, PairAlgorithm, SignatureEncoding, SignatureScheme } from './algorithms';
 import { limits } from './limits';
 import { defineBatch, defineOperation } from './operation';
 import { b64u, EncryptionContext, isCanonicalB64u, KeyId } from './primitives';
@@ -17,6 +17,8 @@ const signed = {
   digest: b64u(64).optional(),
   /** One that the key's algorithm knows; its usual one when left out. */
   algorithm: SignatureScheme.optional(),
+  /** Of ECDSA signatures; r ‖ s (`p1363`) when left out. */
+  encoding: SignatureEncoding.optional(),
 };
 const signature = b64u(limits.signatureBytes);
 const mac = b64u(64);
@@ -56,7 +58,8 @@ const single = {
   sign: defineOperation({
     name: 'crypto.sign',
     action: 'crypto:Sign',
-    summary: 'Sign a message, or the digest of one, under the newest active version. ECDSA gives r ‖ s (RFC 7518 §3.4).',
+    summary:
+      'Sign a message, or the digest of one, under the newest active version. ECDSA gives r ‖ s (RFC 7518 §3.4), or DER when asked for.',
     retry: 'safe',
     input: { ...onKey, ...signed },
     result: z.strictObject({ keyId: KeyId, version, algorithm: SignatureScheme, signature }),
@@ -84,6 +87,37 @@ const single = {
     retry: 'safe',
     input: { ...onKey, message, mac, version: version.optional() },
     result: z.strictObject({ keyId: KeyId, valid: z.boolean(), version: version.optional() }),
+  }),
+  wrapKey: defineOperation({
+    name: 'crypto.wrap-key',
+    action: 'crypto:WrapKey',
+    summary: 'Wrap a key that the caller holds under the newest active version (AES Key Wrap, RFC 5649; or RFC 3394 by name).',
+    retry: 'safe',
+    input: { ...onKey, plaintextKey: b64u(limits.wrappableKeyBytes).min(2), algorithm: KeyWrapAlgorithm.optional() },
+    result: z.strictObject({ keyId: KeyId, version, algorithm: KeyWrapAlgorithm, wrappedKey: z.string() }),
+  }),
+  unwrapKey: defineOperation({
+    name: 'crypto.unwrap-key',
+    action: 'crypto:UnwrapKey',
+    summary:
+      'The key inside what wrap-key, or anybody else by the same RFC, made; without a version every version that may process is tried.',
+    retry: 'safe',
+    input: {
+      ...onKey,
+      wrappedKey: b64u(limits.wrappableKeyBytes + 16),
+      algorithm: KeyWrapAlgorithm.optional(),
+      version: version.optional(),
+    },
+    result: z.strictObject({ keyId: KeyId, version, algorithm: KeyWrapAlgorithm, plaintextKey: z.string() }),
+  }),
+  deriveSharedSecret: defineOperation({
+    name: 'crypto.derive-shared-secret',
+    action: 'crypto:DeriveSharedSecret',
+    summary:
+      "ECDH of the key and another's public key of the same curve: the raw shared secret (SP 800-56A rev. 3 §5.7.1.2), to be put through a KDF.",
+    retry: 'safe',
+    input: { ...onKey, publicKeySpki: b64u(limits.publicKeyBytes), version: version.optional() },
+    result: z.strictObject({ keyId: KeyId, version, sharedSecret: z.string() }),
   }),
   getPublicKey: defineOperation({
     name: 'crypto.get-public-key',
@@ -143,6 +177,9 @@ export const cryptoOperations = {
   verifyBatch: defineBatch(single.verify),
   generateMacBatch: defineBatch(single.generateMac),
   verifyMacBatch: defineBatch(single.verifyMac),
+  wrapKeyBatch: defineBatch(single.wrapKey),
+  unwrapKeyBatch: defineBatch(single.unwrapKey),
+  deriveSharedSecretBatch: defineBatch(single.deriveSharedSecret),
   getPublicKeyBatch: defineBatch(single.getPublicKey),
   generateDataKeyBatch: defineBatch(single.generateDataKey),
   generateDataKeyPairBatch: defineBatch(single.generateDataKeyPair),

@@ -16,6 +16,10 @@ export const limits = {
   dataKeyBytesMin: 16,
   dataKeyBytesMax: 64,
   randomBytes: 1_024,
+  /** Largest key of a caller's that is wrapped, such as the PKCS#8 of an RSA-4096 or ML-DSA-87 key. */
+  wrappableKeyBytes: 8_192,
+  /** Largest SubjectPublicKeyInfo that a caller gives for a key agreement. */
+  publicKeyBytes: 512,
   /** AES-GCM encryptions with random IVs under one key (SP 800-38D §8.3). */
   gcmInvocations: 2 ** 32,
   contextEntries: 16,

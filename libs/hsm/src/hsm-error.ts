@@ -68,7 +68,8 @@ export class HsmError extends Error {
 
   constructor(
     readonly code: HsmErrorCode,
-    what: string,
+    /** The failure alone, without what to do next. */
+    readonly what: string,
     { ckr, cause }: { ckr?: number; cause?: unknown } = {},
   ) {
     super(`${what}. ${table[code].next}.`, cause === undefined ? undefined : { cause });

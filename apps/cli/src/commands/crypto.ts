@@ -1,31 +1,27 @@
 import type { PairAlgorithm, SignatureScheme } from '@claviger/contracts';
 import type { Command } from 'commander';
-import { CommandError, Finding } from '../exit-codes';
+import { context, type Data, deliver, dry, onKey, readBase64url, write } from '../crypto-data';
+import { Finding } from '../exit-codes';
 import { assertTarget, readBytes, readStream, readText, type SecretTarget, toStandardOutput, writeBytes, writeWhole } from '../files';
 import { pairs, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
 
-interface Data {
-  in?: string;
-  out?: string;
-  context?: string[];
-  dryRun?: boolean;
+interface Signing {
+  algorithm?: string;
+  der?: boolean;
 }
-const context = (options: Data) => {
-  const given = pairs('context', options.context);
-  return given ? { context: given } : {};
-};
-const dry = ({ dryRun }: Data) => (dryRun ? { dryRun } : {});
-const scheme = ({ algorithm }: { algorithm?: string }) => (algorithm ? { algorithm: algorithm as SignatureScheme } : {});
+const scheme = ({ algorithm, der }: Signing) => ({
+  ...(algorithm ? { algorithm: algorithm as SignatureScheme } : {}),
+  ...(der ? { encoding: 'der' as const } : {}),
+});
 
 /** Use of keys. Data comes from --in or standard input; secret results go to --out, or to the screen with --reveal. */
 export function cryptoCommands(program: Command): void {
-  const use = (name: string, summary: string) =>
-    program.command(`${name} <key>`).description(summary).option('--dry-run', 'check everything, record it, and do nothing');
-  const onKey = (name: string, summary: string) =>
+  const use = (name: string, summary: string) => onKey(program, name, summary);
+  const withData = (name: string, summary: string) =>
     use(name, summary).option('--in <file>', 'default: standard input').option('--out <file>');
   const bound = (name: string, summary: string) =>
-    onKey(name, summary).option('--context <name=value>', 'encryption context; may be repeated', collect);
+    withData(name, summary).option('--context <name=value>', 'encryption context; may be repeated', collect);
   bound('encrypt', 'encrypt up to 64 KiB in the HSM; gives a JWE').action(
     online<Data, [string]>(async ({ client, options, output }, keyId) => {
       const plaintext = await readBytes(options.in);
@@ -62,10 +58,11 @@ export function cryptoCommands(program: Command): void {
         else output.text(outcome, outcome.ciphertext);
       }),
     );
-  onKey('sign', 'signature of a file, in base64url; ECDSA as r||s')
+  withData('sign', 'signature of a file, in base64url; ECDSA as r||s')
     .option('--algorithm <name>', 'such as PS256; default: the usual one of the key')
+    .option('--der', 'an ECDSA signature as DER, as OpenSSL has it')
     .action(
-      online<Data & { algorithm?: string }, [string]>(async ({ client, options, output }, keyId) => {
+      online<Data & Signing, [string]>(async ({ client, options, output }, keyId) => {
         const outcome = await client.crypto.sign({ keyId, message: await readBytes(options.in), ...scheme(options), ...dry(options) });
         await write(Buffer.from(outcome.signature), options.out, (text) => output.text(outcome, text));
       }),
@@ -74,8 +71,9 @@ export function cryptoCommands(program: Command): void {
     .option('--in <file>', 'what was signed; default: standard input')
     .requiredOption('--signature-file <file>', 'what sign gave')
     .option('--algorithm <name>', 'as with sign')
+    .option('--der', 'as with sign')
     .action(
-      online<Data & { signatureFile: string; algorithm?: string }, [string]>(async ({ client, options, output }, keyId) => {
+      online<Data & Signing & { signatureFile: string }, [string]>(async ({ client, options, output }, keyId) => {
         const signature = await readBase64url(options.signatureFile, 'a signature');
         const message = await readBytes(options.in);
         const outcome = await client.crypto.verify({ keyId, message, signature, ...scheme(options), ...dry(options) });
@@ -83,7 +81,7 @@ export function cryptoCommands(program: Command): void {
         if (!outcome.valid) throw new Finding('The signature is not valid');
       }),
     );
-  onKey('mac', 'HMAC of a file, in base64url').action(
+  withData('mac', 'HMAC of a file, in base64url').action(
     online<Data, [string]>(async ({ client, options, output }, keyId) => {
       const outcome = await client.crypto.generateMac({ keyId, message: await readBytes(options.in), ...dry(options) });
       await write(Buffer.from(outcome.mac), options.out, (text) => output.text(outcome, text));
@@ -164,26 +162,4 @@ export function cryptoCommands(program: Command): void {
         else output.text(outcome, Buffer.from(outcome.random).toString('hex'));
       }),
     );
-}
-
-async function write(value: Buffer, out: string | undefined, show: (text: string) => void): Promise<void> {
-  const text = value.toString('base64url');
-  if (out !== undefined) await writeBytes(out, Buffer.from(`${text}\n`));
-  else show(text);
-}
-
-async function readBase64url(file: string, what: string): Promise<Buffer> {
-  const text = await readText(file);
-  const value = Buffer.from(text, 'base64url');
-  if (value.length === 0 || value.toString('base64url') !== text) throw new CommandError('badInput', `${file} does not hold ${what}`);
-  return value;
-}
-
-async function deliver(secret: Uint8Array, { out }: SecretTarget): Promise<void> {
-  if (out !== undefined) return writeBytes(out, secret);
-  await toStandardOutput(
-    (async function* () {
-      yield secret;
-    })(),
-  );
 }
