@@ -73,11 +73,11 @@ const weierstrass = (scalarBytes: number, ecParams: string, spkiPrefix: string, 
   };
 };
 
-/** PKCS#8 of an RSA key holds about 4.65 times its modulus: n, d and five halves (RFC 8017 appendix A.1.2), each with or without a leading zero. */
+/** PKCS#8 of an RSA key holds about 4.65 times its modulus: n, d and five halves (RFC 8017 appendix A.1.2), each with or without a leading zero; more when others' primes are not of one length. */
 const rsa = (modulusBits: number): RsaRow => ({
   ...{ shape: 'pair', kind: 'rsa', keyType: CKK_RSA, generate: CKM_RSA_PKCS_KEY_PAIR_GEN, operate: CKM_RSA_PKCS },
   ...{ usages: ['sign', 'encrypt'], modulusBits, signatureBytes: modulusBits / 8 },
-  wrappedBytes: [(4.5 * modulusBits) / 8, (4.5 * modulusBits) / 8 + 128],
+  wrappedBytes: [(4.5 * modulusBits) / 8, (4.5 * modulusBits) / 8 + 192],
 });
 
 /** The public exponent of every RSA key that is generated here, F4 = 65537 (FIPS 186-5 §5.1, big-endian). */
