@@ -1,11 +1,13 @@
 // Jest globalSetup: three throw-away SoftHSM tokens (customer, control, ledger) in a fresh folder, with random PINs.
 // It must be here and not in a test: the library reads SOFTHSM2_CONF from the C environment, and Jest gives tests only a copy of process.env.
+// Where kryoptic was built, slots of it as well: CLAVIGER_TEST_KRYOPTIC is then its library; each worker of Jest has slots of its own.
 // The tests read CLAVIGER_TEST_PKCS11 (library) and CLAVIGER_TEST_PIN_CUSTOMER, _CONTROL, _LEDGER.
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { kryopticLibrary } from './setup/paths.mjs';
 
 const candidates = [
   process.env.PKCS11_LIBRARY,
@@ -31,4 +33,21 @@ export default function createTokens() {
     execFileSync('softhsm2-util', ['--init-token', '--free', '--label', label, '--pin', pin, '--so-pin', soPin]);
     process.env[`CLAVIGER_TEST_PIN_${label.toUpperCase()}`] = pin;
   }
+  prepareKryoptic(folder);
+}
+
+const slotsPerWorker = 32;
+const workers = 8;
+
+function prepareKryoptic(folder) {
+  const library = process.env.KRYOPTIC_LIBRARY ?? kryopticLibrary;
+  if (!existsSync(library)) return;
+  const slots = Array.from(
+    { length: slotsPerWorker * workers },
+    (_, slot) => `[[slots]]\nslot = ${slot}\ndbtype = "sqlite"\ndbargs = "${join(folder, `kryoptic-${slot}.sql`)}"\n`,
+  );
+  writeFileSync(join(folder, 'kryoptic.conf'), slots.join(''));
+  process.env.KRYOPTIC_CONF = join(folder, 'kryoptic.conf');
+  process.env.CLAVIGER_TEST_KRYOPTIC = library;
+  process.env.CLAVIGER_TEST_KRYOPTIC_SLOTS = String(slotsPerWorker);
 }

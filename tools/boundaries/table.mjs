@@ -7,7 +7,7 @@ export const LIBRARIES = {
     libs: ['contracts', 'ledger'],
     packages: ['@nats-io/*', '@nestjs/*', '@opentelemetry/api', 'reflect-metadata', 'rxjs', 'zod'],
   },
-  hsm: { libs: [], packages: ['pkcs11js', 'lru-cache'] },
+  hsm: { libs: [], packages: ['pkcs11js', 'koffi', 'lru-cache'] },
   authz: { libs: ['contracts'], packages: ['@cedar-policy/*', 'canonicalize', 'lru-cache', 'zod'] },
   ledger: { libs: [], packages: [] },
   client: { libs: ['contracts'], packages: ['@nats-io/*', '@opentelemetry/api', 'zod'] },

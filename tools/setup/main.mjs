@@ -6,6 +6,7 @@ import { build } from './build.mjs';
 import { dependencies } from './dependencies.mjs';
 import { engineAnswers } from './docker.mjs';
 import { handOver } from './hand-over.mjs';
+import { kryoptic } from './kryoptic.mjs';
 import { alone } from './lock.mjs';
 import { readMachine, writeMachine } from './machine.mjs';
 import { nats } from './nats.mjs';
@@ -23,12 +24,13 @@ const [name = 'setup', ...args] = process.argv.slice(2);
 const task = TASKS[name];
 
 async function setUp() {
-  const report = createReport(6);
+  const report = createReport(task.kryoptic ? 7 : 6);
   await sweepTemporary();
   await report.step('dependencies', dependencies);
   const runtime = await report.step('Node 24', nodeRuntime);
   const broker = await report.step('message broker', nats);
   const token = await report.step('PKCS#11 token', pkcs11);
+  if (task.kryoptic) await report.step('post-quantum token', kryoptic);
   const documents = await report.step('document store', (say) => store(say, { node: runtime.path, previous: readMachine()?.store }));
   writeMachine({ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, docker: await engineAnswers(), node: runtime.path });
   await report.step('programs', (say) => build(say, { node: runtime.path, builds: task.builds }));

@@ -23,3 +23,6 @@ export const packagedNode = join(
   'bin',
   'node',
 );
+
+/** kryoptic's PKCS#11 library, where `npm run setup` has built it; its version is that of tools/kryoptic/Cargo.toml. */
+export const kryopticLibrary = join(cache, 'kryoptic-1.5.4', 'libkryoptic_pkcs11.so');

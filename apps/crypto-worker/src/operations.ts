@@ -11,8 +11,9 @@ import {
   schemesOf,
   signatureSchemes,
 } from '@claviger/contracts';
-import { type DigestScheme, derOfSignature, signatureOfDer, type Token } from '@claviger/hsm';
+import type { DigestScheme, Token } from '@claviger/hsm';
 import { type Done, type Dry, dry, wouldUse } from './done';
+import { derOfSignature, signatureOfDer } from './ecdsa-der';
 import type { InvocationLeases } from './invocation-leases';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';

@@ -1,11 +1,20 @@
-/** PKCS#11 v3.1 numbers, so that this table needs no library. */
+/** PKCS#11 v3.2 numbers, so that this table needs no library. */
 const CKK_RSA = 0x00;
 const CKK_EC = 0x03;
 const CKK_GENERIC_SECRET = 0x10;
 const CKK_AES = 0x1f;
 const CKK_EC_EDWARDS = 0x40;
+const CKK_ML_KEM = 0x49;
+const CKK_ML_DSA = 0x4a;
+const CKK_SLH_DSA = 0x4b;
 const CKM_RSA_PKCS_KEY_PAIR_GEN = 0x00;
 const CKM_RSA_PKCS = 0x01;
+const CKM_ML_KEM_KEY_PAIR_GEN = 0x0f;
+const CKM_ML_KEM = 0x17;
+const CKM_ML_DSA_KEY_PAIR_GEN = 0x1c;
+const CKM_ML_DSA = 0x1d;
+const CKM_SLH_DSA_KEY_PAIR_GEN = 0x2d;
+const CKM_SLH_DSA = 0x2e;
 const CKM_SHA256_HMAC = 0x251;
 const CKM_SHA384_HMAC = 0x261;
 const CKM_SHA512_HMAC = 0x271;
@@ -20,7 +29,7 @@ const CKM_AES_KEY_WRAP_PAD = 0x210a;
 const CKM_AES_KEY_WRAP_KWP = 0x210b;
 
 /** What a key may do, and nothing else: a KEK that could also decrypt would open what it wraps (wrap, then decrypt). */
-export type KeyUsage = 'encrypt' | 'sign' | 'mac' | 'wrap' | 'agree';
+export type KeyUsage = 'encrypt' | 'sign' | 'mac' | 'wrap' | 'agree' | 'encapsulate';
 
 /** Fewest and most bytes of a wrapped key: tokens differ in the optional fields of a PKCS#8 PrivateKeyInfo. */
 type Range = readonly [least: number, most: number];
@@ -55,6 +64,19 @@ export interface RsaRow extends Row {
   modulusBits: number;
 }
 
+/** Keys whose public half is a string of bytes (CKA_VALUE) and whose size is a parameter set: the post-quantum ones of FIPS 203, 204 and 205. */
+export interface PqRow extends Row {
+  shape: 'pair';
+  kind: 'pq';
+  /** CKA_PARAMETER_SET. */
+  parameterSet: number;
+  publicBytes: number;
+  /** Of a signature, or of a ciphertext that encapsulates. */
+  outputBytes: number;
+  /** DER of the algorithm's OID (RFC 9881, RFC 9909, RFC 9935), hex. */
+  oid: string;
+}
+
 /** Bytes of RFC 5649: filled up to a multiple of 8, and 8 of integrity check. */
 const kwp = (bytes: number): number => 8 * Math.ceil(bytes / 8) + 8;
 
@@ -78,6 +100,20 @@ const rsa = (modulusBits: number): RsaRow => ({
   ...{ shape: 'pair', kind: 'rsa', keyType: CKK_RSA, generate: CKM_RSA_PKCS_KEY_PAIR_GEN, operate: CKM_RSA_PKCS },
   ...{ usages: ['sign', 'encrypt'], modulusBits, signatureBytes: modulusBits / 8 },
   wrappedBytes: [(4.5 * modulusBits) / 8, (4.5 * modulusBits) / 8 + 192],
+});
+
+/** Sizes: FIPS 203 table 3, FIPS 204 table 2, FIPS 205 table 2. The private half as PKCS#8: from its seed alone to seed and expanded key. */
+const mlDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
+  ...{ shape: 'pair', kind: 'pq', keyType: CKK_ML_DSA, generate: CKM_ML_DSA_KEY_PAIR_GEN, operate: CKM_ML_DSA, usages: ['sign'] },
+  ...{ parameterSet, oid, publicBytes, outputBytes, wrappedBytes: [kwp(50), kwp(privateBytes + publicBytes + 128)] },
+});
+const slhDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number): PqRow => ({
+  ...{ shape: 'pair', kind: 'pq', keyType: CKK_SLH_DSA, generate: CKM_SLH_DSA_KEY_PAIR_GEN, operate: CKM_SLH_DSA, usages: ['sign'] },
+  ...{ parameterSet, oid, publicBytes, outputBytes, wrappedBytes: [kwp(80), kwp(3 * publicBytes + 96)] },
+});
+const mlKem = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
+  ...{ shape: 'pair', kind: 'pq', keyType: CKK_ML_KEM, generate: CKM_ML_KEM_KEY_PAIR_GEN, operate: CKM_ML_KEM, usages: ['encapsulate'] },
+  ...{ parameterSet, oid, publicBytes, outputBytes, wrappedBytes: [kwp(82), kwp(privateBytes + publicBytes + 192)] },
 });
 
 /** The public exponent of every RSA key that is generated here, F4 = 65537 (FIPS 186-5 §5.1, big-endian). */
@@ -113,35 +149,53 @@ export const algorithms = {
     /** RFC 8410 §7 without attributes; RFC 5958 with the public key. */
     wrappedBytes: [kwp(48), kwp(83)],
   } as CurveRow,
-} satisfies Record<string, SecretRow | CurveRow | RsaRow>;
+  ML_DSA_44: mlDsa(1, '0609608648016503040311', 1312, 2420, 2560),
+  ML_DSA_65: mlDsa(2, '0609608648016503040312', 1952, 3309, 4032),
+  ML_DSA_87: mlDsa(3, '0609608648016503040313', 2592, 4627, 4896),
+  SLH_DSA_SHA2_128S: slhDsa(1, '0609608648016503040314', 32, 7856),
+  ML_KEM_768: mlKem(2, '0609608648016503040402', 1184, 1088, 2400),
+  ML_KEM_1024: mlKem(3, '0609608648016503040403', 1568, 1568, 3168),
+} satisfies Record<string, SecretRow | CurveRow | RsaRow | PqRow>;
 
 export type Algorithm = keyof typeof algorithms;
 type WithRow<R> = { [A in Algorithm]: (typeof algorithms)[A] extends R ? A : never }[Algorithm];
 export type SecretAlgorithm = WithRow<SecretRow>;
 export type CurveAlgorithm = WithRow<CurveRow>;
 export type RsaAlgorithm = WithRow<RsaRow>;
-export type PairAlgorithm = CurveAlgorithm | RsaAlgorithm;
+export type PqAlgorithm = WithRow<PqRow>;
+export type PairAlgorithm = CurveAlgorithm | RsaAlgorithm | PqAlgorithm;
 
 /** CKA_KEY_TYPE values by which an object says which further attribute names its algorithm. */
-export const keyTypes = { RSA: CKK_RSA, AES: CKK_AES, GENERIC_SECRET: CKK_GENERIC_SECRET } as const;
+export const keyTypes = {
+  ...{ RSA: CKK_RSA, AES: CKK_AES, GENERIC_SECRET: CKK_GENERIC_SECRET },
+  ...{ ML_KEM: CKK_ML_KEM, ML_DSA: CKK_ML_DSA, SLH_DSA: CKK_SLH_DSA },
+} as const;
 
 export const algorithmNames = Object.keys(algorithms) as Algorithm[];
-export const rowOf = (algorithm: Algorithm): SecretRow | CurveRow | RsaRow => algorithms[algorithm];
+export const rowOf = (algorithm: Algorithm): SecretRow | CurveRow | RsaRow | PqRow => algorithms[algorithm];
 export const usagesOf = (algorithm: Algorithm): readonly KeyUsage[] => rowOf(algorithm).usages;
 export const isPair = (algorithm: Algorithm): algorithm is PairAlgorithm => rowOf(algorithm).shape === 'pair';
 export const isCurve = (algorithm: Algorithm): algorithm is CurveAlgorithm => {
   const row = rowOf(algorithm);
   return row.shape === 'pair' && row.kind === 'curve';
 };
+export const isPq = (algorithm: Algorithm): algorithm is PqAlgorithm => {
+  const row = rowOf(algorithm);
+  return row.shape === 'pair' && row.kind === 'pq';
+};
 export const isRsa = (algorithm: Algorithm): algorithm is RsaAlgorithm => rowOf(algorithm).keyType === keyTypes.RSA;
 
 /** The algorithm of an object that was found, by CKA_KEY_TYPE and what goes with it; undefined for one that this table does not know. */
-export function algorithmOf(keyType: number, { ecParams, keyBytes }: { ecParams?: Buffer; keyBytes?: number }): Algorithm | undefined {
+export function algorithmOf(
+  keyType: number,
+  { ecParams, keyBytes, parameterSet }: { ecParams?: Buffer; keyBytes?: number; parameterSet?: number },
+): Algorithm | undefined {
   return algorithmNames.find((name) => {
     const row = rowOf(name);
     if (row.keyType !== keyType) return false;
     if (row.shape === 'secret') return row.keyBytes === keyBytes;
     if (row.kind === 'rsa') return row.modulusBits / 8 === keyBytes;
+    if (row.kind === 'pq') return row.parameterSet === parameterSet;
     const curve = ecParams?.toString('hex');
     return curve !== undefined && (curve === row.ecParams || curve === row.ecParamsAlias);
   });
@@ -157,10 +211,12 @@ interface FamilyRow {
   tokenCustodyOnly: readonly Algorithm[];
 }
 
+const postQuantum = ['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S', 'ML_KEM_768', 'ML_KEM_1024'] as const;
+
 /** What differs between tokens. Both wrap mechanisms are AES Key Wrap with Padding (RFC 5649, SP 800-38F KWP) under different numbers. */
 export const families: Readonly<Record<TokenFamily, FamilyRow>> = {
-  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519'] },
-  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [] },
+  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519', ...postQuantum] },
+  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: postQuantum },
   generic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [] },
 };
 

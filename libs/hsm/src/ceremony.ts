@@ -18,11 +18,19 @@ const CKF_TOKEN_INITIALIZED = 0x400;
 /** C_InitToken reads exactly this many bytes, padded with spaces (§5.5.7). */
 const labelBytes = 32;
 
+export interface InitToken {
+  label: string;
+  soPin: string;
+  pin: string;
+  /** CK_SLOT_IDs to choose from; when left out, any free one. */
+  slots?: readonly number[];
+}
+
 /**
- * Initialises the first free slot as a new, empty token with a user PIN, without a PIN on a command line. Refuses when a token of that label is there.
+ * Initialises a free slot as a new, empty token with a user PIN, without a PIN on a command line. Refuses when a token of that label is there.
  * @throws HsmError HSM_KEY_EXISTS, HSM_CAPACITY (no free slot), HSM_ARGUMENT_INVALID, HSM_PIN_INCORRECT (its length), HSM_UNAVAILABLE
  */
-export function initToken(libraryPath: string, { label, soPin, pin }: { label: string; soPin: string; pin: string }): void {
+export function initToken(libraryPath: string, { label, soPin, pin, slots = [] }: InitToken): void {
   if (label.length === 0 || Buffer.byteLength(label) > labelBytes)
     throw new HsmError('HSM_ARGUMENT_INVALID', `A token label has 1 to ${labelBytes} bytes`);
   // A user of its own: the library keeps a set of them.
@@ -31,13 +39,17 @@ export function initToken(libraryPath: string, { label, soPin, pin }: { label: s
   const { p11 } = library;
   try {
     if (tokenExists(p11, label)) throw new HsmError('HSM_KEY_EXISTS', `A token ${label} is there already`);
-    const slot = p11.C_GetSlotList(true).find((candidate) => (p11.C_GetTokenInfo(candidate).flags & CKF_TOKEN_INITIALIZED) === 0);
+    const slot = p11.C_GetSlotList(true).find((candidate) => {
+      if (slots.length > 0 && !slots.includes(Number(candidate.readBigUInt64LE(0)))) return false;
+      return (p11.C_GetTokenInfo(candidate).flags & CKF_TOKEN_INITIALIZED) === 0;
+    });
     if (!slot) throw new HsmError('HSM_CAPACITY', 'No slot holds a token that is not initialised yet');
     const { minPinLen, maxPinLen } = p11.C_GetTokenInfo(slot);
     // Asked first: a PIN refused half-way would leave a token without one.
     for (const { length } of [pin, soPin]) {
-      if (length < minPinLen || length > maxPinLen)
-        throw new HsmError('HSM_PIN_INCORRECT', `A PIN of this token has ${minPinLen} to ${maxPinLen} characters`);
+      // A token without an upper limit (CK_EFFECTIVELY_INFINITE) says 0.
+      if (length < minPinLen || (maxPinLen > 0 && length > maxPinLen))
+        throw new HsmError('HSM_PIN_INCORRECT', `A PIN of this token has ${minPinLen} to ${maxPinLen || 'any number of'} characters`);
     }
     p11.C_InitToken(slot, soPin, label.padEnd(labelBytes - (Buffer.byteLength(label) - label.length)));
     const session = openSession(p11, slot);

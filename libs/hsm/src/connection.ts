@@ -71,6 +71,9 @@ export class Connection implements LibraryUser {
   get canary(): string {
     return this.#options.canary;
   }
+  get libraryPath(): string {
+    return this.#library.path;
+  }
   get tokenLabel(): string {
     return this.#options.tokenLabel;
   }

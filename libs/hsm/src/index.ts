@@ -10,7 +10,6 @@ export {
 } from './algorithms';
 export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
 export type { KeyHandle, KeySource } from './connection';
-export { derOfSignature, signatureOfDer } from './ecdsa-der';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export type { KeyWrapScheme } from './key-wrap';

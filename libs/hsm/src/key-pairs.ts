@@ -1,4 +1,4 @@
-import { type PairAlgorithm, rowOf } from './algorithms';
+import { type PairAlgorithm, rowOf, usagesOf } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { readSpki } from './public-keys';
 import { keyPairTemplates } from './templates';
@@ -14,8 +14,8 @@ export interface PairRequest {
   algorithm: PairAlgorithm;
   /** Makes both halves token objects. */
   label?: string;
-  /** For signing, or for being wrapped: an extractable private half may do nothing itself. */
-  purpose: 'signing' | 'wrapping';
+  /** For the first use of its algorithm, or for being wrapped: an extractable private half may do nothing itself. */
+  purpose: 'use' | 'wrapping';
 }
 
 export function generatePair(connection: Connection, request: PairRequest): GeneratedPair {
@@ -58,7 +58,7 @@ function prepare(connection: Connection, { algorithm, label, purpose }: PairRequ
   const { generate, operate } = rowOf(algorithm);
   connection.assertMechanism(generate, algorithm);
   connection.assertMechanism(operate, algorithm);
-  const use = purpose === 'signing' ? ({ usage: 'sign', extractable: false } as const) : { extractable: true };
+  const use = purpose === 'use' ? { usage: usagesOf(algorithm)[0], extractable: false } : { extractable: true };
   return { mechanism: { mechanism: generate }, templates: keyPairTemplates(algorithm, { label, ...use }) };
 }
 

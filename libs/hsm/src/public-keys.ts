@@ -1,11 +1,11 @@
-import { type Algorithm, algorithmOf, isRsa, keyTypes, type PairAlgorithm, rowOf } from './algorithms';
+import { type Algorithm, algorithmOf, isPq, isRsa, keyTypes, type PairAlgorithm, rowOf } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
-import { publicPartsOf, rsaSpkiOf, spkiOf } from './spki';
-import { publicKeyTemplate, template } from './templates';
+import { pqSpkiOf, publicPartsOf, rsaSpkiOf, spkiOf } from './spki';
+import { type PublicUsage, publicKeyTemplate, template } from './templates';
 
 /** A public key from elsewhere, as a session object. Verifying in the token takes a digest as it is, which node:crypto does not. */
-export function importPublicKey(connection: Connection, algorithm: PairAlgorithm, spki: Buffer, usage: 'sign' | 'encrypt'): KeyHandle {
+export function importPublicKey(connection: Connection, algorithm: PairAlgorithm, spki: Buffer, usage: PublicUsage): KeyHandle {
   if (!rowOf(algorithm).usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
   const parts = publicPartsOf(algorithm, spki);
   connection.assertMechanism(rowOf(algorithm).operate, algorithm);
@@ -20,6 +20,7 @@ export function readSpki(connection: Connection, publicKey: Buffer, algorithm: P
     const [modulus, exponent] = readAttributes(connection, publicKey, ['CKA_MODULUS', 'CKA_PUBLIC_EXPONENT']);
     return rsaSpkiOf(algorithm, modulus!, exponent!);
   }
+  if (isPq(algorithm)) return pqSpkiOf(algorithm, readAttributes(connection, publicKey, ['CKA_VALUE'])[0]!);
   const [point] = readAttributes(connection, publicKey, ['CKA_EC_POINT']);
   return spkiOf(algorithm, point!);
 }
@@ -34,10 +35,21 @@ export function readAlgorithm(connection: Connection, object: Buffer): Algorithm
   if (keyType === keyTypes.AES || keyType === keyTypes.GENERIC_SECRET) {
     return algorithmOf(keyType, { keyBytes: readAttributes(connection, object, ['CKA_VALUE_LEN'])[0]!.readUInt32LE(0) });
   }
+  if (keyType === keyTypes.ML_DSA || keyType === keyTypes.SLH_DSA || keyType === keyTypes.ML_KEM) {
+    return algorithmOf(keyType, { parameterSet: readAttributes(connection, object, ['CKA_PARAMETER_SET'])[0]!.readUInt32LE(0) });
+  }
   return algorithmOf(keyType, { ecParams: readAttributes(connection, object, ['CKA_EC_PARAMS'])[0] });
 }
 
-type Readable = 'CKA_EC_POINT' | 'CKA_KEY_TYPE' | 'CKA_EC_PARAMS' | 'CKA_MODULUS' | 'CKA_PUBLIC_EXPONENT' | 'CKA_VALUE_LEN';
+type Readable =
+  | 'CKA_VALUE'
+  | 'CKA_PARAMETER_SET'
+  | 'CKA_EC_POINT'
+  | 'CKA_KEY_TYPE'
+  | 'CKA_EC_PARAMS'
+  | 'CKA_MODULUS'
+  | 'CKA_PUBLIC_EXPONENT'
+  | 'CKA_VALUE_LEN';
 
 function readAttributes(connection: Connection, object: Buffer, names: Readable[]): Buffer[] {
   const wanted = template(Object.fromEntries(names.map((name) => [name, undefined])));

@@ -17,6 +17,8 @@ export type Operation =
   | 'sign'
   | 'verify'
   | 'derive'
+  | 'encapsulate'
+  | 'decapsulate'
   | 'random';
 
 /** PKCS#11 v3.1 §5.1. One table; nothing else in this lib interprets a return value. */

@@ -4,7 +4,7 @@ import type { KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { agreementKnownAnswers, gcmKnownAnswers, hmacKnownAnswers, keyWrapKnownAnswers, signatureKnownAnswers } from './known-answers';
 import { importKnownPrivate, importKnownSecret } from './known-keys';
-import { signatureSchemes } from './signature-schemes';
+import { isMessageScheme, signatureSchemes } from './signature-schemes';
 import { Token } from './token';
 
 /**
@@ -98,7 +98,7 @@ function testVerification(
   answer: (typeof signatureKnownAnswers)[keyof typeof signatureKnownAnswers],
 ): SelfTestResult {
   const { algorithm, scheme } = answer;
-  if (!Token.connectionOf(token).hasMechanism(scheme === 'EdDSA' ? rowOf(algorithm).operate : signatureSchemes[scheme].mechanism))
+  if (!Token.connectionOf(token).hasMechanism(isMessageScheme(scheme) ? rowOf(algorithm).operate : signatureSchemes[scheme].mechanism))
     return 'unavailable';
   const spki = createPublicKey({ key: answer.key, format: 'jwk' }).export({ format: 'der', type: 'spki' });
   let key: KeyHandle;
@@ -110,7 +110,7 @@ function testVerification(
     throw error;
   }
   const verifies = (input: Buffer, signature: Buffer): boolean =>
-    scheme === 'EdDSA'
+    isMessageScheme(scheme)
       ? token.verifyMessage(key, input, signature)
       : token.verifyDigest(key, scheme, createHash(signatureSchemes[scheme].hash).update(input).digest(), signature);
   try {

@@ -50,7 +50,7 @@ const pkcs1 = (hash: HashName): SchemeRow => ({
   digestInfo: Buffer.from(hashes[hash].digestInfo, 'hex'),
 });
 
-/** Signature schemes over a digest, by JOSE name (RFC 7518 §3.1, RFC 8812 §3.2). EdDSA signs the message itself and has calls of its own. */
+/** Signature schemes over a digest, by JOSE name (RFC 7518 §3.1, RFC 8812 §3.2). Those over a message are below. */
 export const signatureSchemes = {
   ES256: ecdsa('EC_P256', 'sha256', 32),
   ES384: ecdsa('EC_P384', 'sha384', 48),
@@ -65,11 +65,23 @@ export const signatureSchemes = {
 } satisfies Record<string, SchemeRow>;
 
 export type DigestScheme = keyof typeof signatureSchemes;
-export type SignatureScheme = DigestScheme | 'EdDSA';
+
+/** Schemes over the message itself, by JOSE name (RFC 8037, RFC 9964 for ML-DSA): each is of one algorithm. ML-DSA and SLH-DSA are hedged, with an empty context. */
+export const messageSchemes = {
+  EdDSA: 'ED25519',
+  'ML-DSA-44': 'ML_DSA_44',
+  'ML-DSA-65': 'ML_DSA_65',
+  'ML-DSA-87': 'ML_DSA_87',
+  'SLH-DSA-SHA2-128s': 'SLH_DSA_SHA2_128S',
+} as const satisfies Record<string, Algorithm>;
+export type MessageScheme = keyof typeof messageSchemes;
+export type SignatureScheme = DigestScheme | MessageScheme;
+export const isMessageScheme = (scheme: SignatureScheme): scheme is MessageScheme => scheme in messageSchemes;
 
 /** The schemes that a key of the algorithm can be used with; none for one that does not sign. */
 export function schemesOf(algorithm: Algorithm): readonly SignatureScheme[] {
-  if (algorithm === 'ED25519') return ['EdDSA'];
+  const ofMessages = (Object.keys(messageSchemes) as MessageScheme[]).filter((name) => messageSchemes[name] === algorithm);
+  if (ofMessages.length > 0) return ofMessages;
   return (Object.keys(signatureSchemes) as DigestScheme[]).filter((name) => {
     const row: SchemeRow = signatureSchemes[name];
     return row.algorithms.includes(algorithm);

@@ -1,9 +1,17 @@
 import pkcs11, { type Mechanism } from 'pkcs11js';
-import { algorithms, isPair } from './algorithms';
+import { isPair, type PairAlgorithm, rowOf } from './algorithms';
 import type { Connection, KeyHandle, KeySource } from './connection';
 import { HsmError } from './hsm-error';
 import { returnValueOf } from './return-values';
-import { type DigestScheme, type SchemeRow, type SignatureScheme, signatureSchemes } from './signature-schemes';
+import {
+  type DigestScheme,
+  isMessageScheme,
+  messageSchemes,
+  type SchemeRow,
+  type SignatureScheme,
+  schemesOf,
+  signatureSchemes,
+} from './signature-schemes';
 
 const CKR_SIGNATURE_INVALID = 0xc0;
 const CKR_SIGNATURE_LEN_RANGE = 0xc1;
@@ -26,7 +34,12 @@ const mechanisms = Object.fromEntries(
     pss ? { mechanism, parameter: { type: pkcs11.CK_PARAMS_RSA_PSS, ...pss } as Mechanism['parameter'] } : { mechanism },
   ]),
 ) as Record<DigestScheme, Mechanism>;
-const eddsa: Mechanism = { mechanism: algorithms.ED25519.operate };
+
+/** Of one signature; a KEM's keys make none. */
+function signatureBytesOf(algorithm: PairAlgorithm): number {
+  const row = rowOf(algorithm);
+  return 'outputBytes' in row ? row.outputBytes : 'signatureBytes' in row ? row.signatureBytes : 0;
+}
 
 /** @throws HsmError HSM_KEY_USE_REFUSED (the scheme is not for such a key), HSM_ARGUMENT_INVALID (no digest of it) */
 export function planDigest(key: KeyHandle, scheme: DigestScheme, digest: Buffer, purpose: 'signs' | 'verifies'): Plan {
@@ -37,14 +50,17 @@ export function planDigest(key: KeyHandle, scheme: DigestScheme, digest: Buffer,
     throw new HsmError('HSM_ARGUMENT_INVALID', `${scheme} ${purpose} digests of ${row[purpose].join(', ')} bytes, not ${digest.length}`);
   // Cut here as SEC 1 says, since not every token can be trusted to do it as SoftHSM does.
   const input = row.digestInfo ? Buffer.concat([row.digestInfo, digest]) : digest.subarray(0, row.leftmostBytes);
-  return { key, scheme, mechanism: mechanisms[scheme], input, signatureBytes: algorithms[key.algorithm].signatureBytes };
+  return { key, scheme, mechanism: mechanisms[scheme], input, signatureBytes: signatureBytesOf(key.algorithm) };
 }
 
 /** @throws HsmError HSM_KEY_USE_REFUSED */
 export function planMessage(key: KeyHandle, message: Buffer): Plan {
-  if (key.algorithm !== 'ED25519') throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key makes no EdDSA signature`);
+  const [scheme] = schemesOf(key.algorithm);
+  if (!scheme || !isMessageScheme(scheme))
+    throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key makes no signature over a message itself`);
   const input = message.length === 0 ? emptyInput : message;
-  return { key, scheme: 'EdDSA', mechanism: eddsa, input, signatureBytes: algorithms.ED25519.signatureBytes };
+  const algorithm = messageSchemes[scheme];
+  return { key, scheme, mechanism: { mechanism: rowOf(algorithm).operate }, input, signatureBytes: signatureBytesOf(algorithm) };
 }
 
 export function sign(connection: Connection, { key, scheme, mechanism, input, signatureBytes }: Plan): Buffer {
@@ -78,6 +94,22 @@ export async function signAsync(connection: Connection, source: KeySource, schem
     ...{ operation: 'sign', subject: scheme, inputs: held },
     begin: (p11, session) => {
       const { key, mechanism, input, signatureBytes } = planDigest(source(), scheme, copy, 'signs');
+      connection.assertCurrent(key);
+      held.push(input);
+      p11.C_SignInit(session, mechanism, key.object);
+      return p11.C_SignAsync(session, input, Buffer.alloc(signatureBytes));
+    },
+  });
+}
+
+/** For SLH-DSA, which takes tenths of a second. */
+export async function signMessageAsync(connection: Connection, source: KeySource, message: Buffer): Promise<Buffer> {
+  const copy = Buffer.from(message);
+  const held: Buffer[] = [copy];
+  return connection.async.run({
+    ...{ operation: 'sign', subject: 'a message', inputs: held },
+    begin: (p11, session) => {
+      const { key, mechanism, input, signatureBytes } = planMessage(source(), copy);
       connection.assertCurrent(key);
       held.push(input);
       p11.C_SignInit(session, mechanism, key.object);

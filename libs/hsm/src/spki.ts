@@ -1,9 +1,9 @@
 import { createPublicKey } from 'node:crypto';
-import { algorithms, type CurveAlgorithm, isRsa, type PairAlgorithm, type RsaAlgorithm } from './algorithms';
+import { algorithms, type CurveAlgorithm, isPq, isRsa, type PairAlgorithm, type PqAlgorithm, type RsaAlgorithm } from './algorithms';
 import { HsmError } from './hsm-error';
 
-/** What a token takes and gives as public key: CKA_EC_POINT without its OCTET STRING, or CKA_MODULUS and CKA_PUBLIC_EXPONENT (big-endian). */
-export type PublicParts = { readonly point: Buffer } | { readonly modulus: Buffer; readonly exponent: Buffer };
+/** What a token takes and gives as public key: CKA_EC_POINT without its OCTET STRING, or CKA_MODULUS and CKA_PUBLIC_EXPONENT (big-endian), or CKA_VALUE. */
+export type PublicParts = { readonly value: Buffer } | { readonly point: Buffer } | { readonly modulus: Buffer; readonly exponent: Buffer };
 
 /** AlgorithmIdentifier rsaEncryption with NULL (RFC 3279 §2.3.1). */
 const rsaEncryption = Buffer.from('300d06092a864886f70d0101010500', 'hex');
@@ -31,6 +31,14 @@ export function rsaSpkiOf(algorithm: RsaAlgorithm, modulus: Buffer, exponent: Bu
   return der(0x30, rsaEncryption, der(0x03, Buffer.alloc(1), key));
 }
 
+/** DER SubjectPublicKeyInfo around a post-quantum public key (RFC 9881 §4, RFC 9909 §4, RFC 9935 §4). @throws HsmError HSM_OPERATION_FAILED for another length */
+export function pqSpkiOf(algorithm: PqAlgorithm, value: Buffer): Buffer {
+  const { oid, publicBytes } = algorithms[algorithm];
+  if (value.length !== publicBytes)
+    throw new HsmError('HSM_OPERATION_FAILED', `The token returned ${value.length} bytes as ${algorithm} public key`);
+  return der(0x30, der(0x30, Buffer.from(oid, 'hex')), der(0x03, Buffer.alloc(1), value));
+}
+
 /**
  * The parts of a public key from elsewhere: exactly the one DER form, of exactly this algorithm, with a point that lies on its curve.
  * @throws HsmError HSM_ARGUMENT_INVALID
@@ -49,6 +57,11 @@ export function publicPartsOf(algorithm: PairAlgorithm, spki: Buffer): PublicPar
     if (bitsOf(modulus) !== algorithms[algorithm].modulusBits || !isPublicExponent(exponent)) throw refusal();
     if (!rsaSpkiOf(algorithm, modulus, exponent).equals(spki)) throw refusal();
     return { modulus, exponent };
+  }
+  if (isPq(algorithm)) {
+    const value = Buffer.from(spki.subarray(-algorithms[algorithm].publicBytes));
+    if (value.length !== algorithms[algorithm].publicBytes || !pqSpkiOf(algorithm, value).equals(spki)) throw refusal();
+    return { value };
   }
   const { spkiPrefix, pointBytes } = algorithms[algorithm];
   const prefix = Buffer.from(spkiPrefix, 'hex');

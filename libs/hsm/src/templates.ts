@@ -8,6 +8,7 @@ import {
   rowOf,
   rsaPublicExponent,
   type SecretAlgorithm,
+  usagesOf,
 } from './algorithms';
 import { octetString, type PublicParts } from './spki';
 
@@ -19,13 +20,19 @@ const classes: Record<ObjectClass, number> = {
   public: pkcs11.CKO_PUBLIC_KEY,
 };
 
-type AttributeName = `CKA_${string}` & keyof typeof pkcs11;
+/** Of PKCS#11 v3.2, which the binding does not know. */
+const v32 = { CKA_PARAMETER_SET: 0x61d, CKA_ENCAPSULATE: 0x633, CKA_DECAPSULATE: 0x634 } as const;
+type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
+const typeOf = (name: AttributeName): number =>
+  (name in v32 ? v32[name as keyof typeof v32] : pkcs11[name as keyof typeof pkcs11]) as number;
+/** What a public half is for. */
+export type PublicUsage = 'sign' | 'encrypt' | 'encapsulate';
 type Attributes = Partial<Record<AttributeName, number | boolean | string | Buffer | undefined>>;
 
 /** Attribute list in the order written: SoftHSM accepts no attribute after CKA_MODIFIABLE false. */
 export const template = (attributes: Attributes): Template =>
   (Object.entries(attributes) as [AttributeName, Template[number]['value']][]).map(([name, value]) => ({
-    type: pkcs11[name] as number,
+    type: typeOf(name),
     value,
   }));
 
@@ -44,6 +51,13 @@ const privateUsage = (usage: KeyUsage | undefined): Attributes => ({
   CKA_DECRYPT: usage === 'encrypt',
   CKA_UNWRAP: false,
   CKA_DERIVE: usage === 'agree',
+  // Only where it is meant: older tokens know no such attribute.
+  ...(usage === 'encapsulate' ? { CKA_DECAPSULATE: true } : {}),
+});
+const publicUsage = (usage: PublicUsage): Attributes => ({
+  CKA_VERIFY: usage === 'sign',
+  CKA_ENCRYPT: usage === 'encrypt',
+  ...(usage === 'encapsulate' ? { CKA_ENCAPSULATE: true } : {}),
 });
 /** Neither a changed copy nor a changed attribute may widen the usage afterwards. */
 const sealed: Attributes = { CKA_COPYABLE: false, CKA_MODIFIABLE: false };
@@ -80,7 +94,7 @@ export const keyPairTemplates = (algorithm: PairAlgorithm, key: KeyRequest) => (
     ...domainOf(algorithm),
     ...placeOf(key.label),
     CKA_PRIVATE: false,
-    CKA_VERIFY: true,
+    ...(usagesOf(algorithm).includes('encapsulate') ? { CKA_ENCAPSULATE: true } : { CKA_VERIFY: true }),
     CKA_MODIFIABLE: false,
   }),
   privateKey: template({
@@ -136,7 +150,7 @@ export const passingSecretTemplate = ({ value, bytes, sensitive }: { value?: Buf
   });
 
 /** Public half as a session object that can only verify, or only encrypt. */
-export const publicKeyTemplate = (algorithm: PairAlgorithm, parts: PublicParts, usage: 'sign' | 'encrypt'): Template =>
+export const publicKeyTemplate = (algorithm: PairAlgorithm, parts: PublicParts, usage: PublicUsage): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_PUBLIC_KEY,
     CKA_KEY_TYPE: rowOf(algorithm).keyType,
@@ -144,9 +158,10 @@ export const publicKeyTemplate = (algorithm: PairAlgorithm, parts: PublicParts, 
     CKA_PRIVATE: false,
     ...('point' in parts
       ? { ...domainOf(algorithm), CKA_EC_POINT: octetString(parts.point) }
-      : { CKA_MODULUS: parts.modulus, CKA_PUBLIC_EXPONENT: parts.exponent }),
-    CKA_VERIFY: usage === 'sign',
-    CKA_ENCRYPT: usage === 'encrypt',
+      : 'value' in parts
+        ? { ...domainOf(algorithm), CKA_VALUE: parts.value }
+        : { CKA_MODULUS: parts.modulus, CKA_PUBLIC_EXPONENT: parts.exponent }),
+    ...publicUsage(usage),
   });
 
 /** Token objects with this label; of one class, or of any. */
@@ -167,9 +182,10 @@ export const canaryTemplate = (label: string): Template =>
     CKA_MODIFIABLE: false,
   });
 
-/** What a pair is generated from: its curve, or the length of its modulus. */
+/** What a pair is generated from: its curve, its parameter set, or the length of its modulus. */
 function domainOf(algorithm: PairAlgorithm): Attributes {
   const row = algorithms[algorithm];
+  if (row.kind === 'pq') return { CKA_PARAMETER_SET: row.parameterSet };
   return row.kind === 'rsa'
     ? { CKA_MODULUS_BITS: row.modulusBits, CKA_PUBLIC_EXPONENT: rsaPublicExponent }
     : { CKA_EC_PARAMS: Buffer.from(row.ecParams, 'hex') };

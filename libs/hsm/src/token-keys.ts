@@ -49,7 +49,7 @@ export function generateRootKey(connection: Connection, label: string, clonable:
 
 export function generateTokenKeyPair(connection: Connection, label: string, algorithm: PairAlgorithm): Buffer {
   assertAbsent(connection, label);
-  const pair = generatePair(connection, { algorithm, label, purpose: 'signing' });
+  const pair = generatePair(connection, { algorithm, label, purpose: 'use' });
   testOrDestroy(connection, pair);
   return pair.publicKeySpki;
 }
@@ -59,7 +59,7 @@ export async function generateTokenKeyPairAsync(connection: Connection, label: s
   assertAbsent(connection, label);
   connection.labelsTaken.add(label);
   try {
-    const pair = await generatePairAsync(connection, { algorithm, label, purpose: 'signing' });
+    const pair = await generatePairAsync(connection, { algorithm, label, purpose: 'use' });
     await testOrDestroyAsync(connection, pair);
     return pair.publicKeySpki;
   } finally {
@@ -69,14 +69,14 @@ export async function generateTokenKeyPairAsync(connection: Connection, label: s
 
 /** A pair whose private half never leaves and dies with the generation. */
 export function generateSessionKeyPair(connection: Connection, algorithm: PairAlgorithm): SessionKeyPair {
-  const pair = generatePair(connection, { algorithm, purpose: 'signing' });
+  const pair = generatePair(connection, { algorithm, purpose: 'use' });
   testOrDestroy(connection, pair);
   destroyQuietly(connection, pair.publicKey);
   return { privateKey: pair.privateKey, publicKeySpki: pair.publicKeySpki };
 }
 
 export async function generateSessionKeyPairAsync(connection: Connection, algorithm: PairAlgorithm): Promise<SessionKeyPair> {
-  const pair = await generatePairAsync(connection, { algorithm, purpose: 'signing' });
+  const pair = await generatePairAsync(connection, { algorithm, purpose: 'use' });
   await testOrDestroyAsync(connection, pair);
   destroyQuietly(connection, pair.publicKey);
   return { privateKey: pair.privateKey, publicKeySpki: pair.publicKeySpki };

@@ -1,6 +1,7 @@
 import { deriveSharedSecret } from './agreement';
 import type { Algorithm, KeyUsage, PairAlgorithm, SecretAlgorithm, TokenFamily } from './algorithms';
 import { Connection, type KeyHandle, type KeySource } from './connection';
+import { decapsulate, type Encapsulated, encapsulate } from './encapsulation';
 import { type ExportedPair, generateExportedPairAsync } from './exported-pairs';
 import { decryptGcm, encryptGcm } from './gcm';
 import { HsmError } from './hsm-error';
@@ -11,8 +12,8 @@ import { mac, verifyMac } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
 import type { DigestScheme } from './signature-schemes';
-import { planDigest, planMessage, sign, signAsync, verify, verifyAsync } from './signatures';
-import type { ObjectClass } from './templates';
+import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
+import type { ObjectClass, PublicUsage } from './templates';
 import {
   assertAbsent,
   createCanary,
@@ -178,10 +179,10 @@ export class Token {
   }
 
   /**
-   * A public key from elsewhere (SPKI, DER) as a session object that can only do the public half of `usage`: verify, or encrypt (RSA).
+   * A public key from elsewhere (SPKI, DER) as a session object that can only do the public half of `usage`: verify, encrypt (RSA), or encapsulate (ML-KEM).
    * @throws HsmError HSM_ARGUMENT_INVALID (not the one DER form of such a key, or a point off its curve)
    */
-  importPublicKey(algorithm: PairAlgorithm, spki: Buffer, usage: 'sign' | 'encrypt' = 'sign'): KeyHandle {
+  importPublicKey(algorithm: PairAlgorithm, spki: Buffer, usage: PublicUsage = 'sign'): KeyHandle {
     return importPublicKey(this.#connection, algorithm, spki, usage);
   }
 
@@ -252,9 +253,14 @@ export class Token {
     return verifyAsync(this.#connection, key, scheme, digest, signature);
   }
 
-  /** EdDSA with Ed25519 (RFC 8032) over the message itself. @returns 64 bytes */
+  /** A signature over the message itself: Ed25519 (RFC 8032), ML-DSA (FIPS 204) or SLH-DSA (FIPS 205; see signMessageAsync), as the key is. */
   signMessage(key: KeyHandle, message: Buffer): Buffer {
     return sign(this.#connection, planMessage(key, message));
+  }
+
+  /** The same off the event loop. */
+  signMessageAsync(key: KeySource, message: Buffer): Promise<Buffer> {
+    return signMessageAsync(this.#connection, key, message);
   }
 
   verifyMessage(key: KeyHandle, message: Buffer, signature: Buffer): boolean {
@@ -306,6 +312,16 @@ export class Token {
   /** ECDH: the raw shared secret of a key of usage `agree` and the other side's SPKI. @throws HsmError HSM_ARGUMENT_INVALID (no point of the key's curve) */
   deriveSharedSecret(key: KeyHandle, publicKeySpki: Buffer): Buffer {
     return deriveSharedSecret(this.#connection, key, publicKeySpki);
+  }
+
+  /** A fresh shared secret of 32 bytes and the ciphertext that gives it to the owner of an imported public key of usage `encapsulate` (FIPS 203 §7.2). */
+  encapsulate(key: KeyHandle): Encapsulated {
+    return encapsulate(this.#connection, key);
+  }
+
+  /** The shared secret in it. One that was not made for this key gives another secret, and no error (FIPS 203 §7.3). @throws HsmError HSM_ARGUMENT_INVALID (its length) */
+  decapsulate(key: KeyHandle, ciphertext: Buffer): Buffer {
+    return decapsulate(this.#connection, key, ciphertext);
   }
 
   /** Random bytes of the token (SP 800-90A generator). */

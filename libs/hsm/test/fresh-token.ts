@@ -11,6 +11,29 @@ export function freshToken(): { libraryPath: string; tokenLabel: string; pin: st
   return { libraryPath, tokenLabel, pin };
 }
 
+/** Library of kryoptic, where it was built (`npm run setup:kryoptic`). */
+export const kryopticLibrary = process.env.CLAVIGER_TEST_KRYOPTIC;
+
+/** The same on kryoptic, whose slots are those of its configuration: each worker of Jest has some of its own. */
+export function freshKryopticToken(): { libraryPath: string; tokenLabel: string; pin: string } {
+  const tokenLabel = `t-${randomBytes(8).toString('hex')}`;
+  const pin = randomBytes(8).toString('hex');
+  const count = Number(process.env.CLAVIGER_TEST_KRYOPTIC_SLOTS);
+  const first = (Number(process.env.JEST_WORKER_ID ?? 1) - 1) * count;
+  const slots = Array.from({ length: count }, (_, i) => first + i);
+  initToken(kryopticLibrary!, { label: tokenLabel, soPin: randomBytes(8).toString('hex'), pin, slots });
+  return { libraryPath: kryopticLibrary!, tokenLabel, pin };
+}
+
+/** The tokens that a test can be run on. */
+export const families = ['softhsm', ...(kryopticLibrary ? ['kryoptic'] : [])] as const as readonly ('softhsm' | 'kryoptic')[];
+
+export function openFreshOf(family: 'softhsm' | 'kryoptic', options: Partial<TokenOptions> = {}): Token {
+  const token = Token.open({ ...(family === 'softhsm' ? freshToken() : freshKryopticToken()), ...options });
+  token.createCanary();
+  return token;
+}
+
 /** A new token, opened, with its canary. */
 export function openFresh(options: Partial<TokenOptions> = {}): Token {
   const token = Token.open({ ...freshToken(), ...options });

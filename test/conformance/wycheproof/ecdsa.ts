@@ -1,4 +1,5 @@
-import { type DigestScheme, type PairAlgorithm, signatureOfDer } from '@claviger/hsm';
+import type { DigestScheme, PairAlgorithm } from '@claviger/hsm';
+import { signatureOfDer } from '../../../apps/crypto-worker/src/ecdsa-der';
 import { Skip } from '../outcome';
 import { digestOf } from './digests';
 import { given, oneOf, refusesAll, type Suite } from './suite';

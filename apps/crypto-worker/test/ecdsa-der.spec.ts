@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign, verify } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { derOfSignature, signatureOfDer } from '../src/index';
+import { derOfSignature, signatureOfDer } from '../src/ecdsa-der';
 
 test.each([
   ['prime256v1', 64],

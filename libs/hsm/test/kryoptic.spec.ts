@@ -1,0 +1,79 @@
+import { createHash, createPublicKey, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { rowOf } from '../src/algorithms';
+import { type Algorithm, type DigestScheme, type KeyHandle, schemesOf, selfTest, type Token } from '../src/index';
+import { caught, kryopticLibrary, openFreshOf } from './fresh-token';
+import { verifiesOutside } from './outside';
+
+const onKryoptic = kryopticLibrary ? test : test.skip;
+let token: Token;
+let root: KeyHandle;
+beforeAll(() => {
+  if (!kryopticLibrary) return;
+  token = openFreshOf('kryoptic');
+  token.generateRootKey('root');
+  root = token.findTokenKey('root', 'secret');
+});
+afterAll(() => token?.close());
+
+onKryoptic('it is known as what it is, and passes every self test', () => {
+  expect(token.family).toBe('kryoptic');
+  expect(new Set(Object.values(selfTest(token)))).toEqual(new Set(['passed']));
+});
+
+const wrapped = ['AES_128', 'AES_256', 'HMAC_SHA_256', 'HMAC_SHA_512', 'EC_P256', 'EC_P384', 'EC_P521', 'ED25519', 'RSA_2048'] as const;
+onKryoptic.each(wrapped)(
+  '%s: leaves it wrapped, comes back, and does what it is for',
+  async (algorithm) => {
+    const material = await token.generateWrappedAsync({ algorithm, wrappingKey: () => root });
+    const message = Buffer.from('kept by another');
+    for (const usage of rowOf(algorithm as Algorithm).usages) {
+      const key = token.unwrap({ ...material, algorithm, wrappingKey: root, usage });
+      if (usage === 'mac') expect(token.verifyMac(key, message, token.mac(key, message))).toBe(true);
+      else if (usage === 'wrap') expect(token.unwrapValue(key, 'KWP', token.wrapValue(key, 'KWP', message))).toEqual(message);
+      else if (usage === 'agree') expect(token.deriveSharedSecret(key, material.publicKeySpki!).length).toBeGreaterThan(31);
+      else if (usage === 'encrypt' && algorithm.startsWith('AES')) {
+        const sealed = token.encryptGcm(key, Buffer.alloc(12), message, message);
+        expect(token.decryptGcm(key, Buffer.alloc(12), message, sealed)).toEqual(message);
+        sealed[3]! ^= 1;
+        expect(caught(() => token.decryptGcm(key, Buffer.alloc(12), message, sealed))).toMatchObject({ code: 'HSM_AUTHENTICATION_FAILED' });
+      } else if (usage === 'sign') {
+        const [scheme] = schemesOf(algorithm);
+        if (algorithm === 'ED25519') {
+          const imported = token.importPublicKey(algorithm, material.publicKeySpki!);
+          expect(token.verifyMessage(imported, message, token.signMessage(key, message))).toBe(true);
+        } else {
+          const digest = createHash(`sha${scheme!.slice(2)}`)
+            .update(message)
+            .digest();
+          const signature = token.signDigest(key, scheme as DigestScheme, digest);
+          expect(verifiesOutside(scheme as DigestScheme, material.publicKeySpki!, message, signature)).toBe(true);
+        }
+      }
+    }
+  },
+  30_000,
+);
+
+onKryoptic('RSA-OAEP with SHA-256: what is encrypted here opens at OpenSSL, and the other way round', async () => {
+  const material = await token.generateWrappedAsync({ algorithm: 'RSA_2048', wrappingKey: () => root });
+  const key = token.unwrap({ ...material, algorithm: 'RSA_2048', wrappingKey: root, usage: 'encrypt' });
+  const secret = randomBytes(32);
+  const own = createPublicKey({ key: material.publicKeySpki!, format: 'der', type: 'spki' });
+  const ciphertext = publicEncrypt({ key: own, oaepHash: 'sha256' }, secret);
+  expect(token.decryptOaep(key, ciphertext)).toEqual(secret);
+  expect(await token.decryptOaepAsync(() => key, ciphertext)).toEqual(secret);
+  const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const imported = token.importPublicKey('RSA_2048', other.publicKey.export({ format: 'der', type: 'spki' }), 'encrypt');
+  expect(privateDecrypt({ key: other.privateKey, oaepHash: 'sha256' }, token.encryptOaep(imported, secret))).toEqual(secret);
+  ciphertext[9]! ^= 1;
+  expect(caught(() => token.decryptOaep(key, ciphertext))).toMatchObject({ code: 'HSM_AUTHENTICATION_FAILED' });
+});
+
+onKryoptic('keys of every length are wrapped as just that long', () => {
+  const key = token.importKnownSecret('AES_256', randomBytes(32), 'wrap');
+  for (const length of [1, 7, 8, 20, 33]) {
+    const value = randomBytes(length);
+    expect(token.unwrapValue(key, 'KWP', token.wrapValue(key, 'KWP', value))).toEqual(value);
+  }
+});

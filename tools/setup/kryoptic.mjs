@@ -1,0 +1,29 @@
+// Step: the PKCS#11 library of kryoptic, for post-quantum keys. Optional: without it those are ERR_ALGORITHM_UNAVAILABLE, and their tests are skipped.
+// Built from its crate (tools/kryoptic) with OpenSSL and SQLite inside; once, about five minutes on two cores.
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { onPath } from './on-path.mjs';
+import { cache, kryopticLibrary, root } from './paths.mjs';
+import { run } from './run-command.mjs';
+import { makeWhole } from './whole-file.mjs';
+
+const crate = join(root, 'tools', 'kryoptic');
+const target = join(cache, 'kryoptic-build');
+
+export async function kryoptic(say) {
+  if (process.env.KRYOPTIC_LIBRARY) return { found: `KRYOPTIC_LIBRARY, ${process.env.KRYOPTIC_LIBRARY}` };
+  if (existsSync(kryopticLibrary)) return { found: kryopticLibrary };
+  const cargo = onPath('cargo');
+  if (!cargo) return { found: 'none: no cargo on PATH (https://rustup.rs), so no post-quantum keys' };
+  say('building kryoptic 1.5.4, once, about five minutes');
+  const { code } = await run(cargo, ['build', '--release', '--locked', '--target-dir', target], { cwd: crate, timeoutMs: 1_800_000 });
+  const built = join(target, 'release', 'libkryoptic_pkcs11.so');
+  // Everything else works without it, so nothing stops here.
+  if (code !== 0 || !existsSync(built))
+    return { found: `none: it does not build here; \`cargo build\` in ${crate} says why (it wants a C compiler, perl, make and libclang)` };
+  await mkdir(dirname(kryopticLibrary), { recursive: true });
+  await makeWhole(kryopticLibrary, (path) => copyFile(built, path));
+  await rm(target, { recursive: true, force: true });
+  return { found: `built, ${kryopticLibrary}` };
+}
