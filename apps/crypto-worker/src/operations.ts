@@ -2,6 +2,7 @@ import { createPublicKey, hash } from 'node:crypto';
 import {
   algorithms,
   type cryptoOperations,
+  derOfSignature,
   type Item,
   type KeyView,
   type MacAlgorithm,
@@ -9,11 +10,11 @@ import {
   type SignatureEncoding,
   type SignatureScheme,
   schemesOf,
+  signatureOfDer,
   signatureSchemes,
 } from '@claviger/contracts';
 import type { DigestScheme, Token } from '@claviger/hsm';
 import { type Done, type Dry, dry, wouldUse } from './done';
-import { derOfSignature, signatureOfDer } from './ecdsa-der';
 import type { InvocationLeases } from './invocation-leases';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';

@@ -3,6 +3,7 @@ export * from './alerts';
 export * from './algorithms';
 export * from './audit-operations';
 export * from './crypto-operations';
+export * from './ecdsa-der';
 export * from './errors';
 export * from './events';
 export * from './internal-operations';

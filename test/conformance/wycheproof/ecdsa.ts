@@ -1,5 +1,5 @@
+import { signatureOfDer } from '@claviger/contracts';
 import type { DigestScheme, PairAlgorithm } from '@claviger/hsm';
-import { signatureOfDer } from '../../../apps/crypto-worker/src/ecdsa-der';
 import { Skip } from '../outcome';
 import { digestOf } from './digests';
 import { given, oneOf, refusesAll, type Suite } from './suite';
