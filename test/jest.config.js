@@ -1,3 +1,9 @@
 import preset from '../jest.preset.js';
 
-export default { ...preset, displayName: 'system', testMatch: ['<rootDir>/system/**/*.spec.ts'], testTimeout: 120_000, maxWorkers: 1 };
+export default {
+  ...preset,
+  displayName: 'system',
+  testMatch: ['<rootDir>/{system,fault-token}/**/*.spec.ts'],
+  testTimeout: 120_000,
+  maxWorkers: 1,
+};
