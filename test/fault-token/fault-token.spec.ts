@@ -57,6 +57,16 @@ test('an operation that fails is over: the next one on the session is not refuse
   expect(await token.ask('encryptTwice')).toMatchObject({ code: 'OK' });
 });
 
+test('a decryption that fails once for no reason is no bad tag, and a bad tag is one', async () => {
+  for (const code of [0x5, 0x6]) {
+    faults.fail('C_Decrypt', code, { times: 1 });
+    expect(await token.ask('decrypt')).toMatchObject({ code: 'OK' });
+  }
+  faults.fail('C_Decrypt', 0x30, { times: 1 });
+  expect(await token.ask('decrypt')).toMatchObject({ code: 'HSM_OPERATION_FAILED', ckr: 0x30 });
+  expect(await token.ask('decryptForged')).toMatchObject({ code: 'HSM_AUTHENTICATION_FAILED' });
+});
+
 test('a session that is said to be gone is rebuilt, although the real one lives', async () => {
   expect(await token.ask('encrypt')).toMatchObject({ code: 'OK' });
   faults.fail('C_EncryptInit', 0xb3, { times: 1 });

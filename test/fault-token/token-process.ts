@@ -3,7 +3,18 @@
 import { HsmError, type KeyHandle, Token } from '@claviger/hsm';
 
 /** What can be asked for; `find` is a search for a root key that is there, `findMissing` for one that is not. */
-export type Call = 'open' | 'encrypt' | 'encryptTwice' | 'find' | 'findMissing' | 'unwrap' | 'random' | 'signAsync' | 'create';
+export type Call =
+  | 'open'
+  | 'encrypt'
+  | 'encryptTwice'
+  | 'decrypt'
+  | 'decryptForged'
+  | 'find'
+  | 'findMissing'
+  | 'unwrap'
+  | 'random'
+  | 'signAsync'
+  | 'create';
 export interface Told {
   id: number;
   call: Call;
@@ -42,10 +53,11 @@ const unwrapped = (): KeyHandle => {
   const { wrapped, mechanism } = held().generateWrapped({ algorithm: 'AES_256', wrappingKey: root() });
   return held().unwrap({ wrapped, mechanism, algorithm: 'AES_256', wrappingKey: root(), usage: 'encrypt' });
 };
-const encrypt = () => {
+const encrypt = (): Buffer => {
   if (key?.generation !== held().generation) key = unwrapped();
-  held().encryptGcm(key, iv, plaintext, plaintext);
+  return held().encryptGcm(key, iv, plaintext, plaintext);
 };
+const decrypt = (ciphertext: Buffer) => held().decryptGcm(key as KeyHandle, iv, plaintext, ciphertext);
 
 const calls: Record<Call, () => unknown> = {
   open: held,
@@ -54,6 +66,8 @@ const calls: Record<Call, () => unknown> = {
     encrypt();
     encrypt();
   },
+  decrypt: () => decrypt(encrypt()),
+  decryptForged: () => decrypt(Buffer.concat([encrypt().subarray(0, -1), Buffer.of(0), Buffer.of(0)]).subarray(1)),
   find: () => {
     held();
     Token.connectionOf(held()).tokenKeys.clear();

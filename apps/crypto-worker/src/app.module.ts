@@ -8,10 +8,17 @@ import { HsmController } from './hsm.controller';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
+import { TokenBreaker } from './token-breaker';
 
 @Module({})
 export class AppModule {
-  static with(parts: { token: Token; keys: KeyHolder; recorded: RecordedUse; operations: Operations }): DynamicModule {
+  static with(parts: {
+    token: Token;
+    keys: KeyHolder;
+    breaker: TokenBreaker;
+    recorded: RecordedUse;
+    operations: Operations;
+  }): DynamicModule {
     return {
       module: AppModule,
       controllers: [CryptoController, CryptoBatchController, HsmController],
@@ -19,6 +26,7 @@ export class AppModule {
         CryptoController,
         { provide: Token, useValue: parts.token },
         { provide: KeyHolder, useValue: parts.keys },
+        { provide: TokenBreaker, useValue: parts.breaker },
         { provide: RecordedUse, useValue: parts.recorded },
         { provide: Operations, useValue: parts.operations },
         { provide: APP_FILTER, useClass: ProblemFilter },

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { cryptoOperations, internalOperations } from '@claviger/contracts';
-import { selfTest, tokenKeyLabels } from '@claviger/hsm';
+import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
 import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
@@ -11,10 +11,11 @@ import { acknowledgeChanges } from './applied';
 import { Config } from './config';
 import { InvocationLeases } from './invocation-leases';
 import { KeyHolder } from './key-holder';
-import { observeKeys } from './metrics';
+import { observeBreaker, observeKeys } from './metrics';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
+import { TokenBreaker } from './token-breaker';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -55,20 +56,35 @@ await runService(service, async (logger) => {
         .granted,
     { capacity: leasesMax },
   );
-  const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys, leases);
+  const breaker = new TokenBreaker({
+    token: token.label,
+    probe: () => probe(token),
+    limits: {
+      failures: config.HSM_BREAKER_FAILURES,
+      windowMs: config.HSM_BREAKER_WINDOW_SECONDS * 1_000,
+      probeEveryMs: config.HSM_PROBE_SECONDS * 1_000,
+    },
+    logger,
+  });
+  const problemOf = (error: unknown) => {
+    breaker.observe(error);
+    return toProblem(error);
+  };
+  const recorded = new RecordedUse(new RecordedReply(gate, trail, problemOf), keys, leases, breaker);
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
-    AppModule.with({ token, keys, recorded, operations: new Operations(token, keys, leases) }),
+    AppModule.with({ token, keys, breaker, recorded, operations: new Operations(token, keys, leases) }),
     { strategy: server, logger, abortOnError: false },
   );
   const views = { sessions, policy, keys: keyView };
   observeCore(core, server, views);
   observeKeys(keys);
+  observeBreaker(breaker);
   const health = await serveHealth({
     service,
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: coreChecks(core, server, views),
+    checks: [...coreChecks(core, server, views), { name: 'hsm breaker', kind: 'ready', check: () => breaker.check() }],
   });
   // Requests are taken only by a worker that can answer them; until then another one does.
   let draining = false;
@@ -92,6 +108,7 @@ await runService(service, async (logger) => {
     core.drain.records,
     () => {
       clearInterval(housekeeping);
+      breaker.stop();
       keyView.stop();
     },
     core.drain.views,

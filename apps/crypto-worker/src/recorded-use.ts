@@ -6,6 +6,7 @@ import type { Admit, Done as RecordedDone, RecordedReply } from '@claviger/servi
 import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
 import { contextAfter, type Done } from './operations';
+import type { TokenBreaker } from './token-breaker';
 
 type Ops = typeof cryptoOperations;
 type Operation = Ops[keyof Ops];
@@ -19,6 +20,8 @@ const encrypts: ReadonlySet<Operation> = new Set([
   cryptoOperations.generateDataKey,
   cryptoOperations.generateDataKeyPair,
 ]);
+/** Needs no token: the public half is in the key's record. */
+const { getPublicKey } = cryptoOperations;
 type Use<O extends Operation> = (key: KeyView) => Done<O> | Promise<Done<O>>;
 
 /**
@@ -31,6 +34,7 @@ export class RecordedUse {
     private readonly replies: RecordedReply,
     private readonly keys: KeyHolder,
     private readonly leases: Pick<InvocationLeases, 'ready'>,
+    private readonly breaker: Pick<TokenBreaker, 'assertClosed'>,
   ) {}
 
   ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: Use<O>): Promise<Answer> {
@@ -41,6 +45,7 @@ export class RecordedUse {
       about,
       ({ admit }) => {
         const key = this.admitted(admit, operation.action, request);
+        if (operation !== getPublicKey) this.breaker.assertClosed();
         const doing = onceMore(() => use(key));
         if (doing instanceof Promise)
           return doing.then((done) => ({ ...done, confirm: () => this.unchanged(admit, operation, request, key) }));
@@ -69,6 +74,7 @@ export class RecordedUse {
       ({ admit, admitAlso }): RecordedDone => {
         const from = this.admitted(admit, 'crypto:ReEncryptFrom', { keyId, context: before });
         const to = this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: toKeyId, context: after });
+        this.breaker.assertClosed();
         const done = onceMore(() => use(from, to)) as Done<Ops['reEncrypt']>;
         this.assertFresh();
         return done;
@@ -81,6 +87,7 @@ export class RecordedUse {
   ofSystem<O extends Operation>(operation: O, context: RequestContext, use: () => Done<O>): Promise<Answer> {
     return this.replies.answer(operation, context, {}, ({ admit }): RecordedDone => {
       admit(operation.action as Action, claviger);
+      this.breaker.assertClosed();
       return onceMore(use) as Done<O>;
     });
   }

@@ -13,6 +13,7 @@ export type { KeyHandle, KeySource } from './connection';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export { readPin } from './pin-file';
+export { probe } from './probe';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { ObjectClass } from './templates';
