@@ -79,6 +79,12 @@ await runService(service, async (logger) => {
   observeCore(core, server, views);
   observeKeys(keys);
   observeBreaker(breaker);
+  // The same token signs the records: when it does not, requests end before they reach it, and nobody else would tell the breaker.
+  const { observe } = trail.commit;
+  trail.commit.observe = (records, seconds, error) => {
+    observe(records, seconds, error);
+    if (error !== undefined) breaker.observe(error);
+  };
   const health = await serveHealth({
     service,
     host: config.HEALTH_HOST,
