@@ -3,7 +3,7 @@ import preset from '../jest.preset.js';
 export default {
   ...preset,
   displayName: 'system',
-  testMatch: ['<rootDir>/{system,conformance}/**/*.spec.ts'],
+  testMatch: ['<rootDir>/{system,conformance,fault-token}/**/*.spec.ts'],
   testTimeout: 120_000,
   maxWorkers: 1,
 };

@@ -41,6 +41,7 @@ export const PURE = [
     'admission',
     'admit',
     'baseline',
+    'breaker',
     'decide',
     'decision',
     'detection',

@@ -9,12 +9,14 @@ import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
+import { TokenBreaker } from './token-breaker';
 
 @Module({})
 export class AppModule {
   static with(parts: {
     token: Token;
     keys: KeyHolder;
+    breaker: TokenBreaker;
     recorded: RecordedUse;
     operations: Operations;
     establishment: KeyEstablishment;
@@ -26,6 +28,7 @@ export class AppModule {
         CryptoController,
         { provide: Token, useValue: parts.token },
         { provide: KeyHolder, useValue: parts.keys },
+        { provide: TokenBreaker, useValue: parts.breaker },
         { provide: RecordedUse, useValue: parts.recorded },
         { provide: Operations, useValue: parts.operations },
         { provide: KeyEstablishment, useValue: parts.establishment },

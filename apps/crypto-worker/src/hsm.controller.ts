@@ -6,6 +6,7 @@ import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
+import { TokenBreaker } from './token-breaker';
 
 /** Key generation and destruction for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped, or not at all. */
 @Controller()
@@ -13,12 +14,13 @@ export class HsmController {
   constructor(
     private readonly token: Token,
     private readonly keys: KeyHolder,
+    private readonly breaker: TokenBreaker,
   ) {}
 
   @MessagePattern(internalOperations.generateKek.name)
   generateKek(): Promise<Answer> {
     const rootLabel = tokenKeyLabels.customer.root;
-    return answered(async () => {
+    return this.answered(async () => {
       const material = this.token.generateKek(this.token.findTokenKey(rootLabel, 'secret'));
       return { rootLabel, ...encoded(material) };
     });
@@ -27,7 +29,7 @@ export class HsmController {
   /** Kept in the token only where it cannot leave it wrapped: token objects are few and slow to find. */
   @MessagePattern(internalOperations.generateKey.name)
   generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
-    return answered(async () => {
+    return this.answered(async () => {
       if (custodiesOf(algorithm, this.token.family).includes('wrapped')) {
         const made = await this.token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
@@ -40,20 +42,22 @@ export class HsmController {
 
   @MessagePattern(internalOperations.destroyKey.name)
   destroyKey(@Payload() { token, label }: Request<(typeof internalOperations)['destroyKey']>): Promise<Answer> {
-    return answered(async () => {
+    return this.answered(async () => {
       if (token !== this.token.label) throw new ProblemError('ERR_HSM_UNAVAILABLE', `This worker does not reach token ${token}.`);
       return { destroyed: this.token.destroyTokenKeyPair(label) };
     });
+  }
+
+  private async answered(make: () => Promise<unknown>): Promise<Answer> {
+    this.breaker.assertClosed();
+    try {
+      return { result: await make() };
+    } catch (error) {
+      this.breaker.observe(error);
+      throw toProblem(error);
+    }
   }
 }
 
 const publicHalf = (spki: Buffer | undefined) => (spki ? { publicKeySpki: spki.toString('base64url') } : {});
 const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
-
-async function answered(make: () => Promise<unknown>): Promise<Answer> {
-  try {
-    return { result: await make() };
-  } catch (error) {
-    throw toProblem(error);
-  }
-}

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { cryptoOperations, internalOperations } from '@claviger/contracts';
-import { selfTest, tokenKeyLabels } from '@claviger/hsm';
+import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
 import { coreChecks, observeCore, openCoreService, RecordedReply } from '@claviger/service';
@@ -12,10 +12,11 @@ import { Config } from './config';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
-import { observeKeys } from './metrics';
+import { observeBreaker, observeKeys } from './metrics';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
+import { TokenBreaker } from './token-breaker';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -56,11 +57,26 @@ await runService(service, async (logger) => {
         .granted,
     { capacity: leasesMax },
   );
-  const recorded = new RecordedUse(new RecordedReply(gate, trail, toProblem), keys, leases);
+  const breaker = new TokenBreaker({
+    token: token.label,
+    probe: () => probe(token),
+    limits: {
+      failures: config.HSM_BREAKER_FAILURES,
+      windowMs: config.HSM_BREAKER_WINDOW_SECONDS * 1_000,
+      probeEveryMs: config.HSM_PROBE_SECONDS * 1_000,
+    },
+    logger,
+  });
+  const problemOf = (error: unknown) => {
+    breaker.observe(error);
+    return toProblem(error);
+  };
+  const recorded = new RecordedUse(new RecordedReply(gate, trail, problemOf), keys, leases, breaker);
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
     AppModule.with({
       token,
       keys,
+      breaker,
       recorded,
       operations: new Operations(token, keys, leases),
       establishment: new KeyEstablishment(token, keys),
@@ -70,12 +86,19 @@ await runService(service, async (logger) => {
   const views = { sessions, policy, keys: keyView };
   observeCore(core, server, views);
   observeKeys(keys);
+  observeBreaker(breaker);
+  // The same token signs the records: when it does not, requests end before they reach it, and nobody else would tell the breaker.
+  const { observe } = trail.commit;
+  trail.commit.observe = (records, seconds, error) => {
+    observe(records, seconds, error);
+    if (error !== undefined) breaker.observe(error);
+  };
   const health = await serveHealth({
     service,
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: coreChecks(core, server, views),
+    checks: [...coreChecks(core, server, views), { name: 'hsm breaker', kind: 'ready', check: () => breaker.check() }],
   });
   // Requests are taken only by a worker that can answer them; until then another one does.
   let draining = false;
@@ -99,6 +122,7 @@ await runService(service, async (logger) => {
     core.drain.records,
     () => {
       clearInterval(housekeeping);
+      breaker.stop();
       keyView.stop();
     },
     core.drain.views,

@@ -7,6 +7,7 @@ import type { Done } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
 import { contextAfter } from './operations';
+import type { TokenBreaker } from './token-breaker';
 
 type Ops = typeof cryptoOperations;
 type Operation = Ops[keyof Ops];
@@ -20,6 +21,8 @@ const encrypts: ReadonlySet<Operation> = new Set([
   cryptoOperations.generateDataKey,
   cryptoOperations.generateDataKeyPair,
 ]);
+/** Needs no token: the public half is in the key's record. */
+const { getPublicKey } = cryptoOperations;
 type Use<O extends Operation> = (key: KeyView) => Done<O> | Promise<Done<O>>;
 
 /**
@@ -32,6 +35,7 @@ export class RecordedUse {
     private readonly replies: RecordedReply,
     private readonly keys: KeyHolder,
     private readonly leases: Pick<InvocationLeases, 'ready'>,
+    private readonly breaker: Pick<TokenBreaker, 'assertClosed'>,
   ) {}
 
   ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: Use<O>): Promise<Answer> {
@@ -42,6 +46,7 @@ export class RecordedUse {
       about,
       ({ admit }) => {
         const key = this.admitted(admit, operation.action, request);
+        if (operation !== getPublicKey) this.breaker.assertClosed();
         const doing = onceMore(() => use(key));
         if (doing instanceof Promise)
           return doing.then((done) => ({ ...done, confirm: () => this.unchanged(admit, operation, request, key) }));
@@ -70,6 +75,7 @@ export class RecordedUse {
       ({ admit, admitAlso }): RecordedDone => {
         const from = this.admitted(admit, 'crypto:ReEncryptFrom', { keyId, context: before });
         const to = this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: toKeyId, context: after });
+        this.breaker.assertClosed();
         const done = onceMore(() => use(from, to)) as Done<Ops['reEncrypt']>;
         this.assertFresh();
         return done;
@@ -82,6 +88,7 @@ export class RecordedUse {
   ofSystem<O extends Operation>(operation: O, context: RequestContext, use: () => Done<O>): Promise<Answer> {
     return this.replies.answer(operation, context, {}, ({ admit }): RecordedDone => {
       admit(operation.action as Action, claviger);
+      this.breaker.assertClosed();
       return onceMore(use) as Done<O>;
     });
   }

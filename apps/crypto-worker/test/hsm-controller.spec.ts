@@ -11,6 +11,7 @@ import type { Token } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
 import { KeyHolder } from '../src/key-holder';
+import { TokenBreaker } from '../src/token-breaker';
 import { customerToken } from './worker-under-test';
 
 let token: Token;
@@ -18,7 +19,10 @@ let hsm: HsmController;
 beforeAll(() => {
   token = customerToken();
   const view = { onChange: () => undefined, get: () => undefined, fresh: () => true } as never;
-  hsm = new HsmController(token, new KeyHolder(view, token, { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined }));
+  const keys = new KeyHolder(view, token, { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
+  const logger = { log: () => undefined, error: () => undefined };
+  const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
+  hsm = new HsmController(token, keys, new TokenBreaker({ token: token.label, probe: () => undefined, limits, logger }));
 });
 afterAll(() => token.close());
 

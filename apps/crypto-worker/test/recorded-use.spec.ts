@@ -277,3 +277,31 @@ test('random bytes come from the token, as many as asked for', async () => {
   expect(Buffer.from((answer.result as { random: string }).random, 'base64url')).toHaveLength(24);
   expect(await records()).toMatchObject([{ action: 'crypto:GenerateRandom', bytes: 24 }]);
 });
+
+test('while the token fails: what needs it is refused at once and recorded, a denial stays one, a public key is given out; it mends itself', async () => {
+  const [key, signer] = [await w.put(await w.key()), await w.put(await w.key('EC_P256'))];
+  await ciphertextOf(encrypt(key));
+  w.said.tokenFails = true;
+  for (let n = 0; n < 5; n++) w.breaker.observe(new HsmError('HSM_UNAVAILABLE', 'The test says so'));
+  const encrypted = jest.spyOn(w.token, 'encryptGcm');
+  expect(await codeOf(encrypt(key))).toBe('ERR_HSM_UNAVAILABLE');
+  expect(encrypted).not.toHaveBeenCalled();
+  await expect(w.hsm.generateKek()).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  const { getPublicKey } = cryptoOperations;
+  const publicKey = w.recorded.ofKey(getPublicKey, signer, caller, (record) => w.operations.getPublicKey({ keyId: signer.keyId }, record));
+  expect(await codeOf(publicKey)).toBe('OK');
+  w.said.decision = { kind: 'deny', code: 'forbidden', policyIds: ['p9'], reason: 'no', failure: false };
+  expect(await codeOf(encrypt(key))).toBe('ERR_ACCESS_DENIED');
+  w.said.decision = allow;
+  w.said.tokenFails = false;
+  await until(() => !w.breaker.refuses, { what: 'the token to pass its probe' });
+  expect(await codeOf(encrypt(key))).toBe('OK');
+  expect((await records()).map((r) => r.code ?? r.outcome)).toEqual([
+    'success',
+    'ERR_HSM_UNAVAILABLE',
+    'success',
+    'ERR_ACCESS_DENIED',
+    'success',
+  ]);
+  encrypted.mockRestore();
+});

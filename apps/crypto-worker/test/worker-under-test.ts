@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { type Decision, Gate } from '@claviger/authz';
 import { type KekView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
-import { createCustomerKeys, initToken, openEpoch, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
+import { createCustomerKeys, HsmError, initToken, openEpoch, probe, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { AuditTrail, KvOwner, openKeysView, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { startBroker, temporaryFolder, until } from '@claviger/testing';
@@ -15,6 +15,7 @@ import { KeyHolder } from '../src/key-holder';
 import { Operations } from '../src/operations';
 import { toProblem } from '../src/problem';
 import { RecordedUse } from '../src/recorded-use';
+import { TokenBreaker } from '../src/token-breaker';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const random22 = () => Array.from(randomBytes(22), (byte) => alphabet[byte % alphabet.length]).join('');
@@ -72,7 +73,8 @@ export async function startWorker() {
   sessionsOwner.keepMark(sessions);
   await Promise.all([owner.sign(keyView), sessionsOwner.sign(sessions), keyView.whenFresh(), sessions.whenFresh()]);
 
-  const said: { decision: Decision; byAction?: ((action: string) => Decision) | undefined; lease: AskLease } = {
+  const said: { decision: Decision; byAction?: ((action: string) => Decision) | undefined; lease: AskLease; tokenFails: boolean } = {
+    tokenFails: false,
     lease: async (_keyId, _version, count) => count,
     decision: { kind: 'allow', code: 'permitted', policyIds: ['p1'], reason: 'test' } satisfies Allow,
   };
@@ -84,12 +86,24 @@ export async function startWorker() {
       current: { bundle: { revision: 3 } as never, hash: '' },
     },
   });
-  const hsm = new HsmController(token, keys);
+  const breaker = new TokenBreaker({
+    token: token.label,
+    probe: () => {
+      if (said.tokenFails) throw new HsmError('HSM_UNAVAILABLE', 'The test says so');
+      probe(token);
+    },
+    limits: { failures: 5, windowMs: 10_000, probeEveryMs: 20 },
+    logger: { log: () => undefined, error: () => undefined },
+  });
+  const hsm = new HsmController(token, keys, breaker);
   const leases = new InvocationLeases((...asked) => said.lease(...asked), { capacity: 1_000 });
   const operations = new Operations(token, keys, leases);
   const establishment = new KeyEstablishment(token, keys);
-  const replies = new RecordedReply(gate, trail, toProblem);
-  const recorded = new RecordedUse(replies, keys, leases);
+  const replies = new RecordedReply(gate, trail, (error) => {
+    breaker.observe(error);
+    return toProblem(error);
+  });
+  const recorded = new RecordedUse(replies, keys, leases, breaker);
   const jsm = await jetstreamManager(provisioner);
 
   const kekId = 'kek_production_internal_1';
@@ -136,6 +150,7 @@ export async function startWorker() {
     connection,
     keysOwner,
     token,
+    breaker,
     trail,
     keyView,
     keys,
@@ -197,6 +212,7 @@ export async function startWorker() {
       return lines.filter((l) => l.kind === 'operation' && l.session === session);
     },
     stop: async () => {
+      breaker.stop();
       for (const part of [owner, sessionsOwner, keyView, sessions]) part.stop();
       await trail.commit.stop(5_000);
       await Promise.all([connection, keysOwner, policyOwner, provisioner].map((c) => c.close()));

@@ -109,7 +109,7 @@ const table = {
     status: 503,
     retryable: true,
     title: 'The operation could not be recorded durably, so it is not answered',
-    next: 'Retry. Operators: check the AUDIT stream.',
+    next: 'Retry. Operators: check the AUDIT stream, and the token that signs the records.',
   },
   ERR_HSM_UNAVAILABLE: { status: 503, retryable: true, title: 'The HSM does not answer', next: 'Retry. Operators: check token and PIN.' },
   ERR_STORE_UNAVAILABLE: {

@@ -125,7 +125,8 @@ export class Connection implements LibraryUser {
     const verdict = ckr === undefined ? 'HSM_ARGUMENT_INVALID' : verdictOf(ckr);
     const details = { ckr, cause: error };
     const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
-    if (verdict === 'ask-canary' && this.#alive(operation)) return new HsmError(meaningWhenAlive(operation), said, details);
+    if (ckr !== undefined && verdict === 'ask-canary' && this.#alive(operation))
+      return new HsmError(meaningWhenAlive(operation, ckr), said, details);
     if (verdict === 'ask-canary' || verdict === 'sessions-gone') return this.#mend(said, details);
     if (leavesOperation(error)) this.#renewOperations();
     return new HsmError(verdict, said, details);

@@ -30,6 +30,16 @@ export function decryptGcm(connection: Connection, key: KeyHandle, iv: Buffer, a
   connection.assertCurrent(key);
   assertIv(iv);
   if (ciphertext.length < gcmTagBytes) throw new HsmError('HSM_AUTHENTICATION_FAILED', 'The ciphertext is shorter than its tag');
+  try {
+    return decryptOnce(connection, key, iv, aad, ciphertext);
+  } catch (error) {
+    // SoftHSM has one word for a bad tag and for its own trouble. The token has proved alive since, so it is a bad tag if it says so again.
+    if (!(error instanceof HsmError) || error.code !== 'HSM_AUTHENTICATION_FAILED') throw error;
+    return decryptOnce(connection, key, iv, aad, ciphertext);
+  }
+}
+
+function decryptOnce(connection: Connection, key: KeyHandle, iv: Buffer, aad: Buffer, ciphertext: Buffer): Buffer {
   const { operations } = connection.ready();
   try {
     connection.p11.C_DecryptInit(operations, gcmMechanism(iv, aad), key.object);

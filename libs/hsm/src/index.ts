@@ -14,6 +14,7 @@ export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
+export { probe } from './probe';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { ObjectClass } from './templates';

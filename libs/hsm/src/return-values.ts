@@ -90,9 +90,18 @@ export const verdictOf = (ckr: number): Verdict => verdicts[ckr]?.[1] ?? 'ask-ca
 
 export const nameOf = (ckr: number): string => `${verdicts[ckr]?.[0] ?? 'CKR'} 0x${ckr.toString(16)}`;
 
+/** Trouble of the device, whatever it was asked: no token says this of an input. */
+const CKR_DEVICE_ERROR = 0x30;
+
 /** What an uncertain return value means once the canary proved the token alive. */
-export const meaningWhenAlive = (operation: Operation): HsmErrorCode =>
-  operation === 'decrypt' ? 'HSM_AUTHENTICATION_FAILED' : operation === 'unwrap' ? 'HSM_WRAPPED_KEY_INVALID' : 'HSM_OPERATION_FAILED';
+export function meaningWhenAlive(operation: Operation, ckr: number): HsmErrorCode {
+  if (ckr === CKR_DEVICE_ERROR) return 'HSM_OPERATION_FAILED';
+  return operation === 'decrypt'
+    ? 'HSM_AUTHENTICATION_FAILED'
+    : operation === 'unwrap'
+      ? 'HSM_WRAPPED_KEY_INVALID'
+      : 'HSM_OPERATION_FAILED';
+}
 
 /**
  * The return value inside what pkcs11js 2.1.7 throws: `code` on its own error class, only text (`CKR_X:5`) from C_CreateObject, C_CopyObject and

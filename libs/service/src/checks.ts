@@ -25,7 +25,9 @@ export const coreChecks = ({ trail, token, evaluator }: CoreService, server: Req
     kind: 'ready',
     check: () => ({
       ok: trail.commit.available,
-      detail: trail.commit.available ? 'records become durable' : 'a batch is not acknowledged: check the AUDIT stream and its disk',
+      detail: trail.commit.available
+        ? 'records become durable'
+        : 'a batch is not signed or not acknowledged: check the token, the AUDIT stream and its disk',
     }),
   },
   {
