@@ -126,7 +126,7 @@ export class Connection implements LibraryUser {
     const details = { ckr, cause: error };
     const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
     if (ckr !== undefined && verdict === 'ask-canary' && this.#alive(operation))
-      return new HsmError(meaningWhenAlive(operation, ckr), said, details);
+      return new HsmError(meaningWhenAlive(operation, ckr, this.family), said, details);
     if (verdict === 'ask-canary' || verdict === 'sessions-gone') return this.#mend(said, details);
     if (leavesOperation(error)) this.#renewOperations();
     return new HsmError(verdict, said, details);

@@ -1,3 +1,4 @@
+import type { TokenFamily } from './algorithms';
 import { HsmError, type HsmErrorCode } from './hsm-error';
 
 /** What a PKCS#11 return value says: a certain failure, sessions or handles that are gone, or nothing certain until the token was asked again. */
@@ -90,12 +91,12 @@ export const verdictOf = (ckr: number): Verdict => verdicts[ckr]?.[1] ?? 'ask-ca
 
 export const nameOf = (ckr: number): string => `${verdicts[ckr]?.[0] ?? 'CKR'} 0x${ckr.toString(16)}`;
 
-/** Trouble of the device, whatever it was asked: no token says this of an input. */
+/** Trouble of the device, whatever it was asked; only kryoptic says it of an input (a ciphertext of RSA-OAEP that does not open). */
 const CKR_DEVICE_ERROR = 0x30;
 
 /** What an uncertain return value means once the canary proved the token alive. */
-export function meaningWhenAlive(operation: Operation, ckr: number): HsmErrorCode {
-  if (ckr === CKR_DEVICE_ERROR) return 'HSM_OPERATION_FAILED';
+export function meaningWhenAlive(operation: Operation, ckr: number, family: TokenFamily): HsmErrorCode {
+  if (ckr === CKR_DEVICE_ERROR && family !== 'kryoptic') return 'HSM_OPERATION_FAILED';
   return operation === 'decrypt'
     ? 'HSM_AUTHENTICATION_FAILED'
     : operation === 'unwrap'

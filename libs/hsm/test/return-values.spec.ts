@@ -21,13 +21,13 @@ test('a return value that nobody listed is certain of nothing', () => {
 });
 
 test('on a token that is alive, an uncertain failure means the input', () => {
-  expect(meaningWhenAlive('decrypt', 0x5)).toBe('HSM_AUTHENTICATION_FAILED');
-  expect(meaningWhenAlive('unwrap', 0x5)).toBe('HSM_WRAPPED_KEY_INVALID');
-  expect(meaningWhenAlive('sign', 0x5)).toBe('HSM_OPERATION_FAILED');
+  expect(meaningWhenAlive('decrypt', 0x5, 'softhsm')).toBe('HSM_AUTHENTICATION_FAILED');
+  expect(meaningWhenAlive('unwrap', 0x5, 'softhsm')).toBe('HSM_WRAPPED_KEY_INVALID');
+  expect(meaningWhenAlive('sign', 0x5, 'softhsm')).toBe('HSM_OPERATION_FAILED');
 });
 
 test('trouble of the device is never taken for a bad input', () => {
-  for (const operation of ['decrypt', 'unwrap', 'sign'] as const) expect(meaningWhenAlive(operation, 0x30)).toBe('HSM_OPERATION_FAILED');
+  for (const operation of ['decrypt', 'unwrap', 'sign'] as const) expect(meaningWhenAlive(operation, 0x30, 'softhsm')).toBe('HSM_OPERATION_FAILED');
 });
 
 test('the return value is read from both forms of error that the binding throws', () => {
