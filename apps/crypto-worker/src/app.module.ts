@@ -1,4 +1,3 @@
-import { Token } from '@claviger/hsm';
 import { ProblemFilter } from '@claviger/messaging';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
@@ -10,11 +9,12 @@ import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 import { TokenBreaker } from './token-breaker';
+import { Tokens } from './tokens';
 
 @Module({})
 export class AppModule {
   static with(parts: {
-    token: Token;
+    tokens: Tokens;
     keys: KeyHolder;
     breaker: TokenBreaker;
     recorded: RecordedUse;
@@ -26,7 +26,7 @@ export class AppModule {
       controllers: [CryptoController, CryptoBatchController, HsmController],
       providers: [
         CryptoController,
-        { provide: Token, useValue: parts.token },
+        { provide: Tokens, useValue: parts.tokens },
         { provide: KeyHolder, useValue: parts.keys },
         { provide: TokenBreaker, useValue: parts.breaker },
         { provide: RecordedUse, useValue: parts.recorded },

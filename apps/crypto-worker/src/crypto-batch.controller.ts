@@ -62,6 +62,16 @@ export class CryptoBatchController {
     return each(items, (item) => this.one.deriveSharedSecret(item, context));
   }
 
+  @MessagePattern(cryptoOperations.encapsulateBatch.name)
+  encapsulate(@Payload() { items }: Request<Ops['encapsulateBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return each(items, (item) => this.one.encapsulate(item, context));
+  }
+
+  @MessagePattern(cryptoOperations.decapsulateBatch.name)
+  decapsulate(@Payload() { items }: Request<Ops['decapsulateBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return each(items, (item) => this.one.decapsulate(item, context));
+  }
+
   @MessagePattern(cryptoOperations.getPublicKeyBatch.name)
   getPublicKey(@Payload() { items }: Request<Ops['getPublicKeyBatch']>, @Ctx() context: RequestContext): Promise<Answer> {
     return each(items, (item) => this.one.getPublicKey(item, context));

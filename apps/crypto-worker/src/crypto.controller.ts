@@ -71,6 +71,16 @@ export class CryptoController {
     );
   }
 
+  @MessagePattern(cryptoOperations.encapsulate.name)
+  encapsulate(@Payload() request: Item<Ops['encapsulate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.encapsulate, request, context, (key) => this.establishment.encapsulate(request, key));
+  }
+
+  @MessagePattern(cryptoOperations.decapsulate.name)
+  decapsulate(@Payload() request: Item<Ops['decapsulate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.recorded.ofKey(cryptoOperations.decapsulate, request, context, (key) => this.establishment.decapsulate(request, key));
+  }
+
   @MessagePattern(cryptoOperations.getPublicKey.name)
   getPublicKey(@Payload() request: Item<Ops['getPublicKey']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.ofKey(cryptoOperations.getPublicKey, request, context, (key) => this.operations.getPublicKey(request, key));

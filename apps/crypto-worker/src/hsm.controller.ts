@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
-import { custodiesOf, type PairAlgorithm, Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
+import { internalOperations, type Request } from '@claviger/contracts';
+import { custodiesOf, type PairAlgorithm, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
 import { TokenBreaker } from './token-breaker';
+import { Tokens } from './tokens';
 
 /** Key generation and destruction for key-lifecycle, over internal subjects that only it may publish on. What is generated leaves the token only wrapped, or not at all. */
 @Controller()
 export class HsmController {
   constructor(
-    private readonly token: Token,
+    private readonly tokens: Tokens,
     private readonly keys: KeyHolder,
     private readonly breaker: TokenBreaker,
   ) {}
@@ -21,7 +22,8 @@ export class HsmController {
   generateKek(): Promise<Answer> {
     const rootLabel = tokenKeyLabels.customer.root;
     return this.answered(async () => {
-      const material = this.token.generateKek(this.token.findTokenKey(rootLabel, 'secret'));
+      const { primary } = this.tokens;
+      const material = primary.generateKek(primary.findTokenKey(rootLabel, 'secret'));
       return { rootLabel, ...encoded(material) };
     });
   }
@@ -30,22 +32,20 @@ export class HsmController {
   @MessagePattern(internalOperations.generateKey.name)
   generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
     return this.answered(async () => {
-      if (custodiesOf(algorithm, this.token.family).includes('wrapped')) {
-        const made = await this.token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
+      const token = this.tokens.forAlgorithm(algorithm);
+      if (token === this.tokens.primary && custodiesOf(algorithm, token.family).includes('wrapped')) {
+        const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
       }
       const label = `key-${randomBytes(12).toString('hex')}`;
-      const publicKeySpki = await this.token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm);
-      return { material: { custody: 'token', family: this.token.family, token: this.token.label, label }, ...publicHalf(publicKeySpki) };
+      const publicKeySpki = await token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm);
+      return { material: { custody: 'token', family: token.family, token: token.label, label }, ...publicHalf(publicKeySpki) };
     });
   }
 
   @MessagePattern(internalOperations.destroyKey.name)
   destroyKey(@Payload() { token, label }: Request<(typeof internalOperations)['destroyKey']>): Promise<Answer> {
-    return this.answered(async () => {
-      if (token !== this.token.label) throw new ProblemError('ERR_HSM_UNAVAILABLE', `This worker does not reach token ${token}.`);
-      return { destroyed: this.token.destroyTokenKeyPair(label) };
-    });
+    return this.answered(async () => ({ destroyed: this.tokens.named(token).destroyTokenKeyPair(label) }));
   }
 
   private async answered(make: () => Promise<unknown>): Promise<Answer> {

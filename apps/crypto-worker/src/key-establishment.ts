@@ -1,5 +1,5 @@
 import { algorithms, type cryptoOperations, type Item, type KeyView, type KeyWrapAlgorithm, ProblemError } from '@claviger/contracts';
-import { HsmError, type KeyWrapScheme, type Token } from '@claviger/hsm';
+import { HsmError, type KeyWrapScheme } from '@claviger/hsm';
 import { type Done, dry } from './done';
 import type { KeyHolder } from './key-holder';
 import { versionsNamed, versionToProcess, versionToProtect } from './key-use';
@@ -8,10 +8,7 @@ type Ops = typeof cryptoOperations;
 
 /** How callers move and agree on keys of their own (SP 800-57 Part 1 rev. 5 §5.1.1: key transport and key agreement). Synchronous, as Operations. */
 export class KeyEstablishment {
-  constructor(
-    private readonly token: Token,
-    private readonly keys: KeyHolder,
-  ) {}
+  constructor(private readonly keys: KeyHolder) {}
 
   wrapKey(request: Item<Ops['wrapKey']>, key: KeyView): Done<Ops['wrapKey']> {
     const version = versionToProtect(key, 'wrap');
@@ -19,7 +16,7 @@ export class KeyEstablishment {
     const handle = dry(request, version, this.keys.handle(key, version));
     const value = Buffer.from(request.plaintextKey, 'base64url');
     try {
-      const wrappedKey = asked(() => this.token.wrapValue(handle, schemeOf(algorithm), value)).toString('base64url');
+      const wrappedKey = asked(() => this.keys.tokenOf(version).wrapValue(handle, schemeOf(algorithm), value)).toString('base64url');
       return {
         result: { keyId: key.keyId, version: version.version, algorithm, wrappedKey },
         record: { version: version.version, bytes: value.length },
@@ -35,7 +32,7 @@ export class KeyEstablishment {
     const wrapped = Buffer.from(request.wrappedKey, 'base64url');
     for (const version of versions) {
       const handle = dry(request, version, this.keys.handle(key, version));
-      const value = intact(() => this.token.unwrapValue(handle, schemeOf(algorithm), wrapped));
+      const value = intact(() => this.keys.tokenOf(version).unwrapValue(handle, schemeOf(algorithm), wrapped));
       if (!value) continue;
       try {
         return {
@@ -52,16 +49,42 @@ export class KeyEstablishment {
   deriveSharedSecret(request: Item<Ops['deriveSharedSecret']>, key: KeyView): Done<Ops['deriveSharedSecret']> {
     const version = request.version === undefined ? versionToProtect(key, 'agree') : versionToProcess(key, 'agree', request.version);
     const handle = dry(request, version, this.keys.handle(key, version));
-    const secret = asked(() => this.token.deriveSharedSecret(handle, Buffer.from(request.publicKeySpki, 'base64url')));
-    try {
-      return {
-        result: { keyId: key.keyId, version: version.version, sharedSecret: secret.toString('base64url') },
-        record: { version: version.version, bytes: secret.length },
-      };
-    } finally {
-      secret.fill(0);
-    }
+    const secret = asked(() => this.keys.tokenOf(version).deriveSharedSecret(handle, Buffer.from(request.publicKeySpki, 'base64url')));
+    return {
+      result: { keyId: key.keyId, version: version.version, sharedSecret: spent(secret) },
+      record: { version: version.version, bytes: secret.length },
+    };
   }
+
+  encapsulate(request: Item<Ops['encapsulate']>, key: KeyView): Done<Ops['encapsulate']> {
+    const version = versionToProtect(key, 'encapsulate');
+    const handle = dry(request, version, this.keys.publicKey(key, version));
+    const { ciphertext, sharedSecret } = this.keys.tokenOf(version).encapsulate(handle);
+    return {
+      result: {
+        ...{ keyId: key.keyId, version: version.version },
+        ...{ kemCiphertext: ciphertext.toString('base64url'), sharedSecret: spent(sharedSecret) },
+      },
+      record: { version: version.version, bytes: sharedSecret.length },
+    };
+  }
+
+  decapsulate(request: Item<Ops['decapsulate']>, key: KeyView): Done<Ops['decapsulate']> {
+    const version = versionToProcess(key, 'encapsulate', request.version);
+    const handle = dry(request, version, this.keys.handle(key, version));
+    const secret = asked(() => this.keys.tokenOf(version).decapsulate(handle, Buffer.from(request.kemCiphertext, 'base64url')));
+    return {
+      result: { keyId: key.keyId, version: version.version, sharedSecret: spent(secret) },
+      record: { version: version.version, bytes: secret.length },
+    };
+  }
+}
+
+/** The text of a secret, whose bytes are overwritten. */
+function spent(secret: Buffer): string {
+  const text = secret.toString('base64url');
+  secret.fill(0);
+  return text;
 }
 
 function wrapAlgorithmFor(key: KeyView, asked: KeyWrapAlgorithm | undefined): KeyWrapAlgorithm {

@@ -4,6 +4,7 @@ import { type KeyHandle, type PairAlgorithm, type Token, UnwrappedKeys, unwrappe
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
 import type { KeyVersion } from './key-use';
+import type { Tokens } from './tokens';
 
 /** What is derived once from a key record and used at each operation. */
 interface Prepared {
@@ -15,20 +16,23 @@ interface Prepared {
 export class KeyHolder {
   private readonly prepared = new WeakMap<KeyView, Prepared>();
   private readonly keys: UnwrappedKeys;
+  /** Of each token that holds keys; the first one's are `keys`. */
+  private readonly caches: ReadonlyMap<Token, UnwrappedKeys>;
   private readonly keks: UnwrappedKeys;
   /** Key ids that the bucket did not have a moment ago, so that guessing ids costs the broker nothing. */
   private readonly absent = new LRUCache<string, true>({ max: 10_000, ttl: 1_000 });
 
   constructor(
     private readonly view: KvView<KeyView | KekView>,
-    private readonly token: Token,
+    private readonly tokens: Tokens,
     options: { capacity: number; ttlMs: number; onDestroyFailure: (error: unknown) => void },
   ) {
-    this.keys = new UnwrappedKeys(token, options);
-    this.keks = new UnwrappedKeys(token, { ...options, capacity: 256 });
+    this.caches = new Map(tokens.all.map((token) => [token, new UnwrappedKeys(token, options)]));
+    this.keys = this.caches.get(tokens.primary) as UnwrappedKeys;
+    this.keks = new UnwrappedKeys(tokens.primary, { ...options, capacity: 256 });
     view.onChange((record) => {
       // A changed key leaves the token at once: what is still allowed is unwrapped anew.
-      if (record.kind === 'key') this.keys.forget(record.keyId);
+      if (record.kind === 'key') for (const keys of this.caches.values()) keys.forget(record.keyId);
       else this.keks.forget(record.kekId);
     });
   }
@@ -39,7 +43,7 @@ export class KeyHolder {
 
   /** Destroys unwrapped keys that are past their time. */
   forgetExpired(): void {
-    this.keys.forgetExpired();
+    for (const keys of this.caches.values()) keys.forgetExpired();
     this.keks.forgetExpired();
   }
 
@@ -81,6 +85,11 @@ export class KeyHolder {
     return this.prepare(key).resource;
   }
 
+  /** The token that this version is used in. Throws ERR_HSM_UNAVAILABLE when this worker does not reach it. */
+  tokenOf({ material }: KeyVersion): Token {
+    return material?.custody === 'token' ? this.tokens.named(material.token) : this.tokens.primary;
+  }
+
   /** The unwrapped key, to be used before the next await. */
   handle(key: KeyView, version: KeyVersion): KeyHandle {
     const { material } = version;
@@ -88,7 +97,7 @@ export class KeyHolder {
     if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
     if (material.custody === 'token') return this.inToken(material);
     return this.keys.getOrUnwrap(ready.unwrappedId, () =>
-      this.token.unwrap({
+      this.tokens.primary.unwrap({
         wrapped: ready.wrapped,
         mechanism: material.mechanism,
         algorithm: key.algorithm,
@@ -98,18 +107,19 @@ export class KeyHolder {
     );
   }
 
-  /** The public half as a session object that can only verify. */
+  /** The public half as a session object that can only verify, or only encapsulate. */
   publicKey(key: KeyView, version: KeyVersion): KeyHandle {
     const { publicKeySpki } = version;
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
-    return this.keys.getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
-      this.token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url')),
+    const token = this.tokenOf(version);
+    const usage = key.usage === 'encapsulate' ? key.usage : 'sign';
+    return (this.caches.get(token) as UnwrappedKeys).getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
+      token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url'), usage),
     );
   }
 
   private inToken({ token, label }: TokenKey): KeyHandle {
-    if (token !== this.token.label) throw new ProblemError('ERR_HSM_UNAVAILABLE', `This worker does not reach token ${token}.`);
-    return this.token.findTokenKey(label, 'private');
+    return this.tokens.named(token).findTokenKey(label, 'private');
   }
 
   private kek(kekId: string): KeyHandle {
@@ -123,11 +133,11 @@ export class KeyHolder {
   unwrapKek(kekId: string, material: KekView['material']): KeyHandle {
     const wrapped = Buffer.from(material.wrapped, 'base64url');
     return this.keks.getOrUnwrap(unwrappedKeyId(kekId, 1, wrapped), () =>
-      this.token.unwrap({
+      this.tokens.primary.unwrap({
         wrapped,
         mechanism: material.mechanism,
         algorithm: 'AES_256',
-        wrappingKey: this.token.findTokenKey(material.rootLabel, 'secret'),
+        wrappingKey: this.tokens.primary.findTokenKey(material.rootLabel, 'secret'),
         usage: 'wrap',
       }),
     );

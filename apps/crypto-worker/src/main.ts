@@ -9,6 +9,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
+import { furtherTokenCheck, openFurtherTokens } from './further-tokens';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
@@ -17,6 +18,7 @@ import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { TokenBreaker } from './token-breaker';
+import { Tokens } from './tokens';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -30,7 +32,9 @@ await runService(service, async (logger) => {
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const keys = new KeyHolder(keyView, token, {
+  const tokens = new Tokens(token, openFurtherTokens(config.FURTHER_TOKENS_FILE));
+  for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
+  const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,
     ttlMs: config.UNWRAPPED_KEY_SECONDS * 1_000,
     onDestroyFailure: (error) => logger.warn(`an unwrapped key could not be destroyed: ${String(error)}`),
@@ -74,12 +78,12 @@ await runService(service, async (logger) => {
   const recorded = new RecordedUse(new RecordedReply(gate, trail, problemOf), keys, leases, breaker);
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
     AppModule.with({
-      token,
+      tokens,
       keys,
       breaker,
       recorded,
       operations: new Operations(token, keys, leases),
-      establishment: new KeyEstablishment(token, keys),
+      establishment: new KeyEstablishment(keys),
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -98,7 +102,11 @@ await runService(service, async (logger) => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: [...coreChecks(core, server, views), { name: 'hsm breaker', kind: 'ready', check: () => breaker.check() }],
+    checks: [
+      ...coreChecks(core, server, views),
+      { name: 'hsm breaker', kind: 'ready', check: () => breaker.check() },
+      ...tokens.further.map(furtherTokenCheck),
+    ],
   });
   // Requests are taken only by a worker that can answer them; until then another one does.
   let draining = false;

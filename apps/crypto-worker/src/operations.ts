@@ -24,11 +24,13 @@ import { type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, ver
 type Ops = typeof cryptoOperations;
 type Context = Record<string, string> | undefined;
 
-const rsa = /^(?:PS|RS)/;
+/** Milliseconds, and with SLH-DSA tenths of a second: made off the event loop. */
+const slow = /^(?:PS|RS|SLH)/;
+const isOverMessage = (scheme: SignatureScheme): boolean => signatureSchemes[scheme].hash === undefined;
 
 /**
- * The cryptographic operations themselves. Synchronous, so that nothing can change between the check of a key's state and its use; RSA signatures and
- * new pairs take milliseconds and are made off the event loop, so whoever asks for those checks again when they are made.
+ * The cryptographic operations themselves. Synchronous, so that nothing can change between the check of a key's state and its use; RSA and SLH-DSA
+ * signatures and new pairs take milliseconds and more and are made off the event loop, so whoever asks for those checks again when they are made.
  */
 export class Operations {
   constructor(
@@ -83,9 +85,11 @@ export class Operations {
       };
     };
     const ready = dry(request, version, handle());
-    if (algorithm === 'EdDSA') return done(this.token.signMessage(ready, input.data));
-    if (rsa.test(algorithm)) return this.token.signDigestAsync(handle, algorithm, input.data).then(done);
-    return done(this.token.signDigest(ready, algorithm, input.data));
+    const token = this.keys.tokenOf(version);
+    if (isOverMessage(algorithm))
+      return slow.test(algorithm) ? token.signMessageAsync(handle, input.data).then(done) : done(token.signMessage(ready, input.data));
+    if (slow.test(algorithm)) return token.signDigestAsync(handle, algorithm as DigestScheme, input.data).then(done);
+    return done(token.signDigest(ready, algorithm as DigestScheme, input.data));
   }
 
   verify(request: Item<Ops['verify']>, key: KeyView): Done<Ops['verify']> {
@@ -99,16 +103,20 @@ export class Operations {
       const handle = dry(request, version, this.keys.publicKey(key, version));
       const signature = request.encoding === 'der' ? signatureOfDer(given, signatureSchemes[algorithm].signatureBytes as number) : given;
       if (!signature) return false;
-      return algorithm === 'EdDSA'
-        ? this.token.verifyMessage(handle, data, signature)
-        : this.token.verifyDigest(handle, algorithm as DigestScheme, data, signature);
+      const token = this.keys.tokenOf(version);
+      return isOverMessage(algorithm)
+        ? token.verifyMessage(handle, data, signature)
+        : token.verifyDigest(handle, algorithm as DigestScheme, data, signature);
     });
   }
 
   generateMac(request: Item<Ops['generateMac']>, key: KeyView): Done<Ops['generateMac']> {
     const version = versionToProtect(key, 'mac');
     const message = Buffer.from(request.message, 'base64url');
-    const mac = this.token.mac(dry(request, version, this.keys.handle(key, version)), message).toString('base64url');
+    const mac = this.keys
+      .tokenOf(version)
+      .mac(dry(request, version, this.keys.handle(key, version)), message)
+      .toString('base64url');
     const [algorithm] = algorithms[key.algorithm].usages.mac as readonly [MacAlgorithm];
     return {
       result: { keyId: key.keyId, version: version.version, algorithm, mac },
@@ -121,7 +129,7 @@ export class Operations {
     const message = Buffer.from(request.message, 'base64url');
     const mac = Buffer.from(request.mac, 'base64url');
     return this.firstThat(request, key, versions, message.length, (version) =>
-      this.token.verifyMac(dry(request, version, this.keys.handle(key, version)), message, mac),
+      this.keys.tokenOf(version).verifyMac(dry(request, version, this.keys.handle(key, version)), message, mac),
     );
   }
 
@@ -191,7 +199,7 @@ export class Operations {
     // SP 800-38D §8.2.2: a random 96-bit IV; the number of uses per key version is what bounds a repetition.
     this.leases.take(key.keyId, version.version);
     const iv = nextIv();
-    const sealed = this.token.encryptGcm(handle, iv, Buffer.from(header, 'latin1'), plaintext);
+    const sealed = this.keys.tokenOf(version).encryptGcm(handle, iv, Buffer.from(header, 'latin1'), plaintext);
     return { ciphertext: writeJwe(header, iv, sealed), version: version.version };
   }
 
@@ -201,7 +209,7 @@ export class Operations {
     const version = versionToDecrypt(key, parts.version);
     const handle = dry(request, version, this.keys.handle(key, version));
     return {
-      plaintext: this.token.decryptGcm(handle, parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed),
+      plaintext: this.keys.tokenOf(version).decryptGcm(handle, parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed),
       version: version.version,
     };
   }
@@ -243,7 +251,7 @@ function assertOneInput({ message, digest }: { message?: string | undefined; dig
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'Give exactly one of message and digest.');
 }
 
-/** What the token signs: the digest, or with EdDSA the message. `bytes`: of what the caller gave. */
+/** What the token signs: the digest, or the message itself. `bytes`: of what the caller gave. */
 function signedInput({ message, digest }: { message?: string | undefined; digest?: string | undefined }, scheme: SignatureScheme) {
   const { hash: name, digestBytes } = signatureSchemes[scheme];
   const data = Buffer.from((message ?? digest) as string, 'base64url');

@@ -54,6 +54,8 @@ export class TokenBreaker {
   observe(error: unknown): void {
     const kind = error instanceof HsmError ? kinds[error.code] : undefined;
     if (kind === undefined || this.refuses) return;
+    // A further token that fails is no reason to refuse the keys of this one.
+    if (error instanceof HsmError && error.token !== undefined && error.token !== this.parts.token) return;
     this.last = error;
     this.turn(afterFailure(this.breaker, kind, this.now(), this.parts.limits));
   }

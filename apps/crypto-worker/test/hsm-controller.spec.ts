@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
 import { KeyHolder } from '../src/key-holder';
 import { TokenBreaker } from '../src/token-breaker';
+import { Tokens } from '../src/tokens';
 import { customerToken } from './worker-under-test';
 
 let token: Token;
@@ -19,10 +20,10 @@ let hsm: HsmController;
 beforeAll(() => {
   token = customerToken();
   const view = { onChange: () => undefined, get: () => undefined, fresh: () => true } as never;
-  const keys = new KeyHolder(view, token, { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
+  const keys = new KeyHolder(view, new Tokens(token), { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
-  hsm = new HsmController(token, keys, new TokenBreaker({ token: token.label, probe: () => undefined, limits, logger }));
+  hsm = new HsmController(new Tokens(token), keys, new TokenBreaker({ token: token.label, probe: () => undefined, limits, logger }));
 });
 afterAll(() => token.close());
 

@@ -16,6 +16,7 @@ import { Operations } from '../src/operations';
 import { toProblem } from '../src/problem';
 import { RecordedUse } from '../src/recorded-use';
 import { TokenBreaker } from '../src/token-breaker';
+import { Tokens } from '../src/tokens';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const random22 = () => Array.from(randomBytes(22), (byte) => alphabet[byte % alphabet.length]).join('');
@@ -34,6 +35,20 @@ export function customerToken(): Token {
   return token;
 }
 
+/** A further token for what SoftHSM lacks, where kryoptic was built; each worker of Jest has slots of its own. */
+function kryopticToken(): Token[] {
+  const libraryPath = process.env.CLAVIGER_TEST_KRYOPTIC;
+  if (!libraryPath) return [];
+  const count = Number(process.env.CLAVIGER_TEST_KRYOPTIC_SLOTS);
+  const first = (Number(process.env.JEST_WORKER_ID ?? 1) - 1) * count;
+  const [tokenLabel, pin] = [`pq-${randomBytes(6).toString('hex')}`, randomBytes(8).toString('hex')];
+  const slots = Array.from({ length: count }, (_, i) => first + i);
+  initToken(libraryPath, { label: tokenLabel, soPin: randomBytes(8).toString('hex'), pin, slots });
+  const token = Token.open({ libraryPath, tokenLabel, pin });
+  token.createCanary();
+  return [token];
+}
+
 /** The worker without its front: real broker, permissions, buckets and AUDIT; a real token; what policy says is said by the test. */
 export async function startWorker() {
   const folder = await temporaryFolder('crypto-worker-spec');
@@ -48,6 +63,7 @@ export async function startWorker() {
   const control = { kid: 'control-1', sign: (input: Buffer) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }) };
   const trusted: ReadonlyMap<string, KeyObject> = new Map([[control.kid, publicKey]]);
   const token = customerToken();
+  const tokens = new Tokens(token, kryopticToken());
 
   const certifierSpki = token.publicKeySpki(tokenKeyLabels.customer.certifier).toString('base64url');
   const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });
@@ -55,7 +71,7 @@ export async function startWorker() {
   const viewOptions = { connection, holder: 'crypto-worker.w1', trusted, onRefused: () => undefined };
   const keyView = openKeysView(viewOptions);
   const sessions = openSessionsView(viewOptions);
-  const keys = new KeyHolder(keyView, token, { capacity: 50, ttlMs: 600_000, onDestroyFailure: () => undefined });
+  const keys = new KeyHolder(keyView, tokens, { capacity: 50, ttlMs: 600_000, onDestroyFailure: () => undefined });
   acknowledgeChanges({ connection, trail, viewOptions }, 'keys', keyView);
   await Promise.all([keyView.start(), sessions.start()]);
 
@@ -95,10 +111,10 @@ export async function startWorker() {
     limits: { failures: 5, windowMs: 10_000, probeEveryMs: 20 },
     logger: { log: () => undefined, error: () => undefined },
   });
-  const hsm = new HsmController(token, keys, breaker);
+  const hsm = new HsmController(tokens, keys, breaker);
   const leases = new InvocationLeases((...asked) => said.lease(...asked), { capacity: 1_000 });
   const operations = new Operations(token, keys, leases);
-  const establishment = new KeyEstablishment(token, keys);
+  const establishment = new KeyEstablishment(keys);
   const replies = new RecordedReply(gate, trail, (error) => {
     breaker.observe(error);
     return toProblem(error);
@@ -157,6 +173,9 @@ export async function startWorker() {
     owner,
     operations,
     establishment,
+    tokens,
+    /** The internal operations of a worker with these tokens only. */
+    withTokens: ([primary, ...further]: [Token, ...Token[]]) => new HsmController(new Tokens(primary, further), keys, breaker),
     replies,
     recorded,
     hsm,

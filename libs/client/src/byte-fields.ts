@@ -10,6 +10,7 @@ const byteFields = [
   'plaintextKey',
   'wrappedKey',
   'sharedSecret',
+  'kemCiphertext',
 ] as const;
 export type ByteField = (typeof byteFields)[number];
 const isByteField: ReadonlySet<string> = new Set(byteFields);

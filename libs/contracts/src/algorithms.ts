@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
 /** What a key is for. One key has one: a key that signs and also decrypts would let one use forge the other (SP 800-57 Part 1 rev. 5 §5.2). */
-export const KeyUsage = z.enum(['encrypt', 'sign', 'mac', 'wrap', 'agree']);
+export const KeyUsage = z.enum(['encrypt', 'sign', 'mac', 'wrap', 'agree', 'encapsulate']);
 export type KeyUsage = z.infer<typeof KeyUsage>;
 
 interface SchemeRow {
-  /** As node:crypto names it; EdDSA takes the message itself. */
+  /** As node:crypto names it; left out where the message itself is signed. */
   readonly hash?: 'sha256' | 'sha384' | 'sha512';
   /** Lengths in bytes of the digests that it signs. */
   readonly digestBytes: readonly number[];
@@ -14,7 +14,7 @@ interface SchemeRow {
   readonly what: string;
 }
 
-/** Signature schemes by JOSE name (RFC 7518 §3.1, RFC 8037, RFC 8812). */
+/** Signature schemes by JOSE name (RFC 7518 §3.1, RFC 8037, RFC 8812, RFC 9964; SLH-DSA as its draft has it). */
 const schemes = {
   ES256: { hash: 'sha256', digestBytes: [32, 48, 64], signatureBytes: 64, what: 'ECDSA P-256' },
   ES384: { hash: 'sha384', digestBytes: [48, 64], signatureBytes: 96, what: 'ECDSA P-384' },
@@ -27,6 +27,10 @@ const schemes = {
   RS384: { hash: 'sha384', digestBytes: [48], what: 'RSASSA-PKCS1-v1_5, SHA-384' },
   RS512: { hash: 'sha512', digestBytes: [64], what: 'RSASSA-PKCS1-v1_5, SHA-512' },
   EdDSA: { digestBytes: [], what: 'Ed25519 over the message itself' },
+  'ML-DSA-44': { digestBytes: [], what: 'ML-DSA-44 (FIPS 204) over the message itself, hedged, with an empty context' },
+  'ML-DSA-65': { digestBytes: [], what: 'ML-DSA-65' },
+  'ML-DSA-87': { digestBytes: [], what: 'ML-DSA-87' },
+  'SLH-DSA-SHA2-128s': { digestBytes: [], what: 'SLH-DSA-SHA2-128s (FIPS 205) over the message itself, hedged, with an empty context' },
 } as const satisfies Record<string, SchemeRow>;
 export type SignatureScheme = keyof typeof schemes;
 export const SignatureScheme = z.enum(Object.keys(schemes) as [SignatureScheme, ...SignatureScheme[]]);
@@ -47,11 +51,12 @@ export type SignatureEncoding = z.infer<typeof SignatureEncoding>;
 interface AlgorithmRow {
   /**
    * What a key of it can be made for; the first when its creator does not say. With each the JOSE names of what it then does, the first being what is
-   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, signature schemes, key wrapping, or key agreement (RFC 7518 §4.6).
+   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, signature schemes, key wrapping, key agreement (RFC 7518 §4.6), or the parameter set of a KEM.
    */
   readonly usages: Partial<Record<KeyUsage, readonly string[]>>;
   /** A pair has a public half that anybody may see. */
   readonly pair: boolean;
+  /** Of the key, or of the public half of a post-quantum one. */
   readonly keyBits: number;
   /** Security strength in bits against a classical attacker (SP 800-57 Part 1 rev. 5, tables 2 and 3). */
   readonly strengthBits: number;
@@ -65,6 +70,9 @@ const rsaSchemes = ['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'] as con
 const secret = { pair: false } as const;
 /** A quantum computer breaks it: disallowed after 2035, and with 112 bits deprecated after 2030 (IR 8547). */
 const classicalPair = { pair: true, protectUntil: '2035-12-31' } as const;
+
+/** What is known of no quantum computer that would break it (FIPS 203, 204, 205). */
+const postQuantum = { pair: true } as const;
 
 /** The one table of what a key can be. A new algorithm is a row here and one in the HSM library, which says how a token does it. */
 const rows = {
@@ -82,6 +90,12 @@ const rows = {
   /** SP 800-186 allows it for blockchains only. */
   EC_SECP256K1: { ...classicalPair, usages: { sign: ['ES256K'] }, keyBits: 256, strengthBits: 128 },
   ED25519: { ...classicalPair, usages: { sign: ['EdDSA'] }, keyBits: 256, strengthBits: 128 },
+  ML_DSA_44: { ...postQuantum, usages: { sign: ['ML-DSA-44'] }, keyBits: 10_496, strengthBits: 128 },
+  ML_DSA_65: { ...postQuantum, usages: { sign: ['ML-DSA-65'] }, keyBits: 15_616, strengthBits: 192 },
+  ML_DSA_87: { ...postQuantum, usages: { sign: ['ML-DSA-87'] }, keyBits: 20_736, strengthBits: 256, cnsa2: true },
+  SLH_DSA_SHA2_128S: { ...postQuantum, usages: { sign: ['SLH-DSA-SHA2-128s'] }, keyBits: 256, strengthBits: 128 },
+  ML_KEM_768: { ...postQuantum, usages: { encapsulate: ['ML-KEM-768'] }, keyBits: 9_472, strengthBits: 192 },
+  ML_KEM_1024: { ...postQuantum, usages: { encapsulate: ['ML-KEM-1024'] }, keyBits: 12_544, strengthBits: 256, cnsa2: true },
 } as const satisfies Record<string, AlgorithmRow>;
 export type Algorithm = keyof typeof rows;
 export const Algorithm = z.enum(Object.keys(rows) as [Algorithm, ...Algorithm[]]);

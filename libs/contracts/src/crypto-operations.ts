@@ -119,6 +119,23 @@ const single = {
     input: { ...onKey, publicKeySpki: b64u(limits.publicKeyBytes), version: version.optional() },
     result: z.strictObject({ keyId: KeyId, version, sharedSecret: z.string() }),
   }),
+  encapsulate: defineOperation({
+    name: 'crypto.encapsulate',
+    action: 'crypto:Encapsulate',
+    summary: 'A fresh shared secret, and the ciphertext that gives it to whoever may decapsulate under this key (ML-KEM, FIPS 203).',
+    retry: 'safe',
+    input: onKey,
+    result: z.strictObject({ keyId: KeyId, version, kemCiphertext: z.string(), sharedSecret: z.string() }),
+  }),
+  decapsulate: defineOperation({
+    name: 'crypto.decapsulate',
+    action: 'crypto:Decapsulate',
+    summary:
+      'The shared secret in a ciphertext of encapsulate, of the version that it was made under. Another ciphertext gives another secret, and no error (FIPS 203 §7.3).',
+    retry: 'safe',
+    input: { ...onKey, kemCiphertext: b64u(limits.kemCiphertextBytes), version },
+    result: z.strictObject({ keyId: KeyId, version, sharedSecret: z.string() }),
+  }),
   getPublicKey: defineOperation({
     name: 'crypto.get-public-key',
     action: 'crypto:GetPublicKey',
@@ -180,6 +197,8 @@ export const cryptoOperations = {
   wrapKeyBatch: defineBatch(single.wrapKey),
   unwrapKeyBatch: defineBatch(single.unwrapKey),
   deriveSharedSecretBatch: defineBatch(single.deriveSharedSecret),
+  encapsulateBatch: defineBatch(single.encapsulate),
+  decapsulateBatch: defineBatch(single.decapsulate),
   getPublicKeyBatch: defineBatch(single.getPublicKey),
   generateDataKeyBatch: defineBatch(single.generateDataKey),
   generateDataKeyPairBatch: defineBatch(single.generateDataKeyPair),

@@ -11,13 +11,15 @@ export const limits = {
   /** Plaintexts, messages and ciphertexts of one batch together, in characters of base64url. */
   batchChars: 900_000,
   /** Longest signature of any scheme. */
-  signatureBytes: 1_024,
+  signatureBytes: 8_192,
   /** Shortest and longest data key. */
   dataKeyBytesMin: 16,
   dataKeyBytesMax: 64,
   randomBytes: 1_024,
   /** Largest key of a caller's that is wrapped, such as the PKCS#8 of an RSA-4096 or ML-DSA-87 key. */
   wrappableKeyBytes: 8_192,
+  /** Largest ciphertext of a KEM. */
+  kemCiphertextBytes: 1_568,
   /** Largest SubjectPublicKeyInfo that a caller gives for a key agreement. */
   publicKeyBytes: 512,
   /** AES-GCM encryptions with random IVs under one key (SP 800-38D §8.3). */

@@ -29,6 +29,8 @@ export const actionTable = {
   'crypto:WrapKey': 'Key',
   'crypto:UnwrapKey': 'Key',
   'crypto:DeriveSharedSecret': 'Key',
+  'crypto:Encapsulate': 'Key',
+  'crypto:Decapsulate': 'Key',
   'crypto:GetPublicKey': 'Key',
   'crypto:GenerateDataKeyPair': 'Key',
   'crypto:GenerateDataKey': 'Key',

@@ -85,14 +85,17 @@ export class Connection implements LibraryUser {
   ready(): Sessions {
     if (this.#sessions) return this.#sessions;
     if (this.#closed) throw new HsmError('HSM_CONFIGURATION', `Token ${this.tokenLabel} was closed by this process`);
-    if (this.#options.now() < this.#retryAtMs) throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not answer`);
+    const token = this.tokenLabel;
+    if (this.#options.now() < this.#retryAtMs) throw new HsmError('HSM_UNAVAILABLE', `Token ${token} does not answer`, { token });
     return this.#reconnect();
   }
 
   /** @throws HsmError HSM_SESSION_LOST for a handle from before the sessions were rebuilt */
   assertCurrent(key: KeyHandle): void {
     if (key.generation !== this.generation)
-      throw new HsmError('HSM_SESSION_LOST', `The ${key.algorithm} key handle is from before token ${this.tokenLabel} was reopened`);
+      throw new HsmError('HSM_SESSION_LOST', `The ${key.algorithm} key handle is from before token ${this.tokenLabel} was reopened`, {
+        token: this.tokenLabel,
+      });
   }
 
   /** Whether the token lists the mechanism; it is asked once. */
@@ -123,7 +126,7 @@ export class Connection implements LibraryUser {
     const what = `Token ${this.tokenLabel}: ${operation}${subject === undefined ? '' : ` ${subject}`} failed`;
     const ckr = returnValueOf(error);
     const verdict = ckr === undefined ? 'HSM_ARGUMENT_INVALID' : verdictOf(ckr);
-    const details = { ckr, cause: error };
+    const details = { ckr, cause: error, token: this.tokenLabel };
     const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
     if (ckr !== undefined && verdict === 'ask-canary' && this.#alive(operation))
       return new HsmError(meaningWhenAlive(operation, ckr, this.family), said, details);
@@ -136,7 +139,8 @@ export class Connection implements LibraryUser {
   assertShowsObjects(searched: string): void {
     if (this.seesCanary()) return;
     const what = `Token ${this.tokenLabel} shows neither ${searched} nor its canary ${this.canary}`;
-    throw this.#canarySeen ? this.#mend(what, {}) : new HsmError('HSM_UNAVAILABLE', what);
+    const token = this.tokenLabel;
+    throw this.#canarySeen ? this.#mend(what, { token }) : new HsmError('HSM_UNAVAILABLE', what, { token });
   }
 
   /** @throws nothing: a search that fails has not seen it */
@@ -180,7 +184,7 @@ export class Connection implements LibraryUser {
     }
   }
 
-  #mend(what: string, details: { ckr?: number; cause?: unknown }): HsmError {
+  #mend(what: string, details: { ckr?: number; cause?: unknown; token?: string }): HsmError {
     this.#closeSessions();
     this.#drop();
     try {
@@ -206,7 +210,7 @@ export class Connection implements LibraryUser {
     this.#retryAtMs = this.#options.now() + Math.min(longestRetryMs, firstRetryMs * 2 ** this.#failures++);
     if (failure instanceof HsmError && failure.code.startsWith('HSM_PIN')) throw failure;
     // It was there when this process started: "no such token" now says only that it cannot be seen.
-    throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not answer`, { cause: failure });
+    throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not answer`, { cause: failure, token: this.tokenLabel });
   }
 
   #connect(): Sessions {

@@ -65,15 +65,18 @@ export class HsmError extends Error {
   readonly retryable: boolean;
   /** Return value of the PKCS#11 function (v3.1 §5.1), when one failed. */
   readonly ckr: number | undefined;
+  /** Label of the token that failed, where it is one that was opened. */
+  readonly token: string | undefined;
 
   constructor(
     readonly code: HsmErrorCode,
     /** The failure alone, without what to do next. */
     readonly what: string,
-    { ckr, cause }: { ckr?: number; cause?: unknown } = {},
+    { ckr, cause, token }: { ckr?: number; cause?: unknown; token?: string } = {},
   ) {
     super(`${what}. ${table[code].next}.`, cause === undefined ? undefined : { cause });
     this.retryable = table[code].retryable;
     this.ckr = ckr;
+    this.token = token;
   }
 }

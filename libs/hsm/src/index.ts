@@ -10,6 +10,7 @@ export {
 } from './algorithms';
 export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
 export type { KeyHandle, KeySource } from './connection';
+export type { Encapsulated } from './encapsulation';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export type { KeyWrapScheme } from './key-wrap';

@@ -1,5 +1,5 @@
 import { deriveSharedSecret } from './agreement';
-import type { Algorithm, KeyUsage, PairAlgorithm, SecretAlgorithm, TokenFamily } from './algorithms';
+import { type Algorithm, type KeyUsage, type PairAlgorithm, rowOf, type SecretAlgorithm, type TokenFamily } from './algorithms';
 import { Connection, type KeyHandle, type KeySource } from './connection';
 import { decapsulate, type Encapsulated, encapsulate } from './encapsulation';
 import { type ExportedPair, generateExportedPairAsync } from './exported-pairs';
@@ -86,6 +86,11 @@ export class Token {
   }
   get family(): TokenFamily {
     return this.#connection.family;
+  }
+  /** Whether it can make and use keys of the algorithm, in whatever custody. */
+  supports(algorithm: Algorithm): boolean {
+    const { generate, operate } = rowOf(algorithm);
+    return this.#connection.hasMechanism(generate) && this.#connection.hasMechanism(operate);
   }
   /** Raised whenever handles died. */
   get generation(): number {

@@ -27,7 +27,8 @@ test('on a token that is alive, an uncertain failure means the input', () => {
 });
 
 test('trouble of the device is never taken for a bad input', () => {
-  for (const operation of ['decrypt', 'unwrap', 'sign'] as const) expect(meaningWhenAlive(operation, 0x30, 'softhsm')).toBe('HSM_OPERATION_FAILED');
+  for (const operation of ['decrypt', 'unwrap', 'sign'] as const)
+    expect(meaningWhenAlive(operation, 0x30, 'softhsm')).toBe('HSM_OPERATION_FAILED');
 });
 
 test('the return value is read from both forms of error that the binding throws', () => {
