@@ -20,7 +20,10 @@ export async function kryoptic(say) {
   if (!libclang() && (await canInstall())) await aptInstall(['libclang1'], say).catch(() => undefined);
   if (!libclang()) return { found: 'none: no libclang, which its build reads C headers with (libclang1 of Debian, or LIBCLANG_PATH)' };
   say('building kryoptic 1.5.4, once, about five minutes');
-  const { code } = await run(cargo, ['build', '--release', '--locked', '--target-dir', target], { cwd: crate, timeoutMs: 1_800_000 });
+  const { code } = await run(cargo, ['build', '--release', '--locked', '--target-dir', target], {
+    ...{ cwd: crate, timeoutMs: 1_800_000 },
+    env: { ...process.env, ...(await compilerHeaders()) },
+  });
   const built = join(target, 'release', 'libkryoptic_pkcs11.so');
   // Everything else works without it, so nothing stops here.
   if (code !== 0 || !existsSync(built))
@@ -42,4 +45,10 @@ function libclang() {
     '/usr/lib/x86_64-linux-gnu',
   ];
   return folders.find((folder) => folder && existsSync(folder) && readdirSync(folder).some((name) => /^libclang(-\d+)?\.so/.test(name)));
+}
+
+/** libclang alone comes without the compiler's own headers (stddef.h); those of the C compiler do. */
+async function compilerHeaders() {
+  const { code, stdout } = await run('cc', ['-print-file-name=include'], { timeoutMs: 5_000 });
+  return code === 0 ? { BINDGEN_EXTRA_CLANG_ARGS: `-I${stdout.trim()} ${process.env.BINDGEN_EXTRA_CLANG_ARGS ?? ''}`.trim() } : {};
 }
