@@ -85,6 +85,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...(options.brokerUrl ? { url: options.brokerUrl } : {}),
   });
   const { place } = broker.installation;
+  const furtherTokens = await addPostQuantumToken(place.folder);
   let store: DocumentStore | undefined;
   if (!options.storeUrl) {
     report(`document store (${readMachine().store.kind})`);
@@ -110,6 +111,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         CALLOUT_XKEY_FILE: place.nkeyFile('calloutXkey'),
         BROKER_LOG_FILE: broker.logFile,
       },
+      'crypto-worker': furtherTokens,
       'key-lifecycle': { MONGODB_DATABASE: `${databasePrefix}keys` },
       audit: { MONGODB_DATABASE: `${databasePrefix}audit` },
       'anomaly-detector': { MONGODB_DATABASE: `${databasePrefix}anomaly` },
@@ -184,6 +186,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await Promise.all([broker.stop(), store?.stop()]);
     },
   };
+}
+
+/** Where this machine has kryoptic, workers reach a token of it as well. @returns their variables */
+async function addPostQuantumToken(folder: string): Promise<Record<string, string>> {
+  const { kryoptic, nats } = readMachine();
+  // An installation that somebody else runs is theirs to extend.
+  if (kryoptic === undefined || nats.kind === 'url') return {};
+  const command = ['bootstrap', 'add-token', '--folder', folder, '--library', kryoptic, '--label', 'post-quantum', '--json'];
+  const { stdout } = await runCommand(process.execPath, ['dist/apps/cli/main.js', ...command], { cwd: workspaceRoot() });
+  return (JSON.parse(stdout) as { env: Record<string, string> }).env;
 }
 
 async function ready({ name, child, healthUrl }: RunningService): Promise<void> {

@@ -12,9 +12,12 @@ import { makeWhole } from './whole-file.mjs';
 const crate = join(root, 'tools', 'kryoptic');
 const target = join(cache, 'kryoptic-build');
 
+/** The library, where there is one already. */
+export const builtKryoptic = () => process.env.KRYOPTIC_LIBRARY ?? (existsSync(kryopticLibrary) ? kryopticLibrary : undefined);
+
 export async function kryoptic(say) {
-  if (process.env.KRYOPTIC_LIBRARY) return { found: `KRYOPTIC_LIBRARY, ${process.env.KRYOPTIC_LIBRARY}` };
-  if (existsSync(kryopticLibrary)) return { found: kryopticLibrary };
+  const there = builtKryoptic();
+  if (there) return { found: there };
   const cargo = onPath('cargo');
   if (!cargo) return { found: 'none: no cargo on PATH (https://rustup.rs), so no post-quantum keys' };
   if (!libclang() && (await canInstall())) await aptInstall(['libclang1'], say).catch(() => undefined);

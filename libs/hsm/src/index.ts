@@ -19,7 +19,7 @@ export { probe } from './probe';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { ObjectClass } from './templates';
-export { Token, type TokenOptions } from './token';
+export { canaryLabel, Token, type TokenOptions } from './token';
 export type { SessionKeyPair } from './token-keys';
 export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';
 export { UnwrappedKeys, type UnwrappedKeysOptions, unwrappedKeyId } from './unwrapped-keys';

@@ -49,7 +49,8 @@ export interface TokenOptions {
   now?: () => number;
 }
 
-const defaultCanary = 'claviger-canary';
+/** Label of the canary of a token that has no key of its own to be known by. */
+export const canaryLabel = 'claviger-canary';
 const defaultAsyncSessions = 4;
 const p256DigestBytes = 32;
 
@@ -72,7 +73,7 @@ export class Token {
    * @throws HsmError HSM_CONFIGURATION, HSM_TOKEN_NOT_FOUND, HSM_PIN_INCORRECT (never tried twice), HSM_PIN_LOCKED, HSM_UNAVAILABLE
    */
   static open({ canary, now = () => performance.now(), asyncSessions = defaultAsyncSessions, ...options }: TokenOptions): Token {
-    const named = { canary: canary ?? defaultCanary, canaryRequired: canary !== undefined };
+    const named = { canary: canary ?? canaryLabel, canaryRequired: canary !== undefined };
     return new Token(new Connection({ ...options, ...named, now, asyncSessions }));
   }
 
