@@ -44,6 +44,7 @@ export async function throughput(bench: Bench) {
   for (const order of orders) generators.push(await startGenerator('load', order, bench.env));
   // CPU is counted while the clock runs, not during the warm-up.
   await Promise.all(generators.map((generator) => generator.waitForLog(/^warm$/m, 300_000)));
+  report(`every pair of key and principal is known; ${options.seconds} s of load are measured`);
   for (const { pid } of generators) process.kill(pid, 'SIGUSR2');
   const decided = await decisionsOf(workers.map(({ healthUrl }) => healthUrl));
   const costs = processes.map(({ pid }) => ({ cpu: cpuSecondsOf(pid), rss: residentMbOf(pid) }));
