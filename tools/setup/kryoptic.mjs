@@ -12,6 +12,12 @@ import { makeWhole } from './whole-file.mjs';
 const crate = join(root, 'tools', 'kryoptic');
 const target = join(cache, 'kryoptic-build');
 
+/** Where it is, or undefined: KRYOPTIC_LIBRARY before what was built here. */
+export function kryopticFound() {
+  const libraryPath = process.env.KRYOPTIC_LIBRARY || kryopticLibrary;
+  return existsSync(libraryPath) ? { libraryPath } : undefined;
+}
+
 export async function kryoptic(say) {
   if (process.env.KRYOPTIC_LIBRARY) return { found: `KRYOPTIC_LIBRARY, ${process.env.KRYOPTIC_LIBRARY}` };
   if (existsSync(kryopticLibrary)) return { found: kryopticLibrary };

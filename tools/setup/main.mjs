@@ -6,7 +6,7 @@ import { build } from './build.mjs';
 import { dependencies } from './dependencies.mjs';
 import { engineAnswers } from './docker.mjs';
 import { handOver } from './hand-over.mjs';
-import { kryoptic } from './kryoptic.mjs';
+import { kryoptic, kryopticFound } from './kryoptic.mjs';
 import { alone } from './lock.mjs';
 import { readMachine, writeMachine } from './machine.mjs';
 import { nats } from './nats.mjs';
@@ -32,7 +32,10 @@ async function setUp() {
   const token = await report.step('PKCS#11 token', pkcs11);
   if (task.kryoptic) await report.step('post-quantum token', kryoptic);
   const documents = await report.step('document store', (say) => store(say, { node: runtime.path, previous: readMachine()?.store }));
-  writeMachine({ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, docker: await engineAnswers(), node: runtime.path });
+  writeMachine({
+    ...{ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, kryoptic: kryopticFound() },
+    ...{ docker: await engineAnswers(), node: runtime.path },
+  });
   await report.step('programs', (say) => build(say, { node: runtime.path, builds: task.builds }));
   process.stderr.write(`ready after ${report.elapsed()}\n\n`);
   return runtime.path;

@@ -131,7 +131,7 @@ function withKnownSecret(
   usage: KeyUsage = usagesOf(algorithm)[0]!,
 ): SelfTestResult {
   const connection = Token.connectionOf(token);
-  if (!connection.hasMechanism(rowOf(algorithm).operate)) return 'unavailable';
+  if (!connection.hasAlgorithm(algorithm)) return 'unavailable';
   return withKnownKey(token, () => importKnownSecret(connection, algorithm, value, usage), test);
 }
 
