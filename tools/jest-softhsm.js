@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { kryopticLibrary } from './setup/paths.mjs';
+import { kryopticFound } from './setup/kryoptic.mjs';
 
 const candidates = [
   process.env.PKCS11_LIBRARY,
@@ -40,8 +40,8 @@ const slotsPerWorker = 32;
 const workers = 8;
 
 function prepareKryoptic(folder) {
-  const library = process.env.KRYOPTIC_LIBRARY ?? kryopticLibrary;
-  if (!existsSync(library)) return;
+  const library = kryopticFound()?.libraryPath;
+  if (!library) return;
   const slots = Array.from(
     { length: slotsPerWorker * workers },
     (_, slot) => `[[slots]]\nslot = ${slot}\ndbtype = "sqlite"\ndbargs = "${join(folder, `kryoptic-${slot}.sql`)}"\n`,

@@ -1,15 +1,16 @@
-// npm run conformance -- wycheproof FOLDER_OR_FILE… [--json FILE]
+// npm run conformance -- wycheproof FOLDER_OR_FILE… [--token softhsm|kryoptic] [--json FILE]
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Counts } from './outcome';
-import { openFreshToken } from './token';
+import { type Counts, noCounts } from './outcome';
+import { openFreshTokens, tokenNames } from './tokens';
 import { runFile } from './wycheproof/run-file';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'string' } } });
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'string' }, token: { type: 'string' } } });
 const [suite, ...paths] = positionals;
-if (suite !== 'wycheproof' || paths.length === 0) {
-  console.error('usage: npm run conformance -- wycheproof FOLDER_OR_FILE… [--json FILE]');
+const names = tokenNames.filter((name) => values.token === undefined || values.token === name);
+if (suite !== 'wycheproof' || paths.length === 0 || names.length === 0) {
+  console.error(`usage: npm run conformance -- wycheproof FOLDER_OR_FILE… [--token ${tokenNames.join('|')}] [--json FILE]`);
   process.exit(64);
 }
 
@@ -18,12 +19,17 @@ if (files.length === 0) {
   console.error(`There is no .json file in ${paths.join(', ')}: give the folder testvectors_v1 of Project Wycheproof.`);
   process.exit(65);
 }
-const opened = await openFreshToken();
+const opened = await openFreshTokens(names);
+if (opened.missing) console.log(opened.missing);
+if (opened.tokens.length === 0) {
+  await opened.close();
+  process.exit(69);
+}
 const results: { file: string; counts: Counts }[] = [];
 try {
   for (const file of files) {
-    const counts = await runFile(file, opened.token).catch((error: unknown): Counts => {
-      return { passed: 0, failed: [`not a vector file: ${error instanceof Error ? error.message : String(error)}`], skipped: new Map() };
+    const counts = await runFile(file, opened.tokens).catch((error: unknown): Counts => {
+      return { ...noCounts(), failed: [`not a vector file: ${error instanceof Error ? error.message : String(error)}`] };
     });
     results.push({ file, counts });
     console.log(line(basename(file), counts));
@@ -46,7 +52,9 @@ console.log(
   `\n${files.length} files, ${covered} of them covered: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`,
 );
 if (values.json !== undefined) {
-  const rows = results.map(({ file, counts }) => ({ file: basename(file), ...counts, skipped: Object.fromEntries(counts.skipped) }));
+  const rows = results.map(({ file, counts: { skipped, tokens, ...counts } }) => ({
+    ...{ file: basename(file), ...counts, skipped: Object.fromEntries(skipped), tokens: Object.fromEntries(tokens) },
+  }));
   await writeFile(values.json, `${JSON.stringify({ total, files: rows }, null, 2)}\n`);
 }
 process.exit(total.failed === 0 ? 0 : 1);
@@ -67,7 +75,8 @@ async function jsonFiles(path: string): Promise<string[]> {
 
 function line(name: string, counts: Counts): string {
   const mark = counts.failed.length > 0 ? '✗' : counts.passed > 0 ? '✓' : '–';
-  return `${mark} ${name}: ${counts.passed} passed, ${counts.failed.length} failed, ${skippedOf(counts)} skipped`;
+  const tokens = [...counts.tokens].map(([token, count]) => (counts.tokens.size > 1 ? `${token} ${count}` : token)).join(', ');
+  return `${mark} ${name}${tokens && ` (${tokens})`}: ${counts.passed} passed, ${counts.failed.length} failed, ${skippedOf(counts)} skipped`;
 }
 
 function skippedOf({ skipped }: Counts): number {

@@ -12,12 +12,15 @@ import { makeWhole } from './whole-file.mjs';
 const crate = join(root, 'tools', 'kryoptic');
 const target = join(cache, 'kryoptic-build');
 
-/** The library, where there is one already. */
-export const builtKryoptic = () => process.env.KRYOPTIC_LIBRARY ?? (existsSync(kryopticLibrary) ? kryopticLibrary : undefined);
+/** Where it is, or undefined: KRYOPTIC_LIBRARY before what was built here. */
+export function kryopticFound() {
+  const libraryPath = process.env.KRYOPTIC_LIBRARY || kryopticLibrary;
+  return existsSync(libraryPath) ? { libraryPath } : undefined;
+}
 
 export async function kryoptic(say) {
-  const there = builtKryoptic();
-  if (there) return { found: there };
+  const there = kryopticFound();
+  if (there) return { found: there.libraryPath };
   const cargo = onPath('cargo');
   if (!cargo) return { found: 'none: no cargo on PATH (https://rustup.rs), so no post-quantum keys' };
   if (!libclang() && (await canInstall())) await aptInstall(['libclang1'], say).catch(() => undefined);

@@ -6,7 +6,7 @@ import { build } from './build.mjs';
 import { dependencies } from './dependencies.mjs';
 import { engineAnswers } from './docker.mjs';
 import { handOver } from './hand-over.mjs';
-import { builtKryoptic, kryoptic } from './kryoptic.mjs';
+import { kryoptic, kryopticFound } from './kryoptic.mjs';
 import { alone } from './lock.mjs';
 import { readMachine, writeMachine } from './machine.mjs';
 import { nats } from './nats.mjs';
@@ -33,7 +33,7 @@ async function setUp() {
   if (task.kryoptic) await report.step('post-quantum token', kryoptic);
   const documents = await report.step('document store', (say) => store(say, { node: runtime.path, previous: readMachine()?.store }));
   writeMachine({
-    ...{ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, kryoptic: builtKryoptic() },
+    ...{ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, kryoptic: kryopticFound() },
     ...{ docker: await engineAnswers(), node: runtime.path },
   });
   await report.step('programs', (say) => build(say, { node: runtime.path, builds: task.builds }));

@@ -71,6 +71,10 @@ export interface PqRow extends Row {
   /** CKA_PARAMETER_SET. */
   parameterSet: number;
   publicBytes: number;
+  /** CKA_VALUE of the private half. */
+  privateBytes: number;
+  /** CKA_SEED, from which the pair is made; left out where the algorithm has none. */
+  seedBytes?: number;
   /** Of a signature, or of a ciphertext that encapsulates. */
   outputBytes: number;
   /** DER of the algorithm's OID (RFC 9881, RFC 9909, RFC 9935), hex. */
@@ -105,15 +109,17 @@ const rsa = (modulusBits: number): RsaRow => ({
 /** Sizes: FIPS 203 table 3, FIPS 204 table 2, FIPS 205 table 2. The private half as PKCS#8: from its seed alone to seed and expanded key. */
 const mlDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
   ...{ shape: 'pair', kind: 'pq', keyType: CKK_ML_DSA, generate: CKM_ML_DSA_KEY_PAIR_GEN, operate: CKM_ML_DSA, usages: ['sign'] },
-  ...{ parameterSet, oid, publicBytes, outputBytes, wrappedBytes: [kwp(50), kwp(privateBytes + publicBytes + 128)] },
+  ...{ parameterSet, oid, publicBytes, privateBytes, seedBytes: 32, outputBytes },
+  wrappedBytes: [kwp(50), kwp(privateBytes + publicBytes + 128)],
 });
 const slhDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number): PqRow => ({
   ...{ shape: 'pair', kind: 'pq', keyType: CKK_SLH_DSA, generate: CKM_SLH_DSA_KEY_PAIR_GEN, operate: CKM_SLH_DSA, usages: ['sign'] },
-  ...{ parameterSet, oid, publicBytes, outputBytes, wrappedBytes: [kwp(80), kwp(3 * publicBytes + 96)] },
+  ...{ parameterSet, oid, publicBytes, privateBytes: 2 * publicBytes, outputBytes, wrappedBytes: [kwp(80), kwp(3 * publicBytes + 96)] },
 });
 const mlKem = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
   ...{ shape: 'pair', kind: 'pq', keyType: CKK_ML_KEM, generate: CKM_ML_KEM_KEY_PAIR_GEN, operate: CKM_ML_KEM, usages: ['encapsulate'] },
-  ...{ parameterSet, oid, publicBytes, outputBytes, wrappedBytes: [kwp(82), kwp(privateBytes + publicBytes + 192)] },
+  ...{ parameterSet, oid, publicBytes, privateBytes, seedBytes: 64, outputBytes },
+  wrappedBytes: [kwp(82), kwp(privateBytes + publicBytes + 192)],
 });
 
 /** The public exponent of every RSA key that is generated here, F4 = 65537 (FIPS 186-5 §5.1, big-endian). */
@@ -209,15 +215,17 @@ interface FamilyRow {
   /** Whether it wraps by RFC 5649 what is no multiple of 8 bytes as just that long: SoftHSM 2.6 fills it up with zeros first, which unwrap as part of it. */
   wrapsAnyLength: boolean;
   tokenCustodyOnly: readonly Algorithm[];
+  /** What it has not, though it lists the mechanism: a list of mechanisms does not say which curves. */
+  lacks: readonly Algorithm[];
 }
 
 const postQuantum = ['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S', 'ML_KEM_768', 'ML_KEM_1024'] as const;
 
 /** What differs between tokens. Both wrap mechanisms are AES Key Wrap with Padding (RFC 5649, SP 800-38F KWP) under different numbers. */
 export const families: Readonly<Record<TokenFamily, FamilyRow>> = {
-  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519', ...postQuantum] },
-  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: postQuantum },
-  generic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [] },
+  softhsm: { wrap: CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519', ...postQuantum], lacks: [] },
+  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: postQuantum, lacks: ['EC_SECP256K1'] },
+  generic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [], lacks: [] },
 };
 
 export const custodiesOf = (algorithm: Algorithm, family: TokenFamily): readonly Custody[] =>

@@ -1,5 +1,5 @@
 import type { PKCS11 } from 'pkcs11js';
-import type { Algorithm, TokenFamily } from './algorithms';
+import { type Algorithm, families, rowOf, type TokenFamily } from './algorithms';
 import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
@@ -108,6 +108,18 @@ export class Connection implements LibraryUser {
   assertMechanism(mechanism: number, subject: string): void {
     if (this.hasMechanism(mechanism)) return;
     throw new HsmError('HSM_MECHANISM_UNAVAILABLE', `Token ${this.tokenLabel} lacks mechanism 0x${mechanism.toString(16)} for ${subject}`);
+  }
+
+  /** Whether it can use keys of the algorithm. */
+  hasAlgorithm(algorithm: Algorithm): boolean {
+    return this.hasMechanism(rowOf(algorithm).operate) && !families[this.family].lacks.includes(algorithm);
+  }
+
+  /** @throws HsmError HSM_MECHANISM_UNAVAILABLE */
+  assertAlgorithm(algorithm: Algorithm): void {
+    this.assertMechanism(rowOf(algorithm).operate, algorithm);
+    if (!this.hasAlgorithm(algorithm))
+      throw new HsmError('HSM_MECHANISM_UNAVAILABLE', `Token ${this.tokenLabel} (${this.family}) has no ${algorithm}`);
   }
 
   /** One call outside the hot path. `subject`, an algorithm for instance, is named in errors. */

@@ -39,7 +39,7 @@ function begin(connection: Connection, { algorithm, ...key }: KeyHandle): PqAlgo
   connection.assertCurrent({ algorithm, ...key });
   if (!isPq(algorithm) || !algorithms[algorithm].usages.includes('encapsulate'))
     throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key encapsulates nothing`);
-  connection.assertMechanism(algorithms[algorithm].operate, algorithm);
+  connection.assertAlgorithm(algorithm);
   return algorithm;
 }
 

@@ -18,6 +18,7 @@ export { readPin } from './pin-file';
 export { probe } from './probe';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
+export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
 export { canaryLabel, Token, type TokenOptions } from './token';
 export type { SessionKeyPair } from './token-keys';

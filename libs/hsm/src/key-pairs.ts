@@ -55,9 +55,9 @@ export function destroyQuietly(connection: Connection, ...keys: KeyHandle[]): vo
 }
 
 function prepare(connection: Connection, { algorithm, label, purpose }: PairRequest) {
-  const { generate, operate } = rowOf(algorithm);
+  const { generate } = rowOf(algorithm);
   connection.assertMechanism(generate, algorithm);
-  connection.assertMechanism(operate, algorithm);
+  connection.assertAlgorithm(algorithm);
   const use = purpose === 'use' ? { usage: usagesOf(algorithm)[0], extractable: false } : { extractable: true };
   return { mechanism: { mechanism: generate }, templates: keyPairTemplates(algorithm, { label, ...use }) };
 }

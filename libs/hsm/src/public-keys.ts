@@ -7,9 +7,8 @@ import { type PublicUsage, publicKeyTemplate, template } from './templates';
 /** A public key from elsewhere, as a session object. Verifying in the token takes a digest as it is, which node:crypto does not. */
 export function importPublicKey(connection: Connection, algorithm: PairAlgorithm, spki: Buffer, usage: PublicUsage): KeyHandle {
   if (!rowOf(algorithm).usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
-  const parts = publicPartsOf(algorithm, spki);
-  connection.assertMechanism(rowOf(algorithm).operate, algorithm);
-  const attributes = publicKeyTemplate(algorithm, parts, usage);
+  connection.assertAlgorithm(algorithm);
+  const attributes = publicKeyTemplate(algorithm, publicPartsOf(algorithm, spki), usage);
   const object = connection.call('generate', (p11, { objects }) => p11.C_CreateObject(objects, attributes), algorithm);
   return { object, algorithm, generation: connection.generation };
 }

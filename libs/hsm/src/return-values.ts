@@ -10,6 +10,7 @@ export type Operation =
   | 'find'
   | 'read'
   | 'generate'
+  | 'import'
   | 'destroy'
   | 'wrap'
   | 'unwrap'
@@ -91,7 +92,7 @@ export const verdictOf = (ckr: number): Verdict => verdicts[ckr]?.[1] ?? 'ask-ca
 
 export const nameOf = (ckr: number): string => `${verdicts[ckr]?.[0] ?? 'CKR'} 0x${ckr.toString(16)}`;
 
-/** Trouble of the device, whatever it was asked; only kryoptic says it of an input (a ciphertext of RSA-OAEP that does not open). */
+/** Trouble of the device, whatever it was asked; only kryoptic says it of an input (a ciphertext of RSA-OAEP that does not open, a key that is none). */
 const CKR_DEVICE_ERROR = 0x30;
 
 /** What an uncertain return value means once the canary proved the token alive. */
@@ -101,7 +102,9 @@ export function meaningWhenAlive(operation: Operation, ckr: number, family: Toke
     ? 'HSM_AUTHENTICATION_FAILED'
     : operation === 'unwrap'
       ? 'HSM_WRAPPED_KEY_INVALID'
-      : 'HSM_OPERATION_FAILED';
+      : operation === 'import'
+        ? 'HSM_ARGUMENT_INVALID'
+        : 'HSM_OPERATION_FAILED';
 }
 
 /**

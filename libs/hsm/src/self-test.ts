@@ -4,28 +4,26 @@ import type { KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { agreementKnownAnswers, gcmKnownAnswers, hmacKnownAnswers, keyWrapKnownAnswers, signatureKnownAnswers } from './known-answers';
 import { importKnownPrivate, importKnownSecret } from './known-keys';
+import { type PostQuantumTest, testPostQuantum } from './self-test-pq';
+import { assertRight, type SelfTestResult, withKnownKey } from './self-test-step';
 import { isMessageScheme, signatureSchemes } from './signature-schemes';
 import { Token } from './token';
 
-/**
- * `not-permitted`: the token lets no key value in (as FIPS tokens do), so its result was not compared with a known one. `unavailable`: the token lacks
- * the mechanism, so that nothing can use it either.
- */
-export type SelfTestResult = 'passed' | 'not-permitted' | 'unavailable';
 export type SelfTestReport = Record<
   | keyof typeof gcmKnownAnswers
   | keyof typeof hmacKnownAnswers
   | keyof typeof keyWrapKnownAnswers
   | keyof typeof signatureKnownAnswers
   | keyof typeof agreementKnownAnswers
+  | PostQuantumTest
   | 'ECDSA-P256-pairwise'
   | 'random',
   SelfTestResult
 >;
 
 /**
- * Power-on self test: published known answers of AES-GCM, HMAC, AES Key Wrap, ECDH and signature verification, a pair-wise check (FIPS 140-3 IG 10.3.A) verified outside
- * the token, and a random generator that does not repeat. @throws HsmError HSM_SELF_TEST_FAILED on any mismatch
+ * Power-on self test: published known answers of AES-GCM, HMAC, AES Key Wrap, ECDH, signature verification and the post-quantum algorithms, a
+ * pair-wise check (FIPS 140-3 IG 10.3.A) verified outside the token, and a random generator that does not repeat. @throws HsmError HSM_SELF_TEST_FAILED on any mismatch
  */
 export function selfTest(token: Token): SelfTestReport {
   const results: [string, SelfTestResult][] = [];
@@ -34,6 +32,7 @@ export function selfTest(token: Token): SelfTestReport {
   for (const [name, answer] of Object.entries(signatureKnownAnswers)) results.push([name, testVerification(token, name, answer)]);
   for (const [name, answer] of Object.entries(keyWrapKnownAnswers)) results.push([name, testKeyWrap(token, name, answer)]);
   for (const [name, answer] of Object.entries(agreementKnownAnswers)) results.push([name, testAgreement(token, name, answer)]);
+  results.push(...Object.entries(testPostQuantum(token)));
   results.push(...Object.entries(testPairAndRandom(token)));
   return Object.fromEntries(results) as SelfTestReport;
 }
@@ -131,29 +130,6 @@ function withKnownSecret(
   usage: KeyUsage = usagesOf(algorithm)[0]!,
 ): SelfTestResult {
   const connection = Token.connectionOf(token);
-  if (!connection.hasMechanism(rowOf(algorithm).operate)) return 'unavailable';
+  if (!connection.hasAlgorithm(algorithm)) return 'unavailable';
   return withKnownKey(token, () => importKnownSecret(connection, algorithm, value, usage), test);
-}
-
-function withKnownKey(token: Token, importKey: () => KeyHandle, test: (key: KeyHandle) => void): SelfTestResult {
-  let key: KeyHandle;
-  try {
-    key = importKey();
-  } catch (error) {
-    if (error instanceof HsmError && !error.retryable) return 'not-permitted';
-    throw error;
-  }
-  try {
-    test(key);
-  } catch (error) {
-    if (error instanceof HsmError && error.code === 'HSM_MECHANISM_UNAVAILABLE') return 'unavailable';
-    throw error;
-  } finally {
-    token.destroyObject(key);
-  }
-  return 'passed';
-}
-
-function assertRight(name: string, right: boolean): void {
-  if (!right) throw new HsmError('HSM_SELF_TEST_FAILED', `${name} does not give the known answer`);
 }

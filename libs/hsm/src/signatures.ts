@@ -1,5 +1,5 @@
 import pkcs11, { type Mechanism } from 'pkcs11js';
-import { isPair, type PairAlgorithm, rowOf } from './algorithms';
+import { isPair, isPq, type PairAlgorithm, rowOf } from './algorithms';
 import type { Connection, KeyHandle, KeySource } from './connection';
 import { HsmError } from './hsm-error';
 import { returnValueOf } from './return-values';
@@ -12,6 +12,7 @@ import {
   schemesOf,
   signatureSchemes,
 } from './signature-schemes';
+import { type SigningContext, withContext } from './signing-context';
 
 const CKR_SIGNATURE_INVALID = 0xc0;
 const CKR_SIGNATURE_LEN_RANGE = 0xc1;
@@ -53,14 +54,17 @@ export function planDigest(key: KeyHandle, scheme: DigestScheme, digest: Buffer,
   return { key, scheme, mechanism: mechanisms[scheme], input, signatureBytes: signatureBytesOf(key.algorithm) };
 }
 
-/** @throws HsmError HSM_KEY_USE_REFUSED */
-export function planMessage(key: KeyHandle, message: Buffer): Plan {
+/** @throws HsmError HSM_KEY_USE_REFUSED, HSM_ARGUMENT_INVALID (a context that is too long, or for a scheme that has none) */
+export function planMessage(key: KeyHandle, message: Buffer, context?: SigningContext): Plan {
   const [scheme] = schemesOf(key.algorithm);
   if (!scheme || !isMessageScheme(scheme))
     throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key makes no signature over a message itself`);
   const input = message.length === 0 ? emptyInput : message;
   const algorithm = messageSchemes[scheme];
-  return { key, scheme, mechanism: { mechanism: rowOf(algorithm).operate }, input, signatureBytes: signatureBytesOf(algorithm) };
+  const { operate } = rowOf(algorithm);
+  if (context && !isPq(algorithm)) throw new HsmError('HSM_ARGUMENT_INVALID', `${scheme} signatures have no context`);
+  const mechanism = context ? withContext(operate, context) : { mechanism: operate };
+  return { key, scheme, mechanism, input, signatureBytes: signatureBytesOf(algorithm) };
 }
 
 export function sign(connection: Connection, { key, scheme, mechanism, input, signatureBytes }: Plan): Buffer {

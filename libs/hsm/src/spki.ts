@@ -76,7 +76,7 @@ export const octetString = (bytes: Buffer): Buffer => der(0x04, bytes);
 const isPublicExponent = (exponent: Buffer): boolean =>
   exponent.length > 0 && exponent.length <= 32 && (exponent.at(-1)! & 1) === 1 && !(exponent.length === 1 && exponent[0] === 1);
 
-function der(tag: number, ...parts: Buffer[]): Buffer {
+export function der(tag: number, ...parts: Buffer[]): Buffer {
   const content = Buffer.concat(parts);
   const { length } = content;
   const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];

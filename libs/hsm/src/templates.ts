@@ -5,11 +5,13 @@ import {
   type KeyUsage,
   keyTypes,
   type PairAlgorithm,
+  type PqAlgorithm,
   rowOf,
   rsaPublicExponent,
   type SecretAlgorithm,
   usagesOf,
 } from './algorithms';
+import type { PqPrivateParts } from './pq-private';
 import { octetString, type PublicParts } from './spki';
 
 export type ObjectClass = 'secret' | 'private' | 'public';
@@ -21,7 +23,7 @@ const classes: Record<ObjectClass, number> = {
 };
 
 /** Of PKCS#11 v3.2, which the binding does not know. */
-const v32 = { CKA_PARAMETER_SET: 0x61d, CKA_ENCAPSULATE: 0x633, CKA_DECAPSULATE: 0x634 } as const;
+const v32 = { CKA_PARAMETER_SET: 0x61d, CKA_ENCAPSULATE: 0x633, CKA_DECAPSULATE: 0x634, CKA_SEED: 0x637 } as const;
 type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
 const typeOf = (name: AttributeName): number =>
   (name in v32 ? v32[name as keyof typeof v32] : pkcs11[name as keyof typeof pkcs11]) as number;
@@ -129,6 +131,20 @@ export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AE
     CKA_TOKEN: false,
     ...secrecy(false),
     ...secretUsage(usage),
+    ...sealed,
+  });
+
+/** Known post-quantum private half as a session object. */
+export const knownPrivateTemplate = (algorithm: PqAlgorithm, { seed, value }: PqPrivateParts, usage: KeyUsage): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
+    CKA_KEY_TYPE: rowOf(algorithm).keyType,
+    CKA_TOKEN: false,
+    ...domainOf(algorithm),
+    ...(seed ? { CKA_SEED: seed } : {}),
+    ...(value ? { CKA_VALUE: value } : {}),
+    ...secrecy(false),
+    ...privateUsage(usage),
     ...sealed,
   });
 

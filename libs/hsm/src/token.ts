@@ -13,6 +13,7 @@ import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
 import type { DigestScheme } from './signature-schemes';
 import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
+import type { SigningContext } from './signing-context';
 import type { ObjectClass, PublicUsage } from './templates';
 import {
   assertAbsent,
@@ -90,8 +91,7 @@ export class Token {
   }
   /** Whether it can make and use keys of the algorithm, in whatever custody. */
   supports(algorithm: Algorithm): boolean {
-    const { generate, operate } = rowOf(algorithm);
-    return this.#connection.hasMechanism(generate) && this.#connection.hasMechanism(operate);
+    return this.#connection.hasMechanism(rowOf(algorithm).generate) && this.#connection.hasAlgorithm(algorithm);
   }
   /** Raised whenever handles died. */
   get generation(): number {
@@ -202,7 +202,7 @@ export class Token {
     return importKnownSecret(this.#connection, algorithm, value, usage);
   }
 
-  /** The same with a private half (DER PrivateKeyInfo, RFC 5958). */
+  /** The same with a private half (DER PrivateKeyInfo, RFC 5958; a post-quantum one as its seed, its bytes, or both). */
   importKnownPrivate(algorithm: PairAlgorithm, pkcs8: Buffer, usage: KeyUsage): KeyHandle {
     return importKnownPrivate(this.#connection, algorithm, pkcs8, usage);
   }
@@ -259,9 +259,12 @@ export class Token {
     return verifyAsync(this.#connection, key, scheme, digest, signature);
   }
 
-  /** A signature over the message itself: Ed25519 (RFC 8032), ML-DSA (FIPS 204) or SLH-DSA (FIPS 205; see signMessageAsync), as the key is. */
-  signMessage(key: KeyHandle, message: Buffer): Buffer {
-    return sign(this.#connection, planMessage(key, message));
+  /**
+   * A signature over the message itself: Ed25519 (RFC 8032), ML-DSA (FIPS 204) or SLH-DSA (FIPS 205; see signMessageAsync), as the key is. The latter
+   * two are hedged and with an empty context unless `context` says otherwise. @throws HsmError HSM_ARGUMENT_INVALID (no context that the scheme takes)
+   */
+  signMessage(key: KeyHandle, message: Buffer, context?: SigningContext): Buffer {
+    return sign(this.#connection, planMessage(key, message, context));
   }
 
   /** The same off the event loop. */
@@ -269,8 +272,9 @@ export class Token {
     return signMessageAsync(this.#connection, key, message);
   }
 
-  verifyMessage(key: KeyHandle, message: Buffer, signature: Buffer): boolean {
-    return verify(this.#connection, planMessage(key, message), signature);
+  /** Errors: see signMessage. */
+  verifyMessage(key: KeyHandle, message: Buffer, signature: Buffer, context?: SigningContext): boolean {
+    return verify(this.#connection, planMessage(key, message, context), signature);
   }
 
   /** signDigest with ES256 of a SHA-256 digest. */

@@ -20,7 +20,7 @@ export function unwrap(connection: Connection, { wrapped, mechanism, algorithm, 
   if (!row.usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
   const [least, most] = row.wrappedBytes;
   if (wrapped.length < least || wrapped.length > most) throw invalid(`A blob of ${wrapped.length} bytes holds no ${algorithm} key`);
-  connection.assertMechanism(row.operate, algorithm);
+  connection.assertAlgorithm(algorithm);
   if (row.shape === 'secret') assertNoPair(connection, wrapped, mechanism, wrappingKey);
   const attributes = unwrappedTemplate(algorithm, usage);
   const object = connection.call(

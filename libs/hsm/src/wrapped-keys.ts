@@ -77,9 +77,9 @@ function assertWrappable(connection: Connection, algorithm: Algorithm): void {
 }
 
 function generateSecret(connection: Connection, algorithm: SecretAlgorithm): KeyHandle {
-  const { generate, operate } = algorithms[algorithm];
+  const { generate } = algorithms[algorithm];
   connection.assertMechanism(generate, algorithm);
-  connection.assertMechanism(operate, algorithm);
+  connection.assertAlgorithm(algorithm);
   const attributes = secretKeyTemplate(algorithm, { extractable: true });
   const object = connection.call(
     'generate',

@@ -21,6 +21,14 @@ onKryoptic('it is known as what it is, and passes every self test', () => {
   expect(new Set(Object.values(selfTest(token)))).toEqual(new Set(['passed']));
 });
 
+onKryoptic('it lists ECDSA and has no secp256k1, which is said by name', async () => {
+  expect([token.supports('EC_P256'), token.supports('EC_SECP256K1')]).toEqual([true, false]);
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+  const lacking = { code: 'HSM_MECHANISM_UNAVAILABLE', message: expect.stringContaining('EC_SECP256K1') };
+  expect(caught(() => token.importPublicKey('EC_SECP256K1', publicKey.export({ format: 'der', type: 'spki' })))).toMatchObject(lacking);
+  expect(caught(() => token.generateSessionKeyPair('EC_SECP256K1'))).toMatchObject(lacking);
+});
+
 const wrapped = ['AES_128', 'AES_256', 'HMAC_SHA_256', 'HMAC_SHA_512', 'EC_P256', 'EC_P384', 'EC_P521', 'ED25519', 'RSA_2048'] as const;
 onKryoptic.each(wrapped)(
   '%s: leaves it wrapped, comes back, and does what it is for',

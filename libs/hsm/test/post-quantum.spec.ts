@@ -2,6 +2,8 @@ import { createPublicKey, decapsulate, encapsulate, generateKeyPairSync, sign, v
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { algorithms, type PqAlgorithm } from '../src/algorithms';
 import { type Algorithm, custodiesOf, schemesOf, type Token } from '../src/index';
+import { slhDsaKnownAnswer } from '../src/known-answers-pq';
+import { type PqPrivateParts, pqPkcs8Of, pqPrivatePartsOf } from '../src/pq-private';
 import { caught, kryopticLibrary, openFresh, openFreshOf } from './fresh-token';
 
 const signing = ['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S'] as const;
@@ -11,6 +13,16 @@ const outside = (spki: Buffer) => createPublicKey({ key: spki, format: 'der', ty
 const message = Buffer.from('a contract for the next thirty years');
 // Without the library these say so, by name, in the report.
 const onKryoptic = kryopticLibrary ? test : test.skip;
+
+/** The private half of RFC 9909's example key. */
+const slhDsaExample = {
+  privateKey: Buffer.concat([
+    Buffer.from('a2263bca45860836523160049523d621677fad90d51eb6067a327e0d1e64a501', 'hex'),
+    Buffer.from(slhDsaKnownAnswer.publicKey, 'base64url'),
+  ]),
+  message: Buffer.from(slhDsaKnownAnswer.message, 'base64url'),
+  signature: Buffer.from(slhDsaKnownAnswer.signature, 'base64url'),
+};
 
 let token: Token;
 beforeAll(() => {
@@ -74,6 +86,58 @@ onKryoptic.each(kems)('%s: what is encapsulated here opens at OpenSSL, and the o
   expect(rejected).not.toEqual(Buffer.from(theirs.sharedKey));
   for (const wrong of [changed.subarray(1), Buffer.alloc(0)])
     expect(caught(() => token.decapsulate(key, wrong))).toMatchObject({ code: 'HSM_ARGUMENT_INVALID' });
+});
+
+onKryoptic.each(signing)('%s: a signature holds for its own context only', async (algorithm) => {
+  const { privateKey, publicKeySpki } = await token.generateSessionKeyPairAsync(algorithm);
+  const imported = token.importPublicKey(algorithm, publicKeySpki);
+  const context = Buffer.from('orders');
+  const signature = token.signMessage(privateKey, message, { context });
+  const verifies = (given?: Buffer) => token.verifyMessage(imported, message, signature, given && { context: given });
+  expect([verifies(context), verifies(Buffer.from('refunds')), verifies(Buffer.alloc(0)), verifies()]).toEqual([true, false, false, false]);
+  const longest = { context: Buffer.alloc(255, 1) };
+  expect(token.verifyMessage(imported, message, token.signMessage(privateKey, message, longest), longest)).toBe(true);
+  for (const act of [() => token.signMessage(privateKey, message, { context: Buffer.alloc(256) }), () => verifies(Buffer.alloc(256))])
+    expect(caught(act)).toMatchObject({ code: 'HSM_ARGUMENT_INVALID' });
+});
+
+onKryoptic('a deterministic signature has one value, a hedged one has not; Ed25519 has neither context nor choice', () => {
+  const { privateKey } = token.generateSessionKeyPair('ML_DSA_44');
+  const deterministic = () => token.signMessage(privateKey, message, { deterministic: true });
+  expect(deterministic()).toEqual(deterministic());
+  expect(token.signMessage(privateKey, message)).not.toEqual(token.signMessage(privateKey, message));
+  const edwards = token.generateSessionKeyPair('ED25519').privateKey;
+  expect(caught(() => token.signMessage(edwards, message, { context: message }))).toMatchObject({ code: 'HSM_ARGUMENT_INVALID' });
+});
+
+onKryoptic('a known private half comes in as its seed, its bytes, or both; what is none, or of another length, is refused', () => {
+  const other = generateKeyPairSync('ml-dsa-44');
+  const spki = other.publicKey.export({ format: 'der', type: 'spki' });
+  const both = pqPrivatePartsOf('ML_DSA_44', other.privateKey.export({ format: 'der', type: 'pkcs8' }));
+  const { seed, value } = both as Required<typeof both>;
+  const imported = token.importPublicKey('ML_DSA_44', spki);
+  for (const parts of [{ seed }, { value }, { seed, value }]) {
+    const key = token.importKnownPrivate('ML_DSA_44', pqPkcs8Of('ML_DSA_44', parts), 'sign');
+    expect(token.verifyMessage(imported, message, token.signMessage(key, message))).toBe(true);
+  }
+  const spoilt = Buffer.from(value);
+  spoilt.fill(0xff, 128, 200);
+  const hostile: PqPrivateParts[] = [{ seed: seed.subarray(1) }, { value: value.subarray(1) }, { value: spoilt }, { seed, value: spoilt }];
+  for (const parts of hostile)
+    expect(caught(() => token.importKnownPrivate('ML_DSA_44', pqPkcs8Of('ML_DSA_44', parts), 'sign'))).toMatchObject({
+      code: 'HSM_ARGUMENT_INVALID',
+    });
+  for (const pkcs8 of [Buffer.alloc(0), spki, pqPkcs8Of('ML_DSA_65', { seed })])
+    expect(caught(() => token.importKnownPrivate('ML_DSA_44', pkcs8, 'sign'))).toMatchObject({ code: 'HSM_ARGUMENT_INVALID' });
+  expect(caught(() => token.importKnownPrivate('ML_DSA_44', pqPkcs8Of('ML_DSA_44', { seed }), 'encapsulate'))).toMatchObject({
+    code: 'HSM_KEY_USE_REFUSED',
+  });
+});
+
+onKryoptic('an SLH-DSA key that the world knows gives the signature that the world knows', () => {
+  const { privateKey, message: signed, signature } = slhDsaExample;
+  const key = token.importKnownPrivate('SLH_DSA_SHA2_128S', pqPkcs8Of('SLH_DSA_SHA2_128S', { value: privateKey }), 'sign');
+  expect(token.signMessage(key, signed, { deterministic: true })).toEqual(signature);
 });
 
 onKryoptic('a key does what it is for, and nothing else', () => {

@@ -16,8 +16,8 @@ const machineSchema = z.object({
     z.object({ kind: z.literal('ferretdb'), ferretdb: z.string(), root: z.string(), cluster: z.string() }),
   ]),
   pkcs11: z.object({ libraryPath: z.string() }),
-  /** Its library, where it was built. */
-  kryoptic: z.string().optional(),
+  /** The post-quantum token, where it was built. */
+  kryoptic: z.object({ libraryPath: z.string() }).optional(),
   docker: z.boolean(),
   node: z.string(),
 });

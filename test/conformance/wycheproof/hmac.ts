@@ -1,5 +1,5 @@
 import { HsmError, type SecretAlgorithm } from '@claviger/hsm';
-import { Skip } from '../outcome';
+import { Skip, TokenLacks } from '../outcome';
 import { oneOf, type Suite, withKey } from './suite';
 import { hex, number } from './vectors';
 
@@ -22,7 +22,7 @@ export const hmac: Suite = (token, group, algorithm) => {
       } catch (error) {
         // Keys of Claviger are as long as the hash (RFC 7518 §3.2).
         if (error instanceof HsmError && error.code === 'HSM_KEY_USE_REFUSED')
-          throw new Skip('the token takes no HMAC key shorter than the hash');
+          throw new TokenLacks('the token takes no HMAC key shorter than the hash');
         throw error;
       }
     });

@@ -1,5 +1,5 @@
 import { HsmError, type KeyHandle, type PairAlgorithm, type Token } from '@claviger/hsm';
-import { Skip } from '../outcome';
+import { Skip, TokenLacks } from '../outcome';
 import { rsaAlgorithm, rsaPkcs8 } from './rsa-keys';
 import { compared, givenLater, type Suite } from './suite';
 import { hex, text } from './vectors';
@@ -25,7 +25,7 @@ export function oaepKey(token: Token, algorithm: PairAlgorithm, pkcs8: Buffer): 
     token.decryptOaep(key, Buffer.alloc(Number(algorithm.slice('RSA_'.length)) / 8));
   } catch (error) {
     if (error instanceof HsmError && error.code === 'HSM_MECHANISM_UNAVAILABLE')
-      throw new Skip(`the token (${token.family}) does no OAEP with SHA-256`);
+      throw new TokenLacks(`the token (${token.family}) does no OAEP with SHA-256`);
   }
   return key;
 }
