@@ -51,7 +51,7 @@ export type SignatureEncoding = z.infer<typeof SignatureEncoding>;
 interface AlgorithmRow {
   /**
    * What a key of it can be made for; the first when its creator does not say. With each the JOSE names of what it then does, the first being what is
-   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, signature schemes, key wrapping, key agreement (RFC 7518 §4.6), or the parameter set of a KEM.
+   * done when the caller names none: content encryption (RFC 7518 §5.1) or, of RSA, encryption of what fits in it (§4.3), MAC, signature schemes, key wrapping, key agreement (RFC 7518 §4.6), or the parameter set of a KEM.
    */
   readonly usages: Partial<Record<KeyUsage, readonly string[]>>;
   /** A pair has a public half that anybody may see. */
@@ -67,6 +67,7 @@ interface AlgorithmRow {
 }
 
 const rsaSchemes = ['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'] as const;
+const rsaUsages = { sign: rsaSchemes, encrypt: ['RSA-OAEP-256'] } as const;
 const secret = { pair: false } as const;
 /** A quantum computer breaks it: disallowed after 2035, and with 112 bits deprecated after 2030 (IR 8547). */
 const classicalPair = { pair: true, protectUntil: '2035-12-31' } as const;
@@ -81,9 +82,9 @@ const rows = {
   HMAC_SHA_256: { ...secret, usages: { mac: ['HS256'] }, keyBits: 256, strengthBits: 256 },
   HMAC_SHA_384: { ...secret, usages: { mac: ['HS384'] }, keyBits: 384, strengthBits: 384, cnsa2: true },
   HMAC_SHA_512: { ...secret, usages: { mac: ['HS512'] }, keyBits: 512, strengthBits: 512, cnsa2: true },
-  RSA_2048: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
-  RSA_3072: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 3072, strengthBits: 128 },
-  RSA_4096: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 4096, strengthBits: 152 },
+  RSA_2048: { ...classicalPair, usages: rsaUsages, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
+  RSA_3072: { ...classicalPair, usages: rsaUsages, keyBits: 3072, strengthBits: 128 },
+  RSA_4096: { ...classicalPair, usages: rsaUsages, keyBits: 4096, strengthBits: 152 },
   EC_P256: { ...classicalPair, usages: { sign: ['ES256'], agree: ['ECDH-ES'] }, keyBits: 256, strengthBits: 128 },
   EC_P384: { ...classicalPair, usages: { sign: ['ES384'], agree: ['ECDH-ES'] }, keyBits: 384, strengthBits: 192 },
   EC_P521: { ...classicalPair, usages: { sign: ['ES512'], agree: ['ECDH-ES'] }, keyBits: 521, strengthBits: 256 },

@@ -89,9 +89,9 @@ export class Token {
   get family(): TokenFamily {
     return this.#connection.family;
   }
-  /** Whether it can make and use keys of the algorithm, in whatever custody. */
-  supports(algorithm: Algorithm): boolean {
-    return this.#connection.hasMechanism(rowOf(algorithm).generate) && this.#connection.hasAlgorithm(algorithm);
+  /** Whether it can make keys of the algorithm and use them for that, in whatever custody. */
+  supports(algorithm: Algorithm, usage?: KeyUsage): boolean {
+    return this.#connection.hasMechanism(rowOf(algorithm).generate) && this.#connection.hasAlgorithm(algorithm, usage);
   }
   /** Raised whenever handles died. */
   get generation(): number {
@@ -126,14 +126,17 @@ export class Token {
     generateRootKey(this.#connection, label, clonable);
   }
 
-  /** Signing key pair as token objects, private half sensitive and non-extractable; gives the SPKI. @throws HsmError HSM_KEY_EXISTS */
-  generateTokenKeyPair(label: string, algorithm: PairAlgorithm): Buffer {
-    return generateTokenKeyPair(this.#connection, label, algorithm);
+  /**
+   * Key pair as token objects, private half sensitive, non-extractable and only for `usage` (the algorithm's first, when left out); gives the SPKI.
+   * @throws HsmError HSM_KEY_EXISTS
+   */
+  generateTokenKeyPair(label: string, algorithm: PairAlgorithm, usage?: KeyUsage): Buffer {
+    return generateTokenKeyPair(this.#connection, label, algorithm, usage);
   }
 
   /** The same off the event loop. After a retryable failure, look for the label before another try: the pair may be there. */
-  generateTokenKeyPairAsync(label: string, algorithm: PairAlgorithm): Promise<Buffer> {
-    return generateTokenKeyPairAsync(this.#connection, label, algorithm);
+  generateTokenKeyPairAsync(label: string, algorithm: PairAlgorithm, usage?: KeyUsage): Promise<Buffer> {
+    return generateTokenKeyPairAsync(this.#connection, label, algorithm, usage);
   }
 
   /** Destroys both halves of a token key pair; false when it was gone already. Repeat it when it fails. */
