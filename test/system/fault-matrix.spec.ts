@@ -112,12 +112,20 @@ test('a token that fails for everything: health names it and says what to do, an
   await load.more(answersAfter, 'once it is over');
   await load.stop();
   await until(async () => (await health()).ok, { what: 'health to be green', timeoutMs: 30_000 });
+  const sam = await system.as('sam');
+  const alert = await until(async () => (await sam.alerts.list({})).alerts.find(({ detector }) => detector === 'token-failure'), {
+    what: 'an alert',
+    timeoutMs: 30_000,
+  });
+  expect(alert).toMatchObject({ severity: 'high', title: 'Token customer fails' });
   expect(await (operations.encrypt as FaultyOperation).wrong()).toEqual([]);
 });
 
 test('the whole ledger verifies, and holds one record of each reply: none is missing, none is there twice', async () => {
   await ledger.verify(system.stack.trustFile);
   expect(ledger.records.filter(({ kind }) => kind === 'refused-state')).toEqual([]);
+  const told = ledger.records.filter(({ kind }) => kind === 'token').map(({ event }) => event);
+  expect(told.slice(-2)).toEqual(['failing', 'well']);
   expect(loads.length).toBeGreaterThan(0);
   for (const load of loads) recordedExactlyOnce(load);
 });

@@ -5,6 +5,7 @@ import type { LoggerService } from '@nestjs/common';
 import { identified } from './alert-id';
 import { Detection, type DetectionSettings } from './detection';
 import { ledgerAlert, readFinding } from './detectors/ledger-finding';
+import { type TokenFailure, tokenAlert } from './detectors/token-failure';
 import { Feed } from './feed';
 import { readUses } from './observed-use';
 import type { RaisedAlerts } from './raised-alerts';
@@ -114,7 +115,7 @@ export class Detector {
   }
 
   private foldAudit({ seq, data, storedMs }: StreamMessage): void {
-    const { uses, ignored } = readUses(seq, data, storedMs);
+    const { uses, tokens, ignored } = readUses(seq, data, storedMs);
     this.folded.records += uses.length;
     this.folded.ignored += ignored;
     for (const use of uses) {
@@ -123,6 +124,12 @@ export class Detector {
       if (alerts.length > 0) this.options.alerts.add(alerts);
       if (span) endSpan(span);
     }
+    for (const failure of tokens) this.foldToken(failure);
+  }
+
+  private foldToken(failure: TokenFailure): void {
+    const alert = tokenAlert(failure);
+    if (alert) this.options.alerts.add([identified(alert, failure.recordId)]);
   }
 
   private foldLedger({ data }: StreamMessage): void {

@@ -1,5 +1,6 @@
 import { type Alert, keyPattern, limits, Outcome, principalPattern } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
+import { readTokenRecord, type TokenFailure } from './detectors/token-failure';
 
 /** Where a record lies: sequence of its AUDIT message, and its line in it, counted from 0. */
 export type Place = Alert['evidence'][number];
@@ -20,6 +21,8 @@ export interface ObservedUse extends Place {
 
 export interface ObservedBatch {
   uses: ObservedUse[];
+  /** What workers recorded of their tokens. */
+  tokens: TokenFailure[];
   /** Lines, or the whole message, that no service of this system writes. The ledger finds those; here they are only passed over. */
   ignored: number;
 }
@@ -38,16 +41,18 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
   try {
     ({ lines } = parseBatch(data));
   } catch {
-    return { uses: [], ignored: 1 };
+    return { uses: [], tokens: [], ignored: 1 };
   }
-  const batch: ObservedBatch = { uses: [], ignored: 0 };
+  const batch: ObservedBatch = { uses: [], tokens: [], ignored: 0 };
   // The last line is the seal.
   for (let line = 0; line < lines.length - 1; line++) {
     const record = parse(lines[line] as Buffer);
     // A change whose process ended before it could record it is a use as well: else killing that process would hide it.
     const committed = record?.kind === 'committed';
     if (!committed && record?.kind !== 'operation') {
-      if (typeof record?.kind !== 'string') batch.ignored++;
+      const token = record?.kind === 'token' ? readTokenRecord(record, { streamSeq, line }) : undefined;
+      if (token) batch.tokens.push(token);
+      else if (typeof record?.kind !== 'string' || record.kind === 'token') batch.ignored++;
       continue;
     }
     const { id, time, principal, keyId, action, trace } = record;

@@ -18,6 +18,7 @@ import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { TokenBreaker } from './token-breaker';
+import { TokenRecords } from './token-records';
 import { Tokens } from './tokens';
 
 const service = 'crypto-worker';
@@ -61,8 +62,10 @@ await runService(service, async (logger) => {
         .granted,
     { capacity: leasesMax },
   );
+  const tokenRecords = new TokenRecords(trail, logger, worker);
   const breaker = new TokenBreaker({
     token: token.label,
+    report: (event) => tokenRecords.add(event),
     probe: () => probe(token),
     limits: {
       failures: config.HSM_BREAKER_FAILURES,

@@ -2,6 +2,7 @@ import { ProblemError } from '@claviger/contracts';
 import { HsmError, type HsmErrorCode } from '@claviger/hsm';
 import type { LoggerService } from '@nestjs/common';
 import { afterFailure, afterPause, afterProbe, type Breaker, type BreakerLimits, closed, type FailureKind, refuses } from './breaker';
+import type { TokenEvent } from './token-records';
 
 const kinds: Partial<Record<HsmErrorCode, FailureKind>> = {
   HSM_UNAVAILABLE: 'token',
@@ -19,6 +20,8 @@ export interface TokenBreakerParts {
   /** Throws unless the token is well. */
   probe: () => void;
   limits: BreakerLimits;
+  /** Hears when requests begin to be refused, and when they no longer are. */
+  report: (event: TokenEvent) => void;
   logger: Pick<LoggerService, 'log' | 'error'>;
   /** Milliseconds, of any origin. */
   now?: () => number;
@@ -32,6 +35,7 @@ export class TokenBreaker {
   openings = 0;
   private breaker: Breaker = closed;
   private last: unknown;
+  private since = '';
   private timer: NodeJS.Timeout | undefined;
   private readonly now: () => number;
 
@@ -77,14 +81,19 @@ export class TokenBreaker {
     if (next.state === 'half-open') return this.probe();
     const refused = this.refuses;
     this.refuses = refuses(next);
-    const { token, logger, limits } = this.parts;
+    const { token, logger, limits, report } = this.parts;
     if (this.refuses && !refused) {
       this.openings++;
+      this.since = new Date().toISOString();
+      report({ event: 'failing', token, since: this.since, detail: text(this.last) });
       logger.error(
         `token ${token} fails, so requests are refused until it passes a probe (every ${limits.probeEveryMs} ms): ${text(this.last)}`,
       );
     }
-    if (!this.refuses && refused) logger.log(`token ${token} passes its probe; requests reach it again`);
+    if (!this.refuses && refused) {
+      logger.log(`token ${token} passes its probe; requests reach it again`);
+      report({ event: 'well', token, since: this.since, detail: 'it passed its probe' });
+    }
     if (next.state !== 'open') return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.turn(afterPause(this.breaker, this.now())), Math.ceil(next.probeAtMs - this.now()) + 1);

@@ -24,7 +24,8 @@ beforeAll(() => {
   const keys = new KeyHolder(view, new Tokens(token), { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
-  hsm = new HsmController(new Tokens(token), keys, new TokenBreaker({ token: token.label, probe: () => undefined, limits, logger }));
+  const breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
+  hsm = new HsmController(new Tokens(token), keys, breaker);
 });
 afterAll(() => token.close());
 

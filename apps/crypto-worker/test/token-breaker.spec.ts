@@ -2,6 +2,7 @@ import { HsmError, type HsmErrorCode } from '@claviger/hsm';
 import { until } from '@claviger/testing';
 import { afterEach, expect, test } from '@jest/globals';
 import { TokenBreaker } from '../src/token-breaker';
+import type { TokenEvent } from '../src/token-records';
 
 const error = (code: HsmErrorCode) => new HsmError(code, 'Token customer: encrypt failed');
 const opened: TokenBreaker[] = [];
@@ -11,6 +12,7 @@ afterEach(() => {
 
 function breakerOf() {
   const said: string[] = [];
+  const reported: TokenEvent[] = [];
   const token = { well: false, probes: 0 };
   const breaker = new TokenBreaker({
     token: 'customer',
@@ -18,6 +20,7 @@ function breakerOf() {
       token.probes++;
       if (!token.well) throw error('HSM_UNAVAILABLE');
     },
+    report: (event) => reported.push(event),
     limits: { failures: 3, windowMs: 60_000, probeEveryMs: 10 },
     logger: { log: (line: string) => said.push(`log: ${line}`), error: (line: string) => said.push(`error: ${line}`) },
   });
@@ -25,11 +28,11 @@ function breakerOf() {
   const fail = (code: HsmErrorCode, times: number) => {
     for (let n = 0; n < times; n++) breaker.observe(error(code));
   };
-  return { breaker, token, said, fail };
+  return { breaker, token, said, reported, fail };
 }
 
 test('a token that fails again and again is asked nothing, said in the log and in health with what to do, and used again once it passes a probe', async () => {
-  const { breaker, token, said, fail } = breakerOf();
+  const { breaker, token, said, reported, fail } = breakerOf();
   fail('HSM_SESSION_LOST', 2);
   expect(() => breaker.assertClosed()).not.toThrow();
   expect(breaker.check()).toEqual({ ok: true, detail: 'requests reach token customer' });
@@ -49,6 +52,11 @@ test('a token that fails again and again is asked nothing, said in the log and i
   expect(() => breaker.assertClosed()).not.toThrow();
   expect(said.slice(1)).toEqual(['log: token customer passes its probe; requests reach it again']);
   expect(breaker.openings).toBe(1);
+  const since = reported[0]?.since;
+  expect(reported).toEqual([
+    { event: 'failing', token: 'customer', since, detail: expect.stringContaining('Check that the token') },
+    { event: 'well', token: 'customer', since, detail: 'it passed its probe' },
+  ]);
   const { probes } = token;
   fail('HSM_SESSION_LOST', 2);
   expect({ refuses: breaker.refuses, probes: token.probes }).toEqual({ refuses: false, probes });

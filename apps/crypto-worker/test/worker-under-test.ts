@@ -108,6 +108,7 @@ export async function startWorker() {
       if (said.tokenFails) throw new HsmError('HSM_UNAVAILABLE', 'The test says so');
       probe(token);
     },
+    report: () => undefined,
     limits: { failures: 5, windowMs: 10_000, probeEveryMs: 20 },
     logger: { log: () => undefined, error: () => undefined },
   });

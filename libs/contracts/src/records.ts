@@ -128,6 +128,22 @@ export const RefusedStateRecord = z.strictObject({
 });
 export type RefusedStateRecord = z.infer<typeof RefusedStateRecord>;
 
+/** A token failed again and again, so that a worker asked nothing more of it; or it passed a probe, and requests reach it again. */
+export const TokenRecord = z.strictObject({
+  kind: z.literal('token'),
+  ...common,
+  event: z.enum(['failing', 'well']),
+  /** Its label. */
+  token: z.string(),
+  /** Since when requests are, or were, refused. */
+  since: Timestamp,
+  /** Of `failing`: its last failure, and what to do. */
+  detail: z.string(),
+  /** The worker that saw it: others may reach the token. */
+  holder: z.string(),
+});
+export type TokenRecord = z.infer<typeof TokenRecord>;
+
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });
 

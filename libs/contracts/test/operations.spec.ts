@@ -19,6 +19,7 @@ import {
   Reply,
   requestType,
   SessionRecord,
+  TokenRecord,
   UnansweredRecord,
   ViolationRecord,
 } from '../src/index';
@@ -118,6 +119,7 @@ const foreign: [string, z.ZodType, object][] = [
     { kind: 'refused-state', ...common, bucket: 'keys', key: 'k', reason: 'deleted', detail: 'd', holder: 'h', count: 1 },
   ],
   ['a session record', SessionRecord, { kind: 'session', ...common, event: 'opened', session: 's' }],
+  ['a token record', TokenRecord, { kind: 'token', ...common, event: 'failing', token: 't', since: common.time, detail: 'd', holder: 'h' }],
   ['a violation', ViolationRecord, { kind: 'violation', ...common, session: 's', violation: 'publish', subject: 'x', count: 1 }],
   ['an unanswered record', UnansweredRecord, { kind: 'unanswered', ...common, records: ['x'] }],
 ];

@@ -1,0 +1,32 @@
+import { type Alert, TokenRecord } from '@claviger/contracts';
+import type { Place } from '../observed-use';
+
+export interface TokenFailure extends Place {
+  recordId: string;
+  time: string;
+  record: TokenRecord;
+}
+
+/** What a worker recorded of its token, out of a line of AUDIT; undefined for one that no worker writes. */
+export function readTokenRecord(line: Record<string, unknown>, place: Place): TokenFailure | undefined {
+  const { success, data: record } = TokenRecord.safeParse(line);
+  return success ? { ...place, recordId: record.id, time: record.time, record } : undefined;
+}
+
+/** A worker refuses all requests of a token that fails. One that is well again is no alert. */
+export function tokenAlert({ record, streamSeq, line }: TokenFailure): Omit<Alert, 'alertId' | 'status'> | undefined {
+  if (record.event !== 'failing') return undefined;
+  const { token, holder, since } = record;
+  const detail = record.detail.slice(0, 1_000);
+  return {
+    detector: 'token-failure',
+    severity: 'high',
+    title: `Token ${token.slice(0, 64)} fails`,
+    explanation: `Worker ${holder.slice(0, 64)} refuses the requests that token ${token.slice(0, 64)} would serve, since it failed again and again. It goes on by itself once the token passes a probe. ${detail}`,
+    expected: 'A token that answers.',
+    seen: detail,
+    firstSeen: since,
+    lastSeen: record.time,
+    evidence: [{ streamSeq, line }],
+  };
+}
