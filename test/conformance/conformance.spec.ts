@@ -193,6 +193,30 @@ onKryoptic('JWS of ML-DSA (RFC 9964): right ones are taken, changed ones and tho
   expect([code, stdout]).toEqual([0, expect.stringContaining('(kryoptic 6, softhsm 3): 9 passed, 0 failed, 0 skipped')]);
 });
 
+onKryoptic(
+  'SLH-DSA, of which there is no file yet, in the form of ML-DSA',
+  async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('slh-dsa-sha2-128s');
+    const message = Buffer.from('a contract');
+    const [msg, sig] = [message.toString('hex'), sign(null, message, privateKey).toString('hex')];
+    const tests = [
+      { tcId: 1, result: 'valid', msg, sig },
+      { tcId: 2, result: 'valid', msg, sig, ctx: '' },
+      { tcId: 3, result: 'invalid', msg, sig, ctx: '00' },
+      { tcId: 4, result: 'invalid', msg, sig: sig.slice(2) },
+      { tcId: 5, result: 'invalid', msg: `${msg}00`, sig },
+    ];
+    const group = {
+      type: 'SlhDsaVerify',
+      publicKey: publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex'),
+      tests,
+    };
+    const { code, stdout } = await run('wycheproof', file('slh.json', { algorithm: 'SLH-DSA-SHA2-128s', testGroups: [group] }));
+    expect([code, stdout]).toEqual([0, expect.stringContaining('(kryoptic): 5 passed, 0 failed, 0 skipped')]);
+  },
+  30_000,
+);
+
 test('what is no vector file fails; a folder without one, one that is not there, and no folder say what to give', async () => {
   expect(await run('wycheproof', file('not.json', { testGroups: [{}] }))).toMatchObject({
     code: 1,

@@ -5,8 +5,8 @@ import { hex, type Vector } from './vectors';
 
 const contextOf = (vector: Vector) => ('ctx' in vector ? { context: hex(vector, 'ctx') } : {});
 
-/** MlDsaVerify: with the context of the vector. */
-export const mlDsaVerify: Suite = (token, group, algorithm) => {
+/** MlDsaVerify, and SlhDsaVerify in the same form: with the context of the vector. */
+export const pqVerify: Suite = (token, group, algorithm) => {
   const forms = pqForms(algorithm);
   const key = given(() => token.importPublicKey(forms.algorithm, forms.spki(hex(group, 'publicKey'))));
   if (!key) return refusesAll;
