@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { algorithmNames, algorithmOf, algorithms, custodiesOf, familyOf, isPq } from '../src/algorithms';
-import { supportOf, Token } from '../src/index';
+import { releaseOf, supportOf, Token } from '../src/index';
 import { mechanisms } from '../src/mechanisms';
 import { schemesOf } from '../src/signature-schemes';
 import { publicPartsOf, rsaSpkiOf, spkiOf } from '../src/spki';
@@ -89,7 +89,10 @@ test('SoftHSM keeps Ed25519 keys, and has no post-quantum ones; everything else 
 test.each(families)('%s: what the table says of the release is what the token itself says', (family) => {
   const token = openFreshOf(family);
   const has = (name: (typeof algorithmNames)[number]) => supportOf(name, family) !== undefined;
-  expect(algorithmNames.map((name) => [name, token.supports(name)])).toEqual(algorithmNames.map((name) => [name, has(name)]));
+  const { major, minor } = Token.connectionOf(token).p11.C_GetInfo().libraryVersion;
+  // Another release than the one of the table may have more, never less.
+  const isThatRelease = releaseOf(family)?.includes(` ${major}.${minor}.`) ?? false;
+  for (const name of algorithmNames) if (has(name) || isThatRelease) expect([name, token.supports(name)]).toEqual([name, has(name)]);
   for (const name of algorithmNames.filter(has)) {
     const { generate, mechanisms: used } = supportOf(name, family)!;
     for (const mechanism of [generate, ...Object.values(used).flat()])
