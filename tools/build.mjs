@@ -1,9 +1,10 @@
 // esbuild bundles workspace code (npm dependencies stay external); swc turns TypeScript into JavaScript first, so that decorator metadata survives.
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { transform } from '@swc/core';
 import { build, context } from 'esbuild';
 
-const root = `${import.meta.dirname}/..`;
+const root = join(import.meta.dirname, '..');
 const { $schema: _, ...swcrc } = JSON.parse(await readFile(`${root}/.swcrc`, 'utf8'));
 
 const swc = {
@@ -12,6 +13,18 @@ const swc = {
     b.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       const { code } = await transform(await readFile(path, 'utf8'), { ...swcrc, swcrc: false, configFile: false, filename: path });
       return { contents: code, loader: 'js' };
+    });
+  },
+};
+
+/** No file of a library does anything by being imported, so what a program does not use stays out: the command line starts without Nest. */
+const libraries = {
+  name: 'libraries',
+  setup(b) {
+    b.onResolve({ filter: /^(@claviger\/|\.)/ }, async ({ path, pluginData, ...from }) => {
+      if (pluginData === libraries) return undefined;
+      const found = await b.resolve(path, { ...from, pluginData: libraries });
+      return found.path.startsWith(join(root, 'libs')) ? { ...found, pluginData: undefined, sideEffects: false } : found;
     });
   },
 };
@@ -29,7 +42,7 @@ export const options = (entry) => ({
   sourcemap: true,
   tsconfig: 'tsconfig.base.json',
   logLevel: 'warning',
-  plugins: [swc],
+  plugins: [libraries, swc],
 });
 export { context };
 

@@ -1,16 +1,27 @@
-// The load generator, a process of its own: closed loop, `concurrency` callers over 20 connections. Reads its orders as JSON on standard input.
+// The load generator, a process of its own: closed loop, `concurrency` callers, a connection for each principal. Reads its orders as JSON on standard input; says `warm`,
+// begins to count at SIGUSR2, says `measured`, and prints its result.
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ClavigerError, type Client, connect } from '@claviger/client';
 import { answerLine } from './answer-line';
 import { type Prepared, preparedPerKey, type Scenario, scenarios } from './scenarios';
 
+export interface KeyOrders {
+  keyId: string;
+  /** Principals that use it, in turn. */
+  consumers: string[];
+}
+
 export interface Orders {
   scenario: string;
+  /** Request ids begin with it; `bench-` at its beginning tells the load's records from others. */
+  idPrefix: string;
   url: string;
   tokens: Record<string, string>;
-  keyIds: string[];
+  keys: KeyOrders[];
   concurrency: number;
+  /** That must each have decided about each pair before the clock starts. */
+  workers: number;
   warmSeconds: number;
   seconds: number;
   payloadBytes: number;
@@ -33,25 +44,31 @@ export interface LoadResult {
 
 const orders = JSON.parse(readFileSync(0, 'utf8')) as Orders;
 const scenario: Scenario = scenarios[orders.scenario] ?? fail(orders.scenario);
-const clients: Client[] = await Promise.all(
-  Object.entries(orders.tokens).map(([principal, token]) =>
-    connect({ servers: orders.url, principal, credential: { token }, timeoutMs: 10_000 }),
+const clients = new Map<string, Client>(
+  await Promise.all(
+    Object.entries(orders.tokens).map(
+      async ([principal, token]) =>
+        [principal, await connect({ servers: orders.url, principal, credential: { token }, timeoutMs: 10_000 })] as const,
+    ),
   ),
 );
+/** Uses of a key go through its consumers in turn. */
+const clientFor = ({ consumers }: KeyOrders, use: number) => clients.get(consumers[use % consumers.length] as string) as Client;
 const plaintext = randomBytes(orders.payloadBytes);
 const prepared = new Map<string, Prepared[]>();
 const { prepare } = scenario;
 if (prepare)
-  for (const [i, keyId] of orders.keyIds.entries()) {
-    const client = clients[i % clients.length] as Client;
+  for (const key of orders.keys) {
+    const { keyId } = key;
+    const client = clientFor(key, 0);
     prepared.set(keyId, await Promise.all(Array.from({ length: preparedPerKey }, (_, made) => prepare(client, keyId, plaintext, made))));
   }
 
-/** At least `seconds`, at most 90 more. */
+/** At least `seconds`, at most 200 more. */
 async function until(condition: () => boolean, seconds: number): Promise<void> {
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1_000;
-  while (elapsed() < seconds || (!condition() && elapsed() < seconds + 90)) await new Promise((resolve) => setTimeout(resolve, 50));
+  while (elapsed() < seconds || (!condition() && elapsed() < seconds + 200)) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 function fail(name: string): never {
@@ -63,25 +80,28 @@ const errors: Record<string, number> = {};
 let latencies: number[] = [];
 let items = 0;
 let running = true;
+let warm = false;
 let counted = false;
 let n = 0;
 
 async function caller(): Promise<void> {
   while (running) {
     const number = n++;
-    const client = clients[number % clients.length] as Client;
-    // Every key with every principal, in turn.
-    const keyId = orders.keyIds[(number * 7 + Math.floor(number / 100)) % orders.keyIds.length] as string;
-    const requestId = `bench-${number.toString(36)}`;
+    // Every key in turn, each time by the next of its principals.
+    const round = Math.floor(number / orders.keys.length);
+    const key = orders.keys[number % orders.keys.length] as KeyOrders;
+    const { keyId } = key;
+    const client = clientFor(key, round);
+    const requestId = `${orders.idPrefix}${number.toString(36)}`;
     const context = { tenant: 'acme', document: `d-${number}` };
     const started = performance.now();
     try {
-      const answers = await scenario.request(client, {
+      const answers = await (warm ? scenario.request : (scenario.warm ?? scenario.request))(client, {
         keyId,
         plaintext,
         context,
         requestId,
-        prepared: prepared.get(keyId)?.[Math.floor(number / orders.keyIds.length) % preparedPerKey],
+        prepared: prepared.get(keyId)?.[round % preparedPerKey],
       });
       if (counted) {
         latencies.push(performance.now() - started);
@@ -100,14 +120,18 @@ async function caller(): Promise<void> {
 }
 
 const callers = Array.from({ length: orders.concurrency }, caller);
-// Warm: every principal has used every key, so that every worker has decided about each pair.
-await until(() => n >= orders.keyIds.length * clients.length * 3, orders.warmSeconds);
+const told = new Promise((resolve) => process.once('SIGUSR2', resolve));
+// Every principal has used its keys, so that (nearly) every worker has decided about each pair.
+const pairs = orders.keys.reduce((sum, { consumers }) => sum + consumers.length, 0);
+await until(() => n >= pairs * (orders.workers === 1 ? 1 : orders.workers * 2), orders.warmSeconds);
+warm = true;
+process.stderr.write('warm\n');
+await told;
 latencies = [];
 items = 0;
 counted = true;
 const cpu = process.cpuUsage();
 const began = performance.now();
-process.stderr.write('measuring\n');
 await new Promise((resolve) => setTimeout(resolve, orders.seconds * 1_000));
 counted = false;
 const seconds = (performance.now() - began) / 1_000;
@@ -116,7 +140,7 @@ running = false;
 process.stderr.write('measured\n');
 await Promise.all(callers);
 writeFileSync(orders.answeredFile, answered.join('\n'));
-await Promise.all(clients.map((c) => c.close()));
+await Promise.all([...clients.values()].map((client) => client.close()));
 
 const sorted = Float64Array.from(latencies).sort();
 const at = (q: number) => Number((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0).toFixed(3));

@@ -19,7 +19,7 @@ const story = new Story(9);
 const folder = await temporaryFolder('demo');
 const traces = await receiveTraces();
 process.env.OTEL_EXPORTER_OTLP_ENDPOINT = traces.endpoint;
-const telemetry = startTelemetry('demo');
+const telemetry = await startTelemetry('demo');
 
 let stack: Stack | undefined;
 const clients: Client[] = [];

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
 import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
-import { runCommand, type TemporaryFolder, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
+import { readMachine, runCommand, type TemporaryFolder, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cast } from '../demo/cast';
 import { type System, startSystem } from './system';
@@ -192,6 +192,30 @@ test('a key that the token cannot wrap stays in it: another worker signs with it
     const signature = Buffer.from(readFileSync(file('signature'), 'utf8'), 'base64url');
     expect(verify(null, Buffer.from('hello'), publicKey, signature)).toBe(true);
   }
+});
+
+const [postQuantum, withoutPostQuantum] = readMachine().kryoptic === undefined ? [test.skip, test] : [test, test.skip];
+
+postQuantum('post-quantum keys live in the further token: every worker signs and decapsulates with them', async () => {
+  const signing = await newKey('cli/ml-dsa', 'ML_DSA_65');
+  writeFileSync(file('message'), 'hello');
+  await ok('payments-api', 'public-key', signing, '--out', file('ml-dsa.pem'));
+  for (let n = 0; n < 4; n++) {
+    await ok('payments-api', 'sign', signing, '--in', file('message'), '--out', file('signature'));
+    const signature = Buffer.from(readFileSync(file('signature'), 'utf8'), 'base64url');
+    expect(verify(null, Buffer.from('hello'), readFileSync(file('ml-dsa.pem')), signature)).toBe(true);
+  }
+  const kem = await newKey('cli/ml-kem', 'ML_KEM_768');
+  for (let n = 0; n < 4; n++) {
+    await ok('payments-api', 'encapsulate', kem, '--ciphertext-out', file('kem'), '--out', file('secret'));
+    await ok('payments-api', 'decapsulate', kem, '--in', file('kem'), '--key-version', '1', '--out', file('same'));
+    expect(readFileSync(file('same'))).toEqual(readFileSync(file('secret')));
+  }
+});
+
+withoutPostQuantum('what no token can do is refused, and the token named', async () => {
+  const refused = await as('kim', 'keys', 'create', 'cli/none', '--algorithm', 'ML_DSA_65');
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_ALGORITHM_UNAVAILABLE.*customer/) });
 });
 
 test('a denial is exit 2 and says the code; it is in the ledger', async () => {

@@ -64,7 +64,7 @@ const mechanismsText = (name: Algorithm, { mechanisms }: TokenSupport): string =
     .map((usage) => `${usage}: ${(mechanisms[usage] ?? []).map(code).join(', ')}`)
     .join('; ');
 
-/** Where its keys can live, and the mechanisms that are not the usual ones. */
+/** Where its keys can live, the mechanisms that are not the usual ones, and the usages that it has not. */
 function supportText(name: Algorithm, family: TokenFamily): string {
   const support = supportOf(name, family);
   if (!support) return '–';
@@ -72,5 +72,6 @@ function supportText(name: Algorithm, family: TokenFamily): string {
   const others = Object.values(support.mechanisms)
     .flat()
     .filter((mechanism) => !usual.has(mechanism));
-  return [support.custodies.join(', '), ...others.map(code)].join('; ');
+  const lacking = usagesOf(name).filter((usage) => support.mechanisms[usage] === undefined);
+  return [support.custodies.join(', '), ...others.map(code), ...lacking.map((usage) => `not ${usage}`)].join('; ');
 }

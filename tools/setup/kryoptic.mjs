@@ -19,8 +19,8 @@ export function kryopticFound() {
 }
 
 export async function kryoptic(say) {
-  if (process.env.KRYOPTIC_LIBRARY) return { found: `KRYOPTIC_LIBRARY, ${process.env.KRYOPTIC_LIBRARY}` };
-  if (existsSync(kryopticLibrary)) return { found: kryopticLibrary };
+  const there = kryopticFound();
+  if (there) return { found: there.libraryPath };
   const cargo = onPath('cargo');
   if (!cargo) return { found: 'none: no cargo on PATH (https://rustup.rs), so no post-quantum keys' };
   if (!libclang() && (await canInstall())) await aptInstall(['libclang1'], say).catch(() => undefined);

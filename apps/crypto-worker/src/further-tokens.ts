@@ -1,19 +1,13 @@
-import { probe, type Token } from '@claviger/hsm';
+import { FurtherTokens } from '@claviger/contracts';
+import { canaryLabel, probe, type Token } from '@claviger/hsm';
 import { type Check, readJsonFile } from '@claviger/operability';
 import { openToken } from '@claviger/service';
-import { z } from 'zod';
 
-/** What FURTHER_TOKENS_FILE holds. PINs stay in files of their own. */
-const FurtherTokens = z
-  .array(z.strictObject({ label: z.string().min(1).max(32), library: z.string().min(1), pinFile: z.string().min(1) }))
-  .max(8)
-  .refine((tokens) => new Set(tokens.map(({ label }) => label)).size === tokens.length, 'names a token twice');
-
-/** Tokens beside the first, each with the canary that `claviger bootstrap add-token` made. @throws ConfigurationError naming the variable */
+/** Tokens beside the first. @throws ConfigurationError naming the variable */
 export function openFurtherTokens(file: string | undefined): Token[] {
   if (file === undefined) return [];
   return readJsonFile('FURTHER_TOKENS_FILE', file, FurtherTokens).map(({ label, library, pinFile }) =>
-    openToken({ PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile }, 'claviger-canary'),
+    openToken({ PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile }, canaryLabel),
   );
 }
 

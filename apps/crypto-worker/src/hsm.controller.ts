@@ -30,15 +30,15 @@ export class HsmController {
 
   /** Kept in the token only where it cannot leave it wrapped: token objects are few and slow to find. */
   @MessagePattern(internalOperations.generateKey.name)
-  generateKey(@Payload() { algorithm, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
+  generateKey(@Payload() { algorithm, usage, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
     return this.answered(async () => {
-      const token = this.tokens.forAlgorithm(algorithm);
+      const token = this.tokens.for(algorithm, usage);
       if (token === this.tokens.primary && custodiesOf(algorithm, token.family).includes('wrapped')) {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
       }
       const label = `key-${randomBytes(12).toString('hex')}`;
-      const publicKeySpki = await token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm);
+      const publicKeySpki = await token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm, usage);
       return { material: { custody: 'token', family: token.family, token: token.label, label }, ...publicHalf(publicKeySpki) };
     });
   }

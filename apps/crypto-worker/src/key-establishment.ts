@@ -1,8 +1,9 @@
 import { algorithms, type cryptoOperations, type Item, type KeyView, type KeyWrapAlgorithm, ProblemError } from '@claviger/contracts';
-import { HsmError, type KeyWrapScheme } from '@claviger/hsm';
+import type { KeyWrapScheme } from '@claviger/hsm';
 import { type Done, dry } from './done';
 import type { KeyHolder } from './key-holder';
 import { versionsNamed, versionToProcess, versionToProtect } from './key-use';
+import { asked, intact } from './token-verdict';
 
 type Ops = typeof cryptoOperations;
 
@@ -95,24 +96,3 @@ function wrapAlgorithmFor(key: KeyView, asked: KeyWrapAlgorithm | undefined): Ke
 }
 
 const schemeOf = (algorithm: KeyWrapAlgorithm): KeyWrapScheme => (algorithm.endsWith('KWP') ? 'KWP' : 'KW');
-
-/** What the token calls a wrong argument is one that the caller gave. */
-function asked<T>(use: () => T): T {
-  try {
-    return use();
-  } catch (error) {
-    if (error instanceof HsmError && error.code === 'HSM_ARGUMENT_INVALID')
-      throw new ProblemError('ERR_MALFORMED_REQUEST', error.what, { cause: error });
-    throw error;
-  }
-}
-
-/** What the token found in it, or undefined when it is not intact under this key. */
-function intact<T>(open: () => T): T | undefined {
-  try {
-    return open();
-  } catch (error) {
-    if (error instanceof HsmError && error.code === 'HSM_AUTHENTICATION_FAILED') return undefined;
-    throw error;
-  }
-}

@@ -107,12 +107,12 @@ export class KeyHolder {
     );
   }
 
-  /** The public half as a session object that can only verify, or only encapsulate. */
+  /** The public half as a session object that can only verify, only encapsulate, or only encrypt (RSA). */
   publicKey(key: KeyView, version: KeyVersion): KeyHandle {
     const { publicKeySpki } = version;
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
     const token = this.tokenOf(version);
-    const usage = key.usage === 'encapsulate' ? key.usage : 'sign';
+    const usage = key.usage === 'encapsulate' || key.usage === 'encrypt' ? key.usage : 'sign';
     return (this.caches.get(token) as UnwrappedKeys).getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
       token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url'), usage),
     );

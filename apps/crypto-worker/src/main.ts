@@ -137,6 +137,9 @@ await runService(service, async (logger) => {
     () => app.close(),
     core.drain.connection,
     () => health.close(),
+    () => {
+      for (const further of tokens.further) further.close();
+    },
     core.drain.rest,
   ];
 });

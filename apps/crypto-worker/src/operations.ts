@@ -20,6 +20,7 @@ import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
 import { type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
+import { encryptsToPublicHalf, RsaEncryption } from './rsa-encryption';
 
 type Ops = typeof cryptoOperations;
 type Context = Record<string, string> | undefined;
@@ -33,19 +34,25 @@ const isOverMessage = (scheme: SignatureScheme): boolean => signatureSchemes[sch
  * signatures and new pairs take milliseconds and more and are made off the event loop, so whoever asks for those checks again when they are made.
  */
 export class Operations {
+  private readonly rsa: RsaEncryption;
+
   constructor(
     private readonly token: Token,
     private readonly keys: KeyHolder,
     private readonly leases: Pick<InvocationLeases, 'take'>,
-  ) {}
+  ) {
+    this.rsa = new RsaEncryption(keys);
+  }
 
   encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
+    if (encryptsToPublicHalf(key)) return this.rsa.encrypt(request, key);
     const plaintext = Buffer.from(request.plaintext, 'base64url');
     const { ciphertext, version } = this.seal(key, plaintext, request.context, request);
     return { result: { keyId: key.keyId, version, ciphertext }, record: { version, bytes: plaintext.length } };
   }
 
-  decrypt(request: Item<Ops['decrypt']>, key: KeyView): Done<Ops['decrypt']> {
+  decrypt(request: Item<Ops['decrypt']>, key: KeyView): Done<Ops['decrypt']> | Promise<Done<Ops['decrypt']>> {
+    if (encryptsToPublicHalf(key)) return this.rsa.decrypt(request, key);
     const { plaintext, version } = this.open(key, request.ciphertext, request.context, request);
     try {
       return {
@@ -168,6 +175,7 @@ export class Operations {
 
   async generateDataKeyPair(request: Item<Ops['generateDataKeyPair']>, key: KeyView): Promise<Done<Ops['generateDataKeyPair']>> {
     const version = versionToProtect(key, 'encrypt');
+    contentEncryption(key);
     dry(request, version, this.keys.handle(key, version));
     const { publicKeySpki, privateKeyPkcs8 } = await this.token.generateExportedPairAsync(request.algorithm);
     try {
@@ -231,7 +239,12 @@ export class Operations {
 /** The context that a re-encrypted ciphertext is bound to: the new one, or the old one when none is named. */
 export const contextAfter = ({ context, toContext }: { context?: Context; toContext?: Context }): Context => toContext ?? context;
 
-const contentEncryption = (key: KeyView): string => algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
+/** @throws ProblemError ERR_KEY_USAGE for a key that encrypts to its public half, under which nothing of any length goes */
+function contentEncryption(key: KeyView): string {
+  if (encryptsToPublicHalf(key))
+    throw new ProblemError('ERR_KEY_USAGE', `An ${key.algorithm} key only encrypts and decrypts; take an AES key for this.`);
+  return algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
+}
 
 function schemeFor(key: KeyView, asked: SignatureScheme | undefined): SignatureScheme {
   const schemes = schemesOf(key.algorithm);

@@ -7,6 +7,7 @@ import type { Done } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
 import { contextAfter } from './operations';
+import { encryptsToPublicHalf } from './rsa-encryption';
 import type { TokenBreaker } from './token-breaker';
 
 type Ops = typeof cryptoOperations;
@@ -105,7 +106,7 @@ export class RecordedUse {
 
   private leased(keyId: string | undefined): Promise<void> | undefined {
     const key = keyId === undefined ? undefined : this.keys.peek(keyId);
-    return key?.usage === 'encrypt' ? this.leases.ready(key.keyId, key.primaryVersion) : undefined;
+    return key?.usage === 'encrypt' && !encryptsToPublicHalf(key) ? this.leases.ready(key.keyId, key.primaryVersion) : undefined;
   }
 
   private admitted(admit: Admit, action: string, { keyId, context }: KeyRequest): KeyView {

@@ -1,4 +1,4 @@
-import { type Algorithm, ProblemError } from '@claviger/contracts';
+import { type Algorithm, type KeyUsage, ProblemError } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
 
 /**
@@ -24,8 +24,11 @@ export class Tokens {
     return token;
   }
 
-  /** The first that can do the algorithm; the primary one, which then says that it lacks it, when none can. */
-  forAlgorithm(algorithm: Algorithm): Token {
-    return this.all.find((token) => token.supports(algorithm)) ?? this.primary;
+  /** The first that can use such a key for that. @throws ProblemError ERR_ALGORITHM_UNAVAILABLE */
+  for(algorithm: Algorithm, usage: KeyUsage): Token {
+    const token = this.all.find((one) => one.supports(algorithm, usage));
+    if (token) return token;
+    const asked = this.all.map(({ label, family }) => `${label} (${family})`).join(', ');
+    throw new ProblemError('ERR_ALGORITHM_UNAVAILABLE', `No token of this worker can ${usage} with ${algorithm}; there is ${asked}.`);
   }
 }

@@ -6,6 +6,7 @@ import {
   type Result,
   requestType,
   type TokenKey,
+  usagesOf,
 } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -30,7 +31,8 @@ afterAll(() => token.close());
 const generateKek = async () => internalOperations.generateKek.result.parse((await hsm.generateKek()).result);
 const generate = async (algorithm: Algorithm, kek: KekView['material']) =>
   internalOperations.generateKey.result.parse(
-    (await hsm.generateKey({ type: requestType, algorithm, kekId: 'kek_production_internal_1', kek })).result,
+    (await hsm.generateKey({ type: requestType, algorithm, usage: usagesOf(algorithm)[0], kekId: 'kek_production_internal_1', kek }))
+      .result,
   ) as Result<typeof internalOperations.generateKey>;
 
 test('a KEK leaves the token only wrapped under the root, a key only wrapped under its KEK; no two are alike', async () => {

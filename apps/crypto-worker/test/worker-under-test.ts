@@ -133,10 +133,15 @@ export async function startWorker() {
     return key;
   };
   await arrived(kekId, 1);
-  const version = async (n: number, algorithm: KeyView['algorithm'], state: KeyView['versions'][number]['state'] = 'active') => ({
+  const version = async (
+    n: number,
+    algorithm: KeyView['algorithm'],
+    state: KeyView['versions'][number]['state'] = 'active',
+    usage: KeyView['usage'] = usagesOf(algorithm)[0],
+  ) => ({
     version: n,
     state,
-    ...((await hsm.generateKey({ type: 'claviger.request/1', algorithm, kekId, kek })).result as object),
+    ...((await hsm.generateKey({ type: 'claviger.request/1', algorithm, usage, kekId, kek })).result as object),
   });
   const key = async (algorithm: KeyView['algorithm'] = 'AES_256', more: Partial<KeyView> = {}): Promise<KeyView> => {
     const keyId = `k_${random22()}`;
@@ -157,7 +162,7 @@ export async function startWorker() {
       primaryVersion: 1,
       suspended: false,
       processingAllowed: false,
-      versions: more.versions ?? [await version(1, algorithm)],
+      versions: more.versions ?? [await version(1, algorithm, 'active', more.usage)],
       ...more,
     };
   };

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { type Algorithm, type Classification, type Environment, internalOperations, ProblemError } from '@claviger/contracts';
+import { internalOperations, ProblemError } from '@claviger/contracts';
 import { askInternal, type OutboxRelay, type RecordIntent } from '@claviger/messaging';
 import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -38,11 +38,7 @@ export class KeyCommands {
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context): Promise<Changed> {
     const now = new Date().toISOString();
-    const key = createKey(
-      { ...about, keyId: newKeyId() },
-      await this.material(about.algorithm, about.environment, about.classification, trace),
-      now,
-    );
+    const key = createKey({ ...about, keyId: newKeyId() }, await this.material(about, trace), now);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
@@ -76,7 +72,10 @@ export class KeyCommands {
   }
 
   /** Key material from any worker, wrapped under the KEK of the key's environment and classification. */
-  async material(algorithm: Algorithm, environment: Environment, classification: Classification, trace: Context): Promise<Material> {
+  async material(
+    { algorithm, usage, environment, classification }: Pick<Key, 'algorithm' | 'usage' | 'environment' | 'classification'>,
+    trace: Context,
+  ): Promise<Material> {
     const kekId = `kek_${environment}_${classification}_1`;
     let kek = await this.store.kek(kekId);
     if (!kek) {
@@ -88,7 +87,7 @@ export class KeyCommands {
     return askInternal(
       this.connection,
       internalOperations.generateKey,
-      { algorithm, kekId, kek: kek.material },
+      { algorithm, usage, kekId, kek: kek.material },
       { timeoutMs: generationTimeoutMs, trace },
     );
   }

@@ -66,12 +66,7 @@ export class KeysController {
   @MessagePattern(keyOperations.rotate.name)
   rotate(@Payload() request: Request<Ops['rotate']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.rotate, request, context, async (key) =>
-      rotateKey(
-        key,
-        await this.commands.material(key.algorithm, key.environment, key.classification, context.trace),
-        request.reason,
-        new Date().toISOString(),
-      ),
+      rotateKey(key, await this.commands.material(key, context.trace), request.reason, new Date().toISOString()),
     );
   }
 

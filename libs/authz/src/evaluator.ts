@@ -41,6 +41,8 @@ export class Evaluator {
   readonly #slotName = `claviger.evaluator.${evaluators++}`;
   readonly #decisions: LRUCache<string, Decision>;
   #loaded: Loaded | undefined;
+  /** Since the process started: decisions that were remembered, and those that the policies had to be asked for. */
+  readonly counts = { remembered: 0, evaluated: 0 };
 
   /** `maxDecisions` bounds the memory: about 400 bytes each. */
   constructor({ maxDecisions = 50_000 }: { maxDecisions?: number } = {}) {
@@ -98,11 +100,14 @@ export class Evaluator {
 
     const { lens } = applicable;
     if (!lens.cacheable || (resource.type === 'Key' && resource.revision === 'proposed'))
-      return evaluate(request, subject, loaded.compiled, lens);
+      return this.#evaluate(request, subject, loaded.compiled, lens);
     const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${resourceKey(resource)}${lens.key(context)}`;
     const known = this.#decisions.get(key);
-    if (known) return known;
-    const decision = evaluate(request, subject, loaded.compiled, lens);
+    if (known) {
+      this.counts.remembered++;
+      return known;
+    }
+    const decision = this.#evaluate(request, subject, loaded.compiled, lens);
     // A failure may be ours and pass; a decision is a function of the key.
     if (!(decision.kind === 'deny' && decision.failure)) this.#decisions.set(key, decision);
     return decision;
@@ -122,6 +127,11 @@ export class Evaluator {
       applicable: policies?.byAction.get(request.action)?.policies ?? [],
       roles: this.#loaded?.subjectOf(request.principalId)?.rolesAt(request.context.nowMs) ?? [],
     });
+  }
+
+  #evaluate(...asked: Parameters<typeof evaluate>): Decision {
+    this.counts.evaluated++;
+    return evaluate(...asked);
   }
 
   #compile(bundle: PolicyBundle) {

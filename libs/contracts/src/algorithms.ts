@@ -51,7 +51,7 @@ export type SignatureEncoding = z.infer<typeof SignatureEncoding>;
 interface AlgorithmRow {
   /**
    * What a key of it can be made for; the first when its creator does not say. With each the JOSE names of what it then does, the first being what is
-   * done when the caller names none: content encryption (RFC 7518 §5.1), MAC, signature schemes, key wrapping, key agreement (RFC 7518 §4.6), or the parameter set of a KEM.
+   * done when the caller names none: content encryption (RFC 7518 §5.1) or, of RSA, encryption of what fits in it (§4.3), MAC, signature schemes, key wrapping, key agreement (RFC 7518 §4.6), or the parameter set of a KEM.
    */
   readonly usages: Partial<Record<KeyUsage, readonly string[]>>;
   /** A pair has a public half that anybody may see. */
@@ -69,10 +69,12 @@ interface AlgorithmRow {
 }
 
 const rsaSchemes = ['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'] as const;
+const rsaUsages = { sign: rsaSchemes, encrypt: ['RSA-OAEP-256'] } as const;
 const aes = { pair: false, standard: 'FIPS 197' } as const;
 const hmac = { pair: false, standard: 'FIPS 198-1' } as const;
 /** A quantum computer breaks it: disallowed after 2035, and with 112 bits deprecated after 2030 (IR 8547). */
 const classicalPair = { pair: true, standard: 'FIPS 186-5', protectUntil: '2035-12-31' } as const;
+const rsaPair = { ...classicalPair, standard: 'FIPS 186-5, SP 800-56B rev. 2' } as const;
 const curvePair = { ...classicalPair, standard: 'FIPS 186-5, SP 800-56A rev. 3' } as const;
 const blockchainPair = { ...classicalPair, standard: 'SEC 2; SP 800-186 for blockchains only' } as const;
 
@@ -88,9 +90,9 @@ const rows = {
   HMAC_SHA_256: { ...hmac, usages: { mac: ['HS256'] }, keyBits: 256, strengthBits: 256 },
   HMAC_SHA_384: { ...hmac, usages: { mac: ['HS384'] }, keyBits: 384, strengthBits: 384, cnsa2: true },
   HMAC_SHA_512: { ...hmac, usages: { mac: ['HS512'] }, keyBits: 512, strengthBits: 512, cnsa2: true },
-  RSA_2048: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
-  RSA_3072: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 3072, strengthBits: 128 },
-  RSA_4096: { ...classicalPair, usages: { sign: rsaSchemes }, keyBits: 4096, strengthBits: 152 },
+  RSA_2048: { ...rsaPair, usages: rsaUsages, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
+  RSA_3072: { ...rsaPair, usages: rsaUsages, keyBits: 3072, strengthBits: 128 },
+  RSA_4096: { ...rsaPair, usages: rsaUsages, keyBits: 4096, strengthBits: 152 },
   EC_P256: { ...curvePair, usages: { sign: ['ES256'], agree: ['ECDH-ES'] }, keyBits: 256, strengthBits: 128 },
   EC_P384: { ...curvePair, usages: { sign: ['ES384'], agree: ['ECDH-ES'] }, keyBits: 384, strengthBits: 192 },
   EC_P521: { ...curvePair, usages: { sign: ['ES512'], agree: ['ECDH-ES'] }, keyBits: 521, strengthBits: 256 },

@@ -10,6 +10,8 @@ const jwe = z
   .max(limits.ciphertextChars)
   .regex(/^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{22}$/, 'not a JWE compact serialization with alg dir')
   .refine((text) => text.split('.').every(isCanonicalB64u), 'not canonical base64url: unused bits are set');
+/** What `encrypt` gives: a JWE, or of an RSA key the bytes of RSA-OAEP-256 as they are. */
+const ciphertext = z.union([jwe, b64u(limits.rsaBytes)], { error: 'neither a JWE compact serialization with alg dir nor base64url' });
 const message = b64u(limits.plaintextBytes);
 /** Exactly one of `message` and `digest` (of the scheme's hash) is given; EdDSA takes a message. */
 const signed = {
@@ -33,7 +35,8 @@ const single = {
   encrypt: defineOperation({
     name: 'crypto.encrypt',
     action: 'crypto:Encrypt',
-    summary: 'Encrypt up to 64 KiB under the newest active version (AES-GCM, JWE compact).',
+    summary:
+      'Encrypt up to 64 KiB under the newest active version (AES-GCM, JWE compact). Of an RSA key: RSA-OAEP-256 of what fits in it, without a context.',
     retry: 'safe',
     input: { ...onKey, plaintext: message, context },
     result: z.strictObject({ keyId: KeyId, version, ciphertext: z.string() }),
@@ -41,9 +44,10 @@ const single = {
   decrypt: defineOperation({
     name: 'crypto.decrypt',
     action: 'crypto:Decrypt',
-    summary: 'Decrypt a JWE made by encrypt or generate-data-key; key id and context must be those of the encryption.',
+    summary:
+      'Decrypt what encrypt or generate-data-key made, or of an RSA key what anybody encrypted to its public half; key id and context must be those of the encryption.',
     retry: 'safe',
-    input: { ...onKey, ciphertext: jwe, context },
+    input: { ...onKey, ciphertext, context },
     result: z.strictObject({ keyId: KeyId, version, plaintext: z.string() }),
   }),
   reEncrypt: defineOperation({

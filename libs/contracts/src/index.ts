@@ -6,6 +6,7 @@ export * from './crypto-operations';
 export * from './ecdsa-der';
 export * from './errors';
 export * from './events';
+export * from './further-tokens';
 export * from './internal-operations';
 export * from './key-operations';
 export * from './key-states';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Algorithm } from './algorithms';
+import { Algorithm, KeyUsage } from './algorithms';
 import { defineOperation } from './operation';
 import { KekId, KeyId } from './primitives';
 import { PersonalValue } from './records';
@@ -20,7 +20,7 @@ export const internalOperations = {
     action: 'internal',
     summary: 'Generate a customer key in the HSM: wrapped under the given KEK, or kept in the token where it cannot be wrapped.',
     retry: 'safe',
-    input: { algorithm: Algorithm, kekId: KekId, kek: KekView.shape.material },
+    input: { algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekView.shape.material },
     result: z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() }),
   }),
   destroyKey: defineOperation({

@@ -6,6 +6,8 @@ export const limits = {
   plaintextBytes: 65_536,
   /** Largest JWE text of one decrypt: 64 KiB of ciphertext in base64url plus header, IV and tag. */
   ciphertextChars: 98_304,
+  /** Longest RSA ciphertext. */
+  rsaBytes: 512,
   /** Items of one batch request; all of it must still fit a message. */
   batchItems: 100,
   /** Plaintexts, messages and ciphertexts of one batch together, in characters of base64url. */

@@ -182,6 +182,8 @@ export const keyTypes = {
 
 export const algorithmNames = Object.keys(algorithms) as Algorithm[];
 export const rowOf = (algorithm: Algorithm): SecretRow | CurveRow | RsaRow | PqRow => algorithms[algorithm];
+/** What a key is for when its maker does not say. */
+export const firstUsageOf = (algorithm: Algorithm): KeyUsage => rowOf(algorithm).usages[0]!;
 export const usagesOf = (algorithm: Algorithm): readonly KeyUsage[] => rowOf(algorithm).usages;
 export const isPair = (algorithm: Algorithm): algorithm is PairAlgorithm => rowOf(algorithm).shape === 'pair';
 export const isCurve = (algorithm: Algorithm): algorithm is CurveAlgorithm => {
@@ -220,6 +222,8 @@ interface FamilyRow {
   tokenCustodyOnly: readonly Algorithm[];
   /** What it has not, though it lists the mechanism: a list of mechanisms does not say which curves. */
   lacks: readonly Algorithm[];
+  /** Whether RSA-OAEP takes SHA-256: SoftHSM takes SHA-1 only, which the list of mechanisms does not say either. */
+  oaepSha256: boolean;
   /** The release that the tests run on, and all that it has not. */
   release?: { name: string; without: readonly Algorithm[] };
 }
@@ -230,13 +234,15 @@ const postQuantum = ['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S',
 export const families: Readonly<Record<TokenFamily, FamilyRow>> = {
   softhsm: {
     ...{ wrap: mechanisms.CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519', ...postQuantum], lacks: [] },
+    oaepSha256: false,
     release: { name: 'SoftHSM 2.6.1', without: postQuantum },
   },
   kryoptic: {
     ...{ wrap: mechanisms.CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: postQuantum, lacks: ['EC_SECP256K1'] },
+    oaepSha256: true,
     release: { name: 'kryoptic 1.5.4', without: ['EC_SECP256K1'] },
   },
-  generic: { wrap: mechanisms.CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [], lacks: [] },
+  generic: { wrap: mechanisms.CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [], lacks: [], oaepSha256: true },
 };
 
 export const custodiesOf = (algorithm: Algorithm, family: TokenFamily): readonly Custody[] =>

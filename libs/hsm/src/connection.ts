@@ -1,11 +1,13 @@
 import type { PKCS11 } from 'pkcs11js';
-import { type Algorithm, families, rowOf, type TokenFamily } from './algorithms';
+import { type Algorithm, families, isRsa, type KeyUsage, rowOf, type TokenFamily } from './algorithms';
 import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
 import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
 import { calculates, closeSession, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
+
+const CKM_RSA_PKCS_OAEP = 0x09;
 
 /** An object inside the token. It lives as long as the token's generation: use it at once, keep it only in a cache that compares generations. */
 export interface KeyHandle {
@@ -110,9 +112,11 @@ export class Connection implements LibraryUser {
     throw new HsmError('HSM_MECHANISM_UNAVAILABLE', `Token ${this.tokenLabel} lacks mechanism 0x${mechanism.toString(16)} for ${subject}`);
   }
 
-  /** Whether it can use keys of the algorithm. */
-  hasAlgorithm(algorithm: Algorithm): boolean {
-    return this.hasMechanism(rowOf(algorithm).operate) && !families[this.family].lacks.includes(algorithm);
+  /** Whether it can use keys of the algorithm, for the usage that they are made for where it is named. */
+  hasAlgorithm(algorithm: Algorithm, usage?: KeyUsage): boolean {
+    const { lacks, oaepSha256 } = families[this.family];
+    if (!this.hasMechanism(rowOf(algorithm).operate) || lacks.includes(algorithm)) return false;
+    return !(isRsa(algorithm) && usage === 'encrypt') || (oaepSha256 && this.hasMechanism(CKM_RSA_PKCS_OAEP));
   }
 
   /** @throws HsmError HSM_MECHANISM_UNAVAILABLE */

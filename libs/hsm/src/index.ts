@@ -20,7 +20,7 @@ export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
-export { Token, type TokenOptions } from './token';
+export { canaryLabel, Token, type TokenOptions } from './token';
 export type { SessionKeyPair } from './token-keys';
 export { releaseOf, supportOf, type TokenSupport } from './token-support';
 export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';

@@ -1,4 +1,4 @@
-import { type PairAlgorithm, rowOf, usagesOf } from './algorithms';
+import { type KeyUsage, type PairAlgorithm, rowOf } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { readSpki } from './public-keys';
 import { keyPairTemplates } from './templates';
@@ -14,8 +14,8 @@ export interface PairRequest {
   algorithm: PairAlgorithm;
   /** Makes both halves token objects. */
   label?: string;
-  /** For the first use of its algorithm, or for being wrapped: an extractable private half may do nothing itself. */
-  purpose: 'use' | 'wrapping';
+  /** What it is to do, or `wrapping`, for being wrapped: an extractable private half may do nothing itself. */
+  purpose: KeyUsage | 'wrapping';
 }
 
 export function generatePair(connection: Connection, request: PairRequest): GeneratedPair {
@@ -58,7 +58,7 @@ function prepare(connection: Connection, { algorithm, label, purpose }: PairRequ
   const { generate } = rowOf(algorithm);
   connection.assertMechanism(generate, algorithm);
   connection.assertAlgorithm(algorithm);
-  const use = purpose === 'use' ? { usage: usagesOf(algorithm)[0], extractable: false } : { extractable: true };
+  const use = purpose === 'wrapping' ? { extractable: true } : { usage: purpose, extractable: false };
   return { mechanism: { mechanism: generate }, templates: keyPairTemplates(algorithm, { label, ...use }) };
 }
 

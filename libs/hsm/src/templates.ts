@@ -61,6 +61,13 @@ const publicUsage = (usage: PublicUsage): Attributes => ({
   CKA_ENCRYPT: usage === 'encrypt',
   ...(usage === 'encapsulate' ? { CKA_ENCAPSULATE: true } : {}),
 });
+/** Of a generated pair: what its private half undoes. One for wrapping is used in whatever way it will be; only its bytes are read here. */
+const publicHalfUsage = (algorithm: PairAlgorithm, usage: KeyUsage | undefined): Attributes =>
+  usagesOf(algorithm).includes('encapsulate')
+    ? { CKA_ENCAPSULATE: true }
+    : usage === 'encrypt'
+      ? { CKA_ENCRYPT: true }
+      : { CKA_VERIFY: true };
 /** Neither a changed copy nor a changed attribute may widen the usage afterwards. */
 const sealed: Attributes = { CKA_COPYABLE: false, CKA_MODIFIABLE: false };
 const secrecy = (extractable: boolean): Attributes => ({ CKA_PRIVATE: true, CKA_SENSITIVE: true, CKA_EXTRACTABLE: extractable });
@@ -96,7 +103,7 @@ export const keyPairTemplates = (algorithm: PairAlgorithm, key: KeyRequest) => (
     ...domainOf(algorithm),
     ...placeOf(key.label),
     CKA_PRIVATE: false,
-    ...(usagesOf(algorithm).includes('encapsulate') ? { CKA_ENCAPSULATE: true } : { CKA_VERIFY: true }),
+    ...publicHalfUsage(algorithm, key.usage),
     CKA_MODIFIABLE: false,
   }),
   privateKey: template({

@@ -1,4 +1,4 @@
-import { algorithms, type PairAlgorithm } from './algorithms';
+import { algorithms, firstUsageOf, type KeyUsage, type PairAlgorithm } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly, type GeneratedPair, generatePair, generatePairAsync } from './key-pairs';
@@ -47,20 +47,30 @@ export function generateRootKey(connection: Connection, label: string, clonable:
   connection.call('generate', (p11, { objects }) => p11.C_GenerateKey(objects, { mechanism: algorithms.AES_256.generate }, attributes));
 }
 
-export function generateTokenKeyPair(connection: Connection, label: string, algorithm: PairAlgorithm): Buffer {
+export function generateTokenKeyPair(
+  connection: Connection,
+  label: string,
+  algorithm: PairAlgorithm,
+  usage: KeyUsage = firstUsageOf(algorithm),
+): Buffer {
   assertAbsent(connection, label);
-  const pair = generatePair(connection, { algorithm, label, purpose: 'use' });
-  testOrDestroy(connection, pair);
+  const pair = generatePair(connection, { algorithm, label, purpose: usage });
+  testOrDestroy(connection, pair, usage);
   return pair.publicKeySpki;
 }
 
 /** When it fails as retryable, the pair may have been made: look for the label before another try. */
-export async function generateTokenKeyPairAsync(connection: Connection, label: string, algorithm: PairAlgorithm): Promise<Buffer> {
+export async function generateTokenKeyPairAsync(
+  connection: Connection,
+  label: string,
+  algorithm: PairAlgorithm,
+  usage: KeyUsage = firstUsageOf(algorithm),
+): Promise<Buffer> {
   assertAbsent(connection, label);
   connection.labelsTaken.add(label);
   try {
-    const pair = await generatePairAsync(connection, { algorithm, label, purpose: 'use' });
-    await testOrDestroyAsync(connection, pair);
+    const pair = await generatePairAsync(connection, { algorithm, label, purpose: usage });
+    await testOrDestroyAsync(connection, pair, usage);
     return pair.publicKeySpki;
   } finally {
     connection.labelsTaken.delete(label);
@@ -69,15 +79,17 @@ export async function generateTokenKeyPairAsync(connection: Connection, label: s
 
 /** A pair whose private half never leaves and dies with the generation. */
 export function generateSessionKeyPair(connection: Connection, algorithm: PairAlgorithm): SessionKeyPair {
-  const pair = generatePair(connection, { algorithm, purpose: 'use' });
-  testOrDestroy(connection, pair);
+  const usage = firstUsageOf(algorithm);
+  const pair = generatePair(connection, { algorithm, purpose: usage });
+  testOrDestroy(connection, pair, usage);
   destroyQuietly(connection, pair.publicKey);
   return { privateKey: pair.privateKey, publicKeySpki: pair.publicKeySpki };
 }
 
 export async function generateSessionKeyPairAsync(connection: Connection, algorithm: PairAlgorithm): Promise<SessionKeyPair> {
-  const pair = await generatePairAsync(connection, { algorithm, purpose: 'use' });
-  await testOrDestroyAsync(connection, pair);
+  const usage = firstUsageOf(algorithm);
+  const pair = await generatePairAsync(connection, { algorithm, purpose: usage });
+  await testOrDestroyAsync(connection, pair, usage);
   destroyQuietly(connection, pair.publicKey);
   return { privateKey: pair.privateKey, publicKeySpki: pair.publicKeySpki };
 }
@@ -115,18 +127,18 @@ function search(connection: Connection, label: string, objectClass?: ObjectClass
 }
 
 /** A pair that fails its test, or could not be tested, is of no use to anybody. */
-function testOrDestroy(connection: Connection, pair: GeneratedPair): void {
+function testOrDestroy(connection: Connection, pair: GeneratedPair, usage: KeyUsage): void {
   try {
-    assertConsistent(connection, pair.privateKey, pair.publicKeySpki);
+    assertConsistent(connection, pair.privateKey, pair.publicKeySpki, usage);
   } catch (error) {
     destroyQuietly(connection, pair.privateKey, pair.publicKey);
     throw error;
   }
 }
 
-async function testOrDestroyAsync(connection: Connection, pair: GeneratedPair): Promise<void> {
+async function testOrDestroyAsync(connection: Connection, pair: GeneratedPair, usage: KeyUsage): Promise<void> {
   try {
-    await assertConsistentAsync(connection, () => pair.privateKey, pair.publicKeySpki);
+    await assertConsistentAsync(connection, () => pair.privateKey, pair.publicKeySpki, usage);
   } catch (error) {
     destroyQuietly(connection, pair.privateKey, pair.publicKey);
     throw error;

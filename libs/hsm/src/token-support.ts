@@ -6,6 +6,7 @@ import { isMessageScheme, schemesOf, signatureSchemes } from './signature-scheme
 export interface TokenSupport {
   readonly custodies: readonly Custody[];
   readonly generate: MechanismName;
+  /** By usage; one that it has not is not there. */
   readonly mechanisms: Readonly<Partial<Record<KeyUsage, readonly MechanismName[]>>>;
 }
 
@@ -19,7 +20,9 @@ export function supportOf(algorithm: Algorithm, family: TokenFamily): TokenSuppo
     custodies: custodiesOf(algorithm, family),
     generate: named(rowOf(algorithm).generate),
     mechanisms: Object.fromEntries(
-      usagesOf(algorithm).map((usage) => [usage, [...new Set(numbersFor(algorithm, usage, family))].map(named)]),
+      usagesOf(algorithm)
+        .map((usage) => [usage, [...new Set(numbersFor(algorithm, usage, family))].map(named)] as const)
+        .filter(([, names]) => names.length > 0),
     ),
   };
 }
@@ -27,7 +30,7 @@ export function supportOf(algorithm: Algorithm, family: TokenFamily): TokenSuppo
 function numbersFor(algorithm: Algorithm, usage: KeyUsage, family: TokenFamily): number[] {
   if (usage === 'wrap') return [families[family].wrap, mechanisms.CKM_AES_KEY_WRAP];
   if (usage === 'agree') return [mechanisms.CKM_ECDH1_DERIVE];
-  if (usage === 'encrypt' && isRsa(algorithm)) return [mechanisms.CKM_RSA_PKCS_OAEP];
+  if (usage === 'encrypt' && isRsa(algorithm)) return families[family].oaepSha256 ? [mechanisms.CKM_RSA_PKCS_OAEP] : [];
   if (usage !== 'sign') return [rowOf(algorithm).operate];
   return schemesOf(algorithm).map((scheme) => (isMessageScheme(scheme) ? rowOf(algorithm).operate : signatureSchemes[scheme].mechanism));
 }

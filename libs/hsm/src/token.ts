@@ -50,7 +50,8 @@ export interface TokenOptions {
   now?: () => number;
 }
 
-const defaultCanary = 'claviger-canary';
+/** Label of the canary of a token that has no key of its own to be known by. */
+export const canaryLabel = 'claviger-canary';
 const defaultAsyncSessions = 4;
 const p256DigestBytes = 32;
 
@@ -73,7 +74,7 @@ export class Token {
    * @throws HsmError HSM_CONFIGURATION, HSM_TOKEN_NOT_FOUND, HSM_PIN_INCORRECT (never tried twice), HSM_PIN_LOCKED, HSM_UNAVAILABLE
    */
   static open({ canary, now = () => performance.now(), asyncSessions = defaultAsyncSessions, ...options }: TokenOptions): Token {
-    const named = { canary: canary ?? defaultCanary, canaryRequired: canary !== undefined };
+    const named = { canary: canary ?? canaryLabel, canaryRequired: canary !== undefined };
     return new Token(new Connection({ ...options, ...named, now, asyncSessions }));
   }
 
@@ -88,9 +89,9 @@ export class Token {
   get family(): TokenFamily {
     return this.#connection.family;
   }
-  /** Whether it can make and use keys of the algorithm, in whatever custody. */
-  supports(algorithm: Algorithm): boolean {
-    return this.#connection.hasMechanism(rowOf(algorithm).generate) && this.#connection.hasAlgorithm(algorithm);
+  /** Whether it can make keys of the algorithm and use them for that, in whatever custody. */
+  supports(algorithm: Algorithm, usage?: KeyUsage): boolean {
+    return this.#connection.hasMechanism(rowOf(algorithm).generate) && this.#connection.hasAlgorithm(algorithm, usage);
   }
   /** Raised whenever handles died. */
   get generation(): number {
@@ -125,14 +126,17 @@ export class Token {
     generateRootKey(this.#connection, label, clonable);
   }
 
-  /** Signing key pair as token objects, private half sensitive and non-extractable; gives the SPKI. @throws HsmError HSM_KEY_EXISTS */
-  generateTokenKeyPair(label: string, algorithm: PairAlgorithm): Buffer {
-    return generateTokenKeyPair(this.#connection, label, algorithm);
+  /**
+   * Key pair as token objects, private half sensitive, non-extractable and only for `usage` (the algorithm's first, when left out); gives the SPKI.
+   * @throws HsmError HSM_KEY_EXISTS
+   */
+  generateTokenKeyPair(label: string, algorithm: PairAlgorithm, usage?: KeyUsage): Buffer {
+    return generateTokenKeyPair(this.#connection, label, algorithm, usage);
   }
 
   /** The same off the event loop. After a retryable failure, look for the label before another try: the pair may be there. */
-  generateTokenKeyPairAsync(label: string, algorithm: PairAlgorithm): Promise<Buffer> {
-    return generateTokenKeyPairAsync(this.#connection, label, algorithm);
+  generateTokenKeyPairAsync(label: string, algorithm: PairAlgorithm, usage?: KeyUsage): Promise<Buffer> {
+    return generateTokenKeyPairAsync(this.#connection, label, algorithm, usage);
   }
 
   /** Destroys both halves of a token key pair; false when it was gone already. Repeat it when it fails. */

@@ -3,6 +3,7 @@ import {
   algorithms,
   custodiesOf,
   families,
+  firstUsageOf,
   isPair,
   type PairAlgorithm,
   type SecretAlgorithm,
@@ -39,7 +40,7 @@ export function generateWrapped(connection: Connection, algorithm: Algorithm, wr
   const material = { ...wrapAndDestroy(connection, wrappingKey, privateKey), publicKeySpki };
   const tested = unwrapForTest(connection, material, algorithm, wrappingKey);
   try {
-    assertConsistent(connection, tested, publicKeySpki);
+    assertConsistent(connection, tested, publicKeySpki, firstUsageOf(algorithm));
   } finally {
     destroyQuietly(connection, tested);
   }
@@ -59,7 +60,7 @@ export async function generateWrappedAsync(
   const material = { ...wrapAndDestroy(connection, wrappingKey, privateKey), publicKeySpki };
   const tested = unwrapForTest(connection, material, algorithm, wrappingKey());
   try {
-    await assertConsistentAsync(connection, () => tested, publicKeySpki);
+    await assertConsistentAsync(connection, () => tested, publicKeySpki, firstUsageOf(algorithm));
   } finally {
     destroyQuietly(connection, tested);
   }
@@ -109,4 +110,4 @@ function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySour
 }
 
 const unwrapForTest = (connection: Connection, material: WrappedKeyMaterial, algorithm: PairAlgorithm, wrappingKey: KeyHandle) =>
-  unwrap(connection, { ...material, algorithm, wrappingKey, usage: 'sign' });
+  unwrap(connection, { ...material, algorithm, wrappingKey, usage: firstUsageOf(algorithm) });

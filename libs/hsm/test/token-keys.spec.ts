@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createHash, createPublicKey, diffieHellman, generateKeyPairSync, verify } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmError, Token } from '../src/index';
 import { template } from '../src/templates';
@@ -148,3 +148,14 @@ test('a closed token says so', () => {
 function sha256(bytes: Buffer): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
+
+test.each(['EC_P256', 'EC_P384'] as const)('a %s token pair that is to agree does that and signs nothing', async (algorithm) => {
+  const spki = await token.generateTokenKeyPairAsync(`agrees-${algorithm}`, algorithm, 'agree');
+  const key = token.findTokenKey(`agrees-${algorithm}`, 'private');
+  const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  const other = generateKeyPairSync('ec', { namedCurve: publicKey.asymmetricKeyDetails?.namedCurve as string });
+  const inside = token.deriveSharedSecret(key, other.publicKey.export({ format: 'der', type: 'spki' }));
+  expect(inside).toEqual(diffieHellman({ privateKey: other.privateKey, publicKey }));
+  const [scheme, digest] = algorithm === 'EC_P256' ? (['ES256', Buffer.alloc(32)] as const) : (['ES384', Buffer.alloc(48)] as const);
+  expect(caught(() => token.signDigest(key, scheme, digest))).toMatchObject({ code: 'HSM_KEY_USE_REFUSED' });
+});

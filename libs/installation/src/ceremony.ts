@@ -66,5 +66,5 @@ function openFresh(place: CeremonyOptions['place'], libraryPath: string, name: T
 }
 
 /** 144 random bits. */
-const newPin = () => randomBytes(18).toString('base64url');
+export const newPin = () => randomBytes(18).toString('base64url');
 const b64u = (bytes: Buffer) => bytes.toString('base64url');

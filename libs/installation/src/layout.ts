@@ -22,8 +22,11 @@ export const layout = (folder: string) => ({
   pins: join(folder, 'pins'),
   identitiesFile: join(folder, 'broker-identities.json'),
   nkeyFile: (user: string) => join(folder, 'nkeys', `${user}.nk`),
-  pinFile: (token: TokenName) => join(folder, 'pins', `${token}.pin`),
-  soPinFile: (token: TokenName) => join(folder, 'pins', `${token}.so-pin`),
+  furtherTokensFile: join(folder, 'further-tokens.json'),
+  pinFile: (token: string) => join(folder, 'pins', `${token}.pin`),
+  soPinFile: (token: string) => join(folder, 'pins', `${token}.so-pin`),
   softhsmConf: (token: TokenName) => join(folder, 'tokens', token, 'softhsm2.conf'),
   tokenFolder: (token: TokenName) => join(folder, 'tokens', token, 'objects'),
+  kryopticConf: join(folder, 'tokens', 'kryoptic.conf'),
+  kryopticStore: (token: string) => join(folder, 'tokens', token, 'objects.sql'),
 });

@@ -8,7 +8,7 @@ let outcome: Record<string, Check['check']>;
 const kinds = { loop: 'live', store: 'ready', audit: 'ready' } as const;
 
 beforeAll(async () => {
-  telemetry = startTelemetry('spec', {});
+  telemetry = await startTelemetry('spec', {});
   const checks = Object.entries(kinds).map(([name, kind]): Check => ({ name, kind, check: () => (outcome[name] as Check['check'])() }));
   health = await serveHealth({ service: 'spec', host: '127.0.0.1', port: 0, checks, telemetry });
 });
@@ -16,7 +16,7 @@ afterAll(async () => {
   await health.close();
   await telemetry.shutdown();
 });
-beforeEach(() => {
+beforeEach(async () => {
   const ok = () => ({ ok: true, detail: 'fine' });
   outcome = { loop: ok, store: ok, audit: ok };
 });

@@ -5,8 +5,8 @@ import type { CoreService } from './core-service';
 
 const seconds = { explicitBucketBoundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5] };
 
-/** Prometheus: claviger_requests_seconds{operation,code}, claviger_audit_batch_records, claviger_audit_ack_seconds, claviger_audit_failures, claviger_view_fresh{view}. */
-export function observeCore({ trail }: CoreService, server: RequestServer, views: NamedViews): void {
+/** Prometheus: claviger_requests_seconds{operation,code}, claviger_audit_batch_records, claviger_audit_ack_seconds, claviger_audit_failures, claviger_view_fresh{view}, claviger_policy_decisions{by}. */
+export function observeCore({ trail, evaluator }: CoreService, server: RequestServer, views: NamedViews): void {
   const meter = metrics.getMeter('claviger');
   const requests = meter.createHistogram('claviger_requests_seconds', {
     description: 'Time from taking a request to its reply',
@@ -27,6 +27,12 @@ export function observeCore({ trail }: CoreService, server: RequestServer, views
     batch.record(records);
     ack.record(took);
   };
+  meter
+    .createObservableCounter('claviger_policy_decisions', { description: 'Decisions, by memory or by evaluation of the policies' })
+    .addCallback((result) => {
+      result.observe(evaluator.counts.remembered, { by: 'memory' });
+      result.observe(evaluator.counts.evaluated, { by: 'evaluation' });
+    });
   meter.createObservableGauge('claviger_view_fresh', { description: '1 while the view is proven current' }).addCallback((result) => {
     for (const [view, held] of Object.entries(views)) result.observe(held.fresh() ? 1 : 0, { view });
   });

@@ -60,7 +60,7 @@ export interface CoreService {
 export async function openCoreService({ service, short, config, certifier, logger }: CoreServiceOptions): Promise<CoreService> {
   const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
   const worker = config.WORKER_ID ?? `${short}-${randomBytes(4).toString('hex')}`;
-  const telemetry = startTelemetry(service);
+  const telemetry = await startTelemetry(service);
   const token = openToken(config, certifier);
   if (token.family === 'softhsm') logger.warn('SoftHSM keeps keys in the memory of this process: for trials, not for keys that matter');
   const signer = trustedSigner(token, certifier, trust.certifiers);

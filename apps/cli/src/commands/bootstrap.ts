@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { PrincipalId, Trust } from '@claviger/contracts';
+import { resolve } from 'node:path';
+import { PrincipalId, TokenLabel, Trust } from '@claviger/contracts';
 import { readPin, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
-import { createInstallation, issueToken, layout } from '@claviger/installation';
+import { addToken, createInstallation, issueToken, layout } from '@claviger/installation';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { assertTarget, type SecretTarget, writeBytes } from '../files';
@@ -37,6 +38,22 @@ export function bootstrapCommands(program: Command): void {
         );
       }),
     );
+  inPlace('add-token', 'one more token, for keys of algorithms that the customer token lacks (post-quantum); what is complete is kept')
+    .requiredOption('--label <name>', 'of the token; it stands in the record of each key that is made in it')
+    .option('--pin-file <file>', 'of a token that was initialised elsewhere; default: initialise a free slot, with new PINs')
+    .action(
+      offline<Place & { label: string; pinFile?: string }>(({ options: { folder, library, label, pinFile }, output }) => {
+        if (!TokenLabel.safeParse(label).success) throw new CommandError('usage', '--label wants 1 to 32 of A-Z, a-z, 0-9, . _ -');
+        const place = installationIn(folder);
+        const { family, env } = addToken({
+          ...{ place, label, libraryPath: resolve(library) },
+          ...(pinFile === undefined ? {} : { pinFile: resolve(pinFile) }),
+          report: (line) => output.note(line),
+        });
+        output.fields({ label, family, env }, { label, family, ...env });
+        output.note('set these variables of every crypto-worker and restart them, one after the other');
+      }),
+    );
   inPlace('token', 'a first token for an administrator, at most 15 minutes, signed in the control token')
     .requiredOption('--for <principal>')
     .option('--mfa', 'say that more than one factor was checked')
@@ -55,10 +72,14 @@ export function bootstrapCommands(program: Command): void {
     );
 }
 
+function installationIn(folder: string): ReturnType<typeof layout> {
+  const place = layout(resolve(folder));
+  if (!existsSync(place.trustFile)) throw new CommandError('badInput', `${folder} holds no installation`, 'claviger bootstrap ceremony');
+  return place;
+}
+
 function signToken(options: Place & { for: string; mfa?: boolean; lifetimeSeconds: string }): ReturnType<typeof issueToken> {
-  const place = layout(options.folder);
-  if (!existsSync(place.trustFile))
-    throw new CommandError('badInput', `${options.folder} holds no installation`, 'claviger bootstrap ceremony');
+  const place = installationIn(options.folder);
   const principal = PrincipalId.safeParse(options.for);
   if (!principal.success) throw new CommandError('usage', '--for wants a principal id: 1 to 64 of a-z, 0-9 and -');
   const trust = Trust.parse(JSON.parse(readFileSync(place.trustFile, 'utf8')));

@@ -3,7 +3,8 @@ import type { KeyWrapAlgorithm } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { base64url, type Data, deliver, dry, onKey, write } from '../crypto-data';
 import { CommandError } from '../exit-codes';
-import { assertTarget, readBytes, readText, type SecretTarget } from '../files';
+import { assertTarget, readBytes, readText, type SecretTarget, writeBytes } from '../files';
+import { wholeNumber } from '../pairs';
 import { online } from '../run';
 
 /** Keys of the caller's own, moved and agreed on with keys of the HSM. */
@@ -41,6 +42,33 @@ export function keyEstablishmentCommands(program: Command): void {
         assertTarget(options);
         const publicKeySpki = spkiIn(await readBytes(options.publicKey), options.publicKey);
         const { sharedSecret } = await client.crypto.deriveSharedSecret({ keyId, publicKeySpki, ...dry(options) });
+        await deliver(sharedSecret, options);
+      }),
+    );
+  onKey(program, 'encapsulate', 'a new shared secret (ML-KEM), and the ciphertext from which only the holder of the key has it too')
+    .requiredOption('--ciphertext-out <file>', 'for the other side')
+    .option('--out <file>', 'for the secret')
+    .option('--reveal', 'write the secret to standard output')
+    .action(
+      online<Data & SecretTarget & { ciphertextOut: string }, [string]>(async ({ client, options, output }, keyId) => {
+        assertTarget(options);
+        const { kemCiphertext, sharedSecret, version } = await client.crypto.encapsulate({ keyId, ...dry(options) });
+        await writeBytes(options.ciphertextOut, Buffer.from(`${Buffer.from(kemCiphertext).toString('base64url')}\n`));
+        await deliver(sharedSecret, options);
+        output.note(`made under version ${version} of the key: decapsulate has to name it`);
+      }),
+    );
+  onKey(program, 'decapsulate', 'the shared secret that encapsulate made')
+    .requiredOption('--key-version <n>', 'that it was made under: another version would give another secret, and no error')
+    .option('--in <file>', 'the ciphertext in base64url; default: standard input')
+    .option('--out <file>')
+    .option('--reveal', 'write it to standard output')
+    .action(
+      online<Data & SecretTarget & { keyVersion: string }, [string]>(async ({ client, options }, keyId) => {
+        assertTarget(options);
+        const kemCiphertext = base64url(await readText(options.in), options.in ?? 'standard input', 'a ciphertext');
+        const version = wholeNumber('--key-version', options.keyVersion) as number;
+        const { sharedSecret } = await client.crypto.decapsulate({ keyId, version, kemCiphertext, ...dry(options) });
         await deliver(sharedSecret, options);
       }),
     );

@@ -17,6 +17,16 @@ export function cpuSecondsOf(pid: number): number {
   }
 }
 
+/** Resident memory of a process in MB; Linux only, NaN elsewhere. */
+export function residentMbOf(pid: number): number {
+  try {
+    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Math.round(Number(kilobytes) / 1_024);
+  } catch {
+    return Number.NaN;
+  }
+}
+
 const ticksPerSecond = 100;
 
 function statFields(pid: number): { parent: number; cpu: number } | undefined {

@@ -1,0 +1,94 @@
+import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto';
+import type { Algorithm } from '@claviger/contracts';
+import { RecordedProblem } from '@claviger/messaging';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { CryptoController } from '../src/crypto.controller';
+import { startWorker, type Worker } from './worker-under-test';
+
+const onKryoptic = process.env.CLAVIGER_TEST_KRYOPTIC ? test : test.skip;
+let w: Worker;
+let caller: Awaited<ReturnType<Worker['caller']>>;
+let one: CryptoController;
+beforeAll(async () => {
+  w = await startWorker();
+  one = new CryptoController(w.recorded, w.operations, w.establishment);
+}, 120_000);
+afterAll(() => w.stop());
+beforeEach(async () => {
+  caller = await w.caller();
+});
+
+const resultOf = async (answer: Promise<{ result: unknown }>) => (await answer).result as Record<string, string> & { jwk: object };
+const codeOf = (answer: Promise<unknown>) =>
+  answer.then(
+    () => 'OK',
+    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : String(error)),
+  );
+const text = (bytes: Buffer) => bytes.toString('base64url');
+
+onKryoptic.each([
+  ['RSA_2048', 190],
+  ['RSA_4096', 446],
+] as const)('%s: what anybody encrypts to the public half opens here, up to %s bytes', async (algorithm, most) => {
+  const { keyId } = await w.put(await w.key(algorithm, { usage: 'encrypt' }));
+  const { pem, jwk } = await resultOf(one.getPublicKey({ keyId }, caller));
+  expect(jwk).toMatchObject({ kty: 'RSA', use: 'enc', alg: 'RSA-OAEP-256' });
+  const plaintext = randomBytes(most);
+  const outside = publicEncrypt(
+    { key: createPublicKey(pem as string), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
+    plaintext,
+  );
+  const opened = { keyId, version: 1, plaintext: text(plaintext) };
+  expect(await resultOf(one.decrypt({ keyId, ciphertext: text(outside) }, caller) as never)).toEqual(opened);
+  const { ciphertext = '' } = await resultOf(one.encrypt({ keyId, plaintext: text(plaintext) }, caller));
+  expect(await resultOf(one.decrypt({ keyId, ciphertext }, caller) as never)).toEqual(opened);
+  expect(await codeOf(one.encrypt({ keyId, plaintext: text(randomBytes(most + 1)) }, caller))).toBe('ERR_MALFORMED_REQUEST');
+  expect(await codeOf(one.decrypt({ keyId, ciphertext }, caller))).toBe('OK');
+  const records = await w.recordsOf(caller.session);
+  expect(records.filter(({ action, outcome }) => action === 'crypto:Decrypt' && outcome === 'success')).toHaveLength(3);
+  expect(JSON.stringify(records)).not.toContain(text(plaintext));
+});
+
+onKryoptic('a rotated key opens what was encrypted to its older versions; what is not intact is the one generic failure', async () => {
+  const key = await w.put(await w.key('RSA_2048', { usage: 'encrypt' }));
+  const { keyId } = key;
+  const { ciphertext = '' } = await resultOf(one.encrypt({ keyId, plaintext: 'AAEC' }, caller));
+  const [first] = key.versions;
+  const versions = [{ ...first, state: 'deactivated' } as never, await w.version(2, 'RSA_2048', 'active', 'encrypt')];
+  await w.put({ ...key, revision: 2, primaryVersion: 2, versions });
+  expect(await resultOf(one.decrypt({ keyId, ciphertext }, caller) as never)).toEqual({ keyId, version: 1, plaintext: 'AAEC' });
+  expect(await resultOf(one.encrypt({ keyId, plaintext: 'AAEC' }, caller))).toMatchObject({ version: 2 });
+
+  const broken = Buffer.from(ciphertext, 'base64url');
+  (broken[0] as number) ^= 1;
+  for (const wrong of [text(broken), 'AAAA', `${'A'.repeat(43)}..${'A'.repeat(16)}.AAAA.${'A'.repeat(22)}`])
+    expect(await codeOf(one.decrypt({ keyId, ciphertext: wrong }, caller))).toBe('ERR_DECRYPTION_FAILED');
+});
+
+onKryoptic('it does nothing else: no context, no data key, no re-encryption, no signature; a dry run does nothing', async () => {
+  const { keyId } = await w.put(await w.key('RSA_2048', { usage: 'encrypt' }));
+  const context = { tenant: 'acme' };
+  expect(await codeOf(one.encrypt({ keyId, plaintext: 'AAEC', context }, caller))).toBe('ERR_MALFORMED_REQUEST');
+  expect(await codeOf(one.decrypt({ keyId, ciphertext: 'AAEC', context }, caller))).toBe('ERR_MALFORMED_REQUEST');
+  const dataKey = { keyId, bytes: 32, withPlaintext: true };
+  expect(await codeOf(one.generateDataKey(dataKey, caller))).toBe('ERR_KEY_USAGE');
+  expect(await codeOf(one.generateDataKeyPair({ keyId, algorithm: 'EC_P256', withPlaintext: false }, caller))).toBe('ERR_KEY_USAGE');
+  const { keyId: aes } = await w.put(await w.key('AES_256'));
+  const { ciphertext = '' } = await resultOf(one.encrypt({ keyId: aes, plaintext: 'AAEC' }, caller));
+  expect(await codeOf(one.reEncrypt({ keyId: aes, ciphertext, toKeyId: keyId }, caller))).toBe('ERR_KEY_USAGE');
+  expect(await codeOf(one.sign({ keyId, message: 'AAEC' }, caller))).toBe('ERR_KEY_USAGE');
+  expect(await codeOf(one.encrypt({ keyId, plaintext: 'AAEC', dryRun: true }, caller))).toBe('ERR_DRY_RUN');
+  expect(await codeOf(one.decrypt({ keyId, ciphertext: 'AAEC', dryRun: true }, caller))).toBe('ERR_DRY_RUN');
+});
+
+test.each(['RSA_2048', 'RSA_3072', 'RSA_4096'] as const)(
+  '%s to encrypt is not made where no token does OAEP with SHA-256',
+  async (algorithm: Algorithm) => {
+    const alone = w.withTokens([w.tokens.primary]);
+    const request = { type: 'claviger.request/1', algorithm, usage: 'encrypt', kekId: w.kekId, kek: w.kek } as const;
+    await expect(alone.generateKey(request)).rejects.toMatchObject({
+      code: 'ERR_ALGORITHM_UNAVAILABLE',
+      message: expect.stringMatching(`encrypt with ${algorithm}.*${w.tokens.primary.label}`),
+    });
+  },
+);

@@ -1,0 +1,56 @@
+import { parseArgs } from 'node:util';
+import { scenarios } from './scenarios';
+
+const whole = (name: string, text: string): number => {
+  if (!/^[1-9]\d{0,6}$/.test(text)) refuse(`--${name} wants a whole number`);
+  return Number(text);
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    concurrency: { type: 'string', default: '64' },
+    seconds: { type: 'string', default: '10' },
+    workers: { type: 'string', default: '1' },
+    keys: { type: 'string', default: '1000' },
+    principals: { type: 'string', default: '100' },
+    /** Principals that use each key. */
+    consumers: { type: 'string', default: '10' },
+    beside: { type: 'string' },
+    'beside-concurrency': { type: 'string', default: '8' },
+    processes: { type: 'string', default: '1' },
+    trials: { type: 'string', default: '100' },
+    json: { type: 'string' },
+    profile: { type: 'string' },
+  },
+});
+
+/** What the command line asks for. */
+export const options = {
+  scenario: positionals[0] ?? '',
+  concurrency: whole('concurrency', values.concurrency),
+  seconds: whole('seconds', values.seconds),
+  workers: whole('workers', values.workers),
+  keys: whole('keys', values.keys),
+  principals: whole('principals', values.principals),
+  consumers: whole('consumers', values.consumers),
+  beside: values.beside,
+  besideConcurrency: whole('beside-concurrency', values['beside-concurrency']),
+  processes: whole('processes', values.processes),
+  trials: whole('trials', values.trials),
+  json: values.json,
+  profile: values.profile,
+};
+export type Options = typeof options;
+
+const known = [...Object.keys(scenarios), 'suspend', 'token'];
+if (!known.includes(options.scenario)) refuse(`no scenario ${options.scenario || 'given'}`);
+if (options.beside !== undefined && !scenarios[options.beside]) refuse(`--beside: no scenario ${options.beside}`);
+if (options.consumers > options.principals) refuse('--consumers: more than there are principals');
+
+function refuse(why: string): never {
+  console.error(
+    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--json FILE]`,
+  );
+  process.exit(64);
+}

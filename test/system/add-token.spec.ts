@@ -1,0 +1,73 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readMachine, runCommand, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+const { libraryPath } = readMachine().pkcs11;
+let folder: TemporaryFolder;
+let installation: string;
+
+beforeAll(async () => {
+  folder = await temporaryFolder('add-token');
+  installation = join(folder.path, 'installation');
+  expect(await bootstrap('ceremony')).toMatchObject({ code: 0 });
+}, 60_000);
+afterAll(() => folder.remove());
+
+/** Offline, with nothing of this process's environment but PATH. */
+const bootstrap = (command: string, ...args: string[]) =>
+  runCommand(
+    process.execPath,
+    [
+      join(workspaceRoot(), 'dist/apps/cli/main.js'),
+      ...['--json', 'bootstrap', command, '--folder', installation, '--library', libraryPath],
+      ...args,
+    ],
+    { allowFailure: true, env: { PATH: process.env.PATH } },
+  );
+const listed = () => JSON.parse(readFileSync(join(installation, 'further-tokens.json'), 'utf8')) as object[];
+const pin = (name: string) => join(installation, 'pins', name);
+
+test('a token is initialised with PINs of its own and named for the workers; doing it again changes nothing', async () => {
+  const first = await bootstrap('add-token', '--label', 'second');
+  expect(first).toMatchObject({ code: 0, stderr: expect.stringContaining('initialised') });
+  const entry = { label: 'second', library: libraryPath, pinFile: pin('second.pin') };
+  expect(JSON.parse(first.stdout)).toEqual({
+    ...{ label: 'second', family: 'softhsm' },
+    env: { FURTHER_TOKENS_FILE: join(installation, 'further-tokens.json') },
+  });
+  expect(listed()).toEqual([entry]);
+  for (const name of ['second.pin', 'second.so-pin']) {
+    expect(statSync(pin(name)).mode & 0o777).toBe(0o600);
+    expect(first.stdout + first.stderr).not.toContain(readFileSync(pin(name), 'utf8').trim());
+  }
+  const before = readFileSync(pin('second.pin'), 'utf8');
+  const again = await bootstrap('add-token', '--label', 'second');
+  expect(again).toMatchObject({ code: 0, stdout: first.stdout, stderr: expect.stringContaining('there already') });
+  expect([readFileSync(pin('second.pin'), 'utf8'), listed()]).toEqual([before, [entry]]);
+
+  await bootstrap('add-token', '--label', 'third');
+  expect(listed()).toMatchObject([{ label: 'second' }, { label: 'third' }]);
+});
+
+test('a token that was initialised elsewhere is only opened, with the PIN that is given', async () => {
+  const absent = await bootstrap('add-token', '--label', 'elsewhere', '--pin-file', pin('second.pin'));
+  expect(absent).toMatchObject({ code: 5, stdout: '' });
+  expect(absent.stderr).toContain('elsewhere');
+  writeFileSync(pin('wrong'), 'not-the-pin', { mode: 0o600 });
+  const wrong = await bootstrap('add-token', '--label', 'second', '--pin-file', pin('wrong'));
+  expect(wrong).toMatchObject({ code: 5, stdout: '' });
+  expect(wrong.stderr).not.toContain('not-the-pin');
+  expect(listed()).not.toContainEqual(expect.objectContaining({ pinFile: pin('wrong') }));
+  expect(await bootstrap('add-token', '--label', 'second', '--pin-file', pin('second.pin'))).toMatchObject({ code: 0 });
+});
+
+test('a label that is none, and a folder without an installation, are refused before anything is made', async () => {
+  expect(await bootstrap('add-token', '--label', '../customer')).toMatchObject({ code: 64 });
+  const nowhere = installation;
+  installation = join(folder.path, 'nowhere');
+  const refused = await bootstrap('add-token', '--label', 'second');
+  expect(refused.stderr).toContain('claviger bootstrap ceremony');
+  expect(existsSync(installation)).toBe(false);
+  installation = nowhere;
+});
