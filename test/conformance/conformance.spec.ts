@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMachine, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
@@ -151,7 +151,10 @@ test('JWS and JWE that another library made: right ones are taken, changed ones 
   ];
   const publicJwk = { ...createPublicKey(ec.publicKey.export({ format: 'pem', type: 'spki' })).export({ format: 'jwk' }), kid: 'k' };
   const privateJwk = { ...ec.privateKey.export({ format: 'jwk' }), kid: 'k', use: 'enc' };
+  const okp = generateKeyPairSync('ed25519');
+  const okpJwk = { ...okp.publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'EdDSA' };
   const groups = [
+    { type: 'JsonWebSignature', public: okpJwk, tests: both('jws', await signed('EdDSA', okp.privateKey)) },
     { type: 'JsonWebSignature', private: oct('HS256', 'sig'), tests: both('jws', await signed('HS256', secret)) },
     { type: 'JsonWebSignature', public: { ...publicJwk, alg: 'ES256' }, tests: both('jws', await signed('ES256', ec.privateKey)) },
     { type: 'JsonWebEncryption', private: oct('A256KW', 'enc'), tests: both('jwe', await sealed('A256KW', 'A256GCM', secret)) },
@@ -166,8 +169,53 @@ test('JWS and JWE that another library made: right ones are taken, changed ones 
     },
   ];
   const { code, stdout } = await run('wycheproof', file('jose.json', { testGroups: groups }));
-  expect([code, stdout]).toEqual([0, expect.stringContaining('10 passed, 0 failed, 0 skipped')]);
+  expect([code, stdout]).toEqual([0, expect.stringContaining('12 passed, 0 failed, 0 skipped')]);
 });
+
+onKryoptic('JWS of ML-DSA (RFC 9964): right ones are taken, changed ones and those of another algorithm are not', async () => {
+  const groups = (['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'] as const).map((alg) => {
+    const pair = generateKeyPairSync(alg.toLowerCase() as 'ml-dsa-44');
+    const jws = (said: string) => {
+      const input = [{ alg: said, kid: 'k' }, { sub: 'a contract' }]
+        .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+        .join('.');
+      return `${input}.${sign(null, Buffer.from(input), pair.privateKey).toString('base64url')}`;
+    };
+    const right = jws(alg);
+    const tests = [
+      { tcId: 1, result: 'valid', jws: right },
+      { tcId: 2, result: 'invalid', jws: right.replace('.', '.A') },
+      { tcId: 3, result: 'invalid', jws: jws(alg === 'ML-DSA-44' ? 'ML-DSA-65' : 'ML-DSA-44') },
+    ];
+    return { type: 'JsonWebSignature', public: { ...pair.publicKey.export({ format: 'jwk' }), kid: 'k' }, tests };
+  });
+  const { code, stdout } = await run('wycheproof', file('ml-dsa-jose.json', { testGroups: groups }));
+  expect([code, stdout]).toEqual([0, expect.stringContaining('(kryoptic 6, softhsm 3): 9 passed, 0 failed, 0 skipped')]);
+});
+
+onKryoptic(
+  'SLH-DSA, of which there is no file yet, in the form of ML-DSA',
+  async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('slh-dsa-sha2-128s');
+    const message = Buffer.from('a contract');
+    const [msg, sig] = [message.toString('hex'), sign(null, message, privateKey).toString('hex')];
+    const tests = [
+      { tcId: 1, result: 'valid', msg, sig },
+      { tcId: 2, result: 'valid', msg, sig, ctx: '' },
+      { tcId: 3, result: 'invalid', msg, sig, ctx: '00' },
+      { tcId: 4, result: 'invalid', msg, sig: sig.slice(2) },
+      { tcId: 5, result: 'invalid', msg: `${msg}00`, sig },
+    ];
+    const group = {
+      type: 'SlhDsaVerify',
+      publicKey: publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex'),
+      tests,
+    };
+    const { code, stdout } = await run('wycheproof', file('slh.json', { algorithm: 'SLH-DSA-SHA2-128s', testGroups: [group] }));
+    expect([code, stdout]).toEqual([0, expect.stringContaining('(kryoptic): 5 passed, 0 failed, 0 skipped')]);
+  },
+  30_000,
+);
 
 test('what is no vector file fails; a folder without one, one that is not there, and no folder say what to give', async () => {
   expect(await run('wycheproof', file('not.json', { testGroups: [{}] }))).toMatchObject({

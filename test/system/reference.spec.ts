@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
+import { renderAlgorithms } from '../../tools/reference/algorithms';
 import { renderReference } from '../../tools/reference/render';
 
 test('docs/reference.md says what the contracts say (npm run docs writes it)', () => {
   expect(readFileSync(`${import.meta.dirname}/../../docs/reference.md`, 'utf8')).toBe(renderReference());
+});
+
+test('docs/algorithms.md says what the tables of contracts and tokens say', () => {
+  expect(readFileSync(`${import.meta.dirname}/../../docs/algorithms.md`, 'utf8')).toBe(renderAlgorithms());
 });

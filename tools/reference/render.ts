@@ -20,6 +20,7 @@ import {
   streams,
 } from '@claviger/contracts';
 import { z } from 'zod';
+import { code, table } from './table';
 
 /** Text of docs/reference.md: what the contracts say, and nothing else. */
 export const renderReference = (): string =>
@@ -158,12 +159,3 @@ function range(min: number | undefined, max: number | undefined): string {
 }
 
 const defaultText = (schema: Schema) => (schema.default === undefined ? 'no' : `no (${code(JSON.stringify(schema.default))})`);
-const code = (text: string) => `\`${text}\``;
-
-/** Padded as the formatter wants it. */
-function table(head: string[], rows: string[][]): string {
-  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
-  const widths = head.map((_, i) => Math.max(3, ...cells.map((row) => row[i]?.length ?? 0)));
-  const line = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
-  return [line(cells[0] ?? []), line(widths.map((width) => '-'.repeat(width))), ...cells.slice(1).map(line)].join('\n');
-}

@@ -270,7 +270,9 @@ function signedInput({ message, digest }: { message?: string | undefined; digest
   const data = Buffer.from((message ?? digest) as string, 'base64url');
   if (message !== undefined) return { data: name === undefined ? data : hash(name, data, 'buffer'), bytes: data.length };
   if (!digestBytes.includes(data.length)) {
-    const takes = digestBytes.length === 0 ? 'a message, not a digest' : `a digest of ${digestBytes.join(' or ')} bytes`;
+    // docs/adr/0020-external-mu.md
+    const noMu = scheme.startsWith('ML-DSA') ? ', nor a precomputed mu (EXTERNAL_MU): PKCS#11 v3.2 has no mechanism for one' : '';
+    const takes = digestBytes.length === 0 ? `a message, not a digest${noMu}` : `a digest of ${digestBytes.join(' or ')} bytes`;
     throw new ProblemError('ERR_MALFORMED_REQUEST', `${scheme} takes ${takes}.`);
   }
   return { data, bytes: data.length };

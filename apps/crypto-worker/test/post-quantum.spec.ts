@@ -41,7 +41,9 @@ onKryoptic.each(['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S'] as 
     expect(verify(null, bytes(message), createPublicKey(pem as string), bytes(signature))).toBe(true);
     expect(await resultOf(one.verify({ keyId, message, signature }, caller))).toMatchObject({ valid: true, version: 1 });
     expect(await resultOf(one.verify({ keyId, message: 'AAAA', signature }, caller))).toMatchObject({ valid: false });
-    expect(await codeOf(one.sign({ keyId, digest: 'A'.repeat(43) }, caller))).toBe('ERR_MALFORMED_REQUEST');
+    const mu = Buffer.alloc(64).toString('base64url');
+    for (const digest of ['A'.repeat(43), mu]) expect(await codeOf(one.sign({ keyId, digest }, caller))).toBe('ERR_MALFORMED_REQUEST');
+    if (algorithm.startsWith('ML')) await expect(one.sign({ keyId, digest: mu }, caller)).rejects.toThrow(/EXTERNAL_MU/);
     expect(await codeOf(one.sign({ keyId, message, dryRun: true }, caller))).toBe('ERR_DRY_RUN');
     const records = await w.recordsOf(caller.session);
     expect(records.map(({ action, outcome }) => [action, outcome])).toContainEqual(['crypto:Sign', 'success']);

@@ -60,7 +60,9 @@ interface AlgorithmRow {
   readonly keyBits: number;
   /** Security strength in bits against a classical attacker (SP 800-57 Part 1 rev. 5, tables 2 and 3). */
   readonly strengthBits: number;
-  /** Last day on which NIST lets it protect (SP 800-131A rev. 2; IR 8547 for what a quantum computer breaks); left out: no end is set. */
+  /** Where it is specified. */
+  readonly standard: string;
+  /** Last day on which NIST lets it protect (SP 800-57 Part 1 rev. 5 table 4; IR 8547 for what a quantum computer breaks); left out: no end is set. */
   readonly protectUntil?: '2030-12-31' | '2035-12-31';
   /** Whether CNSA 2.0 lists it for national security systems. */
   readonly cnsa2?: true;
@@ -68,35 +70,40 @@ interface AlgorithmRow {
 
 const rsaSchemes = ['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'] as const;
 const rsaUsages = { sign: rsaSchemes, encrypt: ['RSA-OAEP-256'] } as const;
-const secret = { pair: false } as const;
+const aes = { pair: false, standard: 'FIPS 197' } as const;
+const hmac = { pair: false, standard: 'FIPS 198-1' } as const;
 /** A quantum computer breaks it: disallowed after 2035, and with 112 bits deprecated after 2030 (IR 8547). */
-const classicalPair = { pair: true, protectUntil: '2035-12-31' } as const;
+const classicalPair = { pair: true, standard: 'FIPS 186-5', protectUntil: '2035-12-31' } as const;
+const rsaPair = { ...classicalPair, standard: 'FIPS 186-5, SP 800-56B rev. 2' } as const;
+const curvePair = { ...classicalPair, standard: 'FIPS 186-5, SP 800-56A rev. 3' } as const;
+const blockchainPair = { ...classicalPair, standard: 'SEC 2; SP 800-186 for blockchains only' } as const;
 
-/** What is known of no quantum computer that would break it (FIPS 203, 204, 205). */
-const postQuantum = { pair: true } as const;
+/** What no quantum computer is known to break. */
+const mlKem = { pair: true, standard: 'FIPS 203' } as const;
+const mlDsa = { pair: true, standard: 'FIPS 204' } as const;
+const slhDsa = { pair: true, standard: 'FIPS 205' } as const;
 
 /** The one table of what a key can be. A new algorithm is a row here and one in the HSM library, which says how a token does it. */
 const rows = {
-  AES_128: { ...secret, usages: { encrypt: ['A128GCM'], wrap: ['A128KWP', 'A128KW'] }, keyBits: 128, strengthBits: 128 },
-  AES_256: { ...secret, usages: { encrypt: ['A256GCM'], wrap: ['A256KWP', 'A256KW'] }, keyBits: 256, strengthBits: 256, cnsa2: true },
-  HMAC_SHA_256: { ...secret, usages: { mac: ['HS256'] }, keyBits: 256, strengthBits: 256 },
-  HMAC_SHA_384: { ...secret, usages: { mac: ['HS384'] }, keyBits: 384, strengthBits: 384, cnsa2: true },
-  HMAC_SHA_512: { ...secret, usages: { mac: ['HS512'] }, keyBits: 512, strengthBits: 512, cnsa2: true },
-  RSA_2048: { ...classicalPair, usages: rsaUsages, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
-  RSA_3072: { ...classicalPair, usages: rsaUsages, keyBits: 3072, strengthBits: 128 },
-  RSA_4096: { ...classicalPair, usages: rsaUsages, keyBits: 4096, strengthBits: 152 },
-  EC_P256: { ...classicalPair, usages: { sign: ['ES256'], agree: ['ECDH-ES'] }, keyBits: 256, strengthBits: 128 },
-  EC_P384: { ...classicalPair, usages: { sign: ['ES384'], agree: ['ECDH-ES'] }, keyBits: 384, strengthBits: 192 },
-  EC_P521: { ...classicalPair, usages: { sign: ['ES512'], agree: ['ECDH-ES'] }, keyBits: 521, strengthBits: 256 },
-  /** SP 800-186 allows it for blockchains only. */
-  EC_SECP256K1: { ...classicalPair, usages: { sign: ['ES256K'] }, keyBits: 256, strengthBits: 128 },
+  AES_128: { ...aes, usages: { encrypt: ['A128GCM'], wrap: ['A128KWP', 'A128KW'] }, keyBits: 128, strengthBits: 128 },
+  AES_256: { ...aes, usages: { encrypt: ['A256GCM'], wrap: ['A256KWP', 'A256KW'] }, keyBits: 256, strengthBits: 256, cnsa2: true },
+  HMAC_SHA_256: { ...hmac, usages: { mac: ['HS256'] }, keyBits: 256, strengthBits: 256 },
+  HMAC_SHA_384: { ...hmac, usages: { mac: ['HS384'] }, keyBits: 384, strengthBits: 384, cnsa2: true },
+  HMAC_SHA_512: { ...hmac, usages: { mac: ['HS512'] }, keyBits: 512, strengthBits: 512, cnsa2: true },
+  RSA_2048: { ...rsaPair, usages: rsaUsages, keyBits: 2048, strengthBits: 112, protectUntil: '2030-12-31' },
+  RSA_3072: { ...rsaPair, usages: rsaUsages, keyBits: 3072, strengthBits: 128 },
+  RSA_4096: { ...rsaPair, usages: rsaUsages, keyBits: 4096, strengthBits: 152 },
+  EC_P256: { ...curvePair, usages: { sign: ['ES256'], agree: ['ECDH-ES'] }, keyBits: 256, strengthBits: 128 },
+  EC_P384: { ...curvePair, usages: { sign: ['ES384'], agree: ['ECDH-ES'] }, keyBits: 384, strengthBits: 192 },
+  EC_P521: { ...curvePair, usages: { sign: ['ES512'], agree: ['ECDH-ES'] }, keyBits: 521, strengthBits: 256 },
+  EC_SECP256K1: { ...blockchainPair, usages: { sign: ['ES256K'] }, keyBits: 256, strengthBits: 128 },
   ED25519: { ...classicalPair, usages: { sign: ['EdDSA'] }, keyBits: 256, strengthBits: 128 },
-  ML_DSA_44: { ...postQuantum, usages: { sign: ['ML-DSA-44'] }, keyBits: 10_496, strengthBits: 128 },
-  ML_DSA_65: { ...postQuantum, usages: { sign: ['ML-DSA-65'] }, keyBits: 15_616, strengthBits: 192 },
-  ML_DSA_87: { ...postQuantum, usages: { sign: ['ML-DSA-87'] }, keyBits: 20_736, strengthBits: 256, cnsa2: true },
-  SLH_DSA_SHA2_128S: { ...postQuantum, usages: { sign: ['SLH-DSA-SHA2-128s'] }, keyBits: 256, strengthBits: 128 },
-  ML_KEM_768: { ...postQuantum, usages: { encapsulate: ['ML-KEM-768'] }, keyBits: 9_472, strengthBits: 192 },
-  ML_KEM_1024: { ...postQuantum, usages: { encapsulate: ['ML-KEM-1024'] }, keyBits: 12_544, strengthBits: 256, cnsa2: true },
+  ML_DSA_44: { ...mlDsa, usages: { sign: ['ML-DSA-44'] }, keyBits: 10_496, strengthBits: 128 },
+  ML_DSA_65: { ...mlDsa, usages: { sign: ['ML-DSA-65'] }, keyBits: 15_616, strengthBits: 192 },
+  ML_DSA_87: { ...mlDsa, usages: { sign: ['ML-DSA-87'] }, keyBits: 20_736, strengthBits: 256, cnsa2: true },
+  SLH_DSA_SHA2_128S: { ...slhDsa, usages: { sign: ['SLH-DSA-SHA2-128s'] }, keyBits: 256, strengthBits: 128 },
+  ML_KEM_768: { ...mlKem, usages: { encapsulate: ['ML-KEM-768'] }, keyBits: 9_472, strengthBits: 192 },
+  ML_KEM_1024: { ...mlKem, usages: { encapsulate: ['ML-KEM-1024'] }, keyBits: 12_544, strengthBits: 256, cnsa2: true },
 } as const satisfies Record<string, AlgorithmRow>;
 export type Algorithm = keyof typeof rows;
 export const Algorithm = z.enum(Object.keys(rows) as [Algorithm, ...Algorithm[]]);

@@ -3,11 +3,10 @@ import { algorithms, isCurve, rowOf } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly } from './key-pairs';
+import { mechanisms } from './mechanisms';
 import { readValue } from './secret-values';
 import { publicPartsOf } from './spki';
 import { passingSecretTemplate } from './templates';
-
-const CKM_ECDH1_DERIVE = 0x1050;
 
 /**
  * ECDH: the shared secret Z of SP 800-56A rev. 3 §5.7.1.2, the x-coordinate in the length of the field, for the caller to put through a KDF. The other
@@ -21,9 +20,9 @@ export function deriveSharedSecret(connection: Connection, key: KeyHandle, publi
     throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key agrees on no secret`);
   const parts = publicPartsOf(algorithm, publicKeySpki);
   if (!('point' in parts)) throw new HsmError('HSM_ARGUMENT_INVALID', 'A curve key without a point');
-  connection.assertMechanism(CKM_ECDH1_DERIVE, `ECDH with ${algorithm}`);
+  connection.assertMechanism(mechanisms.CKM_ECDH1_DERIVE, `ECDH with ${algorithm}`);
   const mechanism: Mechanism = {
-    mechanism: CKM_ECDH1_DERIVE,
+    mechanism: mechanisms.CKM_ECDH1_DERIVE,
     parameter: { type: pkcs11.CK_PARAMS_EC_DH, kdf: pkcs11.CKD_NULL, publicData: parts.point } as Mechanism['parameter'],
   };
   // r ‖ s is two numbers as long as the order, which for these curves is as long as the field.

@@ -1,3 +1,5 @@
+import { mechanisms } from './mechanisms';
+
 /** PKCS#11 v3.2 numbers, so that this table needs no library. */
 const CKK_RSA = 0x00;
 const CKK_EC = 0x03;
@@ -7,26 +9,6 @@ const CKK_EC_EDWARDS = 0x40;
 const CKK_ML_KEM = 0x49;
 const CKK_ML_DSA = 0x4a;
 const CKK_SLH_DSA = 0x4b;
-const CKM_RSA_PKCS_KEY_PAIR_GEN = 0x00;
-const CKM_RSA_PKCS = 0x01;
-const CKM_ML_KEM_KEY_PAIR_GEN = 0x0f;
-const CKM_ML_KEM = 0x17;
-const CKM_ML_DSA_KEY_PAIR_GEN = 0x1c;
-const CKM_ML_DSA = 0x1d;
-const CKM_SLH_DSA_KEY_PAIR_GEN = 0x2d;
-const CKM_SLH_DSA = 0x2e;
-const CKM_SHA256_HMAC = 0x251;
-const CKM_SHA384_HMAC = 0x261;
-const CKM_SHA512_HMAC = 0x271;
-const CKM_GENERIC_SECRET_KEY_GEN = 0x350;
-const CKM_EC_KEY_PAIR_GEN = 0x1040;
-const CKM_ECDSA = 0x1041;
-const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055;
-const CKM_EDDSA = 0x1057;
-const CKM_AES_KEY_GEN = 0x1080;
-const CKM_AES_GCM = 0x1087;
-const CKM_AES_KEY_WRAP_PAD = 0x210a;
-const CKM_AES_KEY_WRAP_KWP = 0x210b;
 
 /** What a key may do, and nothing else: a KEK that could also decrypt would open what it wraps (wrap, then decrypt). */
 export type KeyUsage = 'encrypt' | 'sign' | 'mac' | 'wrap' | 'agree' | 'encapsulate';
@@ -93,7 +75,7 @@ const secret = (keyType: number, keyBytes: number, generate: number, operate: nu
 const weierstrass = (scalarBytes: number, ecParams: string, spkiPrefix: string, usages: readonly KeyUsage[]): CurveRow => {
   const least = 25 + ecParams.length / 2 + scalarBytes;
   return {
-    ...{ shape: 'pair', kind: 'curve', keyType: CKK_EC, generate: CKM_EC_KEY_PAIR_GEN, operate: CKM_ECDSA, usages },
+    ...{ shape: 'pair', kind: 'curve', keyType: CKK_EC, generate: mechanisms.CKM_EC_KEY_PAIR_GEN, operate: mechanisms.CKM_ECDSA, usages },
     ...{ signatureBytes: 2 * scalarBytes, ecParams, pointBytes: 1 + 2 * scalarBytes, spkiPrefix },
     wrappedBytes: [kwp(least), kwp(least + ecParams.length / 2 + 2 * scalarBytes + 14)],
   };
@@ -101,23 +83,44 @@ const weierstrass = (scalarBytes: number, ecParams: string, spkiPrefix: string, 
 
 /** PKCS#8 of an RSA key holds about 4.65 times its modulus: n, d and five halves (RFC 8017 appendix A.1.2), each with or without a leading zero; more when others' primes are not of one length. */
 const rsa = (modulusBits: number): RsaRow => ({
-  ...{ shape: 'pair', kind: 'rsa', keyType: CKK_RSA, generate: CKM_RSA_PKCS_KEY_PAIR_GEN, operate: CKM_RSA_PKCS },
+  ...{ shape: 'pair', kind: 'rsa', keyType: CKK_RSA, generate: mechanisms.CKM_RSA_PKCS_KEY_PAIR_GEN, operate: mechanisms.CKM_RSA_PKCS },
   ...{ usages: ['sign', 'encrypt'], modulusBits, signatureBytes: modulusBits / 8 },
   wrappedBytes: [(4.5 * modulusBits) / 8, (4.5 * modulusBits) / 8 + 192],
 });
 
 /** Sizes: FIPS 203 table 3, FIPS 204 table 2, FIPS 205 table 2. The private half as PKCS#8: from its seed alone to seed and expanded key. */
 const mlDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
-  ...{ shape: 'pair', kind: 'pq', keyType: CKK_ML_DSA, generate: CKM_ML_DSA_KEY_PAIR_GEN, operate: CKM_ML_DSA, usages: ['sign'] },
+  ...{
+    shape: 'pair',
+    kind: 'pq',
+    keyType: CKK_ML_DSA,
+    generate: mechanisms.CKM_ML_DSA_KEY_PAIR_GEN,
+    operate: mechanisms.CKM_ML_DSA,
+    usages: ['sign'],
+  },
   ...{ parameterSet, oid, publicBytes, privateBytes, seedBytes: 32, outputBytes },
   wrappedBytes: [kwp(50), kwp(privateBytes + publicBytes + 128)],
 });
 const slhDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number): PqRow => ({
-  ...{ shape: 'pair', kind: 'pq', keyType: CKK_SLH_DSA, generate: CKM_SLH_DSA_KEY_PAIR_GEN, operate: CKM_SLH_DSA, usages: ['sign'] },
+  ...{
+    shape: 'pair',
+    kind: 'pq',
+    keyType: CKK_SLH_DSA,
+    generate: mechanisms.CKM_SLH_DSA_KEY_PAIR_GEN,
+    operate: mechanisms.CKM_SLH_DSA,
+    usages: ['sign'],
+  },
   ...{ parameterSet, oid, publicBytes, privateBytes: 2 * publicBytes, outputBytes, wrappedBytes: [kwp(80), kwp(3 * publicBytes + 96)] },
 });
 const mlKem = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
-  ...{ shape: 'pair', kind: 'pq', keyType: CKK_ML_KEM, generate: CKM_ML_KEM_KEY_PAIR_GEN, operate: CKM_ML_KEM, usages: ['encapsulate'] },
+  ...{
+    shape: 'pair',
+    kind: 'pq',
+    keyType: CKK_ML_KEM,
+    generate: mechanisms.CKM_ML_KEM_KEY_PAIR_GEN,
+    operate: mechanisms.CKM_ML_KEM,
+    usages: ['encapsulate'],
+  },
   ...{ parameterSet, oid, publicBytes, privateBytes, seedBytes: 64, outputBytes },
   wrappedBytes: [kwp(82), kwp(privateBytes + publicBytes + 192)],
 });
@@ -127,12 +130,12 @@ export const rsaPublicExponent = Buffer.from('010001', 'hex');
 
 /** The one table of algorithms: a new one is a new row. Sizes in bytes; DER as hex. */
 export const algorithms = {
-  AES_128: secret(CKK_AES, 16, CKM_AES_KEY_GEN, CKM_AES_GCM, ['encrypt', 'wrap']),
-  AES_256: secret(CKK_AES, 32, CKM_AES_KEY_GEN, CKM_AES_GCM, ['encrypt', 'wrap']),
+  AES_128: secret(CKK_AES, 16, mechanisms.CKM_AES_KEY_GEN, mechanisms.CKM_AES_GCM, ['encrypt', 'wrap']),
+  AES_256: secret(CKK_AES, 32, mechanisms.CKM_AES_KEY_GEN, mechanisms.CKM_AES_GCM, ['encrypt', 'wrap']),
   // Generic secrets of the hash's length: SoftHSM knows no CKK_SHA256_HMAC and generates none by CKM_SHA256_KEY_GEN.
-  HMAC_SHA_256: secret(CKK_GENERIC_SECRET, 32, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA256_HMAC, ['mac']),
-  HMAC_SHA_384: secret(CKK_GENERIC_SECRET, 48, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA384_HMAC, ['mac']),
-  HMAC_SHA_512: secret(CKK_GENERIC_SECRET, 64, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA512_HMAC, ['mac']),
+  HMAC_SHA_256: secret(CKK_GENERIC_SECRET, 32, mechanisms.CKM_GENERIC_SECRET_KEY_GEN, mechanisms.CKM_SHA256_HMAC, ['mac']),
+  HMAC_SHA_384: secret(CKK_GENERIC_SECRET, 48, mechanisms.CKM_GENERIC_SECRET_KEY_GEN, mechanisms.CKM_SHA384_HMAC, ['mac']),
+  HMAC_SHA_512: secret(CKK_GENERIC_SECRET, 64, mechanisms.CKM_GENERIC_SECRET_KEY_GEN, mechanisms.CKM_SHA512_HMAC, ['mac']),
   RSA_2048: rsa(2048),
   RSA_3072: rsa(3072),
   RSA_4096: rsa(4096),
@@ -145,8 +148,8 @@ export const algorithms = {
       shape: 'pair',
       kind: 'curve',
       keyType: CKK_EC_EDWARDS,
-      generate: CKM_EC_EDWARDS_KEY_PAIR_GEN,
-      operate: CKM_EDDSA,
+      generate: mechanisms.CKM_EC_EDWARDS_KEY_PAIR_GEN,
+      operate: mechanisms.CKM_EDDSA,
       usages: ['sign'],
     },
     ...{ signatureBytes: 64, ecParams: '06032b6570', pointBytes: 32, spkiPrefix: '302a300506032b6570032100' },
@@ -221,6 +224,8 @@ interface FamilyRow {
   lacks: readonly Algorithm[];
   /** Whether RSA-OAEP takes SHA-256: SoftHSM takes SHA-1 only, which the list of mechanisms does not say either. */
   oaepSha256: boolean;
+  /** The release that the tests run on, and all that it has not. */
+  release?: { name: string; without: readonly Algorithm[] };
 }
 
 const postQuantum = ['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S', 'ML_KEM_768', 'ML_KEM_1024'] as const;
@@ -228,14 +233,16 @@ const postQuantum = ['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S',
 /** What differs between tokens. Both wrap mechanisms are AES Key Wrap with Padding (RFC 5649, SP 800-38F KWP) under different numbers. */
 export const families: Readonly<Record<TokenFamily, FamilyRow>> = {
   softhsm: {
-    wrap: CKM_AES_KEY_WRAP_PAD,
-    wrapsAnyLength: false,
-    tokenCustodyOnly: ['ED25519', ...postQuantum],
-    lacks: [],
+    ...{ wrap: mechanisms.CKM_AES_KEY_WRAP_PAD, wrapsAnyLength: false, tokenCustodyOnly: ['ED25519', ...postQuantum], lacks: [] },
     oaepSha256: false,
+    release: { name: 'SoftHSM 2.6.1', without: postQuantum },
   },
-  kryoptic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: postQuantum, lacks: ['EC_SECP256K1'], oaepSha256: true },
-  generic: { wrap: CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [], lacks: [], oaepSha256: true },
+  kryoptic: {
+    ...{ wrap: mechanisms.CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: postQuantum, lacks: ['EC_SECP256K1'] },
+    oaepSha256: true,
+    release: { name: 'kryoptic 1.5.4', without: ['EC_SECP256K1'] },
+  },
+  generic: { wrap: mechanisms.CKM_AES_KEY_WRAP_KWP, wrapsAnyLength: true, tokenCustodyOnly: [], lacks: [], oaepSha256: true },
 };
 
 export const custodiesOf = (algorithm: Algorithm, family: TokenFamily): readonly Custody[] =>

@@ -22,6 +22,7 @@ export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
 export { canaryLabel, Token, type TokenOptions } from './token';
 export type { SessionKeyPair } from './token-keys';
+export { releaseOf, supportOf, type TokenSupport } from './token-support';
 export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';
 export { UnwrappedKeys, type UnwrappedKeysOptions, unwrappedKeyId } from './unwrapped-keys';
 export type { UnwrapRequest } from './unwrapping';

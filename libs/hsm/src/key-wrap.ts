@@ -2,13 +2,13 @@ import { families, type KeyUsage, rowOf } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly } from './key-pairs';
+import { mechanisms } from './mechanisms';
 import { readValue } from './secret-values';
 import { passingSecretTemplate } from './templates';
 
 /** RFC 3394 (SP 800-38F KW), for keys of 16 bytes or more in steps of 8; RFC 5649 (KWP), for any. */
 export type KeyWrapScheme = 'KW' | 'KWP';
 
-const CKM_AES_KEY_WRAP = 0x2109;
 const usage: KeyUsage = 'wrap';
 /** The integrity check value in front. */
 const overheadBytes = 8;
@@ -76,7 +76,7 @@ export function unwrapValue(connection: Connection, key: KeyHandle, scheme: KeyW
 function begin(connection: Connection, key: KeyHandle, scheme: KeyWrapScheme): number {
   connection.assertCurrent(key);
   if (!rowOf(key.algorithm).usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${key.algorithm} key wraps no others`);
-  const mechanism = scheme === 'KW' ? CKM_AES_KEY_WRAP : families[connection.family].wrap;
+  const mechanism = scheme === 'KW' ? mechanisms.CKM_AES_KEY_WRAP : families[connection.family].wrap;
   connection.assertMechanism(mechanism, scheme);
   return mechanism;
 }

@@ -2,12 +2,13 @@ import pkcs11, { type Mechanism } from 'pkcs11js';
 import { algorithms, isRsa } from './algorithms';
 import type { Connection, KeyHandle, KeySource } from './connection';
 import { HsmError } from './hsm-error';
+import { mechanisms } from './mechanisms';
 import { returnValueOf } from './return-values';
 
 const CKZ_DATA_SPECIFIED = 1;
 /** RSA-OAEP with SHA-256 for hash and MGF1, and an empty label: JOSE `RSA-OAEP-256` (RFC 7518 §4.3). */
 const oaepSha256: Mechanism = {
-  mechanism: pkcs11.CKM_RSA_PKCS_OAEP,
+  mechanism: mechanisms.CKM_RSA_PKCS_OAEP,
   parameter: {
     type: pkcs11.CK_PARAMS_RSA_OAEP,
     hashAlg: pkcs11.CKM_SHA256,

@@ -2,7 +2,7 @@ import { algorithms, type PqAlgorithm } from './algorithms';
 import { HsmError } from './hsm-error';
 import { der, octetString } from './spki';
 
-/** What a token takes a post-quantum private half as (PKCS#11 v3.2 §6.67, §6.68): CKA_SEED, CKA_VALUE, or both. */
+/** What a token takes a post-quantum private half as (PKCS#11 v3.2, private key objects of ML-DSA, ML-KEM and SLH-DSA): CKA_SEED, CKA_VALUE, or both. */
 export interface PqPrivateParts {
   readonly seed?: Buffer;
   readonly value?: Buffer;

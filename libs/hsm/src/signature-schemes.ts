@@ -1,9 +1,6 @@
 import type { Algorithm, CurveAlgorithm } from './algorithms';
+import { mechanisms } from './mechanisms';
 
-/** PKCS#11 v3.1 numbers, so that this table needs no library. */
-const CKM_RSA_PKCS = 0x01;
-const CKM_RSA_PKCS_PSS = 0x0d;
-const CKM_ECDSA = 0x1041;
 const hashes = {
   sha256: { bytes: 32, ckm: 0x250, mgf: 2, digestInfo: '3031300d060960864801650304020105000420' },
   sha384: { bytes: 48, ckm: 0x260, mgf: 3, digestInfo: '3041300d060960864801650304020205000430' },
@@ -32,7 +29,7 @@ export interface SchemeRow {
  * Others' signatures are verified over any SHA-2 or SHA-3 digest of 224 bits or more.
  */
 const ecdsa = (algorithm: CurveAlgorithm, hash: HashName, orderBytes: number): SchemeRow => ({
-  ...{ algorithms: [algorithm], mechanism: CKM_ECDSA, hash, leftmostBytes: orderBytes },
+  ...{ algorithms: [algorithm], mechanism: mechanisms.CKM_ECDSA, hash, leftmostBytes: orderBytes },
   signs: [32, 48, 64].filter((bytes) => bytes >= hashes[hash].bytes),
   verifies: [28, 32, 48, 64],
 });
@@ -41,12 +38,12 @@ const exactly = (hash: HashName) => ({ signs: [hashes[hash].bytes], verifies: [h
 const pss = (hash: HashName): SchemeRow => {
   const { ckm, mgf, bytes } = hashes[hash];
   return {
-    ...{ algorithms: rsaKeys, mechanism: CKM_RSA_PKCS_PSS, hash, ...exactly(hash) },
+    ...{ algorithms: rsaKeys, mechanism: mechanisms.CKM_RSA_PKCS_PSS, hash, ...exactly(hash) },
     pss: { hashAlg: ckm, mgf, saltLen: bytes },
   };
 };
 const pkcs1 = (hash: HashName): SchemeRow => ({
-  ...{ algorithms: rsaKeys, mechanism: CKM_RSA_PKCS, hash, ...exactly(hash) },
+  ...{ algorithms: rsaKeys, mechanism: mechanisms.CKM_RSA_PKCS, hash, ...exactly(hash) },
   digestInfo: Buffer.from(hashes[hash].digestInfo, 'hex'),
 });
 

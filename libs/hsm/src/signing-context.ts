@@ -16,7 +16,7 @@ const CKH_DETERMINISTIC_REQUIRED = 2;
 const wordBytes = 8;
 
 /**
- * The mechanism with CK_SIGN_ADDITIONAL_CONTEXT (PKCS#11 v3.2 §6.67.5): hedge type, pointer to the context, its length. The binding passes bytes on as
+ * The mechanism with CK_SIGN_ADDITIONAL_CONTEXT (PKCS#11 v3.2, ML-DSA signature): hedge type, pointer to the context, its length. The binding passes bytes on as
  * they are and knows nothing of the pointer, so the parameter itself keeps the context from being collected before the token has read it.
  * @throws HsmError HSM_ARGUMENT_INVALID for a context that is too long
  */

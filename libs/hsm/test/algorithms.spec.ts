@@ -1,8 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { algorithmNames, algorithmOf, algorithms, custodiesOf, familyOf, isPq } from '../src/algorithms';
+import { releaseOf, supportOf, Token } from '../src/index';
+import { mechanisms } from '../src/mechanisms';
 import { schemesOf } from '../src/signature-schemes';
 import { publicPartsOf, rsaSpkiOf, spkiOf } from '../src/spki';
+import { families, openFreshOf } from './fresh-token';
 
 test.each([
   ['EC_P256', generateKeyPairSync('ec', { namedCurve: 'P-256' })],
@@ -81,6 +84,21 @@ test('SoftHSM keeps Ed25519 keys, and has no post-quantum ones; everything else 
   expect(custodiesOf('ED25519', 'softhsm')).toEqual(['token']);
   expect(custodiesOf('ED25519', 'kryoptic')).toEqual(['wrapped', 'token']);
   for (const name of algorithmNames) if (name !== 'ED25519' && !isPq(name)) expect(custodiesOf(name, 'softhsm')).toContain('wrapped');
+});
+
+test.each(families)('%s: what the table says of the release is what the token itself says', (family) => {
+  const token = openFreshOf(family);
+  const has = (name: (typeof algorithmNames)[number]) => supportOf(name, family) !== undefined;
+  const { major, minor } = Token.connectionOf(token).p11.C_GetInfo().libraryVersion;
+  // Another release than the one of the table may have more, never less.
+  const isThatRelease = releaseOf(family)?.includes(` ${major}.${minor}.`) ?? false;
+  for (const name of algorithmNames) if (has(name) || isThatRelease) expect([name, token.supports(name)]).toEqual([name, has(name)]);
+  for (const name of algorithmNames.filter(has)) {
+    const { generate, mechanisms: used } = supportOf(name, family)!;
+    for (const mechanism of [generate, ...Object.values(used).flat()])
+      expect([name, mechanism, Token.connectionOf(token).hasMechanism(mechanisms[mechanism])]).toEqual([name, mechanism, true]);
+  }
+  token.close();
 });
 
 test('every signing algorithm has its JOSE names, and every scheme an algorithm', () => {

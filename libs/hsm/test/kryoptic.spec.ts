@@ -1,7 +1,9 @@
 import { createHash, createPublicKey, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { rowOf } from '../src/algorithms';
-import { type Algorithm, type DigestScheme, type KeyHandle, schemesOf, selfTest, type Token } from '../src/index';
+import { type Algorithm, type DigestScheme, type KeyHandle, schemesOf, selfTest, Token } from '../src/index';
+import { mechanisms } from '../src/mechanisms';
+import { keyPairTemplates } from '../src/templates';
 import { caught, kryopticLibrary, openFreshOf } from './fresh-token';
 import { verifiesOutside } from './outside';
 
@@ -27,6 +29,15 @@ onKryoptic('it lists ECDSA and has no secp256k1, which is said by name', async (
   const lacking = { code: 'HSM_MECHANISM_UNAVAILABLE', message: expect.stringContaining('EC_SECP256K1') };
   expect(caught(() => token.importPublicKey('EC_SECP256K1', publicKey.export({ format: 'der', type: 'spki' })))).toMatchObject(lacking);
   expect(caught(() => token.generateSessionKeyPair('EC_SECP256K1'))).toMatchObject(lacking);
+  // The token itself says so: when it no longer does, the row goes.
+  const generate = (curve: 'EC_P256' | 'EC_SECP256K1') => {
+    const { publicKey: ofPublic, privateKey: ofPrivate } = keyPairTemplates(curve, { usage: 'sign', extractable: false });
+    return Token.connectionOf(token).call('generate', (p11, { objects }) =>
+      p11.C_GenerateKeyPair(objects, { mechanism: mechanisms.CKM_EC_KEY_PAIR_GEN }, ofPublic, ofPrivate),
+    );
+  };
+  expect(generate('EC_P256')).toMatchObject({ privateKey: expect.any(Buffer) });
+  expect(caught(() => generate('EC_SECP256K1'))).toMatchObject({ code: 'HSM_OPERATION_FAILED' });
 });
 
 const wrapped = ['AES_128', 'AES_256', 'HMAC_SHA_256', 'HMAC_SHA_512', 'EC_P256', 'EC_P384', 'EC_P521', 'ED25519', 'RSA_2048'] as const;

@@ -1,7 +1,8 @@
 import { createPublicKey, decapsulate, encapsulate, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { algorithms, type PqAlgorithm } from '../src/algorithms';
-import { type Algorithm, custodiesOf, schemesOf, type Token } from '../src/index';
+import { type Algorithm, custodiesOf, HsmError, schemesOf, type Token } from '../src/index';
 import { slhDsaKnownAnswer } from '../src/known-answers-pq';
 import { type PqPrivateParts, pqPkcs8Of, pqPrivatePartsOf } from '../src/pq-private';
 import { caught, kryopticLibrary, openFresh, openFreshOf } from './fresh-token';
@@ -154,6 +155,60 @@ onKryoptic('a key does what it is for, and nothing else', () => {
     expect(caught(() => token.importPublicKey('ML_DSA_44', spki))).toMatchObject({ code: 'HSM_ARGUMENT_INVALID' });
   expect(token.generation).toBe(generation);
 });
+
+onKryoptic(
+  'whatever bytes come as key, signature, context or ciphertext: refused, and the sessions stay',
+  () => {
+    const { generation } = token;
+    const dsa = token.generateSessionKeyPair('ML_DSA_44');
+    const kem = token.generateSessionKeyPair('ML_KEM_768');
+    const verifying = token.importPublicKey('ML_DSA_44', dsa.publicKeySpki);
+    const bytes = fc.uint8Array({ maxLength: 3_000 }).map((array) => Buffer.from(array));
+    /** As long as it should be, with a run of other bytes somewhere: what gets past every check of lengths. */
+    const spoilt = (right: Buffer) =>
+      fc.tuple(fc.nat(right.length - 1), fc.uint8Array({ minLength: 1, maxLength: 64 })).map(([at, run]) => {
+        const changed = Buffer.from(right);
+        changed.set(run.slice(0, right.length - at), at);
+        return changed;
+      });
+    const signature = token.signMessage(dsa.privateKey, message);
+    const { ciphertext } = token.encapsulate(token.importPublicKey('ML_KEM_768', kem.publicKeySpki, 'encapsulate'));
+    const seedOf = (pair: 'ml-dsa-44' | 'ml-kem-768') =>
+      generateKeyPairSync(pair as 'ml-dsa-44').privateKey.export({ format: 'der', type: 'pkcs8' });
+    const expected = new Set(['HSM_ARGUMENT_INVALID', 'HSM_KEY_USE_REFUSED']);
+    const refusedOr = <T>(act: () => T): T | undefined => {
+      try {
+        return act();
+      } catch (error) {
+        if (error instanceof HsmError && expected.has(error.code)) return undefined;
+        throw error;
+      }
+    };
+    const check = <T>(arbitrary: fc.Arbitrary<T>, act: (value: T) => void) => fc.assert(fc.property(arbitrary, act), { numRuns: 150 });
+    check(fc.oneof(bytes, spoilt(signature)), (given) => {
+      expect(token.verifyMessage(verifying, message, given)).toBe(given.equals(signature));
+    });
+    check(bytes, (context) => void refusedOr(() => token.verifyMessage(verifying, message, signature, { context })));
+    check(fc.oneof(bytes, spoilt(ciphertext)), (given) => {
+      expect(refusedOr(() => token.decapsulate(kem.privateKey, given))?.length ?? 32).toBe(32);
+    });
+    for (const [algorithm, spki, pkcs8, usage] of [
+      ['ML_DSA_44', dsa.publicKeySpki, seedOf('ml-dsa-44'), 'sign'],
+      ['ML_KEM_768', kem.publicKeySpki, seedOf('ml-kem-768'), 'encapsulate'],
+    ] as const) {
+      check(fc.oneof(bytes, spoilt(spki)), (given) => {
+        const key = refusedOr(() => token.importPublicKey(algorithm, given, usage));
+        if (key) token.destroyObject(key);
+      });
+      check(fc.oneof(bytes, spoilt(pkcs8)), (given) => {
+        const key = refusedOr(() => token.importKnownPrivate(algorithm, given, usage));
+        if (key) token.destroyObject(key);
+      });
+    }
+    expect(token.generation).toBe(generation);
+  },
+  60_000,
+);
 
 onKryoptic('their private halves stay in the token: none leaves it wrapped', async () => {
   token.generateRootKey('root');

@@ -17,6 +17,14 @@ const curves: Record<string, readonly [PairAlgorithm, crv: string]> = {
   ES512: ['EC_P521', 'P-521'],
   ES256K: ['EC_SECP256K1', 'secp256k1'],
 };
+/** Over the message itself, with the type of their keys: RFC 8037, RFC 9864, RFC 9964. */
+const overMessage: Record<string, readonly [PairAlgorithm, kty: string]> = {
+  EdDSA: ['ED25519', 'OKP'],
+  Ed25519: ['ED25519', 'OKP'],
+  'ML-DSA-44': ['ML_DSA_44', 'AKP'],
+  'ML-DSA-65': ['ML_DSA_65', 'AKP'],
+  'ML-DSA-87': ['ML_DSA_87', 'AKP'],
+};
 const rsa = /^(?:RS|PS)(?:256|384|512)$/;
 
 /** JsonWebSignature, JsonWebKey and the JWS of JsonWebCrypto: a compact JWS whose signing input is what the worker verifies. */
@@ -63,6 +71,7 @@ function verifies(token: Token, key: Jwk, alg: string, input: Buffer, signature:
     if (!secret || secret.length < mac[1]) return false;
     return withKey(token, token.importKnownSecret(mac[0], secret, 'mac'), (handle) => token.verifyMac(handle, input, signature));
   }
+  if (Object.hasOwn(overMessage, alg)) return verifiesMessage(token, key, alg, input, signature);
   const curve = Object.hasOwn(curves, alg) ? curves[alg] : undefined;
   const algorithm = curve ? curve[0] : rsaAlgorithmOf(key);
   if (!algorithm || (curve ? key.kty !== 'EC' || key.crv !== curve[1] : !rsa.test(alg) || key.kty !== 'RSA')) return false;
@@ -72,6 +81,12 @@ function verifies(token: Token, key: Jwk, alg: string, input: Buffer, signature:
     .update(input)
     .digest();
   return withKey(token, handle, (usable) => token.verifyDigest(usable, alg as DigestScheme, digest, signature));
+}
+
+function verifiesMessage(token: Token, key: Jwk, alg: string, input: Buffer, signature: Buffer): boolean {
+  const [algorithm, kty] = overMessage[alg] as readonly [PairAlgorithm, string];
+  const handle = key.kty === kty ? given(() => token.importPublicKey(algorithm, spkiOf(key))) : undefined;
+  return handle !== undefined && withKey(token, handle, (usable) => token.verifyMessage(usable, input, signature));
 }
 
 function rsaAlgorithmOf({ kty, n }: Jwk): PairAlgorithm | undefined {

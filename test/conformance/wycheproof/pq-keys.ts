@@ -1,11 +1,12 @@
 import type { PairAlgorithm } from '@claviger/hsm';
 import { oneOf } from './suite';
 
-/** Parameter set, and the last byte of the OID (2.16.840.1.101.3.4.3.… for ML-DSA, …4.4.… for ML-KEM). */
+/** By the name of the parameter set: DER of its OID (2.16.840.1.101.3.4.3.… for signatures, …4.4.… for ML-KEM). */
 const sets = {
   'ML-DSA-44': ['ML_DSA_44', '0609608648016503040311'],
   'ML-DSA-65': ['ML_DSA_65', '0609608648016503040312'],
   'ML-DSA-87': ['ML_DSA_87', '0609608648016503040313'],
+  'SLH-DSA-SHA2-128s': ['SLH_DSA_SHA2_128S', '0609608648016503040314'],
   'ML-KEM-768': ['ML_KEM_768', '0609608648016503040402'],
   'ML-KEM-1024': ['ML_KEM_1024', '0609608648016503040403'],
 } as const satisfies Record<string, readonly [PairAlgorithm, string]>;

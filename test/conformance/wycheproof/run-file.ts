@@ -9,8 +9,8 @@ import { hmac } from './hmac';
 import { jwe } from './jwe';
 import { jws } from './jws';
 import { keyWrap } from './key-wrap';
-import { mlDsaSign, mlDsaVerify } from './ml-dsa';
 import { mlKemDecaps, mlKemEncaps, mlKemKeyGen, mlKemSeed } from './ml-kem';
+import { mlDsaSign, pqVerify } from './pq-signatures';
 import { rsaOaep } from './rsa-oaep';
 import { rsaPkcs1Sign, rsaPkcs1Verify, rsaPssVerify } from './rsa-signatures';
 import type { Suite } from './suite';
@@ -34,7 +34,8 @@ const suites: Readonly<Record<string, Suite>> = {
   EcdhEcpointTest: ecdh,
   EcdhPemTest: ecdh,
   EcdhWebcryptoTest: ecdh,
-  MlDsaVerify: mlDsaVerify,
+  MlDsaVerify: pqVerify,
+  SlhDsaVerify: pqVerify,
   MlDsaSign: mlDsaSign,
   MLKEMTest: mlKemSeed,
   MLKEMEncapsTest: mlKemEncaps,
