@@ -1,4 +1,4 @@
-import { type KeyState, type KeyUsage, type KeyUse, type KeyView, keyStates, ProblemError } from '@claviger/contracts';
+import { algorithms, type KeyState, type KeyUsage, type KeyUse, type KeyView, keyStates, ProblemError } from '@claviger/contracts';
 
 export type KeyVersion = KeyView['versions'][number];
 
@@ -33,6 +33,9 @@ export function versionsToProcess(key: KeyView, usage: KeyUsage): KeyVersion[] {
 /** The version that the caller names, or all that may process, newest first. */
 export const versionsNamed = (key: KeyView, usage: KeyUsage, version: number | undefined): KeyVersion[] =>
   version === undefined ? versionsToProcess(key, usage) : [versionToProcess(key, usage, version)];
+
+/** Whether it encrypts with its public half, and so only what fits in it. */
+export const encryptsToPublicHalf = ({ algorithm, usage }: KeyView): boolean => usage === 'encrypt' && algorithms[algorithm].pair;
 
 const mayBe = (state: KeyState, use: KeyUse): boolean => keyStates[state].uses.includes(use);
 

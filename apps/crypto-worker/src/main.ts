@@ -17,6 +17,7 @@ import { observeBreaker, observeKeys } from './metrics';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
+import { RsaEncryption } from './rsa-encryption';
 import { TokenBreaker } from './token-breaker';
 import { TokenRecords } from './token-records';
 import { Tokens } from './tokens';
@@ -85,7 +86,7 @@ await runService(service, async (logger) => {
       keys,
       breaker,
       recorded,
-      operations: new Operations(token, keys, leases),
+      operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
     }),
     { strategy: server, logger, abortOnError: false },

@@ -19,8 +19,8 @@ import type { InvocationLeases } from './invocation-leases';
 import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
-import { type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
-import { encryptsToPublicHalf, RsaEncryption } from './rsa-encryption';
+import { encryptsToPublicHalf, type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
+import type { RsaEncryption } from './rsa-encryption';
 
 type Ops = typeof cryptoOperations;
 type Context = Record<string, string> | undefined;
@@ -34,15 +34,12 @@ const isOverMessage = (scheme: SignatureScheme): boolean => signatureSchemes[sch
  * signatures and new pairs take milliseconds and more and are made off the event loop, so whoever asks for those checks again when they are made.
  */
 export class Operations {
-  private readonly rsa: RsaEncryption;
-
   constructor(
     private readonly token: Token,
     private readonly keys: KeyHolder,
     private readonly leases: Pick<InvocationLeases, 'take'>,
-  ) {
-    this.rsa = new RsaEncryption(keys);
-  }
+    private readonly rsa: RsaEncryption,
+  ) {}
 
   encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
     if (encryptsToPublicHalf(key)) return this.rsa.encrypt(request, key);

@@ -6,8 +6,8 @@ import type { Admit, Done as RecordedDone, RecordedReply } from '@claviger/servi
 import type { Done } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
+import { encryptsToPublicHalf } from './key-use';
 import { contextAfter } from './operations';
-import { encryptsToPublicHalf } from './rsa-encryption';
 import type { TokenBreaker } from './token-breaker';
 
 type Ops = typeof cryptoOperations;

@@ -1,13 +1,10 @@
-import { algorithms, type cryptoOperations, type Item, type KeyView, ProblemError } from '@claviger/contracts';
+import { type cryptoOperations, type Item, type KeyView, ProblemError } from '@claviger/contracts';
 import { type Done, dry, wouldUse } from './done';
 import type { KeyHolder } from './key-holder';
 import { versionsToProcess, versionToProtect } from './key-use';
 import { asked, notIntact } from './token-verdict';
 
 type Ops = typeof cryptoOperations;
-
-/** Whether it encrypts with its public half, and so only what fits in it. */
-export const encryptsToPublicHalf = ({ algorithm, usage }: KeyView): boolean => usage === 'encrypt' && algorithms[algorithm].pair;
 
 /**
  * RSA-OAEP with SHA-256 (RFC 8017 §7.1), in the token. The ciphertext is the bare one, as anybody makes it who has the public half, so it names no

@@ -15,6 +15,7 @@ import { KeyHolder } from '../src/key-holder';
 import { Operations } from '../src/operations';
 import { toProblem } from '../src/problem';
 import { RecordedUse } from '../src/recorded-use';
+import { RsaEncryption } from '../src/rsa-encryption';
 import { TokenBreaker } from '../src/token-breaker';
 import { Tokens } from '../src/tokens';
 
@@ -114,7 +115,7 @@ export async function startWorker() {
   });
   const hsm = new HsmController(tokens, keys, breaker);
   const leases = new InvocationLeases((...asked) => said.lease(...asked), { capacity: 1_000 });
-  const operations = new Operations(token, keys, leases);
+  const operations = new Operations(token, keys, leases, new RsaEncryption(keys));
   const establishment = new KeyEstablishment(keys);
   const replies = new RecordedReply(gate, trail, (error) => {
     breaker.observe(error);
