@@ -5,5 +5,4 @@ export default {
   displayName: 'system',
   testMatch: ['<rootDir>/{system,conformance,fault-token}/**/*.spec.ts'],
   testTimeout: 120_000,
-  maxWorkers: 1,
 };

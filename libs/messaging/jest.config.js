@@ -1,3 +1,3 @@
 import preset from '../../jest.preset.js';
 
-export default { ...preset, displayName: 'messaging', maxWorkers: 2, globalSetup: '<rootDir>/../../tools/jest-softhsm.js' };
+export default { ...preset, displayName: 'messaging', globalSetup: '<rootDir>/../../tools/jest-softhsm.js' };
