@@ -19,7 +19,6 @@ import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
 import { TokenBreaker } from './token-breaker';
-import { TokenRecords } from './token-records';
 import { Tokens } from './tokens';
 
 const service = 'crypto-worker';
@@ -63,10 +62,13 @@ await runService(service, async (logger) => {
         .granted,
     { capacity: leasesMax },
   );
-  const tokenRecords = new TokenRecords(trail, logger, worker);
   const breaker = new TokenBreaker({
     token: token.label,
-    report: (event) => tokenRecords.add(event),
+    report: (event) => {
+      // A token that fails signs no records either: then this one becomes durable once it is well.
+      const later = (error: unknown) => logger.warn(`what happened to token ${token.label} is in the ledger later: ${String(error)}`);
+      trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
+    },
     probe: () => probe(token),
     limits: {
       failures: config.HSM_BREAKER_FAILURES,

@@ -1,8 +1,7 @@
-import { ProblemError } from '@claviger/contracts';
+import { ProblemError, type TokenRecord } from '@claviger/contracts';
 import { HsmError, type HsmErrorCode } from '@claviger/hsm';
 import type { LoggerService } from '@nestjs/common';
 import { afterFailure, afterPause, afterProbe, type Breaker, type BreakerLimits, closed, type FailureKind, refuses } from './breaker';
-import type { TokenEvent } from './token-records';
 
 const kinds: Partial<Record<HsmErrorCode, FailureKind>> = {
   HSM_UNAVAILABLE: 'token',
@@ -13,6 +12,9 @@ const kinds: Partial<Record<HsmErrorCode, FailureKind>> = {
   HSM_OPERATION_FAILED: 'call',
   HSM_WRAPPED_KEY_INVALID: 'call',
 };
+
+/** What the ledger is told. */
+export type TokenEvent = Pick<TokenRecord, 'event' | 'token' | 'since' | 'detail'>;
 
 export interface TokenBreakerParts {
   /** Label of the token. */

@@ -1,8 +1,7 @@
 import { HsmError, type HsmErrorCode } from '@claviger/hsm';
 import { until } from '@claviger/testing';
 import { afterEach, expect, test } from '@jest/globals';
-import { TokenBreaker } from '../src/token-breaker';
-import type { TokenEvent } from '../src/token-records';
+import { TokenBreaker, type TokenEvent } from '../src/token-breaker';
 
 const error = (code: HsmErrorCode) => new HsmError(code, 'Token customer: encrypt failed');
 const opened: TokenBreaker[] = [];
