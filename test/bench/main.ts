@@ -4,6 +4,7 @@ import { connect } from '@claviger/client';
 import { temporaryFolder } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
 import type { Bench } from './bench';
+import { hsmScale } from './hsm-scale';
 import { options } from './options';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
@@ -25,17 +26,16 @@ forbid (principal, action in Claviger::Action::"crypto", resource is Claviger::K
 when { context.encryptionContext.hasTag("tenant") && context.encryptionContext.getTag("tenant") != "acme" };
 `;
 
-async function onStack(measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>): Promise<{ result: object; ok: boolean }> {
+async function onStack(
+  measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
+  workerEnv: Record<string, string> = {},
+): Promise<{ result: object; ok: boolean }> {
   const folder = await temporaryFolder('bench');
   const env: Record<string, string> = options.profile ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profile}` } : {};
   const report = (line: string) => console.error(`· ${line}`);
   const stack = await startStack({
-    dir: folder.path,
-    principals: everyone,
-    morePolicies: contextPolicy,
-    workers: options.workers,
-    env,
-    report,
+    ...{ dir: folder.path, principals: everyone, morePolicies: contextPolicy, workers: options.workers },
+    ...{ env, serviceEnv: { 'crypto-worker': workerEnv }, report },
   });
   let ok = false;
   try {
@@ -55,7 +55,9 @@ async function onStack(measure: (bench: Bench) => Promise<{ result: object; ok: 
   }
 }
 
-const run = { suspend: () => onStack(suspension), token: tokenAlone }[options.scenario] ?? (() => onStack(throughput));
+const run =
+  { suspend: () => onStack(suspension), token: tokenAlone, 'hsm-scale': () => hsmScale(onStack) }[options.scenario] ??
+  (() => onStack(throughput));
 const { result, ok } = await run();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 process.exit(ok ? 0 : 1);

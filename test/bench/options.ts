@@ -19,6 +19,9 @@ const { values, positionals } = parseArgs({
     beside: { type: 'string' },
     'beside-concurrency': { type: 'string', default: '8' },
     processes: { type: 'string', default: '1' },
+    'latency-ms': { type: 'string', default: '5' },
+    sessions: { type: 'string', default: '16' },
+    'library-only': { type: 'boolean', default: false },
     trials: { type: 'string', default: '100' },
     json: { type: 'string' },
     profile: { type: 'string' },
@@ -37,20 +40,23 @@ export const options = {
   beside: values.beside,
   besideConcurrency: whole('beside-concurrency', values['beside-concurrency']),
   processes: whole('processes', values.processes),
+  latencyMs: whole('latency-ms', values['latency-ms']),
+  sessions: whole('sessions', values.sessions),
+  libraryOnly: values['library-only'],
   trials: whole('trials', values.trials),
   json: values.json,
   profile: values.profile,
 };
 export type Options = typeof options;
 
-const known = [...Object.keys(scenarios), 'suspend', 'token'];
+const known = [...Object.keys(scenarios), 'suspend', 'token', 'hsm-scale'];
 if (!known.includes(options.scenario)) refuse(`no scenario ${options.scenario || 'given'}`);
 if (options.beside !== undefined && !scenarios[options.beside]) refuse(`--beside: no scenario ${options.beside}`);
 if (options.consumers > options.principals) refuse('--consumers: more than there are principals');
 
 function refuse(why: string): never {
   console.error(
-    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--json FILE]`,
+    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--json FILE]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]`,
   );
   process.exit(64);
 }

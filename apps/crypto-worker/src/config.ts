@@ -7,6 +7,9 @@ export const Config = z.object({
   /** Unwrapped keys held in the token as session objects. */
   UNWRAPPED_KEYS_MAX: z.coerce.number('must be a whole number').int().min(1).max(100_000).default(10_000),
   UNWRAPPED_KEY_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(86_400).default(3_600),
+  /** Where the token is: `far` behind a network, so that its calls leave the event loop and run on HSM_SESSIONS sessions at once. */
+  HSM_DISTANCE: z.enum(['near', 'far']).default('near'),
+  HSM_SESSIONS: z.coerce.number('must be a whole number').int().min(1).max(256).default(16),
   /** JSON file: an array of { label, library, pinFile }, tokens for algorithms that the first one lacks. */
   FURTHER_TOKENS_FILE: z.string().optional(),
   /** So many failures of the token within so many seconds, and requests are refused until it passes a probe. */

@@ -14,8 +14,9 @@ export interface Dry {
 
 export const wouldUse = (version: number) => new ProblemError('ERR_DRY_RUN', `It would use version ${version}; nothing was done.`);
 
-/** Everything up to the token's own work is checked by now, the key's material included. */
-export function dry<T>({ dryRun }: Dry, { version }: KeyVersion, ready: T): T {
-  if (dryRun) throw wouldUse(version);
-  return ready;
+/** A dry run ends here: everything up to the token's own work is checked, its key at last. */
+export function dry({ dryRun }: Dry, { version }: KeyVersion, ready: () => unknown): void {
+  if (!dryRun) return;
+  ready();
+  throw wouldUse(version);
 }

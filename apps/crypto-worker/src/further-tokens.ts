@@ -2,12 +2,13 @@ import { FurtherTokens } from '@claviger/contracts';
 import { canaryLabel, probe, type Token } from '@claviger/hsm';
 import { type Check, readJsonFile } from '@claviger/operability';
 import { openToken } from '@claviger/service';
+import { reachOf } from './token-reach';
 
 /** Tokens beside the first. @throws ConfigurationError naming the variable */
-export function openFurtherTokens(file: string | undefined): Token[] {
+export function openFurtherTokens(file: string | undefined, sessions: number): Token[] {
   if (file === undefined) return [];
-  return readJsonFile('FURTHER_TOKENS_FILE', file, FurtherTokens).map(({ label, library, pinFile }) =>
-    openToken({ PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile }, canaryLabel),
+  return readJsonFile('FURTHER_TOKENS_FILE', file, FurtherTokens).map(({ label, library, pinFile, distance = 'near' }) =>
+    openToken({ PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile }, canaryLabel, reachOf(distance, sessions)),
   );
 }
 

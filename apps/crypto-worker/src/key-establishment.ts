@@ -14,7 +14,8 @@ export class KeyEstablishment {
   wrapKey(request: Item<Ops['wrapKey']>, key: KeyView): Done<Ops['wrapKey']> {
     const version = versionToProtect(key, 'wrap');
     const algorithm = wrapAlgorithmFor(key, request.algorithm);
-    const handle = dry(request, version, this.keys.handle(key, version));
+    dry(request, version, () => this.keys.handle(key, version));
+    const handle = this.keys.handle(key, version);
     const value = Buffer.from(request.plaintextKey, 'base64url');
     try {
       const wrappedKey = asked(() => this.keys.tokenOf(version).wrapValue(handle, schemeOf(algorithm), value)).toString('base64url');
@@ -32,7 +33,8 @@ export class KeyEstablishment {
     const algorithm = wrapAlgorithmFor(key, request.algorithm);
     const wrapped = Buffer.from(request.wrappedKey, 'base64url');
     for (const version of versions) {
-      const handle = dry(request, version, this.keys.handle(key, version));
+      dry(request, version, () => this.keys.handle(key, version));
+      const handle = this.keys.handle(key, version);
       const value = intact(() => this.keys.tokenOf(version).unwrapValue(handle, schemeOf(algorithm), wrapped));
       if (!value) continue;
       try {
@@ -49,7 +51,8 @@ export class KeyEstablishment {
 
   deriveSharedSecret(request: Item<Ops['deriveSharedSecret']>, key: KeyView): Done<Ops['deriveSharedSecret']> {
     const version = request.version === undefined ? versionToProtect(key, 'agree') : versionToProcess(key, 'agree', request.version);
-    const handle = dry(request, version, this.keys.handle(key, version));
+    dry(request, version, () => this.keys.handle(key, version));
+    const handle = this.keys.handle(key, version);
     const secret = asked(() => this.keys.tokenOf(version).deriveSharedSecret(handle, Buffer.from(request.publicKeySpki, 'base64url')));
     return {
       result: { keyId: key.keyId, version: version.version, sharedSecret: spent(secret) },
@@ -59,7 +62,8 @@ export class KeyEstablishment {
 
   encapsulate(request: Item<Ops['encapsulate']>, key: KeyView): Done<Ops['encapsulate']> {
     const version = versionToProtect(key, 'encapsulate');
-    const handle = dry(request, version, this.keys.publicKey(key, version));
+    dry(request, version, () => this.keys.publicKey(key, version));
+    const handle = this.keys.publicKey(key, version);
     const { ciphertext, sharedSecret } = this.keys.tokenOf(version).encapsulate(handle);
     return {
       result: {
@@ -72,7 +76,8 @@ export class KeyEstablishment {
 
   decapsulate(request: Item<Ops['decapsulate']>, key: KeyView): Done<Ops['decapsulate']> {
     const version = versionToProcess(key, 'encapsulate', request.version);
-    const handle = dry(request, version, this.keys.handle(key, version));
+    dry(request, version, () => this.keys.handle(key, version));
+    const handle = this.keys.handle(key, version);
     const secret = asked(() => this.keys.tokenOf(version).decapsulate(handle, Buffer.from(request.kemCiphertext, 'base64url')));
     return {
       result: { keyId: key.keyId, version: version.version, sharedSecret: spent(secret) },

@@ -19,6 +19,7 @@ import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
 import { TokenBreaker } from './token-breaker';
+import { reachOf } from './token-reach';
 import { Tokens } from './tokens';
 
 const service = 'crypto-worker';
@@ -28,12 +29,13 @@ const leasesMax = 100_000;
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
-  const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, logger });
+  const reach = reachOf(config.HSM_DISTANCE, config.HSM_SESSIONS);
+  const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, reach, logger });
   const { worker, token, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const tokens = new Tokens(token, openFurtherTokens(config.FURTHER_TOKENS_FILE));
+  const tokens = new Tokens(token, openFurtherTokens(config.FURTHER_TOKENS_FILE, config.HSM_SESSIONS));
   for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,

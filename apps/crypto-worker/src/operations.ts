@@ -20,18 +20,18 @@ import { nextIv } from './iv';
 import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
 import { encryptsToPublicHalf, type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
+import { after, firstThat, type Now, spending } from './now';
 import type { RsaEncryption } from './rsa-encryption';
 
 type Ops = typeof cryptoOperations;
 type Context = Record<string, string> | undefined;
 
-/** Milliseconds, and with SLH-DSA tenths of a second: made off the event loop. */
-const slow = /^(?:PS|RS|SLH)/;
 const isOverMessage = (scheme: SignatureScheme): boolean => signatureSchemes[scheme].hash === undefined;
 
 /**
- * The cryptographic operations themselves. Synchronous, so that nothing can change between the check of a key's state and its use; RSA and SLH-DSA
- * signatures and new pairs take milliseconds and more and are made off the event loop, so whoever asks for those checks again when they are made.
+ * The cryptographic operations themselves. Synchronous where the token is near, so that nothing can change between the check of a key's state and its
+ * use. What leaves the event loop (RSA and SLH-DSA signatures, new pairs, everything of a token that is far) gives a promise, and whoever asked for it
+ * checks again when it is there.
  */
 export class Operations {
   constructor(
@@ -41,62 +41,58 @@ export class Operations {
     private readonly rsa: RsaEncryption,
   ) {}
 
-  encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
+  encrypt(request: Item<Ops['encrypt']>, key: KeyView): Now<Done<Ops['encrypt']>> {
     if (encryptsToPublicHalf(key)) return this.rsa.encrypt(request, key);
     const plaintext = Buffer.from(request.plaintext, 'base64url');
-    const { ciphertext, version } = this.seal(key, plaintext, request.context, request);
-    return { result: { keyId: key.keyId, version, ciphertext }, record: { version, bytes: plaintext.length } };
+    return after(this.seal(key, plaintext, request.context, request), ({ ciphertext, version }) => ({
+      result: { keyId: key.keyId, version, ciphertext },
+      record: { version, bytes: plaintext.length },
+    }));
   }
 
-  decrypt(request: Item<Ops['decrypt']>, key: KeyView): Done<Ops['decrypt']> | Promise<Done<Ops['decrypt']>> {
+  decrypt(request: Item<Ops['decrypt']>, key: KeyView): Now<Done<Ops['decrypt']>> {
     if (encryptsToPublicHalf(key)) return this.rsa.decrypt(request, key);
-    const { plaintext, version } = this.open(key, request.ciphertext, request.context, request);
-    try {
-      return {
+    return after(this.open(key, request.ciphertext, request.context, request), ({ plaintext, version }) =>
+      spending(plaintext, () => ({
         result: { keyId: key.keyId, version, plaintext: plaintext.toString('base64url') },
         record: { version, bytes: plaintext.length },
-      };
-    } finally {
-      plaintext.fill(0);
-    }
+      })),
+    );
   }
 
-  reEncrypt(request: Item<Ops['reEncrypt']>, from: KeyView, to: KeyView): Done<Ops['reEncrypt']> {
-    const { plaintext, version } = this.open(from, request.ciphertext, request.context, {});
-    try {
-      const sealed = this.seal(to, plaintext, contextAfter(request), request);
-      return {
-        result: { keyId: to.keyId, version: sealed.version, fromKeyId: from.keyId, fromVersion: version, ciphertext: sealed.ciphertext },
-        record: { version, toVersion: sealed.version, bytes: plaintext.length },
-      };
-    } finally {
-      plaintext.fill(0);
-    }
+  reEncrypt(request: Item<Ops['reEncrypt']>, from: KeyView, to: KeyView): Now<Done<Ops['reEncrypt']>> {
+    return after(this.open(from, request.ciphertext, request.context, {}), ({ plaintext, version }) =>
+      spending(plaintext, () =>
+        after(this.seal(to, plaintext, contextAfter(request), request), (sealed) => ({
+          result: { keyId: to.keyId, version: sealed.version, fromKeyId: from.keyId, fromVersion: version, ciphertext: sealed.ciphertext },
+          record: { version, toVersion: sealed.version, bytes: plaintext.length },
+        })),
+      ),
+    );
   }
 
-  sign(request: Item<Ops['sign']>, key: KeyView): Done<Ops['sign']> | Promise<Done<Ops['sign']>> {
+  sign(request: Item<Ops['sign']>, key: KeyView): Now<Done<Ops['sign']>> {
     assertOneInput(request);
     const version = versionToProtect(key, 'sign');
     const algorithm = schemeFor(key, request.algorithm);
     const input = signedInput(request, algorithm);
     assertEncoding(request, algorithm);
     const handle = () => this.keys.handle(key, version);
-    const done = (raw: Buffer): Done<Ops['sign']> => {
+    dry(request, version, handle);
+    const { use } = this.keys.tokenOf(version);
+    const signing = isOverMessage(algorithm)
+      ? use.signMessage(handle, input.data)
+      : use.signDigest(handle, algorithm as DigestScheme, input.data);
+    return after(signing, (raw) => {
       const signature = (request.encoding === 'der' ? derOfSignature(raw) : raw).toString('base64url');
       return {
         result: { keyId: key.keyId, version: version.version, algorithm, signature },
         record: { version: version.version, bytes: input.bytes },
       };
-    };
-    const ready = dry(request, version, handle());
-    const token = this.keys.tokenOf(version);
-    if (isOverMessage(algorithm))
-      return slow.test(algorithm) ? token.signMessageAsync(handle, input.data).then(done) : done(token.signMessage(ready, input.data));
-    if (slow.test(algorithm)) return token.signDigestAsync(handle, algorithm as DigestScheme, input.data).then(done);
-    return done(token.signDigest(ready, algorithm as DigestScheme, input.data));
+    });
   }
 
-  verify(request: Item<Ops['verify']>, key: KeyView): Done<Ops['verify']> {
+  verify(request: Item<Ops['verify']>, key: KeyView): Now<Done<Ops['verify']>> {
     assertOneInput(request);
     const versions = versionsNamed(key, 'sign', request.version);
     const algorithm = schemeFor(key, request.algorithm);
@@ -104,37 +100,38 @@ export class Operations {
     assertEncoding(request, algorithm);
     const given = Buffer.from(request.signature, 'base64url');
     return this.firstThat(request, key, versions, bytes, (version) => {
-      const handle = dry(request, version, this.keys.publicKey(key, version));
+      const handle = () => this.keys.publicKey(key, version);
+      dry(request, version, handle);
       const signature = request.encoding === 'der' ? signatureOfDer(given, signatureSchemes[algorithm].signatureBytes as number) : given;
       if (!signature) return false;
-      const token = this.keys.tokenOf(version);
+      const { use } = this.keys.tokenOf(version);
       return isOverMessage(algorithm)
-        ? token.verifyMessage(handle, data, signature)
-        : token.verifyDigest(handle, algorithm as DigestScheme, data, signature);
+        ? use.verifyMessage(handle, data, signature)
+        : use.verifyDigest(handle, algorithm as DigestScheme, data, signature);
     });
   }
 
-  generateMac(request: Item<Ops['generateMac']>, key: KeyView): Done<Ops['generateMac']> {
+  generateMac(request: Item<Ops['generateMac']>, key: KeyView): Now<Done<Ops['generateMac']>> {
     const version = versionToProtect(key, 'mac');
     const message = Buffer.from(request.message, 'base64url');
-    const mac = this.keys
-      .tokenOf(version)
-      .mac(dry(request, version, this.keys.handle(key, version)), message)
-      .toString('base64url');
+    const handle = () => this.keys.handle(key, version);
+    dry(request, version, handle);
     const [algorithm] = algorithms[key.algorithm].usages.mac as readonly [MacAlgorithm];
-    return {
-      result: { keyId: key.keyId, version: version.version, algorithm, mac },
+    return after(this.keys.tokenOf(version).use.mac(handle, message), (mac) => ({
+      result: { keyId: key.keyId, version: version.version, algorithm, mac: mac.toString('base64url') },
       record: { version: version.version, bytes: message.length },
-    };
+    }));
   }
 
-  verifyMac(request: Item<Ops['verifyMac']>, key: KeyView): Done<Ops['verifyMac']> {
+  verifyMac(request: Item<Ops['verifyMac']>, key: KeyView): Now<Done<Ops['verifyMac']>> {
     const versions = versionsNamed(key, 'mac', request.version);
     const message = Buffer.from(request.message, 'base64url');
     const mac = Buffer.from(request.mac, 'base64url');
-    return this.firstThat(request, key, versions, message.length, (version) =>
-      this.keys.tokenOf(version).verifyMac(dry(request, version, this.keys.handle(key, version)), message, mac),
-    );
+    return this.firstThat(request, key, versions, message.length, (version) => {
+      const handle = () => this.keys.handle(key, version);
+      dry(request, version, handle);
+      return this.keys.tokenOf(version).use.verifyMac(handle, message, mac);
+    });
   }
 
   /** It needs no token: the public half is in the key's signed record. */
@@ -159,24 +156,22 @@ export class Operations {
     };
   }
 
-  generateDataKey(request: Item<Ops['generateDataKey']>, key: KeyView): Done<Ops['generateDataKey']> {
-    const dataKey = this.token.random(request.bytes);
-    try {
-      const { ciphertext, version } = this.seal(key, dataKey, request.context, request);
-      const plaintext = request.withPlaintext ? { plaintext: dataKey.toString('base64url') } : {};
-      return { result: { keyId: key.keyId, version, ciphertext, ...plaintext }, record: { version, bytes: dataKey.length } };
-    } finally {
-      dataKey.fill(0);
-    }
+  generateDataKey(request: Item<Ops['generateDataKey']>, key: KeyView): Now<Done<Ops['generateDataKey']>> {
+    return spending(this.token.random(request.bytes), (dataKey) =>
+      after(this.seal(key, dataKey, request.context, request), ({ ciphertext, version }) => {
+        const plaintext = request.withPlaintext ? { plaintext: dataKey.toString('base64url') } : {};
+        return { result: { keyId: key.keyId, version, ciphertext, ...plaintext }, record: { version, bytes: dataKey.length } };
+      }),
+    );
   }
 
   async generateDataKeyPair(request: Item<Ops['generateDataKeyPair']>, key: KeyView): Promise<Done<Ops['generateDataKeyPair']>> {
     const version = versionToProtect(key, 'encrypt');
     contentEncryption(key);
-    dry(request, version, this.keys.handle(key, version));
+    dry(request, version, () => this.keys.handle(key, version));
     const { publicKeySpki, privateKeyPkcs8 } = await this.token.generateExportedPairAsync(request.algorithm);
     try {
-      const sealed = this.seal(key, privateKeyPkcs8, request.context, {});
+      const sealed = await this.seal(key, privateKeyPkcs8, request.context, {});
       return {
         result: {
           keyId: key.keyId,
@@ -197,26 +192,26 @@ export class Operations {
     return { result: { random: this.token.random(request.bytes).toString('base64url') }, record: { bytes: request.bytes } };
   }
 
-  private seal(key: KeyView, plaintext: Buffer, context: Context, request: Dry): { ciphertext: string; version: number } {
+  private seal(key: KeyView, plaintext: Buffer, context: Context, request: Dry): Now<{ ciphertext: string; version: number }> {
     const version = versionToProtect(key, 'encrypt');
     const header = protectedHeader(key.keyId, version.version, contentEncryption(key), contextDigest(context));
-    const handle = dry(request, version, this.keys.handle(key, version));
+    const handle = () => this.keys.handle(key, version);
+    dry(request, version, handle);
     // SP 800-38D §8.2.2: a random 96-bit IV; the number of uses per key version is what bounds a repetition.
     this.leases.take(key.keyId, version.version);
     const iv = nextIv();
-    const sealed = this.keys.tokenOf(version).encryptGcm(handle, iv, Buffer.from(header, 'latin1'), plaintext);
-    return { ciphertext: writeJwe(header, iv, sealed), version: version.version };
+    const sealing = this.keys.tokenOf(version).use.encryptGcm(handle, iv, Buffer.from(header, 'latin1'), plaintext);
+    return after(sealing, (sealed) => ({ ciphertext: writeJwe(header, iv, sealed), version: version.version }));
   }
 
-  private open(key: KeyView, ciphertext: string, context: Context, request: Dry): { plaintext: Buffer; version: number } {
+  private open(key: KeyView, ciphertext: string, context: Context, request: Dry): Now<{ plaintext: Buffer; version: number }> {
     const parts = readJwe(ciphertext, key.keyId, contentEncryption(key), contextDigest(context));
     if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
     const version = versionToDecrypt(key, parts.version);
-    const handle = dry(request, version, this.keys.handle(key, version));
-    return {
-      plaintext: this.keys.tokenOf(version).decryptGcm(handle, parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed),
-      version: version.version,
-    };
+    const handle = () => this.keys.handle(key, version);
+    dry(request, version, handle);
+    const opening = this.keys.tokenOf(version).use.decryptGcm(handle, parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed);
+    return after(opening, (plaintext) => ({ plaintext, version: version.version }));
   }
 
   private firstThat(
@@ -224,12 +219,13 @@ export class Operations {
     key: KeyView,
     versions: readonly KeyVersion[],
     bytes: number,
-    fits: (version: KeyVersion) => boolean,
-  ): { result: { keyId: string; valid: boolean; version?: number }; record: { bytes: number; version?: number } } {
-    const made = versions.find(fits)?.version;
-    if (request.dryRun) throw wouldUse(key.primaryVersion);
-    const found = made === undefined ? {} : { version: made };
-    return { result: { keyId: key.keyId, valid: made !== undefined, ...found }, record: { bytes, ...found } };
+    fits: (version: KeyVersion) => Now<boolean>,
+  ): Now<{ result: { keyId: string; valid: boolean; version?: number }; record: { bytes: number; version?: number } }> {
+    return after(firstThat(versions, fits), (made) => {
+      if (request.dryRun) throw wouldUse(key.primaryVersion);
+      const found = made === undefined ? {} : { version: made.version };
+      return { result: { keyId: key.keyId, valid: made !== undefined, ...found }, record: { bytes, ...found } };
+    });
   }
 }
 

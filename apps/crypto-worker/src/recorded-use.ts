@@ -64,7 +64,7 @@ export class RecordedUse {
     operation: Ops['reEncrypt'],
     request: Item<Ops['reEncrypt']>,
     context: RequestContext,
-    use: (from: KeyView, to: KeyView) => Done<Ops['reEncrypt']>,
+    use: (from: KeyView, to: KeyView) => Done<Ops['reEncrypt']> | Promise<Done<Ops['reEncrypt']>>,
   ): Promise<Answer> {
     const { keyId, toKeyId = keyId } = request;
     const [before, after] = [request.context, contextAfter(request)];
@@ -73,13 +73,23 @@ export class RecordedUse {
       operation,
       context,
       about,
-      ({ admit, admitAlso }): RecordedDone => {
-        const from = this.admitted(admit, 'crypto:ReEncryptFrom', { keyId, context: before });
-        const to = this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: toKeyId, context: after });
+      ({ admit, admitAlso }): RecordedDone | Promise<RecordedDone> => {
+        const ask = () => [
+          this.admitted(admit, 'crypto:ReEncryptFrom', { keyId, context: before }),
+          this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: toKeyId, context: after }),
+        ];
+        const [from, to] = ask() as [KeyView, KeyView];
         this.breaker.assertClosed();
-        const done = onceMore(() => use(from, to)) as Done<Ops['reEncrypt']>;
+        const doing = onceMore(() => use(from, to));
+        if (doing instanceof Promise) {
+          const confirm = () => {
+            const [fromNow, toNow] = ask();
+            if (fromNow !== from || toNow !== to) throw changed();
+          };
+          return doing.then((done) => ({ ...done, confirm }));
+        }
         this.assertFresh();
-        return done;
+        return doing;
       },
       this.arrivalOf([keyId, toKeyId], toKeyId),
     );
@@ -117,14 +127,15 @@ export class RecordedUse {
   }
 
   private unchanged(admit: Admit, operation: Operation, request: KeyRequest, used: KeyView): void {
-    if (this.admitted(admit, operation.action, request) !== used)
-      throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
+    if (this.admitted(admit, operation.action, request) !== used) throw changed();
   }
 
   private assertFresh(): void {
     if (!this.keys.fresh()) throw new ProblemError('ERR_STATE_STALE');
   }
 }
+
+const changed = () => new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
 
 /** When the token lost its sessions the handles are new now: the same operation is done once more. */
 function onceMore<T>(use: () => T | Promise<T>): T | Promise<T> {

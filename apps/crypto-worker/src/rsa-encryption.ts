@@ -16,7 +16,8 @@ export class RsaEncryption {
   encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
     assertNoContext(request.context);
     const version = versionToProtect(key, 'encrypt');
-    const handle = dry(request, version, this.keys.publicKey(key, version));
+    dry(request, version, () => this.keys.publicKey(key, version));
+    const handle = this.keys.publicKey(key, version);
     const plaintext = Buffer.from(request.plaintext, 'base64url');
     const ciphertext = asked(() => this.keys.tokenOf(version).encryptOaep(handle, plaintext));
     plaintext.fill(0);

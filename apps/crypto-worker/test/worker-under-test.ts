@@ -1,7 +1,17 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { type Decision, Gate } from '@claviger/authz';
 import { type KekView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
-import { createCustomerKeys, HsmError, initToken, openEpoch, probe, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
+import {
+  createCustomerKeys,
+  type Distance,
+  HsmError,
+  initToken,
+  openEpoch,
+  probe,
+  Token,
+  tokenKeyLabels,
+  trustedSigner,
+} from '@claviger/hsm';
 import { AuditTrail, KvOwner, openKeysView, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { startBroker, temporaryFolder, until } from '@claviger/testing';
@@ -26,12 +36,12 @@ export type Line = Record<string, unknown> & { kind: string };
 type Allow = Extract<Decision, { kind: 'allow' }>;
 
 /** A customer token with the keys of a ceremony. */
-export function customerToken(): Token {
+export function customerToken(distance: Distance = 'near'): Token {
   const libraryPath = process.env.CLAVIGER_TEST_PKCS11 as string;
   const tokenLabel = `t-${randomBytes(8).toString('hex')}`;
   const pin = randomBytes(8).toString('hex');
   initToken(libraryPath, { label: tokenLabel, soPin: randomBytes(8).toString('hex'), pin });
-  const token = Token.open({ libraryPath, tokenLabel, pin });
+  const token = Token.open({ libraryPath, tokenLabel, pin, distance });
   createCustomerKeys(token);
   return token;
 }
@@ -51,7 +61,7 @@ function kryopticToken(): Token[] {
 }
 
 /** The worker without its front: real broker, permissions, buckets and AUDIT; a real token; what policy says is said by the test. */
-export async function startWorker() {
+export async function startWorker({ distance = 'near' }: { distance?: Distance } = {}) {
   const folder = await temporaryFolder('crypto-worker-spec');
   const broker = await startBroker({ dir: folder.path });
   const [connection, keysOwner, policyOwner, provisioner] = await Promise.all([
@@ -63,7 +73,7 @@ export async function startWorker() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const control = { kid: 'control-1', sign: (input: Buffer) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }) };
   const trusted: ReadonlyMap<string, KeyObject> = new Map([[control.kid, publicKey]]);
-  const token = customerToken();
+  const token = customerToken(distance);
   const tokens = new Tokens(token, kryopticToken());
 
   const certifierSpki = token.publicKeySpki(tokenKeyLabels.customer.certifier).toString('base64url');

@@ -11,6 +11,8 @@ export const FurtherTokens = z
       /** PKCS#11 library, a path. */
       library: z.string().min(1),
       pinFile: z.string().min(1),
+      /** `far`: behind a network. */
+      distance: z.enum(['near', 'far']).optional(),
     }),
   )
   .max(8)

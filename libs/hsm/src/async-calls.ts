@@ -14,6 +14,8 @@ export interface AsyncCall<T> {
   subject?: string;
   /** What the token reads on its own thread: the binding does not keep these alive (pkcs11js issue 121), so it is done here. */
   inputs?: readonly Buffer[];
+  /** It begins before all that wait. */
+  urgent?: boolean;
   /** The result holds objects of the session, which therefore lives until the generation ends. */
   makesObjects?: boolean;
   begin: Begin<T>;
@@ -34,16 +36,19 @@ export class AsyncCalls {
   readonly #connection: Connection;
   readonly #library: Library;
   readonly #size: number;
+  readonly #timeoutMs: number | undefined;
   readonly #waiting: (() => void)[] = [];
   readonly #running = new Map<Buffer, AsyncCall<unknown>>();
   #taken = 0;
 
-  constructor(connection: Connection, library: Library, size: number) {
+  /** `timeoutMs`: after it a call is given up, waiting or not; its session is free again only when it really ends. */
+  constructor(connection: Connection, library: Library, size: number, timeoutMs?: number) {
     if (!Number.isInteger(size) || size < 1)
       throw new HsmError('HSM_ARGUMENT_INVALID', 'There is at least one session for asynchronous calls');
     this.#connection = connection;
     this.#library = library;
     this.#size = size;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Whether a call is in flight on the session. */
@@ -51,10 +56,22 @@ export class AsyncCalls {
     return this.#running.has(session);
   }
 
-  /** Begins at once, within this call, when a session is free. */
-  async run<T>(call: AsyncCall<T>): Promise<T> {
+  /** Begins at once, within this call, when a session is free. @throws HsmError HSM_UNAVAILABLE for one that is given up, among others */
+  run<T>(call: AsyncCall<T>): Promise<T> {
+    const running = this.#run(call);
+    if (this.#timeoutMs === undefined) return running;
+    let timer: NodeJS.Timeout | undefined;
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      const token = this.#connection.tokenLabel;
+      const what = `Token ${token} did not answer ${call.operation} within ${this.#timeoutMs} ms`;
+      timer = setTimeout(() => reject(new HsmError('HSM_UNAVAILABLE', what, { token })), this.#timeoutMs);
+    });
+    return Promise.race([running, givenUp]).finally(() => clearTimeout(timer));
+  }
+
+  async #run<T>(call: AsyncCall<T>): Promise<T> {
     if (this.#taken < this.#size) this.#taken++;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await new Promise<void>((resolve) => (call.urgent ? this.#waiting.unshift(resolve) : this.#waiting.push(resolve)));
     try {
       return await this.#onSession(call);
     } finally {

@@ -32,6 +32,8 @@ export interface ConnectionOptions {
   canaryRequired: boolean;
   /** Sessions for asynchronous calls, which is also how many of them run at once. */
   asyncSessions: number;
+  /** Milliseconds after which an asynchronous call is given up; never when left out. */
+  asyncTimeoutMs?: number | undefined;
   /** Milliseconds, of any origin. */
   now: () => number;
 }
@@ -62,7 +64,7 @@ export class Connection implements LibraryUser {
     this.#library = Library.acquire(options.libraryPath, this);
     this.p11 = this.#library.p11;
     try {
-      this.async = new AsyncCalls(this, this.#library, options.asyncSessions);
+      this.async = new AsyncCalls(this, this.#library, options.asyncSessions, options.asyncTimeoutMs);
       this.#connect();
     } catch (error) {
       this.close();

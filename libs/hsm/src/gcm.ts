@@ -1,5 +1,5 @@
 import pkcs11, { type Mechanism } from 'pkcs11js';
-import type { Connection, KeyHandle } from './connection';
+import type { Connection, KeyHandle, KeySource } from './connection';
 import { HsmError } from './hsm-error';
 import { emptyInput } from './signatures';
 
@@ -47,6 +47,48 @@ function decryptOnce(connection: Connection, key: KeyHandle, iv: Buffer, aad: Bu
     return connection.p11.C_Decrypt(operations, ciphertext, Buffer.allocUnsafe(ciphertext.length));
   } catch (error) {
     throw connection.failure(error, 'decrypt', key.algorithm);
+  }
+}
+
+export function encryptGcmAsync(connection: Connection, source: KeySource, iv: Buffer, aad: Buffer, plaintext: Buffer): Promise<Buffer> {
+  assertIv(iv);
+  const input = plaintext.length === 0 ? emptyInput : plaintext;
+  return connection.async.run({
+    ...{ operation: 'encrypt', subject: 'AES-GCM', inputs: [iv, aad, input] },
+    begin: (p11, session) => {
+      const key = source();
+      connection.assertCurrent(key);
+      p11.C_EncryptInit(session, gcmMechanism(iv, aad), key.object);
+      return p11.C_EncryptAsync(session, input, Buffer.alloc(plaintext.length + gcmTagBytes));
+    },
+  });
+}
+
+export async function decryptGcmAsync(
+  connection: Connection,
+  source: KeySource,
+  iv: Buffer,
+  aad: Buffer,
+  ciphertext: Buffer,
+): Promise<Buffer> {
+  assertIv(iv);
+  if (ciphertext.length < gcmTagBytes) throw new HsmError('HSM_AUTHENTICATION_FAILED', 'The ciphertext is shorter than its tag');
+  const once = () =>
+    connection.async.run({
+      ...{ operation: 'decrypt', subject: 'AES-GCM', inputs: [iv, aad, ciphertext] },
+      begin: (p11, session) => {
+        const key = source();
+        connection.assertCurrent(key);
+        p11.C_DecryptInit(session, gcmMechanism(iv, aad), key.object);
+        return p11.C_DecryptAsync(session, ciphertext, Buffer.alloc(ciphertext.length));
+      },
+    });
+  try {
+    return await once();
+  } catch (error) {
+    // As decryptGcm.
+    if (!(error instanceof HsmError) || error.code !== 'HSM_AUTHENTICATION_FAILED') throw error;
+    return once();
   }
 }
 

@@ -73,6 +73,8 @@ export const messageSchemes = {
 } as const satisfies Record<string, Algorithm>;
 export type MessageScheme = keyof typeof messageSchemes;
 export type SignatureScheme = DigestScheme | MessageScheme;
+/** RSA takes milliseconds, SLH-DSA tenths of a second. */
+export const isSlow = (scheme: SignatureScheme): boolean => scheme.startsWith('PS') || scheme.startsWith('RS') || scheme.startsWith('SLH');
 export const isMessageScheme = (scheme: SignatureScheme): scheme is MessageScheme => scheme in messageSchemes;
 
 /** The schemes that a key of the algorithm can be used with; none for one that does not sign. */

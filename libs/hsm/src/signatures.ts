@@ -91,50 +91,64 @@ export function verify(connection: Connection, { key, scheme, mechanism, input, 
   }
 }
 
-export async function signAsync(connection: Connection, source: KeySource, scheme: DigestScheme, digest: Buffer): Promise<Buffer> {
-  const copy = Buffer.from(digest);
-  const held: Buffer[] = [copy];
-  return connection.async.run({
-    ...{ operation: 'sign', subject: scheme, inputs: held },
-    begin: (p11, session) => {
-      const { key, mechanism, input, signatureBytes } = planDigest(source(), scheme, copy, 'signs');
-      connection.assertCurrent(key);
-      held.push(input);
-      p11.C_SignInit(session, mechanism, key.object);
-      return p11.C_SignAsync(session, input, Buffer.alloc(signatureBytes));
-    },
-  });
-}
+/** `urgent`: before all that wait for a session. */
+export const signAsync = (
+  connection: Connection,
+  source: KeySource,
+  scheme: DigestScheme,
+  digest: Buffer,
+  urgent = false,
+): Promise<Buffer> => signPlanned(connection, scheme, digest, (copy) => planDigest(source(), scheme, copy, 'signs'), urgent);
 
-/** For SLH-DSA, which takes tenths of a second. */
-export async function signMessageAsync(connection: Connection, source: KeySource, message: Buffer): Promise<Buffer> {
-  const copy = Buffer.from(message);
-  const held: Buffer[] = [copy];
-  return connection.async.run({
-    ...{ operation: 'sign', subject: 'a message', inputs: held },
-    begin: (p11, session) => {
-      const { key, mechanism, input, signatureBytes } = planMessage(source(), copy);
-      connection.assertCurrent(key);
-      held.push(input);
-      p11.C_SignInit(session, mechanism, key.object);
-      return p11.C_SignAsync(session, input, Buffer.alloc(signatureBytes));
-    },
-  });
-}
+/** Also for SLH-DSA, which takes tenths of a second. */
+export const signMessageAsync = (connection: Connection, source: KeySource, message: Buffer): Promise<Buffer> =>
+  signPlanned(connection, 'a message', message, (copy) => planMessage(source(), copy), false);
 
-export async function verifyAsync(
+export const verifyAsync = (
   connection: Connection,
   source: KeySource,
   scheme: DigestScheme,
   digest: Buffer,
   signature: Buffer,
-): Promise<boolean> {
-  const [digestCopy, signatureCopy] = [Buffer.from(digest), Buffer.from(signature)];
-  const held: Buffer[] = [digestCopy, signatureCopy];
+): Promise<boolean> => verifyPlanned(connection, scheme, digest, (copy) => planDigest(source(), scheme, copy, 'verifies'), signature);
+
+export const verifyMessageAsync = (connection: Connection, source: KeySource, message: Buffer, signature: Buffer): Promise<boolean> =>
+  verifyPlanned(connection, 'a message', message, (copy) => planMessage(source(), copy), signature);
+
+function signPlanned(
+  connection: Connection,
+  subject: string,
+  data: Buffer,
+  plan: (copy: Buffer) => Plan,
+  urgent: boolean,
+): Promise<Buffer> {
+  const copy = Buffer.from(data);
+  const held: Buffer[] = [copy];
   return connection.async.run({
-    ...{ operation: 'verify', subject: scheme, inputs: held },
+    ...{ operation: 'sign', subject, inputs: held, urgent },
+    begin: (p11, session) => {
+      const { key, mechanism, input, signatureBytes } = plan(copy);
+      connection.assertCurrent(key);
+      held.push(input);
+      p11.C_SignInit(session, mechanism, key.object);
+      return p11.C_SignAsync(session, input, Buffer.alloc(signatureBytes));
+    },
+  });
+}
+
+function verifyPlanned(
+  connection: Connection,
+  subject: string,
+  data: Buffer,
+  plan: (copy: Buffer) => Plan,
+  signature: Buffer,
+): Promise<boolean> {
+  const [copy, signatureCopy] = [Buffer.from(data), Buffer.from(signature)];
+  const held: Buffer[] = [copy, signatureCopy];
+  return connection.async.run({
+    ...{ operation: 'verify', subject, inputs: held },
     begin: async (p11, session) => {
-      const { key, mechanism, input, signatureBytes } = planDigest(source(), scheme, digestCopy, 'verifies');
+      const { key, mechanism, input, signatureBytes } = plan(copy);
       connection.assertCurrent(key);
       if (signatureCopy.length !== signatureBytes) return false;
       held.push(input);

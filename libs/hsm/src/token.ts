@@ -5,10 +5,11 @@ import { decapsulate, type Encapsulated, encapsulate } from './encapsulation';
 import { type ExportedPair, generateExportedPairAsync } from './exported-pairs';
 import { decryptGcm, encryptGcm } from './gcm';
 import { HsmError } from './hsm-error';
+import { farOperations, type KeyOperations, nearOperations } from './key-operations';
 import { destroyObject } from './key-pairs';
 import { type KeyWrapScheme, unwrapValue, wrapValue } from './key-wrap';
 import { importKnownPrivate, importKnownSecret } from './known-keys';
-import { mac, verifyMac } from './macs';
+import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
 import type { DigestScheme } from './signature-schemes';
@@ -31,6 +32,9 @@ import {
 import { type UnwrapRequest, unwrap } from './unwrapping';
 import { generateWrapped, generateWrappedAsync, type WrappedKeyMaterial } from './wrapped-keys';
 
+/** Near: a call takes microseconds. Far: it crosses a network. */
+export type Distance = 'near' | 'far';
+
 export interface TokenOptions {
   /** Path of the PKCS#11 module, for example `/usr/lib/softhsm/libsofthsm2.so`. */
   libraryPath: string;
@@ -46,6 +50,8 @@ export interface TokenOptions {
    * otherwise, and file and name look-ups want some of them too.
    */
   asyncSessions?: number;
+  /** Where it is, which says how `use` does what is done at every request; near when left out. */
+  distance?: Distance;
   /** Milliseconds; spaces the attempts to reach a token that is away. */
   now?: () => number;
 }
@@ -53,6 +59,8 @@ export interface TokenOptions {
 /** Label of the canary of a token that has no key of its own to be known by. */
 export const canaryLabel = 'claviger-canary';
 const defaultAsyncSessions = 4;
+/** What a far token has not answered by then it is not waited for: whoever asked has less patience. */
+const farTimeoutMs = 5_000;
 const p256DigestBytes = 32;
 
 /**
@@ -65,17 +73,30 @@ const p256DigestBytes = 32;
 export class Token {
   readonly #connection: Connection;
 
-  private constructor(connection: Connection) {
+  /** What is done with keys at every request. */
+  readonly use: KeyOperations;
+  readonly distance: Distance;
+
+  private constructor(connection: Connection, distance: Distance) {
     this.#connection = connection;
+    this.distance = distance;
+    this.use = distance === 'near' ? nearOperations(connection) : farOperations(connection);
   }
 
   /**
    * Loads the library (once per process), finds the token by label, logs in once and opens the sessions.
    * @throws HsmError HSM_CONFIGURATION, HSM_TOKEN_NOT_FOUND, HSM_PIN_INCORRECT (never tried twice), HSM_PIN_LOCKED, HSM_UNAVAILABLE
    */
-  static open({ canary, now = () => performance.now(), asyncSessions = defaultAsyncSessions, ...options }: TokenOptions): Token {
+  static open({
+    canary,
+    now = () => performance.now(),
+    asyncSessions = defaultAsyncSessions,
+    distance = 'near',
+    ...options
+  }: TokenOptions): Token {
     const named = { canary: canary ?? canaryLabel, canaryRequired: canary !== undefined };
-    return new Token(new Connection({ ...options, ...named, now, asyncSessions }));
+    const asyncTimeoutMs = distance === 'far' ? farTimeoutMs : undefined;
+    return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs }), distance);
   }
 
   /** For this lib's self test, which alone imports a key; not handed out by the lib's door. */
@@ -235,7 +256,7 @@ export class Token {
 
   /** Whether `given` is the whole HMAC of the message; compared in constant time. */
   verifyMac(key: KeyHandle, message: Buffer, given: Buffer): boolean {
-    return verifyMac(this.#connection, key, message, given);
+    return matches(mac(this.#connection, key, message), given);
   }
 
   /**
@@ -247,9 +268,9 @@ export class Token {
     return sign(this.#connection, planDigest(key, scheme, digest, 'signs'));
   }
 
-  /** The same off the event loop. */
-  signDigestAsync(key: KeySource, scheme: DigestScheme, digest: Buffer): Promise<Buffer> {
-    return signAsync(this.#connection, key, scheme, digest);
+  /** The same off the event loop; `urgent`: before all that wait for a session. */
+  signDigestAsync(key: KeySource, scheme: DigestScheme, digest: Buffer, { urgent = false } = {}): Promise<Buffer> {
+    return signAsync(this.#connection, key, scheme, digest, urgent);
   }
 
   /** Whether it is the signature of this digest; a malformed one is not. ECDSA takes a digest of any SHA-2 or SHA-3 hash. Errors: see signDigest. */

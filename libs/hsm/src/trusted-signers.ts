@@ -29,7 +29,10 @@ export function openEpoch(token: Token, certifier: TrustedSigner) {
   const { privateKey, publicKeySpki } = token.generateSessionKeyPair('EC_P256');
   return {
     batchPublicKey: publicKeySpki,
-    signBatch: (digest: Buffer) => token.signDigestP256(privateKey, digest),
+    signBatch: (digest: Buffer) =>
+      token.distance === 'near'
+        ? token.signDigestP256(privateKey, digest)
+        : token.signDigestAsync(() => privateKey, 'ES256', digest, { urgent: true }),
     certifier: certifier.kid,
     certify: certifier.signDigest,
   };

@@ -64,12 +64,14 @@ test('an epoch signs with a key of its own that the certifier signs for; its key
   const epoch = openEpoch(token, certifier);
   expect(epoch.batchPublicKey).not.toEqual(token.publicKeySpki('certifier'));
   expect(openEpoch(token, certifier).batchPublicKey).not.toEqual(epoch.batchPublicKey);
-  expect(verifies(epoch.batchPublicKey, message, epoch.signBatch(digest))).toBe(true);
+  expect(verifies(epoch.batchPublicKey, message, epoch.signBatch(digest) as Buffer)).toBe(true);
   expect(verifies(token.publicKeySpki('certifier'), message, epoch.certify(digest))).toBe(true);
   const connection = Token.connectionOf(token);
   connection.p11.C_CloseSession(connection.ready().operations);
   expect(caught(() => epoch.signBatch(digest))).toMatchObject({ code: 'HSM_SESSION_LOST' });
   expect(caught(() => epoch.signBatch(digest))).toMatchObject({ code: 'HSM_SESSION_LOST' });
   expect(verifies(token.publicKeySpki('certifier'), message, epoch.certify(digest))).toBe(true);
-  expect(verifies(openEpoch(token, certifier).batchPublicKey, message, openEpoch(token, certifier).signBatch(digest))).toBe(false);
+  expect(verifies(openEpoch(token, certifier).batchPublicKey, message, openEpoch(token, certifier).signBatch(digest) as Buffer)).toBe(
+    false,
+  );
 });

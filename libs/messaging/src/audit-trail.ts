@@ -10,7 +10,7 @@ import {
 } from '@claviger/contracts';
 import { encodeEpochRecord, epochCertificateText, finishBatch, genesisPrev, sealBatch } from '@claviger/ledger';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { AuditGroupCommit, type BatchSealer } from './group-commit';
+import { AuditGroupCommit, type BatchSealer, type Sealed } from './group-commit';
 import type { RequestContext } from './request-context';
 import { RecordedProblem } from './request-server';
 import { traceparentOf } from './trace';
@@ -19,7 +19,7 @@ import { traceparentOf } from './trace';
 export interface TrailKeys {
   /** Made for this epoch: SubjectPublicKeyInfo, and its signing operation. */
   batchPublicKey: Buffer;
-  signBatch: (digest: Buffer) => Buffer;
+  signBatch: (digest: Buffer) => Buffer | Promise<Buffer>;
   /** Long-lived key that certifies it, by its kid in `trust.json`. */
   certifier: string;
   certify: (digest: Buffer) => Buffer;
@@ -133,25 +133,33 @@ export class AuditTrail {
 /** Seals batches into a chain. The first batch of an epoch begins with its certificate; a batch key that is gone begins a new epoch. */
 function chainSealer(writer: { service: string; worker: string }, openEpoch: () => TrailKeys, time: () => string): BatchSealer {
   let chain: { epoch: string; keys: TrailKeys; seq: number; prev: Buffer } | undefined;
-  const sealWith = (c: NonNullable<typeof chain>, lines: readonly string[]) => {
+  const sealWith = (c: NonNullable<typeof chain>, lines: readonly string[]): Sealed | Promise<Sealed> => {
     const all = c.seq === 0 ? [epochLine(writer, c, time()), ...lines] : lines;
     const sealed = sealBatch({ ...writer, epoch: c.epoch, seq: c.seq, prev: c.prev }, all);
-    const bytes = finishBatch(sealed, c.keys.signBatch(sealed.toSign));
-    const { seq, epoch } = c;
-    c.prev = sealed.batchHash;
-    c.seq++;
-    return { bytes, batchHash: sealed.batchHash.toString('base64url'), seq, epoch, firstIndex: all.length - lines.length };
+    const finish = (signature: Buffer): Sealed => {
+      const { seq, epoch } = c;
+      c.prev = sealed.batchHash;
+      c.seq++;
+      const bytes = finishBatch(sealed, signature);
+      return { bytes, batchHash: sealed.batchHash.toString('base64url'), seq, epoch, firstIndex: all.length - lines.length };
+    };
+    const signature = c.keys.signBatch(sealed.toSign);
+    return signature instanceof Promise ? signature.then(finish) : finish(signature);
   };
   const begin = () => ({ epoch: randomBytes(16).toString('hex'), keys: openEpoch(), seq: 0, prev: genesisPrev() });
   return {
     worker: writer.worker,
     seal: (lines) => {
-      chain ??= begin();
-      try {
-        return sealWith(chain, lines);
-      } catch {
+      const anew = () => {
         chain = begin();
         return sealWith(chain, lines);
+      };
+      chain ??= begin();
+      try {
+        const sealing = sealWith(chain, lines);
+        return sealing instanceof Promise ? sealing.catch(anew) : sealing;
+      } catch {
+        return anew();
       }
     },
   };

@@ -6,7 +6,15 @@ import type { NatsConnection } from '@nats-io/transport-node';
 export interface BatchSealer {
   readonly worker: string;
   /** `firstIndex`: place of the first given line within the batch. */
-  seal(lines: readonly string[]): { bytes: Uint8Array; batchHash: string; epoch: string; seq: number; firstIndex: number };
+  seal(lines: readonly string[]): Sealed | Promise<Sealed>;
+}
+
+export interface Sealed {
+  bytes: Uint8Array;
+  batchHash: string;
+  epoch: string;
+  seq: number;
+  firstIndex: number;
 }
 
 /** A leaf of the ledger has at most 65,535 bytes (C2SP tlog-tiles): one longer record would hold up every other for ever. */
@@ -160,13 +168,16 @@ export class AuditGroupCommit {
   }
 
   /** Resolves when the batch is stored, or with undefined when this process gives up because it ends. */
-  private async publish(batch: Pending[]): Promise<ReturnType<BatchSealer['seal']> | undefined> {
-    let sealed: ReturnType<BatchSealer['seal']> | undefined;
+  private async publish(batch: Pending[]): Promise<Sealed | undefined> {
+    let sealed: Sealed | undefined;
     for (let attempt = 0; !this.stopped; attempt++) {
       const started = performance.now();
       const took = () => (performance.now() - started) / 1_000;
       try {
-        sealed ??= this.sealer.seal(batch.map((p) => p.line));
+        if (!sealed) {
+          const sealing = this.sealer.seal(batch.map((p) => p.line));
+          sealed = sealing instanceof Promise ? await sealing : sealing;
+        }
         const wait = attempt === 0 ? Math.max(50, Math.min(...batch.map((p) => p.deadline)) - started) : limits.auditWaitMs;
         await this.js.publish(this.subject, sealed.bytes, {
           msgID: `${sealed.epoch}.${sealed.seq}`,
@@ -186,7 +197,7 @@ export class AuditGroupCommit {
     return undefined;
   }
 
-  private stored(batch: Pending[], { batchHash, epoch, seq, firstIndex }: ReturnType<BatchSealer['seal']>): void {
+  private stored(batch: Pending[], { batchHash, epoch, seq, firstIndex }: Sealed): void {
     this.failing = false;
     const { worker } = this.sealer;
     batch.forEach((p, index) => {

@@ -15,7 +15,7 @@ import {
 import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
-import { openToken } from './open-token';
+import { openToken, type TokenReach } from './open-token';
 import { RefusedState } from './refused-state';
 
 export interface CoreServiceOptions {
@@ -25,6 +25,8 @@ export interface CoreServiceOptions {
   config: CoreConfiguration;
   /** Label of the token's key that certifies batch keys. */
   certifier: string;
+  /** Of its token; near when left out. */
+  reach?: TokenReach;
   logger: LoggerService;
 }
 
@@ -57,11 +59,11 @@ export interface CoreService {
   drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
 }
 
-export async function openCoreService({ service, short, config, certifier, logger }: CoreServiceOptions): Promise<CoreService> {
+export async function openCoreService({ service, short, config, certifier, reach, logger }: CoreServiceOptions): Promise<CoreService> {
   const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
   const worker = config.WORKER_ID ?? `${short}-${randomBytes(4).toString('hex')}`;
   const telemetry = await startTelemetry(service);
-  const token = openToken(config, certifier);
+  const token = openToken(config, certifier, reach);
   if (token.family === 'softhsm') logger.warn('SoftHSM keeps keys in the memory of this process: for trials, not for keys that matter');
   const signer = trustedSigner(token, certifier, trust.certifiers);
 

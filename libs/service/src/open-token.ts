@@ -1,10 +1,12 @@
-import { HsmError, type HsmErrorCode, readPin, Token } from '@claviger/hsm';
+import { HsmError, type HsmErrorCode, readPin, Token, type TokenOptions } from '@claviger/hsm';
 import { ConfigurationError, type CoreConfiguration } from '@claviger/operability';
 
+/** How calls reach it. */
+export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions'>;
 type TokenConfiguration = Pick<CoreConfiguration, 'PKCS11_LIBRARY' | 'HSM_TOKEN_LABEL' | 'HSM_PIN_FILE'>;
 
 /** The service's token. @throws ConfigurationError naming the variable, never its value, when it is one of these that is wrong; else HsmError */
-export function openToken(config: TokenConfiguration, canary: string): Token {
+export function openToken(config: TokenConfiguration, canary: string, reach: TokenReach = {}): Token {
   const pin = naming({ HSM_CONFIGURATION: 'HSM_PIN_FILE: must be a file with a PIN that only its owner can read' }, () =>
     readPin(config.HSM_PIN_FILE),
   );
@@ -15,7 +17,7 @@ export function openToken(config: TokenConfiguration, canary: string): Token {
       HSM_PIN_INCORRECT: 'HSM_PIN_FILE: the token refuses this PIN; it is not tried again, since tokens lock',
       HSM_PIN_LOCKED: 'HSM_PIN_FILE: the PIN is locked; unlock it by hand with the security officer PIN',
     },
-    () => Token.open({ libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin, canary }),
+    () => Token.open({ libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin, canary, ...reach }),
   );
 }
 

@@ -1,0 +1,37 @@
+// One process that asks a far token as fast as its sessions allow: node far-load.js SECONDS SESSIONS, with HSM_LABEL and HSM_PIN. Prints a FarRate.
+import { randomBytes } from 'node:crypto';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Token } from '@claviger/hsm';
+
+export interface FarRate {
+  callsPerSecond: number;
+  loopDelayP99Ms: number;
+}
+
+const [seconds, sessions] = process.argv.slice(2).map(Number) as [number, number];
+const { PKCS11_LIBRARY = '', HSM_LABEL = '', HSM_PIN = '' } = process.env;
+const where = { libraryPath: PKCS11_LIBRARY, tokenLabel: HSM_LABEL, pin: HSM_PIN };
+const token = Token.open({ ...where, distance: 'far', asyncSessions: sessions });
+const root = token.findTokenKey('root', 'secret');
+const made = token.generateWrapped({ algorithm: 'AES_256', wrappingKey: root });
+const key = token.unwrap({ ...made, algorithm: 'AES_256', usage: 'encrypt', wrappingKey: root });
+const [plaintext, aad] = [randomBytes(1_024), Buffer.alloc(160)];
+
+let calls = 0;
+let running = true;
+const caller = async () => {
+  for (; running; calls++) await token.use.encryptGcm(() => key, randomBytes(12), aad, plaintext);
+};
+// Twice as many as there are sessions: one waits behind each that runs.
+const callers = Array.from({ length: 2 * sessions }, caller);
+await new Promise((resolve) => setTimeout(resolve, 1_000));
+const loop = monitorEventLoopDelay({ resolution: 1 });
+loop.enable();
+const [before, began] = [calls, performance.now()];
+await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+const callsPerSecond = Math.round((calls - before) / ((performance.now() - began) / 1_000));
+loop.disable();
+running = false;
+await Promise.all(callers);
+token.close();
+console.log(JSON.stringify({ callsPerSecond, loopDelayP99Ms: Number((loop.percentile(99) / 1e6).toFixed(1)) } satisfies FarRate));

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { createCustomerKeys, initToken, Token } from '@claviger/hsm';
+import { createTokens, runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { FaultToken } from '../fault-token/fault-token';
+import type { Bench } from './bench';
+import type { FarRate } from './far-load';
+import { options } from './options';
+import { throughput } from './throughput';
+
+type OnStack = (
+  measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
+  workerEnv: Record<string, string>,
+) => Promise<{ result: object; ok: boolean }>;
+
+const steps = [1, 2, 4, 8];
+const line = (cells: (string | number)[]) => console.log(`  ${cells.map((cell) => String(cell).padStart(14)).join('')}`);
+const share = (rate: number, of: number) => `${Math.round((100 * rate) / of)} %`;
+
+/**
+ * Scenario `hsm-scale`: an HSM behind a network, whose operations take `--latency-ms`. First its client library alone in 1, 2, 4 and 8 processes, then
+ * the whole system with as many workers; both against what sessions ÷ latency allows.
+ */
+export async function hsmScale(onStack: OnStack) {
+  const { latencyMs, sessions, seconds } = options;
+  const fault = await FaultToken.start();
+  try {
+    for (const name of ['C_Encrypt', 'C_Decrypt', 'C_Sign', 'C_Verify'] as const) fault.latency(name, latencyMs * 1_000);
+    const library = await libraryAlone(fault);
+    const limit = (1_000 / latencyMs) * sessions;
+    console.log(`hsm-scale: an HSM of ${latencyMs} ms, ${sessions} sessions a process: at most ${limit} calls a second and process`);
+    console.log('the library alone:');
+    line(['processes', 'calls/s', 'of the limit', 'linear', 'loop p99 ms']);
+    for (const { processes, rates } of library) {
+      const sum = rates.reduce((total, { callsPerSecond }) => total + callsPerSecond, 0);
+      const single = library[0]?.rates[0]?.callsPerSecond as number;
+      const delay = Math.max(...rates.map(({ loopDelayP99Ms }) => loopDelayP99Ms));
+      line([processes, sum, share(sum, limit * processes), share(sum, single * processes), delay]);
+    }
+    if (options.libraryOnly) return { result: { latencyMs, sessions, library }, ok: true };
+
+    const workerEnv = { ...fault.env, HSM_DISTANCE: 'far', HSM_SESSIONS: String(sessions), UV_THREADPOOL_SIZE: String(sessions + 8) };
+    const system: { workers: number; requestsPerSecond: number; ok: boolean }[] = [];
+    for (const workers of steps) {
+      Object.assign(options, { scenario: 'encrypt', workers, concurrency: 2 * sessions * workers, seconds });
+      const { result, ok } = await onStack(throughput, workerEnv);
+      const [measured] = (result as { measured: { requestsPerSecond: number }[] }).measured;
+      system.push({ workers, requestsPerSecond: measured?.requestsPerSecond ?? 0, ok });
+    }
+    console.log(`the whole system, encrypt, HSM of ${latencyMs} ms:`);
+    line(['workers', 'req/s', 'of the limit', 'linear']);
+    for (const { workers, requestsPerSecond } of system)
+      line([
+        workers,
+        requestsPerSecond,
+        share(requestsPerSecond, limit * workers),
+        share(requestsPerSecond, (system[0]?.requestsPerSecond as number) * workers),
+      ]);
+    return { result: { latencyMs, sessions, library, system }, ok: system.every(({ ok }) => ok) };
+  } finally {
+    await fault.stop();
+  }
+}
+
+async function libraryAlone(fault: FaultToken): Promise<{ processes: number; rates: FarRate[] }[]> {
+  const cwd = workspaceRoot();
+  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/far-load.ts'], { cwd });
+  const folder = await temporaryFolder('hsm-scale');
+  const { libraryPath, env } = await createTokens(folder.path, { labels: ['spare'] });
+  const [label, pin] = ['customer', randomBytes(12).toString('base64url')];
+  process.env.SOFTHSM2_CONF = env.SOFTHSM2_CONF;
+  initToken(libraryPath, { label, soPin: randomBytes(12).toString('base64url'), pin });
+  const token = Token.open({ libraryPath, tokenLabel: label, pin });
+  createCustomerKeys(token);
+  token.close();
+  const { sessions, seconds } = options;
+  const childEnv = {
+    ...{ ...process.env, ...env, ...fault.env, HSM_LABEL: label, HSM_PIN: pin },
+    UV_THREADPOOL_SIZE: String(sessions + 4),
+  };
+  const measured: { processes: number; rates: FarRate[] }[] = [];
+  for (const processes of steps) {
+    const one = async () => {
+      const program = [join(cwd, 'dist/test/bench/far-load.js'), String(Math.min(seconds, 5)), String(sessions)];
+      return JSON.parse((await runCommand(process.execPath, program, { cwd, env: childEnv })).stdout) as FarRate;
+    };
+    measured.push({ processes, rates: await Promise.all(Array.from({ length: processes }, one)) });
+  }
+  await folder.remove();
+  return measured;
+}
