@@ -69,12 +69,24 @@ export async function generateTokenKeyPairAsync(
   assertAbsent(connection, label);
   connection.labelsTaken.add(label);
   try {
-    const pair = await generatePairAsync(connection, { algorithm, label, purpose: usage });
-    await testOrDestroyAsync(connection, pair, usage);
-    return pair.publicKeySpki;
+    return await oneByOne(connection, async () => {
+      const pair = await generatePairAsync(connection, { algorithm, label, purpose: usage });
+      await testOrDestroyAsync(connection, pair, usage);
+      return pair.publicKeySpki;
+    });
   } finally {
     connection.labelsTaken.delete(label);
   }
+}
+
+const making = new WeakMap<Connection, Promise<unknown>>();
+
+/** SoftHSM 2.6 fails (CKR_GENERAL_ERROR) when two threads create token objects at the same time. */
+function oneByOne<T>(connection: Connection, make: () => Promise<T>): Promise<T> {
+  const before = making.get(connection) ?? Promise.resolve();
+  const made = before.then(make, make);
+  making.set(connection, made);
+  return made;
 }
 
 /** A pair whose private half never leaves and dies with the generation. */

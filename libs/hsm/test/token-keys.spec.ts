@@ -159,3 +159,10 @@ test.each(['EC_P256', 'EC_P384'] as const)('a %s token pair that is to agree doe
   const [scheme, digest] = algorithm === 'EC_P256' ? (['ES256', Buffer.alloc(32)] as const) : (['ES384', Buffer.alloc(48)] as const);
   expect(caught(() => token.signDigest(key, scheme, digest))).toMatchObject({ code: 'HSM_KEY_USE_REFUSED' });
 });
+
+test('many token pairs at once are all made', async () => {
+  const labels = Array.from({ length: 40 }, (_, n) => `at-once-${n}`);
+  const spkis = await Promise.all(labels.map((label) => token.generateTokenKeyPairAsync(label, 'ED25519')));
+  expect(new Set(spkis.map((spki) => spki.toString('hex'))).size).toBe(40);
+  for (const [n, label] of labels.entries()) expect(token.publicKeySpki(label)).toEqual(spkis[n]);
+});
