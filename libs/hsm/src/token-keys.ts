@@ -1,4 +1,4 @@
-import { algorithms, firstUsageOf, type KeyUsage, type PairAlgorithm } from './algorithms';
+import { algorithms, firstUsageOf, isCurve, type KeyUsage, type PairAlgorithm } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly, type GeneratedPair, generatePair, generatePairAsync } from './key-pairs';
@@ -66,27 +66,17 @@ export async function generateTokenKeyPairAsync(
   algorithm: PairAlgorithm,
   usage: KeyUsage = firstUsageOf(algorithm),
 ): Promise<Buffer> {
+  // Quick, and SoftHSM 2.6 fails (CKR_GENERAL_ERROR) when one thread creates a token object while another creates or finds one.
+  if (isCurve(algorithm)) return generateTokenKeyPair(connection, label, algorithm, usage);
   assertAbsent(connection, label);
   connection.labelsTaken.add(label);
   try {
-    return await oneByOne(connection, async () => {
-      const pair = await generatePairAsync(connection, { algorithm, label, purpose: usage });
-      await testOrDestroyAsync(connection, pair, usage);
-      return pair.publicKeySpki;
-    });
+    const pair = await generatePairAsync(connection, { algorithm, label, purpose: usage });
+    await testOrDestroyAsync(connection, pair, usage);
+    return pair.publicKeySpki;
   } finally {
     connection.labelsTaken.delete(label);
   }
-}
-
-const making = new WeakMap<Connection, Promise<unknown>>();
-
-/** SoftHSM 2.6 fails (CKR_GENERAL_ERROR) when two threads create token objects at the same time. */
-function oneByOne<T>(connection: Connection, make: () => Promise<T>): Promise<T> {
-  const before = making.get(connection) ?? Promise.resolve();
-  const made = before.then(make, make);
-  making.set(connection, made);
-  return made;
 }
 
 /** A pair whose private half never leaves and dies with the generation. */
