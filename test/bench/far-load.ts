@@ -11,7 +11,17 @@ export interface FarRate {
 const [seconds, sessions] = process.argv.slice(2).map(Number) as [number, number];
 const { PKCS11_LIBRARY = '', HSM_LABEL = '', HSM_PIN = '' } = process.env;
 const where = { libraryPath: PKCS11_LIBRARY, tokenLabel: HSM_LABEL, pin: HSM_PIN };
-const token = Token.open({ ...where, distance: 'far', asyncSessions: sessions });
+/** SoftHSM fails at times when several processes open a token at the same moment. */
+async function opened(tries: number): Promise<Token> {
+  try {
+    return Token.open({ ...where, distance: 'far', asyncSessions: sessions });
+  } catch (error) {
+    if (tries === 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 100 + 400 * Math.random()));
+    return opened(tries - 1);
+  }
+}
+const token = await opened(5);
 const root = token.findTokenKey('root', 'secret');
 const made = token.generateWrapped({ algorithm: 'AES_256', wrappingKey: root });
 const key = token.unwrap({ ...made, algorithm: 'AES_256', usage: 'encrypt', wrappingKey: root });

@@ -19,7 +19,8 @@ const share = (rate: number, of: number) => `${Math.round((100 * rate) / of)} %`
 
 /**
  * Scenario `hsm-scale`: an HSM behind a network, whose operations take `--latency-ms`. First its client library alone in 1, 2, 4 and 8 processes, then
- * the whole system with as many workers; both against what sessions ÷ latency allows.
+ * the whole system with as many workers, four requests in flight for each session (a request waits for two calls, its own and the signature of its
+ * record); both against what sessions ÷ latency allows.
  */
 export async function hsmScale(onStack: OnStack) {
   const { latencyMs, sessions, seconds } = options;
@@ -42,7 +43,7 @@ export async function hsmScale(onStack: OnStack) {
     const workerEnv = { ...fault.env, HSM_DISTANCE: 'far', HSM_SESSIONS: String(sessions), UV_THREADPOOL_SIZE: String(sessions + 8) };
     const system: { workers: number; requestsPerSecond: number; ok: boolean }[] = [];
     for (const workers of steps) {
-      Object.assign(options, { scenario: 'encrypt', workers, concurrency: 2 * sessions * workers, seconds });
+      Object.assign(options, { scenario: 'encrypt', workers, concurrency: 4 * sessions * workers, seconds });
       const { result, ok } = await onStack(throughput, workerEnv);
       const [measured] = (result as { measured: { requestsPerSecond: number }[] }).measured;
       system.push({ workers, requestsPerSecond: measured?.requestsPerSecond ?? 0, ok });

@@ -5,11 +5,14 @@ import { openToken } from '@claviger/service';
 import { reachOf } from './token-reach';
 
 /** Tokens beside the first. @throws ConfigurationError naming the variable */
-export function openFurtherTokens(file: string | undefined, sessions: number): Token[] {
+export async function openFurtherTokens(file: string | undefined, sessions: number): Promise<Token[]> {
   if (file === undefined) return [];
-  return readJsonFile('FURTHER_TOKENS_FILE', file, FurtherTokens).map(({ label, library, pinFile, distance = 'near' }) =>
-    openToken({ PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile }, canaryLabel, reachOf(distance, sessions)),
-  );
+  const opened: Token[] = [];
+  for (const { label, library, pinFile, distance = 'near' } of readJsonFile('FURTHER_TOKENS_FILE', file, FurtherTokens)) {
+    const where = { PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile };
+    opened.push(await openToken(where, canaryLabel, reachOf(distance, sessions)));
+  }
+  return opened;
 }
 
 /** Red while keys in it cannot be used; requests for all others go on. */

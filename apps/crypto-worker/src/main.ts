@@ -35,7 +35,7 @@ await runService(service, async (logger) => {
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const tokens = new Tokens(token, openFurtherTokens(config.FURTHER_TOKENS_FILE, config.HSM_SESSIONS));
+  const tokens = new Tokens(token, await openFurtherTokens(config.FURTHER_TOKENS_FILE, config.HSM_SESSIONS));
   for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,

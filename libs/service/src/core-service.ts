@@ -63,7 +63,7 @@ export async function openCoreService({ service, short, config, certifier, reach
   const trust = readJsonFile('TRUST_FILE', config.TRUST_FILE, Trust);
   const worker = config.WORKER_ID ?? `${short}-${randomBytes(4).toString('hex')}`;
   const telemetry = await startTelemetry(service);
-  const token = openToken(config, certifier, reach);
+  const token = await openToken(config, certifier, reach);
   if (token.family === 'softhsm') logger.warn('SoftHSM keeps keys in the memory of this process: for trials, not for keys that matter');
   const signer = trustedSigner(token, certifier, trust.certifiers);
 

@@ -5,20 +5,34 @@ import { ConfigurationError, type CoreConfiguration } from '@claviger/operabilit
 export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions'>;
 type TokenConfiguration = Pick<CoreConfiguration, 'PKCS11_LIBRARY' | 'HSM_TOKEN_LABEL' | 'HSM_PIN_FILE'>;
 
-/** The service's token. @throws ConfigurationError naming the variable, never its value, when it is one of these that is wrong; else HsmError */
-export function openToken(config: TokenConfiguration, canary: string, reach: TokenReach = {}): Token {
+/** Milliseconds before the next attempts: SoftHSM fails (CKR_GENERAL_ERROR) when several processes open a token in the same moment. */
+const pausesMs = [200, 400, 800, 1_600];
+
+/** The service's token; one that does not answer is tried again for 3 s. A PIN is never offered twice. @throws ConfigurationError naming the variable, never its value, when it is one of these that is wrong; else HsmError */
+export async function openToken(config: TokenConfiguration, canary: string, reach: TokenReach = {}): Promise<Token> {
   const pin = naming({ HSM_CONFIGURATION: 'HSM_PIN_FILE: must be a file with a PIN that only its owner can read' }, () =>
     readPin(config.HSM_PIN_FILE),
   );
-  return naming(
-    {
-      HSM_CONFIGURATION: 'PKCS11_LIBRARY: cannot be loaded as a PKCS#11 library',
-      HSM_TOKEN_NOT_FOUND: 'HSM_TOKEN_LABEL: the library has no token of this label; check SOFTHSM2_CONF as well',
-      HSM_PIN_INCORRECT: 'HSM_PIN_FILE: the token refuses this PIN; it is not tried again, since tokens lock',
-      HSM_PIN_LOCKED: 'HSM_PIN_FILE: the PIN is locked; unlock it by hand with the security officer PIN',
-    },
-    () => Token.open({ libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin, canary, ...reach }),
-  );
+  const open = () =>
+    naming(
+      {
+        HSM_CONFIGURATION: 'PKCS11_LIBRARY: cannot be loaded as a PKCS#11 library',
+        HSM_TOKEN_NOT_FOUND: 'HSM_TOKEN_LABEL: the library has no token of this label; check SOFTHSM2_CONF as well',
+        HSM_PIN_INCORRECT: 'HSM_PIN_FILE: the token refuses this PIN; it is not tried again, since tokens lock',
+        HSM_PIN_LOCKED: 'HSM_PIN_FILE: the PIN is locked; unlock it by hand with the security officer PIN',
+      },
+      () => Token.open({ libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin, canary, ...reach }),
+    );
+  for (const pauseMs of pausesMs) {
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof HsmError && error.code === 'HSM_UNAVAILABLE')) throw error;
+    }
+    // Not all of them again in the same moment.
+    await new Promise((resolve) => setTimeout(resolve, pauseMs * (0.5 + Math.random())));
+  }
+  return open();
 }
 
 function naming<T>(problems: Partial<Record<HsmErrorCode, string>>, open: () => T): T {
