@@ -215,7 +215,7 @@ postQuantum('post-quantum keys live in the further token: every worker signs and
 
 withoutPostQuantum('what no token can do is refused, and the token named', async () => {
   const refused = await as('kim', 'keys', 'create', 'cli/none', '--algorithm', 'ML_DSA_65');
-  expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_ALGORITHM_UNAVAILABLE.*customer/) });
+  expect(refused).toMatchObject({ code: 3, stderr: expect.stringMatching(/^ERR_ALGORITHM_UNAVAILABLE.*customer/) });
 });
 
 test('a denial is exit 2 and says the code; it is in the ledger', async () => {

@@ -92,6 +92,7 @@ export class KeyHolder {
 
   /** The unwrapped key, to be used before the next await. */
   handle(key: KeyView, version: KeyVersion): KeyHandle {
+    this.assertUnchanged(key);
     const { material } = version;
     const ready = this.prepare(key).versions.get(version.version);
     if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
@@ -109,6 +110,7 @@ export class KeyHolder {
 
   /** The public half as a session object that can only verify, only encapsulate, or only encrypt (RSA). */
   publicKey(key: KeyView, version: KeyVersion): KeyHandle {
+    this.assertUnchanged(key);
     const { publicKeySpki } = version;
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
     const token = this.tokenOf(version);
@@ -116,6 +118,11 @@ export class KeyHolder {
     return (this.caches.get(token) as UnwrappedKeys).getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
       token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url'), usage),
     );
+  }
+
+  /** What waited for a session must not bring back a key that was suspended or destroyed meanwhile. */
+  private assertUnchanged(key: KeyView): void {
+    if (this.peek(key.keyId) !== key) throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
   }
 
   private inToken({ token, label }: TokenKey): KeyHandle {

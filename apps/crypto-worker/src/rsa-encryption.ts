@@ -2,6 +2,7 @@ import { type cryptoOperations, type Item, type KeyView, ProblemError } from '@c
 import { type Done, dry, wouldUse } from './done';
 import type { KeyHolder } from './key-holder';
 import { versionsToProcess, versionToProtect } from './key-use';
+import { type Now, spending } from './now';
 import { asked, notIntact } from './token-verdict';
 
 type Ops = typeof cryptoOperations;
@@ -13,18 +14,19 @@ type Ops = typeof cryptoOperations;
 export class RsaEncryption {
   constructor(private readonly keys: KeyHolder) {}
 
-  encrypt(request: Item<Ops['encrypt']>, key: KeyView): Done<Ops['encrypt']> {
+  encrypt(request: Item<Ops['encrypt']>, key: KeyView): Now<Done<Ops['encrypt']>> {
     assertNoContext(request.context);
     const version = versionToProtect(key, 'encrypt');
     dry(request, version, () => this.keys.publicKey(key, version));
     const handle = this.keys.publicKey(key, version);
     const plaintext = Buffer.from(request.plaintext, 'base64url');
-    const ciphertext = asked(() => this.keys.tokenOf(version).encryptOaep(handle, plaintext));
-    plaintext.fill(0);
-    return {
-      result: { keyId: key.keyId, version: version.version, ciphertext: ciphertext.toString('base64url') },
+    return spending(plaintext, () => ({
+      result: {
+        ...{ keyId: key.keyId, version: version.version },
+        ciphertext: asked(() => this.keys.tokenOf(version).encryptOaep(handle, plaintext)).toString('base64url'),
+      },
       record: { version: version.version, bytes: plaintext.length },
-    };
+    }));
   }
 
   /** Off the event loop: a private operation takes a millisecond and more. Every version that may process is tried. */

@@ -1,5 +1,6 @@
 import { type Algorithm, type KeyUsage, ProblemError } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
+import { ConfigurationError } from '@claviger/operability';
 
 /**
  * The tokens that this worker reaches. The first holds the root, and with it every wrapped key; further ones hold keys of algorithms that it lacks,
@@ -15,6 +16,8 @@ export class Tokens {
   ) {
     this.all = [primary, ...further];
     this.byLabel = new Map(this.all.map((token) => [token.label, token]));
+    if (this.byLabel.size < this.all.length)
+      throw new ConfigurationError([`FURTHER_TOKENS_FILE: lists ${primary.label}, which is the first token (HSM_TOKEN_LABEL)`]);
   }
 
   /** @throws ProblemError ERR_HSM_UNAVAILABLE: another worker may reach it */

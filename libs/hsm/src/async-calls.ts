@@ -2,7 +2,7 @@ import type { PKCS11 } from 'pkcs11js';
 import type { Connection } from './connection';
 import { HsmError } from './hsm-error';
 import type { Library } from './library';
-import { leavesOperation, type Operation } from './return-values';
+import { leavesOperation, type Operation, returnValueOf } from './return-values';
 import { closeSession, openSession } from './sessions';
 
 /** Starts one call on a session of its own; a throw means that it was not started, a rejection that the token refused it. */
@@ -58,22 +58,31 @@ export class AsyncCalls {
 
   /** Begins at once, within this call, when a session is free. @throws HsmError HSM_UNAVAILABLE for one that is given up, among others */
   run<T>(call: AsyncCall<T>): Promise<T> {
-    const running = this.#run(call);
-    if (this.#timeoutMs === undefined) return running;
+    // Nobody would destroy what a generation makes after it was given up.
+    if (this.#timeoutMs === undefined || call.operation === 'generate') return this.#run(call);
+    let abandoned = false;
+    const running = this.#run(call, () => abandoned);
     let timer: NodeJS.Timeout | undefined;
     const givenUp = new Promise<never>((_resolve, reject) => {
       const token = this.#connection.tokenLabel;
       const what = `Token ${token} did not answer ${call.operation} within ${this.#timeoutMs} ms`;
-      timer = setTimeout(() => reject(new HsmError('HSM_UNAVAILABLE', what, { token })), this.#timeoutMs);
+      timer = setTimeout(() => {
+        abandoned = true;
+        reject(new HsmError('HSM_UNAVAILABLE', what, { token }));
+      }, this.#timeoutMs);
     });
     return Promise.race([running, givenUp]).finally(() => clearTimeout(timer));
   }
 
-  async #run<T>(call: AsyncCall<T>): Promise<T> {
+  async #run<T>(call: AsyncCall<T>, abandoned: () => boolean = () => false): Promise<T> {
     if (this.#taken < this.#size) this.#taken++;
     else await new Promise<void>((resolve) => (call.urgent ? this.#waiting.unshift(resolve) : this.#waiting.push(resolve)));
     try {
-      return await this.#onSession(call);
+      // What waited too long is not done after all; what comes too late is seen by nobody, and may be a plaintext.
+      if (abandoned()) throw new HsmError('HSM_UNAVAILABLE', `${call.operation} was given up while it waited`);
+      const value = await this.#onSession(call);
+      if (abandoned() && Buffer.isBuffer(value)) value.fill(0);
+      return value;
     } finally {
       // The place is handed on, so that nobody who comes later takes it first.
       const next = this.#waiting.shift();
@@ -98,15 +107,24 @@ export class AsyncCalls {
     this.#running.delete(session);
     const lost = connection.generation !== generation;
     if (!lost && call.makesObjects && 'value' in outcome) asynchronous.owners.add(session);
-    const usable = !lost && !('error' in outcome && leavesOperation(outcome.error));
+    const foreign = 'error' in outcome && isForeign(outcome.error);
+    const usable = !lost && (foreign || !('error' in outcome && leavesOperation(outcome.error)));
     if (usable) asynchronous.idle.push(session);
     else if (lost || !asynchronous.owners.has(session)) closeSession(connection.p11, session);
     this.#library.leave();
     if (lost) {
       const cause = 'error' in outcome ? outcome.error : undefined;
-      throw new HsmError('HSM_SESSION_LOST', `Token ${connection.tokenLabel}: it was reopened during ${call.operation}`, { cause });
+      throw new HsmError('HSM_SESSION_LOST', `Token ${connection.tokenLabel}: it was reopened during ${call.operation}`, {
+        cause,
+        token: connection.tokenLabel,
+      });
     }
+    if (foreign) throw (outcome as { error: unknown }).error;
     if ('error' in outcome) throw connection.failure(outcome.error, call.operation, call.subject);
     return outcome.value;
   }
 }
+
+/** Thrown by the source of a key, before the token was asked: it says nothing about the token. The binding's own objections are TypeErrors. */
+const isForeign = (error: unknown): boolean =>
+  error instanceof Error && !(error instanceof HsmError) && !(error instanceof TypeError) && returnValueOf(error) === undefined;

@@ -226,7 +226,8 @@ export class Connection implements LibraryUser {
       }
     }
     this.#retryAtMs = this.#options.now() + Math.min(longestRetryMs, firstRetryMs * 2 ** this.#failures++);
-    if (failure instanceof HsmError && failure.code.startsWith('HSM_PIN')) throw failure;
+    if (failure instanceof HsmError && failure.code.startsWith('HSM_PIN'))
+      throw new HsmError(failure.code, failure.what, { ckr: failure.ckr, cause: failure, token: this.tokenLabel });
     // It was there when this process started: "no such token" now says only that it cannot be seen.
     throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not answer`, { cause: failure, token: this.tokenLabel });
   }

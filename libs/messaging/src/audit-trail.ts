@@ -130,6 +130,9 @@ export class AuditTrail {
   }
 }
 
+/** The batch key is gone with the sessions of its token (libs/hsm). */
+const isLost = (error: unknown): boolean => (error as { code?: unknown }).code === 'HSM_SESSION_LOST';
+
 /** Seals batches into a chain. The first batch of an epoch begins with its certificate; a batch key that is gone begins a new epoch. */
 function chainSealer(writer: { service: string; worker: string }, openEpoch: () => TrailKeys, time: () => string): BatchSealer {
   let chain: { epoch: string; keys: TrailKeys; seq: number; prev: Buffer } | undefined;
@@ -157,7 +160,8 @@ function chainSealer(writer: { service: string; worker: string }, openEpoch: () 
       chain ??= begin();
       try {
         const sealing = sealWith(chain, lines);
-        return sealing instanceof Promise ? sealing.catch(anew) : sealing;
+        // A token that does not answer is not asked for new keys: the same batch is signed again later.
+        return sealing instanceof Promise ? sealing.catch((error) => (isLost(error) ? anew() : Promise.reject(error))) : sealing;
       } catch {
         return anew();
       }

@@ -5,10 +5,11 @@ import { ConfigurationError, type CoreConfiguration } from '@claviger/operabilit
 export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions'>;
 type TokenConfiguration = Pick<CoreConfiguration, 'PKCS11_LIBRARY' | 'HSM_TOKEN_LABEL' | 'HSM_PIN_FILE'>;
 
+const CKR_GENERAL_ERROR = 0x05;
 /** Milliseconds before the next attempts: SoftHSM fails (CKR_GENERAL_ERROR) when several processes open a token in the same moment. */
 const pausesMs = [200, 400, 800, 1_600];
 
-/** The service's token; one that does not answer is tried again for 3 s. A PIN is never offered twice. @throws ConfigurationError naming the variable, never its value, when it is one of these that is wrong; else HsmError */
+/** The service's token; that failure is tried again for 3 s. @throws ConfigurationError naming the variable, never its value, when it is one of these that is wrong; else HsmError */
 export async function openToken(config: TokenConfiguration, canary: string, reach: TokenReach = {}): Promise<Token> {
   const pin = naming({ HSM_CONFIGURATION: 'HSM_PIN_FILE: must be a file with a PIN that only its owner can read' }, () =>
     readPin(config.HSM_PIN_FILE),
@@ -27,7 +28,8 @@ export async function openToken(config: TokenConfiguration, canary: string, reac
     try {
       return open();
     } catch (error) {
-      if (!(error instanceof HsmError && error.code === 'HSM_UNAVAILABLE')) throw error;
+      // No other return value: what a device says of a wrong PIN may be one that nobody knows.
+      if (!(error instanceof HsmError && error.code === 'HSM_UNAVAILABLE' && error.ckr === CKR_GENERAL_ERROR)) throw error;
     }
     // Not all of them again in the same moment.
     await new Promise((resolve) => setTimeout(resolve, pauseMs * (0.5 + Math.random())));
