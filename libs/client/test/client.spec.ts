@@ -230,14 +230,14 @@ test('an authentication too old to renew: calls go on until the session ends, th
   system.handlers['access.issue-token'] = () => {
     throw new ProblemError('ERR_AUTHENTICATION', 'You authenticated too long ago to renew: authenticate anew.');
   };
-  const client = await open({ credential: { token: tokenFor('payments-api', 4) } });
+  const client = await open({ credential: { token: tokenFor('payments-api', 8) } });
   const refused = await until(
     () =>
       client.crypto.generateRandom({ bytes: 8 }, { timeoutMs: 1_000 }).then(
         () => undefined,
         (error: ClavigerError) => (error.code === 'ERR_AUTHENTICATION' ? error : undefined),
       ),
-    { what: 'the end of the last session', timeoutMs: 20_000, everyMs: 100 },
+    { what: 'the end of the last session', timeoutMs: 30_000, everyMs: 100 },
   );
   expect(refused.detail).toMatch(/not renewed\. You authenticated too long ago to renew: authenticate anew/);
   expect(refused.next).toMatch(/fresh token/);
