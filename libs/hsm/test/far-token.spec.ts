@@ -57,7 +57,7 @@ test('calls that the token does not answer are given up, those that wait behind 
   expect(codes).toEqual(['HSM_UNAVAILABLE', 'HSM_UNAVAILABLE', 'HSM_CAPACITY', 'HSM_CAPACITY', 'HSM_CAPACITY']);
   const idle = new Set(Token.connectionOf(token).ready().asynchronous.idle);
   hanging.release();
-  while (Token.connectionOf(token).async.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
+  while (token.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
   expect(hanging.begun()).toBe(asyncSessions);
   expect(await Promise.all(Array.from({ length: 5 }, () => outcome(encrypts())))).toEqual(Array(5).fill('fine'));
   expect(Token.connectionOf(token).ready().asynchronous.idle).toHaveLength(idle.size + asyncSessions);
@@ -81,7 +81,7 @@ test('while calls hang the token is not asked on the event loop, which would han
   expect(caught(() => probe(token))).toMatchObject({ code: 'HSM_UNAVAILABLE', what: `Token ${token.label} has not answered 1 calls yet` });
   p11().C_Encrypt = native;
   hanging.release();
-  while (Token.connectionOf(token).async.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
+  while (token.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
   expect(() => probe(token)).not.toThrow();
 });
 
@@ -100,10 +100,30 @@ test('whether a bad tag is an outage is asked off the event loop, so that forged
   expect((await token.use.decryptGcm(() => key, iv, aad, sealed)).equals(plaintext)).toBe(true);
   expect([onEventLoop, token.generation]).toEqual([0, generation]);
   // A token that deciphers nothing at all any more is away, whatever it calls that.
+  const asynchronous = p11().C_DecryptAsync;
   p11().C_DecryptAsync = () => Promise.reject(Object.assign(new Error('CKR_GENERAL_ERROR:5'), { code: 5 }));
   expect(await outcome(token.use.decryptGcm(() => key, iv, aad, sealed))).toBe('HSM_SESSION_LOST');
   expect(token.generation).toBe(generation + 1);
+  p11().C_DecryptAsync = asynchronous;
   p11().C_Decrypt = native;
+});
+
+test('a plaintext that comes too late is wiped', async () => {
+  const sealed = await encrypts();
+  const native = p11().C_DecryptAsync;
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  const late: Buffer[] = [];
+  p11().C_DecryptAsync = async (...args) => {
+    await promise;
+    const opened = await native.apply(p11(), args);
+    late.push(opened);
+    return opened;
+  };
+  expect(await outcome(token.use.decryptGcm(() => key, iv, aad, sealed))).toBe('HSM_UNAVAILABLE');
+  release();
+  while (token.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
+  expect(late).toEqual([Buffer.alloc(plaintext.length)]);
+  p11().C_DecryptAsync = native;
 });
 
 test('the generation of keys takes what it takes', async () => {
@@ -118,5 +138,5 @@ test('the generation of keys takes what it takes', async () => {
   expect(givenUp).toBe(true);
   p11().C_GenerateKeyPairAsync = native;
   hanging.release();
-  while (Token.connectionOf(token).async.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
+  while (token.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
 });
