@@ -149,5 +149,11 @@ await runService(service, async (logger) => {
       for (const further of tokens.further) further.close();
     },
     core.drain.rest,
+    () => {
+      if (tokens.all.every(({ hanging }) => hanging === 0)) return;
+      // An exit would wait for the threads of calls that may never end. All that was promised is on disk.
+      logger.warn('stopped while calls to a token hang');
+      process.kill(process.pid, 'SIGKILL');
+    },
   ];
 });

@@ -2,6 +2,7 @@ import type { PKCS11 } from 'pkcs11js';
 import type { Connection } from './connection';
 import { HsmError } from './hsm-error';
 import type { Library } from './library';
+import { Places } from './places';
 import { leavesOperation, type Operation, returnValueOf } from './return-values';
 import { closeSession, openSession } from './sessions';
 
@@ -14,7 +15,7 @@ export interface AsyncCall<T> {
   subject?: string;
   /** What the token reads on its own thread: the binding does not keep these alive (pkcs11js issue 121), so it is done here. */
   inputs?: readonly Buffer[];
-  /** It begins before all that wait. */
+  /** It has a session that no other kind of call takes, so that it waits for none of them, nor for those that hang. */
   urgent?: boolean;
   /** The result holds objects of the session, which therefore lives until the generation ends. */
   makesObjects?: boolean;
@@ -29,25 +30,26 @@ export interface AsyncSessions {
 }
 
 /**
- * Calls that run on a thread of libuv, at most `size` of them, first come, first served. A call in flight is never overtaken by what would kill its
- * process: its session is closed only after it, and the library is not finalised under it. When the generation ends meanwhile, its result is refused.
+ * Calls that run on a thread of libuv, at most `size` of them and one urgent one, first come, first served. A call in flight is never overtaken by what
+ * would kill its process: its session is closed only after it, and the library is not finalised under it. When the generation ends meanwhile, its result
+ * is refused.
  */
 export class AsyncCalls {
   readonly #connection: Connection;
   readonly #library: Library;
-  readonly #size: number;
+  readonly #places: Places;
+  readonly #urgentPlace = new Places(1);
   readonly #timeoutMs: number | undefined;
-  readonly #waiting: (() => void)[] = [];
   readonly #running = new Map<Buffer, AsyncCall<unknown>>();
-  #taken = 0;
+  #hanging = 0;
 
-  /** `timeoutMs`: after it a call is given up, waiting or not; its session is free again only when it really ends. */
+  /** `timeoutMs`: so long a call waits for a session, and so long one that has begun for the token; then it is given up. A generation is not: nobody would destroy what it makes. */
   constructor(connection: Connection, library: Library, size: number, timeoutMs?: number) {
     if (!Number.isInteger(size) || size < 1)
       throw new HsmError('HSM_ARGUMENT_INVALID', 'There is at least one session for asynchronous calls');
     this.#connection = connection;
     this.#library = library;
-    this.#size = size;
+    this.#places = new Places(size);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -56,39 +58,35 @@ export class AsyncCalls {
     return this.#running.has(session);
   }
 
-  /** Begins at once, within this call, when a session is free. @throws HsmError HSM_UNAVAILABLE for one that is given up, among others */
-  run<T>(call: AsyncCall<T>): Promise<T> {
-    // Nobody would destroy what a generation makes after it was given up.
-    if (this.#timeoutMs === undefined || call.operation === 'generate') return this.#run(call);
-    let abandoned = false;
-    const running = this.#run(call, () => abandoned);
-    let timer: NodeJS.Timeout | undefined;
-    const givenUp = new Promise<never>((_resolve, reject) => {
-      const token = this.#connection.tokenLabel;
-      const what = `Token ${token} did not answer ${call.operation} within ${this.#timeoutMs} ms`;
-      timer = setTimeout(() => {
-        abandoned = true;
-        reject(new HsmError('HSM_UNAVAILABLE', what, { token }));
-      }, this.#timeoutMs);
-    });
-    return Promise.race([running, givenUp]).finally(() => clearTimeout(timer));
+  /** Calls that were given up and have not ended. Each holds its session and a thread of libuv; nothing but its end, or that of the process, frees them. */
+  get hanging(): number {
+    return this.#hanging;
   }
 
-  async #run<T>(call: AsyncCall<T>, abandoned: () => boolean = () => false): Promise<T> {
-    if (this.#taken < this.#size) this.#taken++;
-    else await new Promise<void>((resolve) => (call.urgent ? this.#waiting.unshift(resolve) : this.#waiting.push(resolve)));
-    try {
-      // What waited too long is not done after all; what comes too late is seen by nobody, and may be a plaintext.
-      if (abandoned()) throw new HsmError('HSM_UNAVAILABLE', `${call.operation} was given up while it waited`);
-      const value = await this.#onSession(call);
-      if (abandoned() && Buffer.isBuffer(value)) value.fill(0);
-      return value;
-    } finally {
-      // The place is handed on, so that nobody who comes later takes it first.
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#taken--;
+  /**
+   * Begins at once, within this call, when a session is free.
+   * @throws HsmError HSM_UNAVAILABLE (the token did not answer in time), HSM_CAPACITY (no session was free in time: the token may be well), and what it fails with
+   */
+  async run<T>(call: AsyncCall<T>): Promise<T> {
+    const places = call.urgent ? this.#urgentPlace : this.#places;
+    const timeoutMs = call.operation === 'generate' ? undefined : this.#timeoutMs;
+    const token = this.#connection.tokenLabel;
+    const taken = places.take();
+    if (taken) {
+      const full = () =>
+        new HsmError('HSM_CAPACITY', `No session of token ${token} was free for ${call.operation} within ${timeoutMs} ms`, { token });
+      // A place that comes too late is handed on at once: nobody waits for this call any more.
+      await within(taken, timeoutMs, full, () => void taken.then(() => places.leave()));
     }
+    const running = this.#onSession(call).finally(() => places.leave());
+    const silent = () =>
+      new HsmError('HSM_UNAVAILABLE', `Token ${token} did not answer ${call.operation} within ${timeoutMs} ms`, { token });
+    return within(running, timeoutMs, silent, () => {
+      this.#hanging++;
+      const ended = () => void this.#hanging--;
+      // What comes too late is seen by nobody, and may be a plaintext.
+      running.then((value) => Buffer.isBuffer(value) && value.fill(0)).then(ended, ended);
+    });
   }
 
   async #onSession<T>(call: AsyncCall<T>): Promise<T> {
@@ -104,6 +102,8 @@ export class AsyncCalls {
     } catch (error) {
       outcome = { error };
     }
+    // Asked on the same session, off the event loop: a caller may bring about as many failures as it likes.
+    const alive = 'error' in outcome ? await connection.calculates(outcome.error, call.operation, session) : undefined;
     this.#running.delete(session);
     const lost = connection.generation !== generation;
     if (!lost && call.makesObjects && 'value' in outcome) asynchronous.owners.add(session);
@@ -120,9 +120,21 @@ export class AsyncCalls {
       });
     }
     if (foreign) throw (outcome as { error: unknown }).error;
-    if ('error' in outcome) throw connection.failure(outcome.error, call.operation, call.subject);
+    if ('error' in outcome) throw connection.failure(outcome.error, call.operation, call.subject, alive);
     return outcome.value;
   }
+}
+
+/** What a promise gives, or this error when it takes too long; `late` hears of that. */
+function within<T>(promise: Promise<T>, ms: number | undefined, error: () => HsmError, late: () => void): Promise<T> {
+  if (ms === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      late();
+      reject(error());
+    }, ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** Thrown by the source of a key, before the token was asked: it says nothing about the token. The binding's own objections are TypeErrors. */

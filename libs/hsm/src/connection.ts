@@ -4,7 +4,7 @@ import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
 import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
-import { calculates, closeSession, openSession, openSessions, type Sessions } from './sessions';
+import { calculates, calculatesAsync, closeSession, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
 
 const CKM_RSA_PKCS_OAEP = 0x09;
@@ -38,6 +38,8 @@ export interface ConnectionOptions {
   now: () => number;
 }
 
+/** For which a token is alive that calculates, whatever became of its storage. */
+const calculations: ReadonlySet<Operation> = new Set(['encrypt', 'decrypt', 'sign', 'random']);
 const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
 
@@ -138,15 +140,25 @@ export class Connection implements LibraryUser {
     }
   }
 
-  /** The error to throw for a failed call. When it returns, the connection is whole again, or known to be unavailable. */
-  failure(error: unknown, operation: Operation, subject?: string): HsmError {
+  /** Whether the token still calculates, asked on the session of a call that failed; undefined where that failure is certain, or asks for more. */
+  async calculates(error: unknown, operation: Operation, session: Buffer): Promise<boolean | undefined> {
+    const ckr = returnValueOf(error);
+    if (ckr === undefined || verdictOf(ckr) !== 'ask-canary' || !calculations.has(operation) || !this.#sessions) return undefined;
+    return calculatesAsync(this.p11, session, this.#sessions.canary);
+  }
+
+  /**
+   * The error to throw for a failed call. When it returns, the connection is whole again, or known to be unavailable. `alive`: what `calculates` said,
+   * where it was asked.
+   */
+  failure(error: unknown, operation: Operation, subject?: string, alive?: boolean): HsmError {
     if (error instanceof HsmError) return error;
     const what = `Token ${this.tokenLabel}: ${operation}${subject === undefined ? '' : ` ${subject}`} failed`;
     const ckr = returnValueOf(error);
     const verdict = ckr === undefined ? 'HSM_ARGUMENT_INVALID' : verdictOf(ckr);
     const details = { ckr, cause: error, token: this.tokenLabel };
     const said = ckr === undefined ? what : `${what}: ${nameOf(ckr)}`;
-    if (ckr !== undefined && verdict === 'ask-canary' && this.#alive(operation))
+    if (ckr !== undefined && verdict === 'ask-canary' && (alive ?? this.#alive(operation)))
       return new HsmError(meaningWhenAlive(operation, ckr, this.family), said, details);
     if (verdict === 'ask-canary' || verdict === 'sessions-gone') return this.#mend(said, details);
     if (leavesOperation(error)) this.#renewOperations();
@@ -190,7 +202,7 @@ export class Connection implements LibraryUser {
   #alive(operation: Operation): boolean {
     if (!this.#sessions || !calculates(this.p11, this.#sessions)) return false;
     // Session keys go on calculating when the storage of a token is gone: that is as alive as these calls need.
-    if (operation === 'encrypt' || operation === 'decrypt' || operation === 'sign' || operation === 'random') return true;
+    if (calculations.has(operation)) return true;
     return this.#canarySeen ? this.seesCanary() : this.#describesItself(this.#sessions);
   }
 

@@ -14,6 +14,7 @@ const plaintext = Buffer.alloc(16, 0xca);
  * @throws HsmError what it failed with; HSM_SELF_TEST_FAILED when a result is wrong
  */
 export function probe(token: Token): void {
+  token.assertAnswers();
   const connection = Token.connectionOf(token);
   connection.assertShowsObjects('its objects');
   const attributes = secretKeyTemplate('AES_256', { usage: 'encrypt', extractable: false });

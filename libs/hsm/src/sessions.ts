@@ -98,6 +98,16 @@ export function calculates(p11: PKCS11, { objects, canary }: Sessions): boolean 
   }
 }
 
+/** The same off the event loop, on the session of a call that ended. */
+export async function calculatesAsync(p11: PKCS11, session: Buffer, { key, ciphertext }: Sessions['canary']): Promise<boolean> {
+  try {
+    p11.C_DecryptInit(session, gcmMechanism(canaryIv, noAad), key);
+    return (await p11.C_DecryptAsync(session, ciphertext, Buffer.alloc(ciphertext.length))).equals(canaryPlaintext);
+  } catch {
+    return false;
+  }
+}
+
 function makeCanary(p11: PKCS11, session: Buffer): Sessions['canary'] {
   const mechanism = { mechanism: algorithms.AES_256.generate };
   const key = p11.C_GenerateKey(session, mechanism, secretKeyTemplate('AES_256', { usage: 'encrypt', extractable: false }));

@@ -52,6 +52,8 @@ export interface TokenOptions {
   asyncSessions?: number;
   /** Where it is, which says how `use` does what is done at every request; near when left out. */
   distance?: Distance;
+  /** After so long a call that a far token has not answered is given up, and one for which no session was free; 2 s when left out. Generation of keys is waited for. */
+  answerMs?: number;
   /** Milliseconds; spaces the attempts to reach a token that is away. */
   now?: () => number;
 }
@@ -59,8 +61,8 @@ export interface TokenOptions {
 /** Label of the canary of a token that has no key of its own to be known by. */
 export const canaryLabel = 'claviger-canary';
 const defaultAsyncSessions = 4;
-/** What a far token has not answered by then it is not waited for: whoever asked has less patience. */
-const farTimeoutMs = 5_000;
+/** Clients wait 2.5 s for an answer before they ask again: the record of the refusal must be stored within it. */
+const farAnswerMs = 2_000;
 const p256DigestBytes = 32;
 
 /**
@@ -92,10 +94,11 @@ export class Token {
     now = () => performance.now(),
     asyncSessions = defaultAsyncSessions,
     distance = 'near',
+    answerMs = farAnswerMs,
     ...options
   }: TokenOptions): Token {
     const named = { canary: canary ?? canaryLabel, canaryRequired: canary !== undefined };
-    const asyncTimeoutMs = distance === 'far' ? farTimeoutMs : undefined;
+    const asyncTimeoutMs = distance === 'far' ? answerMs : undefined;
     return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs }), distance);
   }
 
@@ -117,6 +120,21 @@ export class Token {
   /** Raised whenever handles died. */
   get generation(): number {
     return this.#connection.generation;
+  }
+
+  /** Calls that were given up and have not ended: each holds a thread, and the exit of the process waits for those. */
+  get hanging(): number {
+    return this.#connection.async.hanging;
+  }
+
+  /**
+   * To be called before a synchronous call that can wait: while a token leaves calls unanswered, that one would hold the event loop for as long.
+   * @throws HsmError HSM_UNAVAILABLE
+   */
+  assertAnswers(): void {
+    if (this.hanging === 0) return;
+    const token = this.label;
+    throw new HsmError('HSM_UNAVAILABLE', `Token ${token} has not answered ${this.hanging} calls yet`, { token });
   }
 
   /**

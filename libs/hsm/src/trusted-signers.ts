@@ -24,8 +24,9 @@ export function trustedSigner(token: Token, label: string, trusted: Readonly<Rec
   return { kid, signDigest, sign: (input) => signDigest(createHash('sha256').update(input).digest()) };
 }
 
-/** A fresh batch key in the token, and the long-lived key that certifies it. */
+/** A fresh batch key in the token, and the long-lived key that certifies it. @throws HsmError HSM_UNAVAILABLE while the token leaves calls unanswered, among others */
 export function openEpoch(token: Token, certifier: TrustedSigner) {
+  token.assertAnswers();
   const { privateKey, publicKeySpki } = token.generateSessionKeyPair('EC_P256');
   return {
     batchPublicKey: publicKeySpki,
