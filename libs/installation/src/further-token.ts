@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { FurtherTokens } from '@claviger/contracts';
 import { HsmError, initToken, readPin, Token, type TokenOptions } from '@claviger/hsm';
 import { newPin } from './ceremony';
-import type { layout } from './layout';
+import { type layout, tokenNames } from './layout';
 import { writeSecret } from './secret-file';
 
 export interface AddToken {
@@ -31,8 +31,12 @@ export interface AddedToken {
 export function addToken({ place, libraryPath, label, pinFile, report }: AddToken): AddedToken {
   const file = place.furtherTokensFile;
   const listed = existsSync(file) ? FurtherTokens.parse(JSON.parse(readFileSync(file, 'utf8'))) : [];
-  const entry = { label, library: libraryPath, pinFile: pinFile ?? place.pinFile(label) };
-  const tokens = FurtherTokens.parse([...listed.filter((token) => token.label !== label), entry]);
+  if ((tokenNames as string[]).includes(label))
+    throw new HsmError('HSM_ARGUMENT_INVALID', `${label} is a token of the installation itself`);
+  const known = listed.find((token) => token.label === label);
+  const entry = { ...known, label, library: libraryPath, pinFile: pinFile ?? known?.pinFile ?? place.pinFile(label) };
+  // Its place stays: in their order they are asked for new keys.
+  const tokens = FurtherTokens.parse(known ? listed.map((token) => (token === known ? entry : token)) : [...listed, entry]);
 
   const env = libraryEnvironment(place, libraryPath, label);
   Object.assign(process.env, env);
@@ -51,7 +55,9 @@ export function addToken({ place, libraryPath, label, pinFile, report }: AddToke
 function openOrInitialise(options: Omit<TokenOptions, 'pin'>, place: AddToken['place'], report: AddToken['report']): Token {
   const { libraryPath, tokenLabel: label } = options;
   // Written before the token is made: a PIN that nobody has would be a token that nobody opens.
-  for (const secret of [place.pinFile(label), place.soPinFile(label)]) {
+  const secrets = [place.pinFile(label), place.soPinFile(label)];
+  const isNew = !existsSync(place.pinFile(label));
+  for (const secret of secrets) {
     mkdirSync(dirname(secret), { recursive: true, mode: 0o700 });
     if (!existsSync(secret)) writeSecret(secret, newPin());
   }
@@ -61,6 +67,11 @@ function openOrInitialise(options: Omit<TokenOptions, 'pin'>, place: AddToken['p
     report(`token ${label}: initialised`);
   } catch (error) {
     if (!(error instanceof HsmError && error.code === 'HSM_KEY_EXISTS')) throw error;
+    if (isNew) {
+      // Its PIN is another's: offering ours would spend one of the attempts that it has.
+      for (const secret of secrets) rmSync(secret, { force: true });
+      throw new HsmError('HSM_KEY_EXISTS', `A token ${label} is there already; name its PIN with --pin-file`);
+    }
     report(`token ${label}: there already`);
   }
   return Token.open({ ...options, pin });
