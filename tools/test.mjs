@@ -21,7 +21,7 @@ const jest = (projects, ...options) => [
   ...options,
 ];
 
-const underFaults = 'system/(faults|fault-matrix|containers)';
+const underFaults = 'system/(faults|fault-matrix|far-token|containers)';
 
 /** Each gives arguments for Node. `jest`: its own counts are read; the others count as one. */
 const CHECKS = [
