@@ -76,13 +76,7 @@ async function loadAround(fault: () => Promise<unknown>): Promise<Load> {
     await load.hasItsRecords(ledger);
   } catch (error) {
     // What a machine that is not at hand said is the only trace there is.
-    throw new Error(
-      `audit says:\n${system.stack.services
-        .find(({ name }) => name === 'audit')
-        ?.child.logs()
-        .slice(-4_000)}`,
-      { cause: error },
-    );
+    throw new Error(`audit says:\n${system.service('audit').child.logs().slice(-4_000)}`, { cause: error });
   }
   await keysAreMadeAgain();
   await ledger.verify(system.stack.trustFile);
@@ -104,7 +98,7 @@ testInDocker('the broker stands still for longer than a view may be silent, and 
   await loadAround(async () => {
     await broker.pause();
     // Until the services have noticed: their views have not been proven for 2 s.
-    const ready = async () => (await fetch(`${system.stack.services.find((s) => s.name === 'crypto-worker')?.healthUrl}/health/ready`)).ok;
+    const ready = async () => (await fetch(`${system.service('crypto-worker').healthUrl}/health/ready`)).ok;
     await until(async () => !(await ready()), { what: 'the worker to be stale' });
     await broker.unpause();
   });

@@ -25,7 +25,7 @@ beforeAll(async () => {
   const [kim, ada] = await Promise.all([system.as('kim'), system.as('ada')]);
   caller = await system.raw('payments');
   ledger = new LedgerCopy(ada);
-  worker = system.stack.services.find(({ name }) => name === 'crypto-worker') as RunningService;
+  worker = system.service('crypto-worker');
   const key = async (algorithm: 'AES_256' | 'EC_P256') =>
     (await kim.keys.create({ name: `payments/far-${algorithm.toLowerCase().replace('_', '-')}`, algorithm, consumers: [cast.payments.id] }))
       .keyId;

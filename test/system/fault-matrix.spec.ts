@@ -30,7 +30,7 @@ beforeAll(async () => {
   system = await startSystem('fault-matrix', { serviceEnv: { 'crypto-worker': { ...token.env, HSM_PROBE_SECONDS: '1' } } });
   const [kim, ada, caller] = await Promise.all([system.as('kim'), system.as('ada'), system.raw('payments')]);
   ledger = new LedgerCopy(ada);
-  worker = system.stack.services.find(({ name }) => name === 'crypto-worker') as RunningService;
+  worker = system.service('crypto-worker');
   const key = async (algorithm: 'AES_256' | 'EC_P256' | 'RSA_2048') => {
     const name = `payments/${algorithm.toLowerCase().replace('_', '-')}`;
     return (await kim.keys.create({ name, algorithm, consumers: [cast.payments.id] })).keyId;

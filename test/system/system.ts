@@ -1,6 +1,6 @@
 import { ClavigerError, type Client, type ConnectOptions, connect } from '@claviger/client';
 import { openTestStore, type TemporaryFolder, type TestStore, temporaryFolder } from '@claviger/testing';
-import { type Stack, type StackOptions, startStack } from '../../deploy/local/stack';
+import { type RunningService, type Stack, type StackOptions, startStack } from '../../deploy/local/stack';
 import { cast } from '../demo/cast';
 import { type RawCaller, rawCaller } from './raw-caller';
 
@@ -9,6 +9,8 @@ export type Who = keyof typeof cast;
 /** The whole system for one spec file, and callers in it. */
 export interface System {
   stack: Stack;
+  /** The first of this kind. */
+  service(name: RunningService['name']): RunningService;
   tokens: Record<string, string>;
   /** A client of the library. */
   as(who: Who, options?: Partial<ConnectOptions>): Promise<Client>;
@@ -42,6 +44,7 @@ export async function startSystem(name: string, { ownStore = false, dir, ...opti
   const tokenOf = (who: Who) => tokens[cast[who].id] as string;
   return {
     stack,
+    service: (name) => stack.services.find((service) => service.name === name) as RunningService,
     tokens,
     as: async (who, more) =>
       kept(

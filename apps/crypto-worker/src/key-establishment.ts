@@ -2,7 +2,7 @@ import { algorithms, type cryptoOperations, type Item, type KeyView, type KeyWra
 import type { KeyWrapScheme } from '@claviger/hsm';
 import { type Done, dry } from './done';
 import type { KeyHolder } from './key-holder';
-import { versionsNamed, versionToProcess, versionToProtect } from './key-use';
+import { type KeyVersion, versionsNamed, versionToProcess, versionToProtect } from './key-use';
 import { asked, intact } from './token-verdict';
 
 type Ops = typeof cryptoOperations;
@@ -53,11 +53,11 @@ export class KeyEstablishment {
     const version = request.version === undefined ? versionToProtect(key, 'agree') : versionToProcess(key, 'agree', request.version);
     dry(request, version, () => this.keys.handle(key, version));
     const handle = this.keys.handle(key, version);
-    const secret = asked(() => this.keys.tokenOf(version).deriveSharedSecret(handle, Buffer.from(request.publicKeySpki, 'base64url')));
-    return {
-      result: { keyId: key.keyId, version: version.version, sharedSecret: spent(secret) },
-      record: { version: version.version, bytes: secret.length },
-    };
+    return told(
+      key,
+      version,
+      asked(() => this.keys.tokenOf(version).deriveSharedSecret(handle, Buffer.from(request.publicKeySpki, 'base64url'))),
+    );
   }
 
   encapsulate(request: Item<Ops['encapsulate']>, key: KeyView): Done<Ops['encapsulate']> {
@@ -65,32 +65,27 @@ export class KeyEstablishment {
     dry(request, version, () => this.keys.publicKey(key, version));
     const handle = this.keys.publicKey(key, version);
     const { ciphertext, sharedSecret } = this.keys.tokenOf(version).encapsulate(handle);
-    return {
-      result: {
-        ...{ keyId: key.keyId, version: version.version },
-        ...{ kemCiphertext: ciphertext.toString('base64url'), sharedSecret: spent(sharedSecret) },
-      },
-      record: { version: version.version, bytes: sharedSecret.length },
-    };
+    const { result, record } = told(key, version, sharedSecret);
+    return { result: { ...result, kemCiphertext: ciphertext.toString('base64url') }, record };
   }
 
   decapsulate(request: Item<Ops['decapsulate']>, key: KeyView): Done<Ops['decapsulate']> {
     const version = versionToProcess(key, 'encapsulate', request.version);
     dry(request, version, () => this.keys.handle(key, version));
     const handle = this.keys.handle(key, version);
-    const secret = asked(() => this.keys.tokenOf(version).decapsulate(handle, Buffer.from(request.kemCiphertext, 'base64url')));
-    return {
-      result: { keyId: key.keyId, version: version.version, sharedSecret: spent(secret) },
-      record: { version: version.version, bytes: secret.length },
-    };
+    return told(
+      key,
+      version,
+      asked(() => this.keys.tokenOf(version).decapsulate(handle, Buffer.from(request.kemCiphertext, 'base64url'))),
+    );
   }
 }
 
-/** The text of a secret, whose bytes are overwritten. */
-function spent(secret: Buffer): string {
-  const text = secret.toString('base64url');
+/** A shared secret as the caller gets it, and its record; its bytes are overwritten. */
+function told({ keyId }: KeyView, { version }: KeyVersion, secret: Buffer) {
+  const sharedSecret = secret.toString('base64url');
   secret.fill(0);
-  return text;
+  return { result: { keyId, version, sharedSecret }, record: { version, bytes: secret.length } };
 }
 
 function wrapAlgorithmFor(key: KeyView, asked: KeyWrapAlgorithm | undefined): KeyWrapAlgorithm {

@@ -1,10 +1,10 @@
 import { createPublicKey, verify } from 'node:crypto';
 import type { Algorithm, KeyView } from '@claviger/contracts';
-import { RecordedProblem } from '@claviger/messaging';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { CryptoController } from '../src/crypto.controller';
+import type { CryptoController } from '../src/crypto.controller';
 import { CryptoBatchController } from '../src/crypto-batch.controller';
 import { reachOf } from '../src/token-reach';
+import { codeOf, resultOf, text } from './answers';
 import { startWorker, type Worker } from './worker-under-test';
 
 let w: Worker;
@@ -12,7 +12,7 @@ let caller: Awaited<ReturnType<Worker['caller']>>;
 let one: CryptoController;
 beforeAll(async () => {
   w = await startWorker({ distance: 'far' });
-  one = new CryptoController(w.recorded, w.operations, w.establishment);
+  one = w.one;
 }, 120_000);
 afterAll(() => w.stop());
 beforeEach(async () => {
@@ -20,13 +20,6 @@ beforeEach(async () => {
 });
 
 const made = async (algorithm: Algorithm, more: Partial<KeyView> = {}) => w.put(await w.key(algorithm, more));
-const resultOf = async (answer: unknown) => ((await answer) as { result: Record<string, string> }).result;
-const codeOf = (answer: Promise<unknown>) =>
-  answer.then(
-    () => 'OK',
-    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : String(error)),
-  );
-const text = (value: string) => Buffer.from(value).toString('base64url');
 const context = { tenant: 'acme' };
 
 test('every operation gives what it gives of a token that is near, and its record', async () => {

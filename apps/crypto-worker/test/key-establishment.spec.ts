@@ -1,9 +1,9 @@
 import { createDecipheriv, createPublicKey, diffieHellman, generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { Algorithm, KeyView } from '@claviger/contracts';
-import { RecordedProblem } from '@claviger/messaging';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { CryptoController } from '../src/crypto.controller';
+import type { CryptoController } from '../src/crypto.controller';
 import { CryptoBatchController } from '../src/crypto-batch.controller';
+import { bytes, codeOf, resultOf, text } from './answers';
 import { startWorker, type Worker } from './worker-under-test';
 
 let w: Worker;
@@ -12,7 +12,7 @@ let one: CryptoController;
 const type = 'claviger.request/1';
 beforeAll(async () => {
   w = await startWorker();
-  one = new CryptoController(w.recorded, w.operations, w.establishment);
+  one = w.one;
 }, 120_000);
 afterAll(() => w.stop());
 beforeEach(async () => {
@@ -21,17 +21,7 @@ beforeEach(async () => {
 
 const made = async (algorithm: Algorithm, usage: KeyView['usage'], more: Partial<KeyView> = {}) =>
   w.put(await w.key(algorithm, { usage, ...more }));
-async function resultOf<T = Record<string, string>>(answer: Promise<{ result: unknown }>): Promise<T> {
-  return (await answer).result as T;
-}
-const codeOf = (answer: Promise<unknown>) =>
-  answer.then(
-    () => 'OK',
-    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : String(error)),
-  );
 const records = () => w.recordsOf(caller.session);
-const text = (value: Buffer) => value.toString('base64url');
-const bytes = (value: string | undefined) => Buffer.from(value ?? '', 'base64url');
 
 test.each([
   ['AES_128', 'A128KW'],

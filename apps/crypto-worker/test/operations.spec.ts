@@ -1,11 +1,11 @@
 import { createPrivateKey, createPublicKey, createVerify, verify as nodeVerify, randomBytes } from 'node:crypto';
 import { Algorithm, type ItemOutcome, type KeyView, schemesOf, usagesOf } from '@claviger/contracts';
 import { schemesOf as tokenSchemes, usagesOf as tokenUsages } from '@claviger/hsm';
-import { RecordedProblem } from '@claviger/messaging';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { CompactSign, compactVerify, createLocalJWKSet, importJWK, importPKCS8 } from 'jose';
-import { CryptoController } from '../src/crypto.controller';
+import type { CryptoController } from '../src/crypto.controller';
 import { CryptoBatchController } from '../src/crypto-batch.controller';
+import { bytes, codeOf, resultOf, text } from './answers';
 import { startWorker, type Worker } from './worker-under-test';
 
 let w: Worker;
@@ -16,7 +16,7 @@ const type = 'claviger.request/1';
 
 beforeAll(async () => {
   w = await startWorker();
-  one = new CryptoController(w.recorded, w.operations, w.establishment);
+  one = w.one;
   many = new CryptoBatchController(one);
 }, 120_000);
 afterAll(() => w.stop());
@@ -24,17 +24,7 @@ beforeEach(async () => {
   caller = await w.caller();
 });
 
-const text = (value: string) => Buffer.from(value).toString('base64url');
-const bytes = (value: string) => Buffer.from(value, 'base64url');
 const made = async (algorithm: Algorithm, more: Partial<KeyView> = {}) => w.put(await w.key(algorithm, more));
-async function resultOf<T = Record<string, string>>(answer: Promise<{ result: unknown }>): Promise<T> {
-  return (await answer).result as T;
-}
-const codeOf = (answer: Promise<unknown>) =>
-  answer.then(
-    () => 'OK',
-    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : String(error)),
-  );
 const records = () => w.recordsOf(caller.session);
 const message = text('a contract');
 

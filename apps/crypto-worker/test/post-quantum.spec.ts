@@ -1,17 +1,17 @@
 import { createPublicKey, encapsulate, verify } from 'node:crypto';
 import type { Algorithm, KeyView } from '@claviger/contracts';
-import { RecordedProblem } from '@claviger/messaging';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { CryptoController } from '../src/crypto.controller';
-import { startWorker, type Worker } from './worker-under-test';
+import type { CryptoController } from '../src/crypto.controller';
+import { bytes, codeOf, resultOf } from './answers';
+import { onKryoptic, startWorker, type Worker } from './worker-under-test';
 
-const onKryoptic = process.env.CLAVIGER_TEST_KRYOPTIC ? test : test.skip;
+type PublicKey = { pem: string; jwk: Record<string, string> };
 let w: Worker;
 let caller: Awaited<ReturnType<Worker['caller']>>;
 let one: CryptoController;
 beforeAll(async () => {
   w = await startWorker();
-  one = new CryptoController(w.recorded, w.operations, w.establishment);
+  one = w.one;
 }, 120_000);
 afterAll(() => w.stop());
 beforeEach(async () => {
@@ -19,14 +19,6 @@ beforeEach(async () => {
 });
 
 const made = async (algorithm: Algorithm, more: Partial<KeyView> = {}) => w.put(await w.key(algorithm, more));
-const resultOf = async (answer: Promise<{ result: unknown }>) =>
-  (await answer).result as Record<string, string> & { jwk: Record<string, string> };
-const codeOf = (answer: Promise<unknown>) =>
-  answer.then(
-    () => 'OK',
-    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : String(error)),
-  );
-const bytes = (value: string | undefined) => Buffer.from(value ?? '', 'base64url');
 const message = Buffer.from('a contract for the next thirty years').toString('base64url');
 
 onKryoptic.each(['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S'] as const)(
@@ -35,10 +27,10 @@ onKryoptic.each(['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S'] as 
     const key = await made(algorithm);
     expect(key.versions[0]?.material).toMatchObject({ custody: 'token', family: 'kryoptic', token: w.tokens.further[0]?.label });
     const { keyId } = key;
-    const { pem, jwk } = await resultOf(one.getPublicKey({ keyId }, caller));
+    const { pem, jwk } = await resultOf<PublicKey>(one.getPublicKey({ keyId }, caller));
     const { signature = '', algorithm: scheme } = await resultOf(one.sign({ keyId, message }, caller) as never);
     expect([jwk.kty, jwk.alg, jwk.use]).toEqual(['AKP', scheme, 'sig']);
-    expect(verify(null, bytes(message), createPublicKey(pem as string), bytes(signature))).toBe(true);
+    expect(verify(null, bytes(message), createPublicKey(pem), bytes(signature))).toBe(true);
     expect(await resultOf(one.verify({ keyId, message, signature }, caller))).toMatchObject({ valid: true, version: 1 });
     expect(await resultOf(one.verify({ keyId, message: 'AAAA', signature }, caller))).toMatchObject({ valid: false });
     const mu = Buffer.alloc(64).toString('base64url');
@@ -53,12 +45,12 @@ onKryoptic.each(['ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87', 'SLH_DSA_SHA2_128S'] as 
 
 onKryoptic.each(['ML_KEM_768', 'ML_KEM_1024'] as const)('%s: who decapsulates has the secret of who encapsulated', async (algorithm) => {
   const { keyId } = await made(algorithm);
-  const { pem, jwk } = await resultOf(one.getPublicKey({ keyId }, caller));
+  const { pem, jwk } = await resultOf<PublicKey>(one.getPublicKey({ keyId }, caller));
   expect([jwk.alg, jwk.use]).toEqual([algorithm.replaceAll('_', '-'), 'enc']);
   const here = await resultOf(one.encapsulate({ keyId }, caller));
   const kemCiphertext = here.kemCiphertext as string;
   expect(await resultOf(one.decapsulate({ keyId, kemCiphertext, version: 1 }, caller))).toMatchObject({ sharedSecret: here.sharedSecret });
-  const outside = encapsulate(createPublicKey(pem as string));
+  const outside = encapsulate(createPublicKey(pem));
   const given = { keyId, kemCiphertext: Buffer.from(outside.ciphertext).toString('base64url'), version: 1 };
   expect(bytes((await resultOf(one.decapsulate(given, caller))).sharedSecret)).toEqual(Buffer.from(outside.sharedKey));
 

@@ -4,6 +4,7 @@ import { RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { decodeProtectedHeader } from 'jose';
+import { codeOf } from './answers';
 import { startWorker, type Worker } from './worker-under-test';
 
 const type = requestType;
@@ -31,12 +32,6 @@ const decrypt = (key: Pick<KeyView, 'keyId'>, ciphertext: string, context?: Reco
 };
 const ciphertextOf = async (answer: Promise<{ result: unknown }>) =>
   ((await answer).result as Result<(typeof cryptoOperations)['encrypt']>).ciphertext;
-/** The code that the caller hears. */
-const codeOf = (answer: Promise<unknown>) =>
-  answer.then(
-    () => 'OK',
-    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : ((error as { code?: string }).code ?? String(error))),
-  );
 const records = () => w.recordsOf(caller.session);
 
 test('a use is answered, and recorded once with what it was decided on; the ciphertext is a JWE that only this key and context open', async () => {

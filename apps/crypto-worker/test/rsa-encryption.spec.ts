@@ -1,30 +1,21 @@
 import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto';
 import type { Algorithm } from '@claviger/contracts';
-import { RecordedProblem } from '@claviger/messaging';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { CryptoController } from '../src/crypto.controller';
-import { startWorker, type Worker } from './worker-under-test';
+import type { CryptoController } from '../src/crypto.controller';
+import { codeOf, resultOf, text } from './answers';
+import { onKryoptic, startWorker, type Worker } from './worker-under-test';
 
-const onKryoptic = process.env.CLAVIGER_TEST_KRYOPTIC ? test : test.skip;
 let w: Worker;
 let caller: Awaited<ReturnType<Worker['caller']>>;
 let one: CryptoController;
 beforeAll(async () => {
   w = await startWorker();
-  one = new CryptoController(w.recorded, w.operations, w.establishment);
+  one = w.one;
 }, 120_000);
 afterAll(() => w.stop());
 beforeEach(async () => {
   caller = await w.caller();
 });
-
-const resultOf = async (answer: Promise<{ result: unknown }>) => (await answer).result as Record<string, string> & { jwk: object };
-const codeOf = (answer: Promise<unknown>) =>
-  answer.then(
-    () => 'OK',
-    (error: unknown) => (error instanceof RecordedProblem ? error.problem.code : String(error)),
-  );
-const text = (bytes: Buffer) => bytes.toString('base64url');
 
 onKryoptic.each([
   ['RSA_2048', 190],

@@ -15,9 +15,11 @@ import {
 import { AuditTrail, KvOwner, openKeysView, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { startBroker, temporaryFolder, until } from '@claviger/testing';
+import { test } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
 import { acknowledgeChanges } from '../src/applied';
+import { CryptoController } from '../src/crypto.controller';
 import { HsmController } from '../src/hsm.controller';
 import { type AskLease, InvocationLeases } from '../src/invocation-leases';
 import { KeyEstablishment } from '../src/key-establishment';
@@ -45,6 +47,9 @@ export function customerToken(distance: Distance = 'near'): Token {
   createCustomerKeys(token);
   return token;
 }
+
+/** Tests of what SoftHSM lacks. kryoptic is optional: it is built where cargo is, and the set-up says so where it is not. */
+export const onKryoptic = process.env.CLAVIGER_TEST_KRYOPTIC ? test : test.skip;
 
 /** A further token for what SoftHSM lacks, where kryoptic was built; each worker of Jest has slots of its own. */
 function kryopticToken(): Token[] {
@@ -195,6 +200,8 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
     withTokens: ([primary, ...further]: [Token, ...Token[]]) => new HsmController(new Tokens(primary, further), keys, breaker),
     replies,
     recorded,
+    /** Requests as the messaging layer hands them over. */
+    one: new CryptoController(recorded, operations, establishment),
     hsm,
     kek,
     kekId,

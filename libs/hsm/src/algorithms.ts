@@ -89,40 +89,30 @@ const rsa = (modulusBits: number): RsaRow => ({
 });
 
 /** Sizes: FIPS 203 table 3, FIPS 204 table 2, FIPS 205 table 2. The private half as PKCS#8: from its seed alone to seed and expanded key. */
-const mlDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
-  ...{
-    shape: 'pair',
-    kind: 'pq',
-    keyType: CKK_ML_DSA,
-    generate: mechanisms.CKM_ML_DSA_KEY_PAIR_GEN,
-    operate: mechanisms.CKM_ML_DSA,
-    usages: ['sign'],
-  },
-  ...{ parameterSet, oid, publicBytes, privateBytes, seedBytes: 32, outputBytes },
-  wrappedBytes: [kwp(50), kwp(privateBytes + publicBytes + 128)],
+type PqSizes = Pick<PqRow, 'parameterSet' | 'oid' | 'publicBytes' | 'privateBytes' | 'outputBytes'>;
+const pq = (keyType: number, generate: number, operate: number, usage: KeyUsage) => ({
+  ...({ shape: 'pair', kind: 'pq' } as const),
+  ...{ keyType, generate, operate, usages: [usage] },
 });
-const slhDsa = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number): PqRow => ({
-  ...{
-    shape: 'pair',
-    kind: 'pq',
-    keyType: CKK_SLH_DSA,
-    generate: mechanisms.CKM_SLH_DSA_KEY_PAIR_GEN,
-    operate: mechanisms.CKM_SLH_DSA,
-    usages: ['sign'],
-  },
-  ...{ parameterSet, oid, publicBytes, privateBytes: 2 * publicBytes, outputBytes, wrappedBytes: [kwp(80), kwp(3 * publicBytes + 96)] },
+const mlDsaKind = pq(CKK_ML_DSA, mechanisms.CKM_ML_DSA_KEY_PAIR_GEN, mechanisms.CKM_ML_DSA, 'sign');
+const mlDsa = (sizes: PqSizes): PqRow => ({
+  ...mlDsaKind,
+  ...sizes,
+  seedBytes: 32,
+  wrappedBytes: [kwp(50), kwp(sizes.privateBytes + sizes.publicBytes + 128)],
 });
-const mlKem = (parameterSet: number, oid: string, publicBytes: number, outputBytes: number, privateBytes: number): PqRow => ({
-  ...{
-    shape: 'pair',
-    kind: 'pq',
-    keyType: CKK_ML_KEM,
-    generate: mechanisms.CKM_ML_KEM_KEY_PAIR_GEN,
-    operate: mechanisms.CKM_ML_KEM,
-    usages: ['encapsulate'],
-  },
-  ...{ parameterSet, oid, publicBytes, privateBytes, seedBytes: 64, outputBytes },
-  wrappedBytes: [kwp(82), kwp(privateBytes + publicBytes + 192)],
+const slhDsaKind = pq(CKK_SLH_DSA, mechanisms.CKM_SLH_DSA_KEY_PAIR_GEN, mechanisms.CKM_SLH_DSA, 'sign');
+const slhDsa = (sizes: PqSizes): PqRow => ({
+  ...slhDsaKind,
+  ...sizes,
+  wrappedBytes: [kwp(80), kwp(sizes.privateBytes + sizes.publicBytes + 96)],
+});
+const mlKemKind = pq(CKK_ML_KEM, mechanisms.CKM_ML_KEM_KEY_PAIR_GEN, mechanisms.CKM_ML_KEM, 'encapsulate');
+const mlKem = (sizes: PqSizes): PqRow => ({
+  ...mlKemKind,
+  ...sizes,
+  seedBytes: 64,
+  wrappedBytes: [kwp(82), kwp(sizes.privateBytes + sizes.publicBytes + 192)],
 });
 
 /** The public exponent of every RSA key that is generated here, F4 = 65537 (FIPS 186-5 §5.1, big-endian). */
@@ -158,12 +148,12 @@ export const algorithms = {
     /** RFC 8410 §7 without attributes; RFC 5958 with the public key. */
     wrappedBytes: [kwp(48), kwp(83)],
   } as CurveRow,
-  ML_DSA_44: mlDsa(1, '0609608648016503040311', 1312, 2420, 2560),
-  ML_DSA_65: mlDsa(2, '0609608648016503040312', 1952, 3309, 4032),
-  ML_DSA_87: mlDsa(3, '0609608648016503040313', 2592, 4627, 4896),
-  SLH_DSA_SHA2_128S: slhDsa(1, '0609608648016503040314', 32, 7856),
-  ML_KEM_768: mlKem(2, '0609608648016503040402', 1184, 1088, 2400),
-  ML_KEM_1024: mlKem(3, '0609608648016503040403', 1568, 1568, 3168),
+  ML_DSA_44: mlDsa({ parameterSet: 1, oid: '0609608648016503040311', publicBytes: 1312, privateBytes: 2560, outputBytes: 2420 }),
+  ML_DSA_65: mlDsa({ parameterSet: 2, oid: '0609608648016503040312', publicBytes: 1952, privateBytes: 4032, outputBytes: 3309 }),
+  ML_DSA_87: mlDsa({ parameterSet: 3, oid: '0609608648016503040313', publicBytes: 2592, privateBytes: 4896, outputBytes: 4627 }),
+  SLH_DSA_SHA2_128S: slhDsa({ parameterSet: 1, oid: '0609608648016503040314', publicBytes: 32, privateBytes: 64, outputBytes: 7856 }),
+  ML_KEM_768: mlKem({ parameterSet: 2, oid: '0609608648016503040402', publicBytes: 1184, privateBytes: 2400, outputBytes: 1088 }),
+  ML_KEM_1024: mlKem({ parameterSet: 3, oid: '0609608648016503040403', publicBytes: 1568, privateBytes: 3168, outputBytes: 1568 }),
 } satisfies Record<string, SecretRow | CurveRow | RsaRow | PqRow>;
 
 export type Algorithm = keyof typeof algorithms;
