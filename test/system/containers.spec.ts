@@ -76,7 +76,7 @@ async function loadAround(fault: () => Promise<unknown>): Promise<Load> {
     await load.hasItsRecords(ledger);
   } catch (error) {
     // What a machine that is not at hand said is the only trace there is.
-    throw new Error(`audit says:\n${system.service('audit').child.logs().slice(-4_000)}`, { cause: error });
+    throw new Error(`${(error as Error).message}; audit says:\n${system.service('audit').child.logs().slice(-4_000)}`, { cause: error });
   }
   await keysAreMadeAgain();
   await ledger.verify(system.stack.trustFile);

@@ -1,5 +1,6 @@
 import { type Alert, ProblemError } from '@claviger/contracts';
 import type { OutboxItem, OutboxPage, OutboxSource } from '@claviger/messaging';
+import { givenUpAfter } from '@claviger/operability';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { type AlertEvent, alertEvent } from './alert-event';
 
@@ -109,7 +110,7 @@ const item = (aggregateId: string, { entryId, event }: AlertDocument['outbox'][n
 
 async function reached<T>(ask: () => Promise<T>): Promise<T> {
   try {
-    return await ask();
+    return await givenUpAfter(ask());
   } catch (error) {
     throw error instanceof ProblemError ? error : new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause: error });
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { givenUpAfter } from '@claviger/operability';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { decodeState, encodeState, type Snapshot } from './snapshot';
 
@@ -76,7 +77,8 @@ export class SnapshotStore {
     const snapshotId = randomUUID();
     const ids = partIds(snapshotId, parts.length);
     // One by one: a message to the store is bounded too.
-    for (const [n, text] of parts.entries()) await this.parts.insertOne({ _id: ids[n] as string, snapshotId, writtenAt: now, text });
+    for (const [n, text] of parts.entries())
+      await givenUpAfter(this.parts.insertOne({ _id: ids[n] as string, snapshotId, writtenAt: now, text }));
     const head = { format, snapshotId, parts: parts.length, sha256, auditSeq, ledgerSeq, takenAt: now };
     if (!(await this.swap(head))) {
       await this.parts.deleteMany({ snapshotId });

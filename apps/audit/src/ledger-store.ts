@@ -1,4 +1,5 @@
-import { type Collection, type Db, type Document, MongoBulkWriteError, MongoServerError } from 'mongodb';
+import { givenUpAfter } from '@claviger/operability';
+import { type Collection, type Db, type Document, MongoServerError } from 'mongodb';
 import {
   bytesOf,
   type ChainDocument,
@@ -14,6 +15,7 @@ import {
 } from './documents';
 import type { Recalled, Step } from './fold';
 import { emptyHead, type Head, headPosition } from './head';
+import { insertNew } from './insert-new';
 import { SegmentStore } from './segment-store';
 
 const duplicateKey = 11_000;
@@ -66,8 +68,8 @@ export class LedgerStore {
     await this.writeEntries(step);
     await this.writeTiles(step);
     await this.writeRetired(step);
-    await this.segments.add(step.entries);
-    return this.moveHead(from, step.head);
+    await givenUpAfter(this.segments.add(step.entries));
+    return givenUpAfter(this.moveHead(from, step.head));
   }
 
   async writeEntries({ entries, head }: Step): Promise<void> {
@@ -120,21 +122,12 @@ export class LedgerStore {
 
 /** Inserts documents that nobody ever changes. One that is there is the same, unless a lower term left it there. */
 async function put<T extends Document & { term: number }>(collection: Collection<T>, documents: T[], term: number): Promise<void> {
-  if (documents.length === 0) return;
-  try {
-    await collection.insertMany(documents as never[], { ordered: false });
-  } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error;
-    const failures = [error.writeErrors].flat();
-    if (!failures.every(({ code }) => code === duplicateKey)) throw error;
-    const there = failures.map(({ index }) => documents[index]!);
-    await collection.bulkWrite(
-      there.map((document) => ({
-        replaceOne: { filter: { _id: document._id, term: { $lt: term } } as never, replacement: document as never },
-      })),
-      { ordered: false },
-    );
-  }
+  const there = await insertNew(collection, documents);
+  if (there.length === 0) return;
+  const replacements = there.map((document) => ({
+    replaceOne: { filter: { _id: document._id, term: { $lt: term } } as never, replacement: document as never },
+  }));
+  await givenUpAfter(collection.bulkWrite(replacements, { ordered: false }));
 }
 
 export const isDuplicate = (error: unknown): boolean => error instanceof MongoServerError && error.code === duplicateKey;

@@ -1,9 +1,8 @@
 import type { PersonalValue } from '@claviger/contracts';
-import { type Collection, type Db, MongoBulkWriteError } from 'mongodb';
+import type { Collection, Db } from 'mongodb';
+import { insertNew } from './insert-new';
 
 type PersonalDocument = Omit<PersonalValue, 'commitment'> & { readonly _id: string; readonly expiresAt: Date };
-
-const duplicateKey = 11_000;
 
 /**
  * Clear personal values beside the ledger, whose leaves hold their salted commitments only. Erased after the retention time, or on request;
@@ -26,15 +25,9 @@ export class PersonalStore {
 
   /** Idempotent: the same commitment again is the same value. Gives how many were new. */
   async store(values: readonly PersonalValue[]): Promise<number> {
-    if (values.length === 0) return 0;
     const expiresAt = new Date(this.now().getTime() + this.retentionDays * 86_400_000);
     const documents = values.map(({ commitment, ...rest }) => ({ _id: commitment, ...rest, expiresAt }));
-    try {
-      return (await this.values.insertMany(documents, { ordered: false })).insertedCount;
-    } catch (error) {
-      if (!(error instanceof MongoBulkWriteError) || ![error.writeErrors].flat().every(({ code }) => code === duplicateKey)) throw error;
-      return error.insertedCount;
-    }
+    return documents.length - (await insertNew(this.values, documents)).length;
   }
 
   async find(commitment: string): Promise<PersonalValue | undefined> {

@@ -1,5 +1,6 @@
 import { type CloudEvent, ProblemError, type TokenKey } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
+import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { type Invocations, noInvocations } from './invocations';
@@ -300,9 +301,9 @@ const isDuplicate = (error: unknown) => error instanceof MongoServerError && err
 /** A store that does not answer is said so; whether a write happened is then unknown. */
 async function reached<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return await call();
+    return await givenUpAfter(call());
   } catch (error) {
-    if (error instanceof MongoError && !(error instanceof MongoServerError))
+    if (error instanceof StoreSilent || (error instanceof MongoError && !(error instanceof MongoServerError)))
       throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause: error });
     throw error;
   }

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type BundleView, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
-import { storeOptions } from '@claviger/operability';
+import { givenUpAfter, StoreSilent, storeOptions } from '@claviger/operability';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
 import { bundleId, type OutboxEntry, openBundle, type StoredBundle } from './bundle-document';
@@ -88,9 +88,10 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     try {
       // A client whose first connection failed stays closed until it is told to connect; for a connected one this does nothing.
       await this.client.connect();
-      return await ask();
+      return await givenUpAfter(ask());
     } catch (cause) {
-      if (cause instanceof MongoError && !expected(cause)) throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
+      if (cause instanceof StoreSilent || (cause instanceof MongoError && !expected(cause)))
+        throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
       throw cause;
     }
   }

@@ -80,19 +80,6 @@ export const storeConfiguration = (database: string) => ({
     .default(database),
 });
 
-/**
- * How every service talks to the document store (options of its driver, milliseconds): writes are on disk before they count, and a connection that a
- * restarted store left half open is given up by the heartbeat within 4 s, by a call in 10 s.
- */
-export const storeOptions = {
-  serverSelectionTimeoutMS: 2_000,
-  connectTimeoutMS: 2_000,
-  heartbeatFrequencyMS: 2_000,
-  socketTimeoutMS: 10_000,
-  writeConcern: { w: 'majority', journal: true },
-  ignoreUndefined: true,
-} as const;
-
 /** For a service that changes something and owes the record of who did. */
 export const owedRecordConfiguration = {
   OWED_RECORD_SECONDS: z.coerce

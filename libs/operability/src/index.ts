@@ -7,9 +7,9 @@ export {
   readJsonFile,
   seedFile,
   storeConfiguration,
-  storeOptions,
   tokenConfiguration,
 } from './configuration';
+export { givenUpAfter, StoreSilent, storeOptions } from './document-store';
 export { type Check, type HealthServer, serveHealth } from './health';
 export { createLogger, runService } from './lifecycle';
 export { startTelemetry, type Telemetry } from './telemetry';
