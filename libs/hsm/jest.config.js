@@ -1,3 +1,8 @@
 import preset from '../../jest.preset.js';
 
-export default { ...preset, displayName: 'hsm', globalSetup: '<rootDir>/../../tools/jest-softhsm.js' };
+export default {
+  ...preset,
+  displayName: 'hsm',
+  globalSetup: '<rootDir>/../../tools/jest-softhsm.js',
+  testEnvironment: '<rootDir>/../../tools/jest-softhsm-environment.js',
+};

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@claviger/client';
 import { ClavigerError } from '@claviger/client';
 import type { Receipt } from '@claviger/contracts';
@@ -15,7 +16,10 @@ interface Answered {
 
 type Ask = (requestId: string) => Promise<{ code: string; receipt: Receipt | undefined }>;
 
-/** Callers that each ask again as soon as they are answered, until they are told to stop. Remembers every answer, and every request without one. */
+/** Between an answer and the caller's next request, milliseconds: without it the callers take the processor from what they are to watch. */
+const thinkMs = 25;
+
+/** Callers that each ask again soon after they are answered, until they are told to stop. Remembers every answer, and every request without one. */
 export class Load {
   readonly answered: Answered[] = [];
   readonly unanswered: string[] = [];
@@ -97,6 +101,7 @@ export class Load {
       } catch {
         this.unanswered.push(requestId);
       }
+      await delay(thinkMs);
     }
   }
 }
