@@ -14,6 +14,7 @@ import {
   until,
   workspaceRoot,
 } from '@claviger/testing';
+import { addKryopticToken } from './kryoptic-token';
 
 export interface StackPrincipal {
   id: string;
@@ -199,9 +200,7 @@ async function addPostQuantumToken(folder: string): Promise<Record<string, strin
   const { kryoptic, nats } = readMachine();
   // An installation that somebody else runs is theirs to extend.
   if (kryoptic === undefined || nats.kind === 'url') return {};
-  const command = ['bootstrap', 'add-token', '--folder', folder, '--library', kryoptic.libraryPath, '--label', 'post-quantum', '--json'];
-  const { stdout } = await runCommand(process.execPath, ['dist/apps/cli/main.js', ...command], { cwd: workspaceRoot() });
-  return (JSON.parse(stdout) as { env: Record<string, string> }).env;
+  return addKryopticToken(folder, kryoptic.libraryPath, 'post-quantum');
 }
 
 async function ready({ name, child, healthUrl }: RunningService): Promise<void> {
