@@ -4,16 +4,24 @@ import type { Client } from '@claviger/client';
 import type { Child } from '@claviger/testing';
 import { type Bench, startGenerator } from './bench';
 import { decisionsOf } from './counters';
-import { checkLedger } from './ledger-check';
+import { checkLedger, type LedgerCheck } from './ledger-check';
 import type { KeyOrders, LoadResult, Orders } from './load';
 import { options } from './options';
 import { cpuSecondsOf, residentMbOf } from './process-costs';
 import { type Scenario, scenarios } from './scenarios';
+import { objections } from './verdict';
 
 const keysAtOnce = 16;
 
+export interface Throughput {
+  measured: (LoadResult & { name: string; concurrency: number })[];
+  load: { keys: number; principals: number; consumersOfAKey: number; workers: number; decisionsRemembered: number };
+  cost: Record<string, { cpuSeconds: number; residentMb: { before: number | undefined; after: number } }>;
+  ledger: LedgerCheck;
+}
+
 /** A scenario of closed-loop load, alone or with another one beside it. */
-export async function throughput(bench: Bench) {
+export async function throughput(bench: Bench): Promise<{ result: Throughput; ok: boolean }> {
   const { stack, auditor, report } = bench;
   const loads = [{ name: options.scenario, concurrency: options.concurrency }];
   if (options.beside !== undefined) loads.push({ name: options.beside, concurrency: options.besideConcurrency });
@@ -64,7 +72,7 @@ export async function throughput(bench: Bench) {
   await Promise.all(generators.map((generator) => generator.exited));
 
   const measured = generators.map((generator, i) => ({
-    ...loads[i],
+    ...(loads[i] as { name: string; concurrency: number }),
     ...(JSON.parse(generator.logs().trim().split('\n').at(-1) as string) as LoadResult),
   }));
   const answered = orders.flatMap(({ answeredFile }) => readFileSync(answeredFile, 'utf8').split('\n').filter(Boolean));
@@ -85,9 +93,9 @@ export async function throughput(bench: Bench) {
   console.log(
     `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice, ${ledger.repeatedByClient} more of requests that the client repeated (caught up ${ledger.caughtUpSeconds} s after the load)`,
   );
-  if (ledger.missing > 0 || ledger.twice > 0) console.error('the ledger does not hold exactly one record per reply');
-  const ok = ledger.missing === 0 && ledger.twice === 0 && measured.every(({ requests }) => requests > 0);
-  return { result: { measured, load, cost, ledger }, ok };
+  const against = objections(measured, ledger);
+  for (const objection of against) console.error(`FAILED: ${objection}`);
+  return { result: { measured, load, cost, ledger }, ok: against.length === 0 };
 }
 
 /** Each principal gets the same number of keys; which ones is a different mix for each. */
