@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { createCustomerKeys, initToken, Token } from '@claviger/hsm';
-import { createTokens, runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { createTokens, temporaryFolder } from '@claviger/testing';
 import { FaultToken } from '../fault-token/fault-token';
 import type { Bench } from './bench';
 import type { FarRate } from './far-load';
 import { options } from './options';
 import { throughput } from './throughput';
+import { together } from './together';
 
 type OnStack = (
   measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
@@ -64,8 +64,6 @@ export async function hsmScale(onStack: OnStack) {
 }
 
 async function libraryAlone(fault: FaultToken): Promise<{ processes: number; rates: FarRate[] }[]> {
-  const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/far-load.ts'], { cwd });
   const folder = await temporaryFolder('hsm-scale');
   const { libraryPath, env } = await createTokens(folder.path, { labels: ['spare'] });
   const [label, pin] = ['customer', randomBytes(12).toString('base64url')];
@@ -74,18 +72,19 @@ async function libraryAlone(fault: FaultToken): Promise<{ processes: number; rat
   const token = Token.open({ libraryPath, tokenLabel: label, pin });
   createCustomerKeys(token);
   token.close();
-  const { sessions, seconds } = options;
+  const { sessions } = options;
+  const seconds = Math.min(options.seconds, 5);
   const childEnv = {
     ...{ ...process.env, ...env, ...fault.env, HSM_LABEL: label, HSM_PIN: pin },
     UV_THREADPOOL_SIZE: String(sessions + 4),
   };
   const measured: { processes: number; rates: FarRate[] }[] = [];
   for (const processes of steps) {
-    const one = async () => {
-      const program = [join(cwd, 'dist/test/bench/far-load.js'), String(Math.min(seconds, 5)), String(sessions)];
-      return JSON.parse((await runCommand(process.execPath, program, { cwd, env: childEnv })).stdout) as FarRate;
-    };
-    measured.push({ processes, rates: await Promise.all(Array.from({ length: processes }, one)) });
+    const args = [String(seconds), String(sessions)];
+    measured.push({
+      processes,
+      rates: await together<FarRate>('far-load', { processes, args, env: childEnv, lastsMs: (seconds + 2) * 1_000 }),
+    });
   }
   await folder.remove();
   return measured;
