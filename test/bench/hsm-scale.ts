@@ -5,13 +5,13 @@ import { FaultToken } from '../fault-token/fault-token';
 import type { Bench } from './bench';
 import type { FarRate } from './far-load';
 import { options } from './options';
-import { throughput } from './throughput';
+import { type Throughput, throughput } from './throughput';
 import { together } from './together';
 
-type OnStack = (
-  measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
+type OnStack = <R extends object>(
+  measure: (bench: Bench) => Promise<{ result: R; ok: boolean }>,
   workerEnv: Record<string, string>,
-) => Promise<{ result: object; ok: boolean }>;
+) => Promise<{ result: R; ok: boolean }>;
 
 const steps = [1, 2, 4, 8];
 const line = (cells: (string | number)[]) => console.log(`  ${cells.map((cell) => String(cell).padStart(14)).join('')}`);
@@ -41,22 +41,22 @@ export async function hsmScale(onStack: OnStack) {
     if (options.libraryOnly) return { result: { latencyMs, sessions, library }, ok: true };
 
     const workerEnv = { ...fault.env, HSM_DISTANCE: 'far', HSM_SESSIONS: String(sessions), UV_THREADPOOL_SIZE: String(sessions + 8) };
-    const system: { workers: number; requestsPerSecond: number; ok: boolean }[] = [];
+    const system: (Throughput & { workers: number; ok: boolean })[] = [];
     for (const workers of steps) {
       Object.assign(options, { scenario: 'encrypt', workers, concurrency: 4 * sessions * workers, seconds });
       const { result, ok } = await onStack(throughput, workerEnv);
-      const [measured] = (result as { measured: { requestsPerSecond: number }[] }).measured;
-      system.push({ workers, requestsPerSecond: measured?.requestsPerSecond ?? 0, ok });
+      system.push({ workers, ...result, ok });
     }
     console.log(`the whole system, encrypt, HSM of ${latencyMs} ms:`);
-    line(['workers', 'req/s', 'of the limit', 'linear']);
-    for (const { workers, requestsPerSecond } of system)
-      line([
-        workers,
-        requestsPerSecond,
-        share(requestsPerSecond, limit * workers),
-        share(requestsPerSecond, (system[0]?.requestsPerSecond as number) * workers),
-      ]);
+    line(['workers', 'req/s', 'of the limit', 'linear', 'p50 ms', 'p99 ms', 'loop p99 ms', 'missing/twice', 'errors']);
+    const rateOf = ({ measured }: Pick<Throughput, 'measured'>) => measured[0]?.requestsPerSecond ?? 0;
+    const single = rateOf(system[0] as Throughput);
+    for (const { workers, workerLoop, ledger, ...result } of system) {
+      const [rate, [load]] = [rateOf(result), result.measured];
+      const errors = Object.values(load?.errors ?? {}).reduce((sum, times) => sum + times, 0);
+      const speed = [workers, rate, share(rate, limit * workers), share(rate, single * workers), load?.p50Ms ?? '', load?.p99Ms ?? ''];
+      line([...speed, workerLoop.p99Ms, `${ledger.missing} / ${ledger.twice}`, errors]);
+    }
     return { result: { latencyMs, sessions, library, system }, ok: system.every(({ ok }) => ok) };
   } finally {
     await fault.stop();

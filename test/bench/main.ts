@@ -9,6 +9,7 @@ import { options } from './options';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
 import { tokenAlone } from './token-alone';
+import { watchedLoops } from './worker-loops';
 
 const person = (id: string, role: string): StackPrincipal => ({ id, kind: 'person', roles: [role] });
 const callers = Array.from(
@@ -26,16 +27,16 @@ forbid (principal, action in Claviger::Action::"crypto", resource is Claviger::K
 when { context.encryptionContext.hasTag("tenant") && context.encryptionContext.getTag("tenant") != "acme" };
 `;
 
-async function onStack(
-  measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
+async function onStack<R extends object>(
+  measure: (bench: Bench) => Promise<{ result: R; ok: boolean }>,
   workerEnv: Record<string, string> = {},
-): Promise<{ result: object; ok: boolean }> {
+): Promise<{ result: R; ok: boolean }> {
   const folder = await temporaryFolder('bench');
   const env: Record<string, string> = options.profile ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profile}` } : {};
   const report = (line: string) => console.error(`· ${line}`);
   const stack = await startStack({
     ...{ dir: folder.path, principals: everyone, morePolicies: contextPolicy, workers: options.workers },
-    ...{ env, serviceEnv: { 'crypto-worker': workerEnv }, report },
+    ...{ env, serviceEnv: { 'crypto-worker': { ...workerEnv, ...(await watchedLoops(folder.path, env.NODE_OPTIONS)) } }, report },
   });
   let ok = false;
   try {
@@ -55,7 +56,7 @@ async function onStack(
   }
 }
 
-const run =
+const run: () => Promise<{ result: object; ok: boolean }> =
   { suspend: () => onStack(suspension), token: tokenAlone, 'hsm-scale': () => hsmScale(onStack) }[options.scenario] ??
   (() => onStack(throughput));
 const { result, ok } = await run();

@@ -6,10 +6,12 @@ import { type Bench, startGenerator } from './bench';
 import { decisionsOf } from './counters';
 import { checkLedger, type LedgerCheck } from './ledger-check';
 import type { KeyOrders, LoadResult, Orders } from './load';
+import type { LoopDelay } from './loop-delay';
 import { options } from './options';
 import { cpuSecondsOf, residentMbOf } from './process-costs';
 import { type Scenario, scenarios } from './scenarios';
 import { objections } from './verdict';
+import { watchLoops } from './worker-loops';
 
 const keysAtOnce = 16;
 
@@ -17,6 +19,8 @@ export interface Throughput {
   measured: (LoadResult & { name: string; concurrency: number })[];
   load: { keys: number; principals: number; consumersOfAKey: number; workers: number; decisionsRemembered: number };
   cost: Record<string, { cpuSeconds: number; residentMb: { before: number | undefined; after: number } }>;
+  /** How late the worst worker's event loop was. */
+  workerLoop: LoopDelay;
   ledger: LedgerCheck;
 }
 
@@ -54,6 +58,10 @@ export async function throughput(bench: Bench): Promise<{ result: Throughput; ok
   await Promise.all(generators.map((generator) => generator.waitForLog(/^warm$/m, 300_000)));
   report(`every pair of key and principal is known; ${options.seconds} s of load are measured`);
   for (const { pid } of generators) process.kill(pid, 'SIGUSR2');
+  const watched = watchLoops(
+    bench.folder,
+    workers.map(({ child }) => child.pid),
+  );
   const decided = await decisionsOf(workers.map(({ healthUrl }) => healthUrl));
   const costs = processes.map(({ pid }) => ({ cpu: cpuSecondsOf(pid), rss: residentMbOf(pid) }));
   await Promise.all(generators.map((generator) => generator.waitForLog(/^measured$/m, (options.seconds + 60) * 1_000)));
@@ -66,6 +74,7 @@ export async function throughput(bench: Bench): Promise<{ result: Throughput; ok
       },
     ]),
   );
+  const workerLoop = await watched();
   const decisions = await decisionsOf(workers.map(({ healthUrl }) => healthUrl));
   const remembered = decisions.memory - decided.memory;
   const rememberedShare = Number((remembered / (remembered + decisions.evaluation - decided.evaluation)).toFixed(4));
@@ -90,12 +99,13 @@ export async function throughput(bench: Bench): Promise<{ result: Throughput; ok
   for (const [name, { cpuSeconds, residentMb }] of Object.entries(cost))
     console.log(`  ${name.padEnd(20)} ${String(cpuSeconds).padStart(7)} CPU s, ${residentMb.before} → ${residentMb.after} MB resident`);
   for (const { cpuSeconds } of measured) console.log(`  ${'load generator'.padEnd(20)} ${String(cpuSeconds).padStart(7)} CPU s`);
+  console.log(`  event loop of the worst worker: ${workerLoop.p50Ms} ms late at p50, ${workerLoop.p99Ms} ms at p99`);
   console.log(
     `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice, ${ledger.repeatedByClient} more of requests that the client repeated (caught up ${ledger.caughtUpSeconds} s after the load)`,
   );
   const against = objections(measured, ledger);
   for (const objection of against) console.error(`FAILED: ${objection}`);
-  return { result: { measured, load, cost, ledger }, ok: against.length === 0 };
+  return { result: { measured, load, cost, workerLoop, ledger }, ok: against.length === 0 };
 }
 
 /** Each principal gets the same number of keys; which ones is a different mix for each. */
