@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { connect } from '@claviger/client';
 import { temporaryFolder } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
+import { kryopticIsMissing, kryopticLibrary } from '../conformance/tokens';
 import type { Bench } from './bench';
 import { hsmScale } from './hsm-scale';
 import { options } from './options';
@@ -27,6 +28,12 @@ forbid (principal, action in Claviger::Action::"crypto", resource is Claviger::K
 when { context.encryptionContext.hasTag("tenant") && context.encryptionContext.getTag("tenant") != "acme" };
 `;
 
+const customerLibrary = options.token === 'kryoptic' ? kryopticLibrary() : undefined;
+if (options.token === 'kryoptic' && customerLibrary === undefined) {
+  console.error(`--token kryoptic: ${kryopticIsMissing}`);
+  process.exit(1);
+}
+
 async function onStack<R extends object>(
   measure: (bench: Bench) => Promise<{ result: R; ok: boolean }>,
   workerEnv: Record<string, string> = {},
@@ -37,6 +44,7 @@ async function onStack<R extends object>(
   const stack = await startStack({
     ...{ dir: folder.path, principals: everyone, morePolicies: contextPolicy, workers: options.workers },
     ...{ env, serviceEnv: { 'crypto-worker': { ...workerEnv, ...(await watchedLoops(folder.path, env.NODE_OPTIONS)) } }, report },
+    ...(customerLibrary === undefined ? {} : { customerLibrary }),
   });
   let ok = false;
   try {

@@ -17,7 +17,7 @@ const keysAtOnce = 16;
 
 export interface Throughput {
   measured: (LoadResult & { name: string; concurrency: number })[];
-  load: { keys: number; principals: number; consumersOfAKey: number; workers: number; decisionsRemembered: number };
+  load: { token: string; keys: number; principals: number; consumersOfAKey: number; workers: number; decisionsRemembered: number };
   cost: Record<string, { cpuSeconds: number; residentMb: { before: number | undefined; after: number } }>;
   /** How late the worst worker's event loop was. */
   workerLoop: LoopDelay;
@@ -86,8 +86,8 @@ export async function throughput(bench: Bench): Promise<{ result: Throughput; ok
   }));
   const answered = orders.flatMap(({ answeredFile }) => readFileSync(answeredFile, 'utf8').split('\n').filter(Boolean));
   const ledger = await checkLedger(auditor, answered, before);
-  const { keys, principals, consumers, workers: workerCount } = options;
-  const load = { keys, principals, consumersOfAKey: consumers, workers: workerCount, decisionsRemembered: rememberedShare };
+  const { token, keys, principals, consumers, workers: workerCount } = options;
+  const load = { token, keys, principals, consumersOfAKey: consumers, workers: workerCount, decisionsRemembered: rememberedShare };
 
   for (const { name, concurrency, requestsPerSecond, itemsPerSecond, p50Ms, p99Ms, errors } of measured)
     console.log(

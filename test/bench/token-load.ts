@@ -1,14 +1,14 @@
-// What one process gets from a token, a process of its own, started by together.ts: token-load.js SECONDS. Tells its TokenRates.
+// What one process gets from a token, a process of its own, started by together.ts: token-load.js SECONDS softhsm|kryoptic. Tells its TokenRates.
 import { createHash, randomBytes } from 'node:crypto';
 import type { KeyHandle, Token } from '@claviger/hsm';
-import { openFreshTokens } from '../conformance/tokens';
+import { openFreshTokens, type TokenName } from '../conformance/tokens';
 import { told, untilTime, whenAllAreReady } from './interval';
 
 /** Calls a second, by what was called. */
 export type TokenRates = Record<string, number>;
 
 const seconds = Number(process.argv[2]);
-const opened = await openFreshTokens(['softhsm']);
+const opened = await openFreshTokens([process.argv[3] as TokenName]);
 const token = opened.tokens[0] as Token;
 token.generateRootKey('root');
 const root = token.findTokenKey('root', 'secret');
