@@ -3,6 +3,6 @@ import preset from '../jest.preset.js';
 export default {
   ...preset,
   displayName: 'system',
-  testMatch: ['<rootDir>/{system,conformance,fault-token}/**/*.spec.ts'],
+  testMatch: ['<rootDir>/{system,conformance,fault-token,bench}/**/*.spec.ts'],
   testTimeout: 120_000,
 };

@@ -1,4 +1,4 @@
-// `npm run fault-matrix` after the set-up: the whole of test/system/fault-matrix.spec.ts, of which `npm test` runs a cut form. Half an hour on two cores.
+// `npm run fault-matrix` after the set-up: the whole of test/system/fault-matrix.spec.ts, of which `npm test` runs a cut form. About 7 minutes on two cores.
 import { join } from 'node:path';
 import { root } from './setup/paths.mjs';
 import { run } from './setup/run-command.mjs';

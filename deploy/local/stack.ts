@@ -14,6 +14,7 @@ import {
   until,
   workspaceRoot,
 } from '@claviger/testing';
+import { addKryopticToken, customerTokenIn } from './kryoptic-token';
 
 export interface StackPrincipal {
   id: string;
@@ -37,6 +38,8 @@ export interface StackOptions {
   /** More for one service. */
   serviceEnv?: Partial<Record<ServiceName, Record<string, string>>>;
   report?: (line: string) => void;
+  /** A kryoptic library: the workers' keys are in a token of it, and in no other. For a new `dir`. */
+  customerLibrary?: string;
   /** A document store that runs already. */
   storeUrl?: string;
   databasePrefix?: string;
@@ -90,7 +93,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...(options.brokerUrl ? { url: options.brokerUrl } : {}),
   });
   const { place } = broker.installation;
-  const furtherTokens = await addPostQuantumToken(place.folder);
+  const { env: workerTokens, trustFile } = options.customerLibrary
+    ? await customerTokenIn(place, options.customerLibrary)
+    : { env: await addPostQuantumToken(place.folder), trustFile: place.trustFile };
   let store: DocumentStore | undefined;
   if (!options.storeUrl) {
     report(`document store (${readMachine().store.kind})`);
@@ -117,7 +122,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         CALLOUT_XKEY_FILE: place.nkeyFile('calloutXkey'),
         BROKER_LOG_FILE: broker.logFile,
       },
-      'crypto-worker': furtherTokens,
+      'crypto-worker': workerTokens,
       'key-lifecycle': { MONGODB_DATABASE: `${databasePrefix}keys` },
       audit: { MONGODB_DATABASE: `${databasePrefix}audit` },
       'anomaly-detector': { MONGODB_DATABASE: `${databasePrefix}anomaly` },
@@ -131,7 +136,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         LOG_FORMAT: 'json',
         NATS_URL: broker.url,
         NATS_NKEY_FILE: broker.nkeyFile(name),
-        TRUST_FILE: place.trustFile,
+        TRUST_FILE: trustFile,
         PKCS11_LIBRARY: libraryPath,
         SOFTHSM2_CONF: place.softhsmConf(token),
         HSM_TOKEN_LABEL: token,
@@ -166,7 +171,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     storeUrl,
     store,
     services,
-    trustFile: place.trustFile,
+    trustFile,
     start: async (name, env) => {
       const service = await start(name, env);
       await ready(service);
@@ -199,9 +204,7 @@ async function addPostQuantumToken(folder: string): Promise<Record<string, strin
   const { kryoptic, nats } = readMachine();
   // An installation that somebody else runs is theirs to extend.
   if (kryoptic === undefined || nats.kind === 'url') return {};
-  const command = ['bootstrap', 'add-token', '--folder', folder, '--library', kryoptic.libraryPath, '--label', 'post-quantum', '--json'];
-  const { stdout } = await runCommand(process.execPath, ['dist/apps/cli/main.js', ...command], { cwd: workspaceRoot() });
-  return (JSON.parse(stdout) as { env: Record<string, string> }).env;
+  return addKryopticToken(folder, kryoptic.libraryPath, 'post-quantum');
 }
 
 async function ready({ name, child, healthUrl }: RunningService): Promise<void> {

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { createCustomerKeys, initToken, Token } from '@claviger/hsm';
-import { createTokens, runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { createTokens, temporaryFolder } from '@claviger/testing';
 import { FaultToken } from '../fault-token/fault-token';
 import type { Bench } from './bench';
 import type { FarRate } from './far-load';
 import { options } from './options';
-import { throughput } from './throughput';
+import { type Throughput, throughput } from './throughput';
+import { together } from './together';
 
-type OnStack = (
-  measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
+type OnStack = <R extends object>(
+  measure: (bench: Bench) => Promise<{ result: R; ok: boolean }>,
   workerEnv: Record<string, string>,
-) => Promise<{ result: object; ok: boolean }>;
+) => Promise<{ result: R; ok: boolean }>;
 
 const steps = [1, 2, 4, 8];
 const line = (cells: (string | number)[]) => console.log(`  ${cells.map((cell) => String(cell).padStart(14)).join('')}`);
@@ -41,22 +41,22 @@ export async function hsmScale(onStack: OnStack) {
     if (options.libraryOnly) return { result: { latencyMs, sessions, library }, ok: true };
 
     const workerEnv = { ...fault.env, HSM_DISTANCE: 'far', HSM_SESSIONS: String(sessions), UV_THREADPOOL_SIZE: String(sessions + 8) };
-    const system: { workers: number; requestsPerSecond: number; ok: boolean }[] = [];
+    const system: (Throughput & { workers: number; ok: boolean })[] = [];
     for (const workers of steps) {
       Object.assign(options, { scenario: 'encrypt', workers, concurrency: 4 * sessions * workers, seconds });
       const { result, ok } = await onStack(throughput, workerEnv);
-      const [measured] = (result as { measured: { requestsPerSecond: number }[] }).measured;
-      system.push({ workers, requestsPerSecond: measured?.requestsPerSecond ?? 0, ok });
+      system.push({ workers, ...result, ok });
     }
     console.log(`the whole system, encrypt, HSM of ${latencyMs} ms:`);
-    line(['workers', 'req/s', 'of the limit', 'linear']);
-    for (const { workers, requestsPerSecond } of system)
-      line([
-        workers,
-        requestsPerSecond,
-        share(requestsPerSecond, limit * workers),
-        share(requestsPerSecond, (system[0]?.requestsPerSecond as number) * workers),
-      ]);
+    line(['workers', 'req/s', 'of the limit', 'linear', 'p50 ms', 'p99 ms', 'loop p99 ms', 'missing/twice', 'errors']);
+    const rateOf = ({ measured }: Pick<Throughput, 'measured'>) => measured[0]?.requestsPerSecond ?? 0;
+    const single = rateOf(system[0] as Throughput);
+    for (const { workers, workerLoop, ledger, ...result } of system) {
+      const [rate, [load]] = [rateOf(result), result.measured];
+      const errors = Object.values(load?.errors ?? {}).reduce((sum, times) => sum + times, 0);
+      const speed = [workers, rate, share(rate, limit * workers), share(rate, single * workers), load?.p50Ms ?? '', load?.p99Ms ?? ''];
+      line([...speed, workerLoop.p99Ms, `${ledger.missing} / ${ledger.twice}`, errors]);
+    }
     return { result: { latencyMs, sessions, library, system }, ok: system.every(({ ok }) => ok) };
   } finally {
     await fault.stop();
@@ -64,8 +64,6 @@ export async function hsmScale(onStack: OnStack) {
 }
 
 async function libraryAlone(fault: FaultToken): Promise<{ processes: number; rates: FarRate[] }[]> {
-  const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/far-load.ts'], { cwd });
   const folder = await temporaryFolder('hsm-scale');
   const { libraryPath, env } = await createTokens(folder.path, { labels: ['spare'] });
   const [label, pin] = ['customer', randomBytes(12).toString('base64url')];
@@ -74,18 +72,19 @@ async function libraryAlone(fault: FaultToken): Promise<{ processes: number; rat
   const token = Token.open({ libraryPath, tokenLabel: label, pin });
   createCustomerKeys(token);
   token.close();
-  const { sessions, seconds } = options;
+  const { sessions } = options;
+  const seconds = Math.min(options.seconds, 5);
   const childEnv = {
     ...{ ...process.env, ...env, ...fault.env, HSM_LABEL: label, HSM_PIN: pin },
     UV_THREADPOOL_SIZE: String(sessions + 4),
   };
   const measured: { processes: number; rates: FarRate[] }[] = [];
   for (const processes of steps) {
-    const one = async () => {
-      const program = [join(cwd, 'dist/test/bench/far-load.js'), String(Math.min(seconds, 5)), String(sessions)];
-      return JSON.parse((await runCommand(process.execPath, program, { cwd, env: childEnv })).stdout) as FarRate;
-    };
-    measured.push({ processes, rates: await Promise.all(Array.from({ length: processes }, one)) });
+    const args = [String(seconds), String(sessions)];
+    measured.push({
+      processes,
+      rates: await together<FarRate>('far-load', { processes, args, env: childEnv, lastsMs: (seconds + 2) * 1_000 }),
+    });
   }
   await folder.remove();
   return measured;

@@ -2,9 +2,11 @@
 // begins to count at SIGUSR2, says `measured`, and prints its result.
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { ClavigerError, type Client, connect } from '@claviger/client';
-import { answerLine } from './answer-line';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Client, connect } from '@claviger/client';
+import { until } from '@claviger/testing';
 import { type Prepared, preparedPerKey, type Scenario, scenarios } from './scenarios';
+import { Tally } from './tally';
 
 export interface KeyOrders {
   keyId: string;
@@ -30,6 +32,7 @@ export interface Orders {
 }
 
 export interface LoadResult {
+  /** Done, all items of them. */
   requests: number;
   seconds: number;
   requestsPerSecond: number;
@@ -38,6 +41,7 @@ export interface LoadResult {
   p50Ms: number;
   p99Ms: number;
   maxMs: number;
+  /** Of the measured time, by code. */
   errors: Record<string, number>;
   cpuSeconds: number;
 }
@@ -64,24 +68,13 @@ if (prepare)
     prepared.set(keyId, await Promise.all(Array.from({ length: preparedPerKey }, (_, made) => prepare(client, keyId, plaintext, made))));
   }
 
-/** At least `seconds`, at most 200 more. */
-async function until(condition: () => boolean, seconds: number): Promise<void> {
-  const began = performance.now();
-  const elapsed = () => (performance.now() - began) / 1_000;
-  while (elapsed() < seconds || (!condition() && elapsed() < seconds + 200)) await new Promise((resolve) => setTimeout(resolve, 50));
-}
-
 function fail(name: string): never {
   throw new Error(`no scenario ${name}`);
 }
 
-const answered: string[] = [];
-const errors: Record<string, number> = {};
-let latencies: number[] = [];
-let items = 0;
+const tally = new Tally();
 let running = true;
 let warm = false;
-let counted = false;
 let n = 0;
 
 async function caller(): Promise<void> {
@@ -103,18 +96,9 @@ async function caller(): Promise<void> {
         requestId,
         prepared: prepared.get(keyId)?.[round % preparedPerKey],
       });
-      if (counted) {
-        latencies.push(performance.now() - started);
-        items += answers.length;
-      }
-      for (const answer of answers) {
-        if ('problem' in answer) errors['item refused'] = (errors['item refused'] ?? 0) + 1;
-        else if (answer.receipt) answered.push(answerLine(requestId, answer.receipt));
-        else errors['no receipt'] = (errors['no receipt'] ?? 0) + 1;
-      }
+      tally.done(requestId, answers, performance.now() - started);
     } catch (error) {
-      const code = error instanceof ClavigerError ? error.code : 'unexpected';
-      errors[code] = (errors[code] ?? 0) + 1;
+      tally.failed(error);
     }
   }
 }
@@ -123,36 +107,36 @@ const callers = Array.from({ length: orders.concurrency }, caller);
 const told = new Promise((resolve) => process.once('SIGUSR2', resolve));
 // Every principal has used its keys, so that (nearly) every worker has decided about each pair.
 const pairs = orders.keys.reduce((sum, { consumers }) => sum + consumers.length, 0);
-await until(() => n >= pairs * (orders.workers === 1 ? 1 : orders.workers * 2), orders.warmSeconds);
+const uses = pairs * (orders.workers === 1 ? 1 : orders.workers * 2);
+const known = { what: `${uses} requests, which use every pair of key and principal`, timeoutMs: 200_000, everyMs: 50 };
+await Promise.all([delay(orders.warmSeconds * 1_000), until(() => n >= uses, known)]);
 warm = true;
 process.stderr.write('warm\n');
 await told;
-latencies = [];
-items = 0;
-counted = true;
+tally.measuring = true;
 const cpu = process.cpuUsage();
 const began = performance.now();
-await new Promise((resolve) => setTimeout(resolve, orders.seconds * 1_000));
-counted = false;
+await delay(orders.seconds * 1_000);
+tally.measuring = false;
 const seconds = (performance.now() - began) / 1_000;
 const { user, system } = process.cpuUsage(cpu);
 running = false;
 process.stderr.write('measured\n');
 await Promise.all(callers);
-writeFileSync(orders.answeredFile, answered.join('\n'));
+writeFileSync(orders.answeredFile, tally.answered.join('\n'));
 await Promise.all([...clients.values()].map((client) => client.close()));
 
-const sorted = Float64Array.from(latencies).sort();
+const sorted = Float64Array.from(tally.latenciesMs).sort();
 const at = (q: number) => Number((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0).toFixed(3));
 const result: LoadResult = {
   requests: sorted.length,
   seconds,
   requestsPerSecond: Math.round(sorted.length / seconds),
-  itemsPerSecond: Math.round(items / seconds),
+  itemsPerSecond: Math.round(tally.items / seconds),
   p50Ms: at(0.5),
   p99Ms: at(0.99),
   maxMs: at(1),
-  errors,
+  errors: tally.errors,
   cpuSeconds: Number(((user + system) / 1e6).toFixed(2)),
 };
 console.log(JSON.stringify(result));

@@ -3,12 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { connect } from '@claviger/client';
 import { temporaryFolder } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
+import { kryopticIsMissing, kryopticLibrary } from '../conformance/tokens';
 import type { Bench } from './bench';
 import { hsmScale } from './hsm-scale';
 import { options } from './options';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
 import { tokenAlone } from './token-alone';
+import { watchedLoops } from './worker-loops';
 
 const person = (id: string, role: string): StackPrincipal => ({ id, kind: 'person', roles: [role] });
 const callers = Array.from(
@@ -26,16 +28,23 @@ forbid (principal, action in Claviger::Action::"crypto", resource is Claviger::K
 when { context.encryptionContext.hasTag("tenant") && context.encryptionContext.getTag("tenant") != "acme" };
 `;
 
-async function onStack(
-  measure: (bench: Bench) => Promise<{ result: object; ok: boolean }>,
+const customerLibrary = options.token === 'kryoptic' ? kryopticLibrary() : undefined;
+if (options.token === 'kryoptic' && customerLibrary === undefined) {
+  console.error(`--token kryoptic: ${kryopticIsMissing}`);
+  process.exit(1);
+}
+
+async function onStack<R extends object>(
+  measure: (bench: Bench) => Promise<{ result: R; ok: boolean }>,
   workerEnv: Record<string, string> = {},
-): Promise<{ result: object; ok: boolean }> {
+): Promise<{ result: R; ok: boolean }> {
   const folder = await temporaryFolder('bench');
   const env: Record<string, string> = options.profile ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profile}` } : {};
   const report = (line: string) => console.error(`· ${line}`);
   const stack = await startStack({
     ...{ dir: folder.path, principals: everyone, morePolicies: contextPolicy, workers: options.workers },
-    ...{ env, serviceEnv: { 'crypto-worker': workerEnv }, report },
+    ...{ env, serviceEnv: { 'crypto-worker': { ...workerEnv, ...(await watchedLoops(folder.path, env.NODE_OPTIONS)) } }, report },
+    ...(customerLibrary === undefined ? {} : { customerLibrary }),
   });
   let ok = false;
   try {
@@ -55,7 +64,7 @@ async function onStack(
   }
 }
 
-const run =
+const run: () => Promise<{ result: object; ok: boolean }> =
   { suspend: () => onStack(suspension), token: tokenAlone, 'hsm-scale': () => hsmScale(onStack) }[options.scenario] ??
   (() => onStack(throughput));
 const { result, ok } = await run();

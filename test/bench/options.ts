@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type TokenName, tokenNames } from '../conformance/tokens';
 import { scenarios } from './scenarios';
 
 const whole = (name: string, text: string): number => {
@@ -16,6 +17,7 @@ const { values, positionals } = parseArgs({
     principals: { type: 'string', default: '100' },
     /** Principals that use each key. */
     consumers: { type: 'string', default: '10' },
+    token: { type: 'string', default: 'softhsm' },
     beside: { type: 'string' },
     'beside-concurrency': { type: 'string', default: '8' },
     processes: { type: 'string', default: '1' },
@@ -37,6 +39,8 @@ export const options = {
   keys: whole('keys', values.keys),
   principals: whole('principals', values.principals),
   consumers: whole('consumers', values.consumers),
+  /** In which the workers' keys are. */
+  token: values.token as TokenName,
   beside: values.beside,
   besideConcurrency: whole('beside-concurrency', values['beside-concurrency']),
   processes: whole('processes', values.processes),
@@ -52,11 +56,13 @@ export type Options = typeof options;
 const known = [...Object.keys(scenarios), 'suspend', 'token', 'hsm-scale'];
 if (!known.includes(options.scenario)) refuse(`no scenario ${options.scenario || 'given'}`);
 if (options.beside !== undefined && !scenarios[options.beside]) refuse(`--beside: no scenario ${options.beside}`);
+if (!tokenNames.includes(options.token)) refuse(`--token: ${tokenNames.join(' or ')}`);
+if (options.scenario === 'hsm-scale' && options.token !== 'softhsm') refuse('--token: hsm-scale measures SoftHSM behind a network');
 if (options.consumers > options.principals) refuse('--consumers: more than there are principals');
 
 function refuse(why: string): never {
   console.error(
-    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--json FILE]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]`,
+    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--token softhsm|kryoptic] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]`,
   );
   process.exit(64);
 }

@@ -19,7 +19,7 @@ export interface Scenario {
   ) => Promise<readonly Answer[]>;
 }
 /** One for each item that was asked for. */
-type Answer = { receipt?: Receipt | undefined } | { problem: unknown };
+export type Answer = { receipt?: Receipt | undefined } | { problem: unknown };
 
 /** Each with a context of its own. */
 export const preparedPerKey = 2;

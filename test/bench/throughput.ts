@@ -4,16 +4,28 @@ import type { Client } from '@claviger/client';
 import type { Child } from '@claviger/testing';
 import { type Bench, startGenerator } from './bench';
 import { decisionsOf } from './counters';
-import { checkLedger } from './ledger-check';
+import { checkLedger, type LedgerCheck } from './ledger-check';
 import type { KeyOrders, LoadResult, Orders } from './load';
+import type { LoopDelay } from './loop-delay';
 import { options } from './options';
 import { cpuSecondsOf, residentMbOf } from './process-costs';
 import { type Scenario, scenarios } from './scenarios';
+import { objections } from './verdict';
+import { watchLoops } from './worker-loops';
 
 const keysAtOnce = 16;
 
+export interface Throughput {
+  measured: (LoadResult & { name: string; concurrency: number })[];
+  load: { token: string; keys: number; principals: number; consumersOfAKey: number; workers: number; decisionsRemembered: number };
+  cost: Record<string, { cpuSeconds: number; residentMb: { before: number | undefined; after: number } }>;
+  /** How late the worst worker's event loop was. */
+  workerLoop: LoopDelay;
+  ledger: LedgerCheck;
+}
+
 /** A scenario of closed-loop load, alone or with another one beside it. */
-export async function throughput(bench: Bench) {
+export async function throughput(bench: Bench): Promise<{ result: Throughput; ok: boolean }> {
   const { stack, auditor, report } = bench;
   const loads = [{ name: options.scenario, concurrency: options.concurrency }];
   if (options.beside !== undefined) loads.push({ name: options.beside, concurrency: options.besideConcurrency });
@@ -46,6 +58,10 @@ export async function throughput(bench: Bench) {
   await Promise.all(generators.map((generator) => generator.waitForLog(/^warm$/m, 300_000)));
   report(`every pair of key and principal is known; ${options.seconds} s of load are measured`);
   for (const { pid } of generators) process.kill(pid, 'SIGUSR2');
+  const watched = watchLoops(
+    bench.folder,
+    workers.map(({ child }) => child.pid),
+  );
   const decided = await decisionsOf(workers.map(({ healthUrl }) => healthUrl));
   const costs = processes.map(({ pid }) => ({ cpu: cpuSecondsOf(pid), rss: residentMbOf(pid) }));
   await Promise.all(generators.map((generator) => generator.waitForLog(/^measured$/m, (options.seconds + 60) * 1_000)));
@@ -58,19 +74,20 @@ export async function throughput(bench: Bench) {
       },
     ]),
   );
+  const workerLoop = await watched();
   const decisions = await decisionsOf(workers.map(({ healthUrl }) => healthUrl));
   const remembered = decisions.memory - decided.memory;
   const rememberedShare = Number((remembered / (remembered + decisions.evaluation - decided.evaluation)).toFixed(4));
   await Promise.all(generators.map((generator) => generator.exited));
 
   const measured = generators.map((generator, i) => ({
-    ...loads[i],
+    ...(loads[i] as { name: string; concurrency: number }),
     ...(JSON.parse(generator.logs().trim().split('\n').at(-1) as string) as LoadResult),
   }));
   const answered = orders.flatMap(({ answeredFile }) => readFileSync(answeredFile, 'utf8').split('\n').filter(Boolean));
   const ledger = await checkLedger(auditor, answered, before);
-  const { keys, principals, consumers, workers: workerCount } = options;
-  const load = { keys, principals, consumersOfAKey: consumers, workers: workerCount, decisionsRemembered: rememberedShare };
+  const { token, keys, principals, consumers, workers: workerCount } = options;
+  const load = { token, keys, principals, consumersOfAKey: consumers, workers: workerCount, decisionsRemembered: rememberedShare };
 
   for (const { name, concurrency, requestsPerSecond, itemsPerSecond, p50Ms, p99Ms, errors } of measured)
     console.log(
@@ -82,12 +99,13 @@ export async function throughput(bench: Bench) {
   for (const [name, { cpuSeconds, residentMb }] of Object.entries(cost))
     console.log(`  ${name.padEnd(20)} ${String(cpuSeconds).padStart(7)} CPU s, ${residentMb.before} → ${residentMb.after} MB resident`);
   for (const { cpuSeconds } of measured) console.log(`  ${'load generator'.padEnd(20)} ${String(cpuSeconds).padStart(7)} CPU s`);
+  console.log(`  event loop of the worst worker: ${workerLoop.p50Ms} ms late at p50, ${workerLoop.p99Ms} ms at p99`);
   console.log(
     `ledger: ${ledger.recorded} records for ${ledger.answered} replies, ${ledger.missing} missing, ${ledger.twice} twice, ${ledger.repeatedByClient} more of requests that the client repeated (caught up ${ledger.caughtUpSeconds} s after the load)`,
   );
-  if (ledger.missing > 0 || ledger.twice > 0) console.error('the ledger does not hold exactly one record per reply');
-  const ok = ledger.missing === 0 && ledger.twice === 0 && measured.every(({ requests }) => requests > 0);
-  return { result: { measured, load, cost, ledger }, ok };
+  const against = objections(measured, ledger);
+  for (const objection of against) console.error(`FAILED: ${objection}`);
+  return { result: { measured, load, cost, workerLoop, ledger }, ok: against.length === 0 };
 }
 
 /** Each principal gets the same number of keys; which ones is a different mix for each. */

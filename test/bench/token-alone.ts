@@ -1,22 +1,19 @@
-import { join } from 'node:path';
-import { runCommand, workspaceRoot } from '@claviger/testing';
 import { options } from './options';
+import { together } from './together';
 import type { TokenRates } from './token-load';
+
+/** Kinds of calls that token-load.ts measures one after the other, with room for one more. */
+const kinds = 8;
 
 /** Scenario `token`: what the token alone gives in so many processes, by the worker's own library and nothing around it. */
 export async function tokenAlone() {
-  const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/token-load.ts'], { cwd });
-  const runs = await Promise.all(
-    Array.from({ length: options.processes }, async () => {
-      const { stdout } = await runCommand(process.execPath, [join(cwd, 'dist/test/bench/token-load.js'), String(options.seconds)], { cwd });
-      return JSON.parse(stdout) as TokenRates;
-    }),
-  );
+  const { processes, seconds, token } = options;
+  const lastsMs = kinds * (seconds + 1) * 1_000;
+  const runs = await together<TokenRates>('token-load', { processes, args: [String(seconds), token], lastsMs });
   const result = Object.fromEntries(
     Object.keys(runs[0] as TokenRates).map((name) => [name, Math.round(runs.reduce((sum, rates) => sum + (rates[name] ?? 0), 0))]),
   );
-  console.log(`token: calls a second, ${options.processes} process(es), 1 KiB messages, ${options.seconds} s each`);
+  console.log(`token ${token}: calls a second, ${processes} process(es), 1 KiB messages, the same ${seconds} s in each`);
   for (const [name, rate] of Object.entries(result)) console.log(`  ${name.padEnd(34)} ${String(rate).padStart(8)}`);
-  return { result: { processes: options.processes, callsPerSecond: result }, ok: true };
+  return { result: { token, processes, callsPerSecond: result }, ok: true };
 }

@@ -26,9 +26,7 @@ export async function openFreshTokens(names: readonly TokenName[]): Promise<Open
   for (const token of tokens) token.createCanary();
   return {
     tokens,
-    ...(names.includes('kryoptic') && !library
-      ? { missing: 'kryoptic is not here: `npm run setup` builds it where cargo is, or KRYOPTIC_LIBRARY names its library' }
-      : {}),
+    ...(names.includes('kryoptic') && !library ? { missing: kryopticIsMissing } : {}),
     close: async () => {
       for (const token of tokens) token.close();
       await folder.remove();
@@ -52,7 +50,9 @@ async function openKryoptic(folder: string, libraryPath: string): Promise<Token>
   return Token.open({ libraryPath, tokenLabel: 'kryoptic', pin });
 }
 
-function kryopticLibrary(): string | undefined {
+export const kryopticIsMissing = 'kryoptic is not here: `npm run setup` builds it where cargo is, or KRYOPTIC_LIBRARY names its library';
+
+export function kryopticLibrary(): string | undefined {
   const path = process.env.KRYOPTIC_LIBRARY || readMachine().kryoptic?.libraryPath;
   return path !== undefined && existsSync(path) ? path : undefined;
 }

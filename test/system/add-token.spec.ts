@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMachine, runCommand, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { FaultToken } from '../fault-token/fault-token';
 
 const { libraryPath } = readMachine().pkcs11;
 let folder: TemporaryFolder;
@@ -15,15 +16,16 @@ beforeAll(async () => {
 afterAll(() => folder.remove());
 
 /** Offline, with nothing of this process's environment but PATH. */
-const bootstrap = (command: string, ...args: string[]) =>
+const bootstrap = (command: string, ...args: string[]) => bootstrapWith({ PKCS11_LIBRARY: libraryPath }, command, ...args);
+const bootstrapWith = (env: { PKCS11_LIBRARY: string }, command: string, ...args: string[]) =>
   runCommand(
     process.execPath,
     [
       join(workspaceRoot(), 'dist/apps/cli/main.js'),
-      ...['--json', 'bootstrap', command, '--folder', installation, '--library', libraryPath],
+      ...['--json', 'bootstrap', command, '--folder', installation, '--library', env.PKCS11_LIBRARY],
       ...args,
     ],
-    { allowFailure: true, env: { PATH: process.env.PATH } },
+    { allowFailure: true, env: { PATH: process.env.PATH, ...env } },
   );
 const listed = () => JSON.parse(readFileSync(join(installation, 'further-tokens.json'), 'utf8')) as object[];
 const pin = (name: string) => join(installation, 'pins', name);
@@ -60,6 +62,42 @@ test('a token that was initialised elsewhere is only opened, with the PIN that i
   expect(wrong.stderr).not.toContain('not-the-pin');
   expect(listed()).not.toContainEqual(expect.objectContaining({ pinFile: pin('wrong') }));
   expect(await bootstrap('add-token', '--label', 'second', '--pin-file', pin('second.pin'))).toMatchObject({ code: 0 });
+});
+
+test("a token of that label that was there is somebody else's: no PIN of ours is made or offered", async () => {
+  const fault = await FaultToken.start();
+  await bootstrap('add-token', '--label', 'of-another');
+  for (const name of ['of-another.pin', 'of-another.so-pin']) renameSync(pin(name), `${folder.path}/${name}`);
+  writeFileSync(join(installation, 'further-tokens.json'), JSON.stringify(listed().slice(0, -1)));
+  const before = readdirSync(join(installation, 'pins'));
+  const refused = await bootstrapWith(fault.env, 'add-token', '--label', 'of-another');
+  expect(refused).toMatchObject({ code: 5, stdout: '', stderr: expect.stringContaining('--pin-file') });
+  expect([fault.calls('C_GetTokenInfo') > 0, fault.calls('C_Login')]).toEqual([true, 0]);
+  expect(readdirSync(join(installation, 'pins'))).toEqual(before);
+  expect(await bootstrap('add-token', '--label', 'of-another', '--pin-file', `${folder.path}/of-another.pin`)).toMatchObject({ code: 0 });
+  await fault.stop();
+});
+
+test('a token of the installation itself is not added beside itself', async () => {
+  const before = listed();
+  for (const label of ['customer', 'control', 'ledger', 'detection']) {
+    const refused = await bootstrap('add-token', '--label', label, '--pin-file', pin(`${label}.pin`));
+    expect(refused).toMatchObject({ code: 5, stdout: '', stderr: expect.stringContaining('of the installation itself') });
+  }
+  expect(listed()).toEqual(before);
+});
+
+test('what is listed keeps its place, its distance and its PIN file when it is added again', async () => {
+  const file = join(installation, 'further-tokens.json');
+  const [first, ...others] = listed();
+  const elsewhere = join(folder.path, 'second.pin');
+  renameSync(pin('second.pin'), elsewhere);
+  const kept = [{ ...first, distance: 'far', pinFile: elsewhere }, ...others];
+  expect(kept).toMatchObject([{ label: 'second' }, { label: 'third' }, {}]);
+  writeFileSync(file, JSON.stringify(kept));
+  expect(await bootstrap('add-token', '--label', 'second')).toMatchObject({ code: 0 });
+  expect(listed()).toEqual(kept);
+  expect(existsSync(pin('second.pin'))).toBe(false);
 });
 
 test('a label that is none, and a folder without an installation, are refused before anything is made', async () => {

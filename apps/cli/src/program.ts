@@ -9,6 +9,7 @@ import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
 import { statusCommand } from './commands/status';
+import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
 
 export function createProgram(): Command {
@@ -17,6 +18,7 @@ export function createProgram(): Command {
     .option('--json', 'results as JSON')
     .showHelpAfterError('(claviger <command> --help says more)')
     .configureHelp({ showGlobalOptions: true })
+    .hook('preAction', (_, command) => assertDistinctOutputs(command))
     .exitOverride();
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [

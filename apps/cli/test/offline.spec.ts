@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMachine, startNatsServer, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -64,6 +64,22 @@ test('a secret is not printed unless asked for: refused before connecting', asyn
     expect([64, 78]).toContain(code);
     expect(stderr).not.toBe('');
   }
+});
+
+test('two results under one name are refused before anything is asked, however the name is written', async () => {
+  symlinkSync(folder.path, join(folder.path, 'link'));
+  const file = join(folder.path, 'result');
+  for (const [command, other] of [
+    ['encapsulate', '--ciphertext-out'],
+    ['data-key-pair', '--public-out'],
+  ] as const)
+    for (const name of [file, join(folder.path, '.', 'result'), `${folder.path}/link/../link/result`]) {
+      const { code, stderr } = await claviger([command, 'k_x', '--out', file, other, name], { CLAVIGER_URL: 'nats://127.0.0.1:1' });
+      expect([code, stderr]).toEqual([64, expect.stringContaining('the same file')]);
+    }
+  expect(existsSync(file)).toBe(false);
+  const distinct = await claviger(['encapsulate', 'k_x', '--out', file, '--ciphertext-out', `${file}.kem`]);
+  expect(distinct).toMatchObject({ code: 78 });
 });
 
 test('the starter policies validate; a broken folder says what is wrong, exit 1', async () => {

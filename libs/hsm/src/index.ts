@@ -8,11 +8,12 @@ export {
   type TokenFamily,
   usagesOf,
 } from './algorithms';
-export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
+export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, tokenKeyLabels } from './ceremony';
 export type { KeyHandle, KeySource } from './connection';
 export type { Encapsulated } from './encapsulation';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
+export { completeToken, initToken, type TokenState, tokenState } from './init-token';
 export type { KeyOperations } from './key-operations';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';

@@ -1,30 +1,12 @@
 import { createPublicKey } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, Token } from '../src/index';
-import { caught, freshToken, libraryPath } from './fresh-token';
+import { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, Token } from '../src/index';
+import { caught, freshToken } from './fresh-token';
 
 const curveOf = (spki: Buffer) => {
   const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
   return key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType;
 };
-
-test('a token is initialised with its PIN, and never over one of the same label', () => {
-  const fresh = freshToken();
-  Token.open(fresh).close();
-  const again = () => initToken(libraryPath, { label: fresh.tokenLabel, soPin: '87654321', pin: '12345678' });
-  expect(caught(again)).toMatchObject({ code: 'HSM_KEY_EXISTS' });
-  Token.open(fresh).close();
-});
-
-test('a label or PIN that the token cannot take is refused before anything is changed', () => {
-  expect(caught(() => initToken(libraryPath, { label: 'x'.repeat(33), soPin: '87654321', pin: '12345678' }))).toMatchObject({
-    code: 'HSM_ARGUMENT_INVALID',
-  });
-  expect(caught(() => initToken(libraryPath, { label: 'short-pin', soPin: '87654321', pin: '1' }))).toMatchObject({
-    code: 'HSM_PIN_INCORRECT',
-  });
-  expect(caught(() => Token.open({ libraryPath, tokenLabel: 'short-pin', pin: '1' }))).toMatchObject({ code: 'HSM_TOKEN_NOT_FOUND' });
-});
 
 test.each([
   ['customer', createCustomerKeys, { certifier: 'prime256v1' }],

@@ -14,14 +14,18 @@ export function freshToken(): { libraryPath: string; tokenLabel: string; pin: st
 /** Library of kryoptic, where it was built (`npm run setup:kryoptic`). */
 export const kryopticLibrary = process.env.CLAVIGER_TEST_KRYOPTIC;
 
-/** The same on kryoptic, whose slots are those of its configuration: each worker of Jest has some of its own. */
+/** kryoptic's slots are those of its configuration: each worker of Jest has some of its own. */
+export function kryopticSlots(): number[] {
+  const count = Number(process.env.CLAVIGER_TEST_KRYOPTIC_SLOTS);
+  const first = (Number(process.env.JEST_WORKER_ID ?? 1) - 1) * count;
+  return Array.from({ length: count }, (_, i) => first + i);
+}
+
+/** The same on kryoptic. */
 export function freshKryopticToken(): { libraryPath: string; tokenLabel: string; pin: string } {
   const tokenLabel = `t-${randomBytes(8).toString('hex')}`;
   const pin = randomBytes(8).toString('hex');
-  const count = Number(process.env.CLAVIGER_TEST_KRYOPTIC_SLOTS);
-  const first = (Number(process.env.JEST_WORKER_ID ?? 1) - 1) * count;
-  const slots = Array.from({ length: count }, (_, i) => first + i);
-  initToken(kryopticLibrary!, { label: tokenLabel, soPin: randomBytes(8).toString('hex'), pin, slots });
+  initToken(kryopticLibrary!, { label: tokenLabel, soPin: randomBytes(8).toString('hex'), pin, slots: kryopticSlots() });
   return { libraryPath: kryopticLibrary!, tokenLabel, pin };
 }
 

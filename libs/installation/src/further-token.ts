@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { FurtherTokens } from '@claviger/contracts';
-import { HsmError, initToken, readPin, Token, type TokenOptions } from '@claviger/hsm';
+import { completeToken, HsmError, initToken, readPin, Token, tokenState } from '@claviger/hsm';
 import { newPin } from './ceremony';
+import { kryopticSlot } from './kryoptic-slots';
 import { type layout, tokenNames } from './layout';
 import { writeSecret } from './secret-file';
 
@@ -25,8 +26,10 @@ export interface AddedToken {
 
 /**
  * One more token for keys of algorithms that the customer token lacks: initialised where it is new, its canary made, and named in
- * further-tokens.json. Doing it twice changes nothing, and an interrupted one goes on.
- * @throws HsmError HSM_TOKEN_NOT_FOUND (pinFile given, no such token), HSM_PIN_INCORRECT, HSM_CAPACITY (no free slot)
+ * further-tokens.json. Doing it twice changes nothing, and an interrupted one goes on. What is listed may hold keys, so it is opened and never
+ * initialised: one that is not there now is away, and not absent.
+ * @throws HsmError HSM_TOKEN_NOT_FOUND (listed, or pinFile given, and no such token), HSM_PIN_INCORRECT, HSM_CAPACITY (no free slot),
+ * HSM_KEY_EXISTS (somebody else's token has the label)
  */
 export function addToken({ place, libraryPath, label, pinFile, report }: AddToken): AddedToken {
   const file = place.furtherTokensFile;
@@ -38,10 +41,13 @@ export function addToken({ place, libraryPath, label, pinFile, report }: AddToke
   // Its place stays: in their order they are asked for new keys.
   const tokens = FurtherTokens.parse(known ? listed.map((token) => (token === known ? entry : token)) : [...listed, entry]);
 
-  const env = libraryEnvironment(place, libraryPath, label);
+  const { env, slots } = libraryEnvironment(place, libraryPath, label);
   Object.assign(process.env, env);
-  const options = { libraryPath, tokenLabel: label };
-  const token = pinFile === undefined ? openOrInitialise(options, place, report) : Token.open({ ...options, pin: readPin(pinFile) });
+  const isMade = pinFile !== undefined || known !== undefined;
+  const token = isMade
+    ? Token.open({ libraryPath, tokenLabel: label, pin: readPin(entry.pinFile) })
+    : initialiseAndOpen({ place, libraryPath, label, slots, report });
+  if (known) report(`token ${label}: there already`);
   try {
     token.createCanary();
     writeFileSync(`${file}.new`, `${JSON.stringify(tokens, null, 2)}\n`);
@@ -52,48 +58,38 @@ export function addToken({ place, libraryPath, label, pinFile, report }: AddToke
   }
 }
 
-function openOrInitialise(options: Omit<TokenOptions, 'pin'>, place: AddToken['place'], report: AddToken['report']): Token {
-  const { libraryPath, tokenLabel: label } = options;
-  // Written before the token is made: a PIN that nobody has would be a token that nobody opens.
-  const secrets = [place.pinFile(label), place.soPinFile(label)];
-  const isNew = !existsSync(place.pinFile(label));
-  for (const secret of secrets) {
-    mkdirSync(dirname(secret), { recursive: true, mode: 0o700 });
-    if (!existsSync(secret)) writeSecret(secret, newPin());
+/** From wherever an interrupted run ended. PINs are on the disk before a token has them: one that nobody knows would be a token that nobody opens. */
+function initialiseAndOpen({ place, libraryPath, label, slots, report }: Omit<AddToken, 'pinFile'> & { slots: number[] }): Token {
+  const [pinFile, begunFile, soPinFile] = [place.pinFile(label), place.begunPinFile(label), place.soPinFile(label)];
+  const state = tokenState(libraryPath, label);
+  if (!existsSync(pinFile) && !existsSync(begunFile)) {
+    // Its PIN is another's: offering one of ours would spend one of the attempts that it has.
+    if (state !== 'absent') throw new HsmError('HSM_KEY_EXISTS', `A token ${label} is there already; name its PIN with --pin-file`);
+    mkdirSync(dirname(pinFile), { recursive: true, mode: 0o700 });
+    if (!existsSync(soPinFile)) writeSecret(soPinFile, newPin());
+    writeSecret(begunFile, newPin());
   }
-  const pin = readPin(place.pinFile(label));
-  try {
-    initToken(libraryPath, { label, soPin: readPin(place.soPinFile(label)), pin });
-    report(`token ${label}: initialised`);
-  } catch (error) {
-    if (!(error instanceof HsmError && error.code === 'HSM_KEY_EXISTS')) throw error;
-    if (isNew) {
-      // Its PIN is another's: offering ours would spend one of the attempts that it has.
-      for (const secret of secrets) rmSync(secret, { force: true });
-      throw new HsmError('HSM_KEY_EXISTS', `A token ${label} is there already; name its PIN with --pin-file`);
-    }
-    report(`token ${label}: there already`);
-  }
-  return Token.open({ ...options, pin });
+  const isBegun = !existsSync(pinFile);
+  const pin = readPin(isBegun ? begunFile : pinFile);
+  if (state === 'without-pin') completeToken(libraryPath, { label, soPin: readPin(soPinFile), pin });
+  else if (state === 'absent' && isBegun) initToken(libraryPath, { label, soPin: readPin(soPinFile), pin, slots });
+  const token = Token.open({ libraryPath, tokenLabel: label, pin });
+  if (isBegun) renameSync(begunFile, pinFile);
+  report(`token ${label}: ${isBegun ? 'initialised' : 'there already'}`);
+  return token;
 }
 
 /** Libraries that run in the worker's own process read from the environment where their tokens lie. What is set already stays. */
-function libraryEnvironment(place: AddToken['place'], libraryPath: string, label: string): Record<string, string> {
+function libraryEnvironment(
+  place: AddToken['place'],
+  libraryPath: string,
+  label: string,
+): { env: Record<string, string>; slots: number[] } {
   // A second SoftHSM token lies beside the customer token: one process has one configuration.
   if (process.env.SOFTHSM2_CONF === undefined) process.env.SOFTHSM2_CONF = place.softhsmConf('customer');
-  if (!basename(libraryPath).includes('kryoptic')) return {};
-  const conf = process.env.KRYOPTIC_CONF ?? place.kryopticConf;
-  if (process.env.KRYOPTIC_CONF === undefined) addKryopticSlot(conf, place.kryopticStore(label));
-  return { KRYOPTIC_CONF: conf };
-}
-
-/** kryoptic has the slots that its configuration lists, each with a file of objects. */
-function addKryopticSlot(conf: string, store: string): void {
-  mkdirSync(dirname(store), { recursive: true, mode: 0o700 });
-  const slots = existsSync(conf) ? readFileSync(conf, 'utf8') : '';
-  const dbargs = `dbargs = ${JSON.stringify(store)}`;
-  if (slots.includes(dbargs)) return;
-  const number = slots.split('[[slots]]').length - 1;
-  writeFileSync(`${conf}.new`, `${slots}[[slots]]\nslot = ${number}\ndbtype = "sqlite"\n${dbargs}\n`);
-  renameSync(`${conf}.new`, conf);
+  if (!basename(libraryPath).includes('kryoptic')) return { env: {}, slots: [] };
+  const { KRYOPTIC_CONF } = process.env;
+  if (KRYOPTIC_CONF !== undefined) return { env: { KRYOPTIC_CONF }, slots: [] };
+  const slot = kryopticSlot(place.kryopticConf, place.kryopticStore(label));
+  return { env: { KRYOPTIC_CONF: place.kryopticConf }, slots: [slot] };
 }

@@ -24,6 +24,8 @@ export const layout = (folder: string) => ({
   nkeyFile: (user: string) => join(folder, 'nkeys', `${user}.nk`),
   furtherTokensFile: join(folder, 'further-tokens.json'),
   pinFile: (token: string) => join(folder, 'pins', `${token}.pin`),
+  /** There until the token has this PIN; it becomes pinFile. */
+  begunPinFile: (token: string) => join(folder, 'pins', `${token}.pin.begun`),
   soPinFile: (token: string) => join(folder, 'pins', `${token}.so-pin`),
   softhsmConf: (token: TokenName) => join(folder, 'tokens', token, 'softhsm2.conf'),
   tokenFolder: (token: TokenName) => join(folder, 'tokens', token, 'objects'),

@@ -93,4 +93,12 @@ test('a secret file is never written over', () => {
   writeSecret(path, 'first');
   expect(() => writeSecret(path, 'second')).toThrow(/EEXIST/);
   expect(readSecret(path)).toBe('first');
+  expect(readdirSync(folder.path)).toEqual(['x.pin']);
+});
+
+test('what an interrupted run wrote of a secret is neither taken for it nor in its way', () => {
+  const path = join(folder.path, 'x.pin');
+  writeFileSync(`${path}.partial`, 'fir', { mode: 0o644 });
+  writeSecret(path, 'second');
+  expect([readSecret(path), mode(path), readdirSync(folder.path)]).toEqual(['second', 0o600, ['x.pin']]);
 });
