@@ -31,7 +31,7 @@ const CHECKS = [
   // All projects have the same options, so one program checks all of them: seconds instead of half a minute.
   { name: 'types', args: [bin('typescript/bin/tsc'), '-p', 'tsconfig.json'] },
   { name: 'tests', args: jest(projectsIn(root).tested, '--maxWorkers=3'), jest: true },
-  { name: 'system', args: jest(['test'], '--maxWorkers=2', '--testPathIgnorePatterns', underFaults), jest: true },
+  { name: 'system', args: jest(['test'], '--maxWorkers=3', '--testPathIgnorePatterns', underFaults), jest: true },
   // Apart from the others: what they stop, kill and hold up has to be noticed within seconds.
   { name: 'faults', args: jest(['test'], '--maxWorkers=2', '--testPathPatterns', underFaults), jest: true },
   { name: 'demo', args: ['dist/test/demo/main.js', '--check'] },
