@@ -1,5 +1,5 @@
 import type { Client } from '@claviger/client';
-import type { Child } from '@claviger/testing';
+import { type Child, until } from '@claviger/testing';
 
 export interface SuspendResult {
   trials: number;
@@ -74,15 +74,14 @@ export async function measureSuspend({
   };
 }
 
-/** Time of the newest successful encrypt of the key in the ledger, once the ledger has taken in what was recorded until `until`. */
-async function lastRecordedSuccess(auditor: Client, keyId: string, from: string, until: number): Promise<number | undefined> {
-  for (;;) {
-    // The auditor's own query is recorded too; when the ledger shows a later record everything before it is there.
+/** Time of the newest successful encrypt of the key in the ledger, once the ledger has taken in what was recorded up to `upTo`. */
+async function lastRecordedSuccess(auditor: Client, keyId: string, from: string, upTo: number): Promise<number | undefined> {
+  // The auditor's own query is recorded too; when the ledger shows a later record everything before it is there.
+  const caughtUp = async () => {
     const { records: newest } = await auditor.audit.query({ limit: 1 });
-    const seenUntil = Date.parse(String(newest[0]?.record.time ?? 0));
-    if (seenUntil > until + 200) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return Date.parse(String(newest[0]?.record.time ?? 0)) > upTo + 200;
+  };
+  await until(caughtUp, { what: 'the ledger to hold what was recorded before the confirmation', timeoutMs: 60_000, everyMs: 50 });
   const { records } = await auditor.audit.query({ keyId, action: 'crypto:Encrypt', outcome: 'success', from, limit: 1 });
   const time = records[0]?.record.time;
   return time === undefined ? undefined : Date.parse(String(time));

@@ -109,3 +109,14 @@ test('a label that is none, and a folder without an installation, are refused be
   expect(existsSync(installation)).toBe(false);
   installation = nowhere;
 });
+
+test('a list that is full takes no further token: it says so before one is made', async () => {
+  const list = join(installation, 'further-tokens.json');
+  const before = readFileSync(list, 'utf8');
+  const full = Array.from({ length: 8 }, (_, n) => ({ label: `t${n}`, library: libraryPath, pinFile: pin(`t${n}.pin`) }));
+  writeFileSync(list, JSON.stringify(full));
+  const refused = await bootstrap('add-token', '--label', 'ninth');
+  expect(refused).toMatchObject({ code: 5, stdout: '', stderr: expect.stringContaining('8 tokens') });
+  expect(existsSync(pin('ninth.so-pin'))).toBe(false);
+  writeFileSync(list, before);
+});

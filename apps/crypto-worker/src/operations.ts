@@ -42,7 +42,6 @@ export class Operations {
   ) {}
 
   encrypt(request: Item<Ops['encrypt']>, key: KeyView): Now<Done<Ops['encrypt']>> {
-    if (encryptsToPublicHalf(key)) return this.rsa.encrypt(request, key);
     const plaintext = Buffer.from(request.plaintext, 'base64url');
     return after(this.seal(key, plaintext, request.context, request), ({ ciphertext, version }) => ({
       result: { keyId: key.keyId, version, ciphertext },
@@ -51,7 +50,6 @@ export class Operations {
   }
 
   decrypt(request: Item<Ops['decrypt']>, key: KeyView): Now<Done<Ops['decrypt']>> {
-    if (encryptsToPublicHalf(key)) return this.rsa.decrypt(request, key);
     return after(this.open(key, request.ciphertext, request.context, request), ({ plaintext, version }) =>
       spending(plaintext, () => ({
         result: { keyId: key.keyId, version, plaintext: plaintext.toString('base64url') },
@@ -157,6 +155,7 @@ export class Operations {
   }
 
   generateDataKey(request: Item<Ops['generateDataKey']>, key: KeyView): Now<Done<Ops['generateDataKey']>> {
+    assertSealsAnyLength(key);
     return spending(this.token.random(request.bytes), (dataKey) =>
       after(this.seal(key, dataKey, request.context, request), ({ ciphertext, version }) => {
         const plaintext = request.withPlaintext ? { plaintext: dataKey.toString('base64url') } : {};
@@ -166,8 +165,8 @@ export class Operations {
   }
 
   async generateDataKeyPair(request: Item<Ops['generateDataKeyPair']>, key: KeyView): Promise<Done<Ops['generateDataKeyPair']>> {
+    assertSealsAnyLength(key);
     const version = versionToProtect(key, 'encrypt');
-    contentEncryption(key);
     dry(request, version, () => this.keys.handle(key, version));
     const { publicKeySpki, privateKeyPkcs8 } = await this.token.generateExportedPairAsync(request.algorithm);
     try {
@@ -193,6 +192,7 @@ export class Operations {
   }
 
   private seal(key: KeyView, plaintext: Buffer, context: Context, request: Dry): Now<{ ciphertext: string; version: number }> {
+    if (encryptsToPublicHalf(key)) return this.rsa.seal(key, plaintext, context, request);
     const version = versionToProtect(key, 'encrypt');
     const header = protectedHeader(key.keyId, version.version, contentEncryption(key), contextDigest(context));
     const handle = () => this.keys.handle(key, version);
@@ -205,6 +205,7 @@ export class Operations {
   }
 
   private open(key: KeyView, ciphertext: string, context: Context, request: Dry): Now<{ plaintext: Buffer; version: number }> {
+    if (encryptsToPublicHalf(key)) return this.rsa.open(key, ciphertext, context, request);
     const parts = readJwe(ciphertext, key.keyId, contentEncryption(key), contextDigest(context));
     if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
     const version = versionToDecrypt(key, parts.version);
@@ -232,11 +233,12 @@ export class Operations {
 /** The context that a re-encrypted ciphertext is bound to: the new one, or the old one when none is named. */
 export const contextAfter = ({ context, toContext }: { context?: Context; toContext?: Context }): Context => toContext ?? context;
 
-/** @throws ProblemError ERR_KEY_USAGE for a key that encrypts to its public half, under which nothing of any length goes */
-function contentEncryption(key: KeyView): string {
+const contentEncryption = (key: KeyView): string => algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
+
+/** Under a public half goes little, and its ciphertext binds no context: no key to keep others under. @throws ProblemError ERR_KEY_USAGE */
+function assertSealsAnyLength(key: KeyView): void {
   if (encryptsToPublicHalf(key))
     throw new ProblemError('ERR_KEY_USAGE', `An ${key.algorithm} key only encrypts and decrypts; take an AES key for this.`);
-  return algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
 }
 
 function schemeFor(key: KeyView, asked: SignatureScheme | undefined): SignatureScheme {

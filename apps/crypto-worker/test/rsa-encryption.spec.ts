@@ -56,7 +56,7 @@ onKryoptic('a rotated key opens what was encrypted to its older versions; what i
     expect(await codeOf(one.decrypt({ keyId, ciphertext: wrong }, caller))).toBe('ERR_DECRYPTION_FAILED');
 });
 
-onKryoptic('it does nothing else: no context, no data key, no re-encryption, no signature; a dry run does nothing', async () => {
+onKryoptic('it does nothing else: no context, no data key, no signature; a dry run does nothing', async () => {
   const { keyId } = await w.put(await w.key('RSA_2048', { usage: 'encrypt' }));
   const context = { tenant: 'acme' };
   expect(await codeOf(one.encrypt({ keyId, plaintext: 'AAEC', context }, caller))).toBe('ERR_MALFORMED_REQUEST');
@@ -64,13 +64,42 @@ onKryoptic('it does nothing else: no context, no data key, no re-encryption, no 
   const dataKey = { keyId, bytes: 32, withPlaintext: true };
   expect(await codeOf(one.generateDataKey(dataKey, caller))).toBe('ERR_KEY_USAGE');
   expect(await codeOf(one.generateDataKeyPair({ keyId, algorithm: 'EC_P256', withPlaintext: false }, caller))).toBe('ERR_KEY_USAGE');
-  const { keyId: aes } = await w.put(await w.key('AES_256'));
-  const { ciphertext = '' } = await resultOf(one.encrypt({ keyId: aes, plaintext: 'AAEC' }, caller));
-  expect(await codeOf(one.reEncrypt({ keyId: aes, ciphertext, toKeyId: keyId }, caller))).toBe('ERR_KEY_USAGE');
   expect(await codeOf(one.sign({ keyId, message: 'AAEC' }, caller))).toBe('ERR_KEY_USAGE');
   expect(await codeOf(one.encrypt({ keyId, plaintext: 'AAEC', dryRun: true }, caller))).toBe('ERR_DRY_RUN');
   expect(await codeOf(one.decrypt({ keyId, ciphertext: 'AAEC', dryRun: true }, caller))).toBe('ERR_DRY_RUN');
 });
+
+onKryoptic(
+  're-encryption goes from RSA to AES and back, and from one RSA key to another; what does not fit, or has a context, is refused',
+  async () => {
+    const [aes, rsa, other] = await Promise.all([
+      w.key('AES_256'),
+      w.key('RSA_2048', { usage: 'encrypt' }),
+      w.key('RSA_3072', { usage: 'encrypt' }),
+    ]);
+    for (const key of [aes, rsa, other]) await w.put(key);
+    const context = { tenant: 'acme' };
+    const openedBy = async (keyId: string, ciphertext: string | undefined, opened = {}) =>
+      (await resultOf(one.decrypt({ keyId, ciphertext: ciphertext as string, ...opened }, caller) as never)).plaintext;
+    const { ciphertext = '' } = await resultOf(one.encrypt({ keyId: rsa.keyId, plaintext: 'AAEC' }, caller));
+    const inAes = await resultOf(one.reEncrypt({ keyId: rsa.keyId, ciphertext, toKeyId: aes.keyId, toContext: context }, caller));
+    expect(inAes).toMatchObject({ keyId: aes.keyId, fromKeyId: rsa.keyId, fromVersion: 1, version: 1 });
+    expect(await openedBy(aes.keyId, inAes.ciphertext, { context })).toBe('AAEC');
+    const again = { keyId: aes.keyId, ciphertext: inAes.ciphertext as string, context };
+    const inRsa = await resultOf(one.reEncrypt({ ...again, toKeyId: other.keyId, toContext: {} }, caller));
+    expect(await openedBy(other.keyId, inRsa.ciphertext)).toBe('AAEC');
+    const moved = await resultOf(one.reEncrypt({ keyId: other.keyId, ciphertext: inRsa.ciphertext as string, toKeyId: rsa.keyId }, caller));
+    expect(await openedBy(rsa.keyId, moved.ciphertext)).toBe('AAEC');
+
+    expect(await codeOf(one.reEncrypt({ ...again, toKeyId: rsa.keyId }, caller))).toBe('ERR_MALFORMED_REQUEST');
+    const long = await resultOf(one.encrypt({ keyId: aes.keyId, plaintext: text(randomBytes(300)) }, caller));
+    const tooLong = { keyId: aes.keyId, ciphertext: long.ciphertext as string, toKeyId: rsa.keyId };
+    expect(await codeOf(one.reEncrypt(tooLong, caller))).toBe('ERR_MALFORMED_REQUEST');
+    expect(await codeOf(one.reEncrypt({ keyId: rsa.keyId, ciphertext: 'AAAA', toKeyId: aes.keyId }, caller))).toBe('ERR_DECRYPTION_FAILED');
+    expect(await codeOf(one.reEncrypt({ ...again, toKeyId: other.keyId, toContext: {}, dryRun: true }, caller))).toBe('ERR_DRY_RUN');
+    expect(JSON.stringify(await w.recordsOf(caller.session))).not.toContain('AAEC');
+  },
+);
 
 test.each(['RSA_2048', 'RSA_3072', 'RSA_4096'] as const)(
   '%s to encrypt is not made where no token does OAEP with SHA-256',

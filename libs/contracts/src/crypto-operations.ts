@@ -54,9 +54,9 @@ const single = {
     name: 'crypto.re-encrypt',
     action: 'crypto:ReEncryptFrom',
     summary:
-      'Decrypt and encrypt anew in the worker: under the newest version of the key, or under another key or context. Policy is asked for both keys; the plaintext goes to nobody.',
+      'Decrypt and encrypt anew in the worker: under the newest version of the key, or under another key (AES or RSA) or context. Policy is asked for both keys; the plaintext goes to nobody.',
     retry: 'safe',
-    input: { ...onKey, ciphertext: jwe, context, toKeyId: KeyId.optional(), toContext: context },
+    input: { ...onKey, ciphertext, context, toKeyId: KeyId.optional(), toContext: context },
     result: z.strictObject({ keyId: KeyId, version, fromKeyId: KeyId, fromVersion: version, ciphertext: z.string() }),
   }),
   sign: defineOperation({

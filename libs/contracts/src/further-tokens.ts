@@ -3,6 +3,8 @@ import { z } from 'zod';
 /** CK_TOKEN_INFO.label (PKCS#11 v3.1 §3.2); 32 bytes at most. */
 export const TokenLabel = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1 to 32 of A-Z, a-z, 0-9, . _ -');
 
+export const furtherTokensMost = 8;
+
 /** The file that FURTHER_TOKENS_FILE of the crypto-worker names, kept by `claviger bootstrap add-token`. PINs stay in files of their own. */
 export const FurtherTokens = z
   .array(
@@ -15,6 +17,6 @@ export const FurtherTokens = z
       distance: z.enum(['near', 'far']).optional(),
     }),
   )
-  .max(8)
+  .max(furtherTokensMost, `names more than ${furtherTokensMost} tokens`)
   .refine((tokens) => new Set(tokens.map(({ label }) => label)).size === tokens.length, 'names a token twice');
 export type FurtherTokens = z.infer<typeof FurtherTokens>;

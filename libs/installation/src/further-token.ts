@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { FurtherTokens } from '@claviger/contracts';
+import { FurtherTokens, furtherTokensMost } from '@claviger/contracts';
 import { completeToken, HsmError, initToken, readPin, Token, tokenState } from '@claviger/hsm';
 import { newPin } from './ceremony';
 import { kryopticSlot } from './kryoptic-slots';
@@ -28,7 +28,7 @@ export interface AddedToken {
  * One more token for keys of algorithms that the customer token lacks: initialised where it is new, its canary made, and named in
  * further-tokens.json. Doing it twice changes nothing, and an interrupted one goes on. What is listed may hold keys, so it is opened and never
  * initialised: one that is not there now is away, and not absent.
- * @throws HsmError HSM_TOKEN_NOT_FOUND (listed, or pinFile given, and no such token), HSM_PIN_INCORRECT, HSM_CAPACITY (no free slot),
+ * @throws HsmError HSM_TOKEN_NOT_FOUND (listed, or pinFile given, and no such token), HSM_PIN_INCORRECT, HSM_CAPACITY (no free slot, no place in the list),
  * HSM_KEY_EXISTS (somebody else's token has the label)
  */
 export function addToken({ place, libraryPath, label, pinFile, report }: AddToken): AddedToken {
@@ -37,6 +37,8 @@ export function addToken({ place, libraryPath, label, pinFile, report }: AddToke
   if ((tokenNames as string[]).includes(label))
     throw new HsmError('HSM_ARGUMENT_INVALID', `${label} is a token of the installation itself`);
   const known = listed.find((token) => token.label === label);
+  if (!known && listed.length >= furtherTokensMost)
+    throw new HsmError('HSM_CAPACITY', `${file} names ${furtherTokensMost} tokens already, the most that a worker opens`);
   const entry = { ...known, label, library: libraryPath, pinFile: pinFile ?? known?.pinFile ?? place.pinFile(label) };
   // Its place stays: in their order they are asked for new keys.
   const tokens = FurtherTokens.parse(known ? listed.map((token) => (token === known ? entry : token)) : [...listed, entry]);
