@@ -1,4 +1,4 @@
-import { type auditOperations, ProblemError, type Request, type Result } from '@claviger/contracts';
+import { type auditOperations, limits, ProblemError, type Request, type Result } from '@claviger/contracts';
 import { consistencyProof, HASH_BYTES, inclusionProof, type ReadTile, TILE_WIDTH, tileWidth } from '@claviger/ledger';
 import { type EntryDocument, leavesOf } from './documents';
 import { type Head, headPosition } from './head';
@@ -12,6 +12,8 @@ type Operations = typeof auditOperations;
 
 /** A page must fit a reply beside its JSON: half a megabyte. */
 const pageBytes = 512 * 1024;
+/** Most that an honest batch gives: its records and its seal. */
+const leavesPerEntry = limits.auditBatchRecords + 1;
 /** Entries that one query opens at most; an unfinished one gives its cursor. */
 const entriesPerQuery = 400;
 
@@ -44,19 +46,11 @@ export class LedgerReader {
     const lines: string[] = [];
     let bytes = 0;
     let at = from;
-    // Entries lie in the order of their positions, so the one that holds `from` is the last that begins at or before it.
-    const committed = { $lte: headPosition(head) };
-    const [first] =
-      from < size
-        ? await this.store.entries
-            .find({ firstIndex: { $lte: from }, count: { $gt: 0 }, _id: committed })
-            .sort({ firstIndex: -1 })
-            .limit(1)
-            .toArray()
-        : [];
+    const position = headPosition(head);
+    const first = from < size ? await this.entryOf(from, position) : undefined;
     if (first) {
       const cursor = this.store.entries
-        .find({ firstIndex: { $gte: first.firstIndex }, count: { $gt: 0 }, _id: committed })
+        .find({ firstIndex: { $gte: first.firstIndex, $lt: from + limit }, count: { $gt: 0 }, _id: { $lte: position } })
         .sort({ firstIndex: 1 });
       reading: for await (const entry of cursor.batchSize(20)) {
         for (const leaf of leavesOf(entry).slice(at - entry.firstIndex)) {
@@ -110,13 +104,22 @@ export class LedgerReader {
   }
 
   private async positionBefore(index: number, position: number): Promise<number> {
-    const [entry] = await this.store.entries
-      .find({ firstIndex: { $lt: index }, _id: { $lte: position } })
-      .project<{ _id: number }>({ _id: 1 })
-      .sort({ firstIndex: -1 })
-      .limit(1)
-      .toArray();
-    return entry?._id ?? -1;
+    return (await this.entryOf(index - 1, position))?._id ?? -1;
+  }
+
+  /**
+   * The entry that holds this leaf: the last that begins at or before it. It is looked for in windows that grow, since a store that sorts all that lies
+   * before takes the longer the more that is (FerretDB at two million leaves: 0.4 s, and 8 ms so).
+   */
+  private async entryOf(index: number, position: number): Promise<EntryDocument | undefined> {
+    for (let reach = leavesPerEntry; ; reach *= 16) {
+      const [entry] = await this.store.entries
+        .find({ firstIndex: { $lte: index, $gt: index - reach }, count: { $gt: 0 }, _id: { $lte: position } })
+        .sort({ firstIndex: -1 })
+        .limit(1)
+        .toArray();
+      if (entry || reach > index) return entry;
+    }
   }
 
   private async tilesOf(size: number): Promise<ReadTile> {

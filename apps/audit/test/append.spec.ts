@@ -50,4 +50,19 @@ test('every line of every batch is a leaf, provable against the signed checkpoin
   expect(read).toEqual(sent);
 });
 
+test('the leaves of a batch that is larger than any honest one are read, from each place in it', async () => {
+  const db = await t.fresh();
+  const audit = await t.ledger(db);
+  const worker = newWorker();
+  const large = worker.next(Array.from({ length: 2_200 }, () => record())).toString();
+  await t.publish(worker.subject, Buffer.from(large));
+  const small = worker.next([record()]).toString();
+  await t.settled(audit, await t.publish(worker.subject, Buffer.from(small)));
+  const sent = [...large.split('\n'), ...small.split('\n')];
+  for (const from of [0, 1_001, 2_150, 2_200, 2_201, 2_202]) {
+    const { lines, size } = await audit.reader.entries({ type: 'claviger.request/1', from, limit: 100 });
+    expect([size, lines]).toEqual([sent.length, sent.slice(from, from + 100)]);
+  }
+});
+
 const checkpointOf = (note: string) => openCheckpoint(note, [ed25519Verifier(trust.ledger.vkey)], trust.ledger.origin);
