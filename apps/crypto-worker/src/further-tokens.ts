@@ -2,15 +2,15 @@ import { FurtherTokens } from '@claviger/contracts';
 import { canaryLabel, probe, type Token } from '@claviger/hsm';
 import { type Check, readJsonFile } from '@claviger/operability';
 import { openToken } from '@claviger/service';
-import { reachOf } from './token-reach';
+import { type FarReach, reachOf } from './token-reach';
 
 /** Tokens beside the first. @throws ConfigurationError naming the variable */
-export async function openFurtherTokens(file: string | undefined, sessions: number): Promise<Token[]> {
+export async function openFurtherTokens(file: string | undefined, far: FarReach): Promise<Token[]> {
   if (file === undefined) return [];
   const opened: Token[] = [];
   for (const { label, library, pinFile, distance = 'near' } of readJsonFile('FURTHER_TOKENS_FILE', file, FurtherTokens)) {
     const where = { PKCS11_LIBRARY: library, HSM_TOKEN_LABEL: label, HSM_PIN_FILE: pinFile };
-    opened.push(await openToken(where, canaryLabel, reachOf(distance, sessions)));
+    opened.push(await openToken(where, canaryLabel, reachOf(distance, far)));
   }
   return opened;
 }

@@ -29,13 +29,13 @@ const leasesMax = 100_000;
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
-  const reach = reachOf(config.HSM_DISTANCE, config.HSM_SESSIONS);
+  const reach = reachOf(config.HSM_DISTANCE, config);
   const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, reach, logger });
   const { worker, token, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const tokens = new Tokens(token, await openFurtherTokens(config.FURTHER_TOKENS_FILE, config.HSM_SESSIONS));
+  const tokens = new Tokens(token, await openFurtherTokens(config.FURTHER_TOKENS_FILE, config));
   for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,

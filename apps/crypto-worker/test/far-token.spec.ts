@@ -1,6 +1,7 @@
 import { createPublicKey, verify } from 'node:crypto';
 import type { Algorithm, KeyView } from '@claviger/contracts';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { Config } from '../src/config';
 import type { CryptoController } from '../src/crypto.controller';
 import { CryptoBatchController } from '../src/crypto-batch.controller';
 import { reachOf } from '../src/token-reach';
@@ -85,9 +86,19 @@ test('a key that changes while a call is away gives nothing; the caller may ask 
     if (outcome === 'success') expect(revisions).toMatchObject({ key: 1 });
 });
 
+const far = { HSM_SESSIONS: 16, HSM_ANSWER_SECONDS: 2 };
+
 test('a far token wants a thread for each session, and says which variable to set', () => {
-  expect(reachOf('near', 16, {})).toEqual({});
-  expect(reachOf('far', 16, { UV_THREADPOOL_SIZE: '20' })).toEqual({ distance: 'far', asyncSessions: 16 });
+  expect(reachOf('near', far, {})).toEqual({});
+  expect(reachOf('far', far, { UV_THREADPOOL_SIZE: '20' })).toEqual({ distance: 'far', asyncSessions: 16, answerMs: 2_000 });
   for (const UV_THREADPOOL_SIZE of [undefined, '19', 'many'])
-    expect(() => reachOf('far', 16, { UV_THREADPOOL_SIZE })).toThrow(/UV_THREADPOOL_SIZE: must be at least 20/);
+    expect(() => reachOf('far', far, { UV_THREADPOOL_SIZE })).toThrow(/UV_THREADPOOL_SIZE: must be at least 20/);
+});
+
+test('HSM_ANSWER_SECONDS says how long a call of a far token is waited for: 2 s when left out, whole seconds up to a minute', () => {
+  const { HSM_ANSWER_SECONDS } = Config.shape;
+  expect(HSM_ANSWER_SECONDS.parse(undefined)).toBe(2);
+  const slow = { ...far, HSM_ANSWER_SECONDS: HSM_ANSWER_SECONDS.parse('5') };
+  expect(reachOf('far', slow, { UV_THREADPOOL_SIZE: '20' })).toMatchObject({ answerMs: 5_000 });
+  for (const wrong of ['0', '1.5', '61', 'long']) expect(HSM_ANSWER_SECONDS.safeParse(wrong).success).toBe(false);
 });

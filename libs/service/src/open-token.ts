@@ -2,7 +2,7 @@ import { HsmError, type HsmErrorCode, readPin, Token, type TokenOptions } from '
 import { ConfigurationError, type CoreConfiguration } from '@claviger/operability';
 
 /** How calls reach it. */
-export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions'>;
+export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions' | 'answerMs'>;
 type TokenConfiguration = Pick<CoreConfiguration, 'PKCS11_LIBRARY' | 'HSM_TOKEN_LABEL' | 'HSM_PIN_FILE'>;
 
 const CKR_GENERAL_ERROR = 0x05;
