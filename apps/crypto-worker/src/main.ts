@@ -9,7 +9,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
-import { furtherTokenCheck, openFurtherTokens } from './further-tokens';
+import { furtherTokenCheck, openFurtherTokens, readFurtherTokens } from './further-tokens';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
@@ -19,7 +19,7 @@ import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
 import { TokenBreaker } from './token-breaker';
-import { reachOf } from './token-reach';
+import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
 
 const service = 'crypto-worker';
@@ -29,13 +29,15 @@ const leasesMax = 100_000;
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
+  const listed = readFurtherTokens(config.FURTHER_TOKENS_FILE);
+  assertThreads([config.HSM_DISTANCE, ...listed.map(({ distance = 'near' }) => distance)], config);
   const reach = reachOf(config.HSM_DISTANCE, config);
   const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, reach, logger });
   const { worker, token, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const tokens = new Tokens(token, await openFurtherTokens(config.FURTHER_TOKENS_FILE, config));
+  const tokens = new Tokens(token, await openFurtherTokens(listed, config));
   for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,
