@@ -4,7 +4,7 @@ import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
 import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
-import { calculates, calculatesAsync, closeSession, openSession, openSessions, type Sessions } from './sessions';
+import { calculates, closeSession, deciphersCanary, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
 
 const CKM_RSA_PKCS_OAEP = 0x09;
@@ -144,7 +144,7 @@ export class Connection implements LibraryUser {
   async calculates(error: unknown, operation: Operation, session: Buffer): Promise<boolean | undefined> {
     const ckr = returnValueOf(error);
     if (ckr === undefined || verdictOf(ckr) !== 'ask-canary' || !calculations.has(operation) || !this.#sessions) return undefined;
-    return calculatesAsync(this.p11, session, this.#sessions.canary);
+    return deciphersCanary(this.p11, session, this.#sessions.canary).catch(() => false);
   }
 
   /**

@@ -16,7 +16,7 @@ export { HsmError, type HsmErrorCode } from './hsm-error';
 export type { KeyOperations } from './key-operations';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
-export { probe } from './probe';
+export { probe, probeAsync } from './probe';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { SigningContext } from './signing-context';

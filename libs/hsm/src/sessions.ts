@@ -98,14 +98,10 @@ export function calculates(p11: PKCS11, { objects, canary }: Sessions): boolean 
   }
 }
 
-/** The same off the event loop, on the session of a call that ended. */
-export async function calculatesAsync(p11: PKCS11, session: Buffer, { key, ciphertext }: Sessions['canary']): Promise<boolean> {
-  try {
-    p11.C_DecryptInit(session, gcmMechanism(canaryIv, noAad), key);
-    return (await p11.C_DecryptAsync(session, ciphertext, Buffer.alloc(ciphertext.length))).equals(canaryPlaintext);
-  } catch {
-    return false;
-  }
+/** Whether the session deciphers it, off the event loop. @throws what the token refuses it with */
+export async function deciphersCanary(p11: PKCS11, session: Buffer, { key, ciphertext }: Sessions['canary']): Promise<boolean> {
+  p11.C_DecryptInit(session, gcmMechanism(canaryIv, noAad), key);
+  return (await p11.C_DecryptAsync(session, ciphertext, Buffer.alloc(ciphertext.length))).equals(canaryPlaintext);
 }
 
 function makeCanary(p11: PKCS11, session: Buffer): Sessions['canary'] {
