@@ -1,6 +1,6 @@
 import { FurtherTokens } from '@claviger/contracts';
-import { canaryLabel, probe, type Token } from '@claviger/hsm';
-import { type Check, readJsonFile } from '@claviger/operability';
+import { canaryLabel, type Token } from '@claviger/hsm';
+import { readJsonFile } from '@claviger/operability';
 import { openToken } from '@claviger/service';
 import { type FarReach, reachOf } from './token-reach';
 
@@ -17,13 +17,3 @@ export async function openFurtherTokens(listed: FurtherTokens, far: FarReach): P
   }
   return opened;
 }
-
-/** Red while keys in it cannot be used; requests for all others go on. */
-export const furtherTokenCheck = (token: Token): Check => ({
-  name: `token ${token.label}`,
-  kind: 'ready',
-  check: () => {
-    probe(token);
-    return { ok: true, detail: `token ${token.label} (${token.family}) is well` };
-  },
-});

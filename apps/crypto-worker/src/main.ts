@@ -9,7 +9,8 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
-import { furtherTokenCheck, openFurtherTokens, readFurtherTokens } from './further-tokens';
+import { FurtherToken } from './further-token';
+import { openFurtherTokens, readFurtherTokens } from './further-tokens';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
@@ -37,8 +38,12 @@ await runService(service, async (logger) => {
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const tokens = new Tokens(token, await openFurtherTokens(listed, config));
-  for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
+  const probeEveryMs = config.HSM_PROBE_SECONDS * 1_000;
+  const further = (await openFurtherTokens(listed, config)).map((opened) => {
+    logger.log(`self test of ${opened.label} ${JSON.stringify(selfTest(opened))}`);
+    return new FurtherToken({ token: opened, probeEveryMs, logger });
+  });
+  const tokens = new Tokens(token, further);
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,
     ttlMs: config.UNWRAPPED_KEY_SECONDS * 1_000,
@@ -77,7 +82,7 @@ await runService(service, async (logger) => {
     limits: {
       failures: config.HSM_BREAKER_FAILURES,
       windowMs: config.HSM_BREAKER_WINDOW_SECONDS * 1_000,
-      probeEveryMs: config.HSM_PROBE_SECONDS * 1_000,
+      probeEveryMs,
     },
     logger,
   });
@@ -115,7 +120,7 @@ await runService(service, async (logger) => {
     checks: [
       ...coreChecks(core, server, views),
       { name: 'hsm breaker', kind: 'ready', check: () => breaker.check() },
-      ...tokens.further.map(furtherTokenCheck),
+      ...further.map(({ check }) => check),
     ],
   });
   // Requests are taken only by a worker that can answer them; until then another one does.
@@ -148,11 +153,11 @@ await runService(service, async (logger) => {
     core.drain.connection,
     () => health.close(),
     () => {
-      for (const further of tokens.further) further.close();
+      for (const one of further) one.close();
     },
     core.drain.rest,
     () => {
-      if (tokens.all.every(({ hanging }) => hanging === 0)) return;
+      if ([token, ...further].every(({ hanging }) => hanging === 0)) return;
       // An exit would wait for the threads of calls that may never end. All that was promised is on disk.
       logger.warn('stopped while calls to a token hang');
       process.kill(process.pid, 'SIGKILL');

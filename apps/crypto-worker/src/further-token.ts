@@ -1,0 +1,82 @@
+import { ProblemError } from '@claviger/contracts';
+import { HsmError, probeAsync, type Token } from '@claviger/hsm';
+import type { Check } from '@claviger/operability';
+import type { LoggerService } from '@nestjs/common';
+
+export interface FurtherTokenParts {
+  token: Token;
+  /** Between two probes. */
+  probeEveryMs: number;
+  logger: Pick<LoggerService, 'log' | 'error'>;
+}
+
+/** A token beside the first, probed again and again. While it fails its own keys are refused without asking it, and no others. */
+export class FurtherToken {
+  private trouble: Error | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private closed = false;
+
+  constructor(private readonly parts: FurtherTokenParts) {
+    this.probeLater();
+  }
+
+  get label(): string {
+    return this.parts.token.label;
+  }
+
+  /** Calls that were given up and have not ended. */
+  get hanging(): number {
+    return this.parts.token.hanging;
+  }
+
+  /** The token, to be used at once. @throws ProblemError ERR_HSM_UNAVAILABLE while it fails */
+  reached(): Token {
+    if (this.trouble)
+      throw new ProblemError('ERR_HSM_UNAVAILABLE', `Token ${this.label} fails, and nothing is asked of it until it is well.`);
+    return this.parts.token;
+  }
+
+  /** For the health endpoint: what the last probe said. */
+  get check(): Check {
+    const { label, parts } = this;
+    const said = () =>
+      this.trouble
+        ? `token ${label} fails, so its keys are refused; it is probed every ${parts.probeEveryMs / 1_000} s, and they are used again once it passes. Last: ${this.trouble.message}`
+        : `token ${label} (${parts.token.family}) is well`;
+    return { name: `token ${label}`, kind: 'ready', check: () => ({ ok: !this.trouble, detail: said() }) };
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.parts.token.close();
+  }
+
+  private probeLater(): void {
+    if (!this.closed) this.timer = setTimeout(() => void this.probe(), this.parts.probeEveryMs);
+  }
+
+  private async probe(): Promise<void> {
+    try {
+      // Sessions that were lost are rebuilt by then.
+      await probeAsync(this.parts.token).catch((error) => {
+        if (error instanceof HsmError && error.code === 'HSM_SESSION_LOST') return probeAsync(this.parts.token);
+        throw error;
+      });
+      this.turn(undefined);
+    } catch (error) {
+      // Busy says nothing about its health.
+      if (!(error instanceof HsmError && error.code === 'HSM_CAPACITY')) this.turn(error as Error);
+    }
+    this.probeLater();
+  }
+
+  private turn(trouble: Error | undefined): void {
+    if (this.closed) return;
+    const { logger } = this.parts;
+    if (trouble && !this.trouble)
+      logger.error(`token ${this.label} fails, so its keys are refused until it passes a probe: ${trouble.message}`);
+    if (!trouble && this.trouble) logger.log(`token ${this.label} passes its probe; its keys are used again`);
+    this.trouble = trouble;
+  }
+}
