@@ -2,17 +2,23 @@ import { ProblemError } from '@claviger/contracts';
 import { HsmError, probeAsync, type Token } from '@claviger/hsm';
 import type { Check } from '@claviger/operability';
 import type { LoggerService } from '@nestjs/common';
+import type { TokenEvent } from './token-breaker';
 
 export interface FurtherTokenParts {
   token: Token;
   /** Between two probes. */
   probeEveryMs: number;
+  /** Hears of each time when its keys begin to be refused, and when they no longer are. */
+  report: (event: TokenEvent) => void;
   logger: Pick<LoggerService, 'log' | 'error'>;
 }
 
 /** A token beside the first, probed again and again. While it fails its own keys are refused without asking it, and no others. */
 export class FurtherToken {
+  /** How often its keys began to be refused. */
+  openings = 0;
   private trouble: Error | undefined;
+  private since = '';
   private timer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -22,6 +28,11 @@ export class FurtherToken {
 
   get label(): string {
     return this.parts.token.label;
+  }
+
+  /** Whether its keys are refused. */
+  get refuses(): boolean {
+    return this.trouble !== undefined;
   }
 
   /** Calls that were given up and have not ended. */
@@ -73,10 +84,18 @@ export class FurtherToken {
 
   private turn(trouble: Error | undefined): void {
     if (this.closed) return;
-    const { logger } = this.parts;
-    if (trouble && !this.trouble)
-      logger.error(`token ${this.label} fails, so its keys are refused until it passes a probe: ${trouble.message}`);
-    if (!trouble && this.trouble) logger.log(`token ${this.label} passes its probe; its keys are used again`);
+    const refused = this.refuses;
     this.trouble = trouble;
+    const { label: token, parts } = this;
+    if (trouble && !refused) {
+      this.openings++;
+      this.since = new Date().toISOString();
+      parts.report({ event: 'failing', token, since: this.since, detail: trouble.message });
+      parts.logger.error(`token ${token} fails, so its keys are refused until it passes a probe: ${trouble.message}`);
+    }
+    if (!trouble && refused) {
+      parts.logger.log(`token ${token} passes its probe; its keys are used again`);
+      parts.report({ event: 'well', token, since: this.since, detail: 'it passed its probe' });
+    }
   }
 }

@@ -14,12 +14,12 @@ import { openFurtherTokens, readFurtherTokens } from './further-tokens';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
-import { observeBreaker, observeKeys } from './metrics';
+import { observeHanging, observeKeys, observeRefusals } from './metrics';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
-import { TokenBreaker } from './token-breaker';
+import { TokenBreaker, type TokenEvent } from './token-breaker';
 import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
 
@@ -38,10 +38,15 @@ await runService(service, async (logger) => {
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
+  const report = (event: TokenEvent) => {
+    // The first token signs the records: when that one fails, this one becomes durable once it is well.
+    const later = (error: unknown) => logger.warn(`what happened to token ${event.token} is in the ledger later: ${String(error)}`);
+    trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
+  };
   const probeEveryMs = config.HSM_PROBE_SECONDS * 1_000;
   const further = (await openFurtherTokens(listed, config)).map((opened) => {
     logger.log(`self test of ${opened.label} ${JSON.stringify(selfTest(opened))}`);
-    return new FurtherToken({ token: opened, probeEveryMs, logger });
+    return new FurtherToken({ token: opened, probeEveryMs, report, logger });
   });
   const tokens = new Tokens(token, further);
   const keys = new KeyHolder(keyView, tokens, {
@@ -73,11 +78,7 @@ await runService(service, async (logger) => {
   );
   const breaker = new TokenBreaker({
     token: token.label,
-    report: (event) => {
-      // A token that fails signs no records either: then this one becomes durable once it is well.
-      const later = (error: unknown) => logger.warn(`what happened to token ${token.label} is in the ledger later: ${String(error)}`);
-      trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
-    },
+    report,
     probe: () => probe(token),
     limits: {
       failures: config.HSM_BREAKER_FAILURES,
@@ -105,7 +106,8 @@ await runService(service, async (logger) => {
   const views = { sessions, policy, keys: keyView };
   observeCore(core, server, views);
   observeKeys(keys);
-  observeBreaker(breaker);
+  observeRefusals([breaker, ...further]);
+  observeHanging([token, ...further]);
   // The same token signs the records: when it does not, requests end before they reach it, and nobody else would tell the breaker.
   const { observe } = trail.commit;
   trail.commit.observe = (records, seconds, error) => {

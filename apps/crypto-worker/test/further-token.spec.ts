@@ -2,17 +2,20 @@ import { HsmError, Token } from '@claviger/hsm';
 import { until } from '@claviger/testing';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { FurtherToken } from '../src/further-token';
+import type { TokenEvent } from '../src/token-breaker';
 import { Tokens } from '../src/tokens';
 import { customerToken } from './worker-under-test';
 
 let primary: Token;
 let token: Token;
 let said: string[];
+let reported: TokenEvent[];
 let further: FurtherToken;
 let tokens: Tokens;
 beforeEach(() => {
   primary = customerToken();
   said = [];
+  reported = [];
 });
 afterEach(() => {
   further.close();
@@ -22,7 +25,7 @@ afterEach(() => {
 function watched(distance: 'near' | 'far'): void {
   token = customerToken(distance);
   const logger = { log: (line: string) => said.push(`log: ${line}`), error: (line: string) => said.push(`error: ${line}`) };
-  further = new FurtherToken({ token, probeEveryMs: 10, logger });
+  further = new FurtherToken({ token, probeEveryMs: 10, report: (event) => reported.push(event), logger });
   tokens = new Tokens(primary, [further]);
 }
 const health = () => further.check.check() as { ok: boolean; detail: string };
@@ -66,6 +69,12 @@ test('health says what the last probe said and asks the token nothing; its keys 
     expect.stringMatching(new RegExp(`^error: token ${token.label} fails, so its keys are refused`)),
     `log: token ${token.label} passes its probe; its keys are used again`,
   ]);
+  const of = { token: token.label, since: expect.stringMatching(/Z$/) };
+  expect(reported).toEqual([
+    { ...of, event: 'failing', detail: expect.stringContaining('random failed') },
+    { ...of, event: 'well', detail: 'it passed its probe' },
+  ]);
+  expect({ refuses: further.refuses, openings: further.openings }).toEqual({ refuses: false, openings: 1 });
 });
 
 test('a far token that hangs holds up nobody: it is probed off the event loop, and no more calls are added to those that hang', async () => {
@@ -98,4 +107,5 @@ test('sessions that were lost are rebuilt, which is no failure', async () => {
   connection.p11.C_CloseSession(connection.ready().objects);
   await until(() => token.generation > generation, { what: 'new sessions' });
   expect({ ok: health().ok, said }).toEqual({ ok: true, said: [] });
+  expect(reported).toEqual([]);
 });
