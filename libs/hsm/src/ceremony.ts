@@ -34,7 +34,7 @@ export function initToken(libraryPath: string, { label, soPin, pin, slots = [] }
   if (label.length === 0 || Buffer.byteLength(label) > labelBytes)
     throw new HsmError('HSM_ARGUMENT_INVALID', `A token label has 1 to ${labelBytes} bytes`);
   // A user of its own: the library keeps a set of them.
-  const user: LibraryUser = { libraryRestarted() {} };
+  const user: LibraryUser = { libraryRestarted() {}, inUse: false };
   const library = Library.acquire(libraryPath, user);
   const { p11 } = library;
   try {

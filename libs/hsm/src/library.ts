@@ -9,6 +9,8 @@ const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191;
 export interface LibraryUser {
   /** Called between C_Finalize and C_Initialize. Session and object numbers start again at 1 afterwards: an old one would name another's object. */
   libraryRestarted(): void;
+  /** Whether it has sessions, which a restart would end. */
+  readonly inUse: boolean;
 }
 
 const loaded = new Map<string, Library>();
@@ -69,6 +71,11 @@ export class Library {
       if (returnValueOf(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED) throw failureWithoutCanary(error, `${this.path} does not initialise`);
     }
     this.#initialised = true;
+  }
+
+  /** Whether a restart for this one would cost another its sessions. */
+  inUseBeside(user: LibraryUser): boolean {
+    return [...this.#users].some((other) => other !== user && other.inUse);
   }
 
   /**
