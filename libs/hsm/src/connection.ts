@@ -3,7 +3,7 @@ import { type Algorithm, families, isRsa, type KeyUsage, rowOf, type TokenFamily
 import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
-import { Restart } from './restart';
+import { connectFirst, Restart } from './restart';
 import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
 import { calculates, closeSession, deciphersCanary, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
@@ -35,6 +35,8 @@ export interface ConnectionOptions {
   asyncSessions: number;
   /** Milliseconds after which an asynchronous call is given up; never when left out. */
   asyncTimeoutMs?: number | undefined;
+  /** Another process has seen it. */
+  seenAfresh: boolean;
   /** Milliseconds, of any origin. */
   now: () => number;
 }
@@ -70,7 +72,7 @@ export class Connection implements LibraryUser {
     this.restart = new Restart({ library: this.#library, tokenLabel: options.tokenLabel, now: options.now });
     try {
       this.async = new AsyncCalls(this, this.#library, options.asyncSessions, options.asyncTimeoutMs);
-      this.#connect();
+      connectFirst(() => this.#connect(), this.#library, options);
     } catch (error) {
       this.close();
       throw error;

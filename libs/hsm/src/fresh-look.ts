@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 export type Look = 'seen' | 'not-seen' | 'silent';
 
 /** Most of it for a busy machine, which takes its time to start a process. */
-const timeoutMs = 5_000;
+const enoughMs = 5_000;
 const binding = createRequire(import.meta.url).resolve('pkcs11js');
 
 /** Of a process of its own. CKF_SERIAL_SESSION is 4; what another slot answers is not of interest. */
@@ -24,7 +24,7 @@ process.exit(slot ? 0 : 1);`;
  * Whether another process, whose library is fresh, sees the token. It costs nothing that this one has: a call that hangs holds up only that process, no
  * PIN is offered, and no session ends. This one may have initialised the library before the token was there, and then sees it only after a restart.
  */
-export function lookAfresh(libraryPath: string, tokenLabel: string): Promise<Look> {
+export function lookAfresh(libraryPath: string, tokenLabel: string, timeoutMs = enoughMs): Promise<Look> {
   return new Promise((resolve) => {
     const args = ['-e', program, '--', binding, libraryPath, tokenLabel];
     const options = { timeout: timeoutMs, killSignal: 'SIGKILL', env: { ...process.env, NODE_OPTIONS: '' } } as const;

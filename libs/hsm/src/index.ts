@@ -11,6 +11,7 @@ export {
 export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, initToken, tokenKeyLabels } from './ceremony';
 export type { KeyHandle, KeySource } from './connection';
 export type { Encapsulated } from './encapsulation';
+export { type Look, lookAfresh } from './fresh-look';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export type { KeyOperations } from './key-operations';

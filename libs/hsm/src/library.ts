@@ -20,6 +20,8 @@ export class Library {
   readonly p11: PKCS11;
   /** Digests of PINs that a token refused: a wrong PIN counts down to a locked token, so this process never offers one twice. */
   readonly refusedPins = new Set<string>();
+  /** Digests of those that a token took: what fails with one of these later is not the PIN. */
+  readonly acceptedPins = new Set<string>();
   #users = new Set<LibraryUser>();
   #initialised = false;
   #callsInFlight = 0;

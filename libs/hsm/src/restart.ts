@@ -13,6 +13,17 @@ export interface RestartParts {
   now: () => number;
 }
 
+/** A library that was initialised before the token was there is restarted for it, if another process has seen it. @throws what `connect` does */
+export function connectFirst(connect: () => void, library: Library, { seenAfresh }: { seenAfresh: boolean }): void {
+  try {
+    connect();
+  } catch (error) {
+    if (!(seenAfresh && error instanceof HsmError && error.code === 'HSM_TOKEN_NOT_FOUND')) throw error;
+    library.restart();
+    connect();
+  }
+}
+
 /**
  * Restarts the library for one of its tokens. Others lose their sessions by it: so where there are any, it is done once another process has seen that
  * the token is back, and not while it stays away.

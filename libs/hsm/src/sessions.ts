@@ -5,7 +5,7 @@ import type { AsyncSessions } from './async-calls';
 import { gcmMechanism } from './gcm';
 import { HsmError } from './hsm-error';
 import type { Library } from './library';
-import { failureWithoutCanary, returnValueOf, verdictOf } from './return-values';
+import { failureWithoutCanary, nameOf, returnValueOf, verdictOf } from './return-values';
 import { secretKeyTemplate } from './templates';
 
 const CKR_USER_ALREADY_LOGGED_IN = 0x100;
@@ -120,10 +120,14 @@ function logIn(library: Library, slot: Buffer, session: Buffer, tokenLabel: stri
   if (library.refusedPins.has(attempt)) throw new HsmError('HSM_PIN_INCORRECT', `Token ${tokenLabel} refused this PIN before`);
   try {
     library.p11.C_Login(session, pkcs11.CKU_USER, pin);
+    library.acceptedPins.add(attempt);
   } catch (error) {
     const ckr = returnValueOf(error);
     if (ckr === CKR_USER_ALREADY_LOGGED_IN) return;
-    if (ckr !== undefined && verdictOf(ckr) === 'HSM_PIN_INCORRECT') library.refusedPins.add(attempt);
+    const verdict = ckr === undefined ? undefined : verdictOf(ckr);
+    if (verdict === 'HSM_PIN_INCORRECT') library.refusedPins.add(attempt);
+    if (ckr !== undefined && verdict === 'ask-canary' && !library.acceptedPins.has(attempt))
+      throw new HsmError('HSM_PIN_UNCERTAIN', `Token ${tokenLabel} fails the login: ${nameOf(ckr)}`, { ckr, cause: error });
     throw failureWithoutCanary(error, `Token ${tokenLabel} refuses the login`);
   }
 }
