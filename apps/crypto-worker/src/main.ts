@@ -10,7 +10,7 @@ import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
 import { FurtherToken } from './further-token';
-import { openFurtherTokens, readFurtherTokens } from './further-tokens';
+import { openFurtherToken, readFurtherTokens } from './further-tokens';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
@@ -44,11 +44,16 @@ await runService(service, async (logger) => {
     trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
   };
   const probeEveryMs = config.HSM_PROBE_SECONDS * 1_000;
-  const further = (await openFurtherTokens(listed, config)).map((opened) => {
-    logger.log(`self test of ${opened.label} ${JSON.stringify(selfTest(opened))}`);
-    return new FurtherToken({ token: opened, probeEveryMs, report, logger });
+  const further = listed.map((entry) => {
+    const open = async () => {
+      const opened = await openFurtherToken(entry, config);
+      logger.log(`self test of ${entry.label} ${JSON.stringify(opened.report)}`);
+      return opened.token;
+    };
+    return new FurtherToken({ label: entry.label, open, probeEveryMs, report, logger });
   });
   const tokens = new Tokens(token, further);
+  await Promise.all(further.map((one) => one.start()));
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,
     ttlMs: config.UNWRAPPED_KEY_SECONDS * 1_000,

@@ -22,11 +22,18 @@ afterEach(() => {
   primary.close();
 });
 
-function watched(distance: 'near' | 'far'): void {
+async function watched(distance: 'near' | 'far'): Promise<void> {
   token = customerToken(distance);
   const logger = { log: (line: string) => said.push(`log: ${line}`), error: (line: string) => said.push(`error: ${line}`) };
-  further = new FurtherToken({ token, probeEveryMs: 10, report: (event) => reported.push(event), logger });
+  further = new FurtherToken({
+    label: token.label,
+    open: async () => token,
+    probeEveryMs: 10,
+    report: (event) => reported.push(event),
+    logger,
+  });
   tokens = new Tokens(primary, [further]);
+  await further.start();
 }
 const health = () => further.check.check() as { ok: boolean; detail: string };
 const codeOf = (act: () => unknown): string => {
@@ -39,7 +46,7 @@ const codeOf = (act: () => unknown): string => {
 };
 
 test('health says what the last probe said and asks the token nothing; its keys are refused, with its name, until it passes again', async () => {
-  watched('near');
+  await watched('near');
   expect(health()).toEqual({ ok: true, detail: `token ${token.label} (softhsm) is well` });
   const { p11 } = Token.connectionOf(token);
   const native = p11.C_GenerateRandom;
@@ -78,7 +85,7 @@ test('health says what the last probe said and asks the token nothing; its keys 
 });
 
 test('a far token that hangs holds up nobody: it is probed off the event loop, and no more calls are added to those that hang', async () => {
-  watched('far');
+  await watched('far');
   const { p11 } = Token.connectionOf(token);
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const [decrypt, find] = [p11.C_DecryptAsync, p11.C_FindObjectsInit];
@@ -101,7 +108,7 @@ test('a far token that hangs holds up nobody: it is probed off the event loop, a
 });
 
 test('sessions that were lost are rebuilt, which is no failure', async () => {
-  watched('near');
+  await watched('near');
   const connection = Token.connectionOf(token);
   const { generation } = token;
   connection.p11.C_CloseSession(connection.ready().objects);
