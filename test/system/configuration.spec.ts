@@ -72,7 +72,7 @@ test.each(serviceNames)('%s: wrong values end it at start with exit code 78 and 
     HEALTH_PORT: marker,
     WORKER_ID: `${marker}.>`,
     ...(name === 'crypto-worker'
-      ? { UNWRAPPED_KEYS_MAX: '1e99', REQUESTS_IN_FLIGHT_MAX: marker }
+      ? { UNWRAPPED_KEYS_MAX: '1e99', REQUESTS_IN_FLIGHT_MAX: marker, HSM_ANSWER_SECONDS: marker }
       : { MONGODB_URL: `postgres://user:${marker}@127.0.0.1` }),
     ...(name === 'key-lifecycle' ? { MONGODB_DATABASE: `../${marker}`, DELETION_SWEEP_SECONDS: marker } : {}),
     ...(name === 'policy' ? { CALLOUT_ISSUER_FILE: file('issuer', marker), CALLOUT_XKEY_FILE: place.nkeyFile('calloutIssuer') } : {}),

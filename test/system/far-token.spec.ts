@@ -56,6 +56,16 @@ test('calls that hang on every session: each request is a clear problem with a r
   // Refused without asking the token, while the calls hang on.
   expect(token.waiting('C_Encrypt')).toBe(sessions);
   expect(codeIn(await encrypt())).toBe('ERR_HSM_UNAVAILABLE');
+  // Nor is it asked on the event loop by whoever looks: that call would hang, and the worker with it.
+  token.hang('C_GenerateKey');
+  const health = await fetch(`${worker.healthUrl}/health/ready`);
+  expect({ status: health.status, text: await health.text() }).toEqual({
+    status: 503,
+    text: expect.stringContaining('has not answered 4 calls yet'),
+  });
+  const metrics = await (await fetch(`${worker.healthUrl}/metrics`)).text();
+  expect(metrics).toMatch(/claviger_hsm_hanging_calls\{[^}]*token="customer"[^}]*\} 4/);
+  expect(metrics).toMatch(/claviger_hsm_breaker_open\{[^}]*token="customer"[^}]*\} 1/);
   token.release();
   const again = Load.ofRaw(caller, aes, 2);
   await again.more(10, 'once they are over');

@@ -10,6 +10,8 @@ export const Config = z.object({
   /** Where the token is: `far` behind a network, so that its calls leave the event loop and run on HSM_SESSIONS sessions at once. */
   HSM_DISTANCE: z.enum(['near', 'far']).default('near'),
   HSM_SESSIONS: z.coerce.number('must be a whole number').int().min(1).max(256).default(16),
+  /** After so long a call that a far token has not answered is given up. Clients wait 2.5 s before they ask again. */
+  HSM_ANSWER_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(60).default(2),
   /** JSON file: an array of { label, library, pinFile }, tokens for algorithms that the first one lacks. */
   FURTHER_TOKENS_FILE: z.string().optional(),
   /** So many failures of the token within so many seconds, and requests are refused until it passes a probe. */

@@ -16,8 +16,8 @@ interface Prepared {
 export class KeyHolder {
   private readonly prepared = new WeakMap<KeyView, Prepared>();
   private readonly keys: UnwrappedKeys;
-  /** Of each token that holds keys; the first one's are `keys`. */
-  private readonly caches: ReadonlyMap<Token, UnwrappedKeys>;
+  /** Of each token that was used; the first one's are `keys`. */
+  private readonly caches = new Map<Token, UnwrappedKeys>();
   private readonly keks: UnwrappedKeys;
   /** Key ids that the bucket did not have a moment ago, so that guessing ids costs the broker nothing. */
   private readonly absent = new LRUCache<string, true>({ max: 10_000, ttl: 1_000 });
@@ -25,10 +25,9 @@ export class KeyHolder {
   constructor(
     private readonly view: KvView<KeyView | KekView>,
     private readonly tokens: Tokens,
-    options: { capacity: number; ttlMs: number; onDestroyFailure: (error: unknown) => void },
+    private readonly options: { capacity: number; ttlMs: number; onDestroyFailure: (error: unknown) => void },
   ) {
-    this.caches = new Map(tokens.all.map((token) => [token, new UnwrappedKeys(token, options)]));
-    this.keys = this.caches.get(tokens.primary) as UnwrappedKeys;
+    this.keys = this.cacheOf(tokens.primary);
     this.keks = new UnwrappedKeys(tokens.primary, { ...options, capacity: 256 });
     view.onChange((record) => {
       // A changed key leaves the token at once: what is still allowed is unwrapped anew.
@@ -115,9 +114,17 @@ export class KeyHolder {
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
     const token = this.tokenOf(version);
     const usage = key.usage === 'encapsulate' || key.usage === 'encrypt' ? key.usage : 'sign';
-    return (this.caches.get(token) as UnwrappedKeys).getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
+    return this.cacheOf(token).getOrUnwrap(`${key.keyId}#${version.version}:public`, () =>
       token.importPublicKey(key.algorithm as PairAlgorithm, Buffer.from(publicKeySpki, 'base64url'), usage),
     );
+  }
+
+  private cacheOf(token: Token): UnwrappedKeys {
+    const known = this.caches.get(token);
+    if (known) return known;
+    const cache = new UnwrappedKeys(token, this.options);
+    this.caches.set(token, cache);
+    return cache;
   }
 
   /** What waited for a session must not bring back a key that was suspended or destroyed meanwhile. */

@@ -9,17 +9,18 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
 import { Config } from './config';
-import { furtherTokenCheck, openFurtherTokens } from './further-tokens';
+import { FurtherToken } from './further-token';
+import { openFurtherToken, readFurtherTokens } from './further-tokens';
 import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
-import { observeBreaker, observeKeys } from './metrics';
+import { observeHanging, observeKeys, observeRefusals } from './metrics';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
-import { TokenBreaker } from './token-breaker';
-import { reachOf } from './token-reach';
+import { TokenBreaker, type TokenEvent } from './token-breaker';
+import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
 
 const service = 'crypto-worker';
@@ -29,14 +30,30 @@ const leasesMax = 100_000;
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
-  const reach = reachOf(config.HSM_DISTANCE, config.HSM_SESSIONS);
+  const listed = readFurtherTokens(config.FURTHER_TOKENS_FILE);
+  assertThreads([config.HSM_DISTANCE, ...listed.map(({ distance = 'near' }) => distance)], config);
+  const reach = reachOf(config.HSM_DISTANCE, config);
   const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, reach, logger });
   const { worker, token, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
   const keyView = openKeysView(core.viewOptions);
-  const tokens = new Tokens(token, await openFurtherTokens(config.FURTHER_TOKENS_FILE, config.HSM_SESSIONS));
-  for (const further of tokens.further) logger.log(`self test of ${further.label} ${JSON.stringify(selfTest(further))}`);
+  const report = (event: TokenEvent) => {
+    // The first token signs the records: when that one fails, this one becomes durable once it is well.
+    const later = (error: unknown) => logger.warn(`what happened to token ${event.token} is in the ledger later: ${String(error)}`);
+    trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
+  };
+  const probeEveryMs = config.HSM_PROBE_SECONDS * 1_000;
+  const further = listed.map((entry) => {
+    const open = async () => {
+      const opened = await openFurtherToken(entry, config);
+      logger.log(`self test of ${entry.label} ${JSON.stringify(opened.report)}`);
+      return opened.token;
+    };
+    return new FurtherToken({ label: entry.label, open, probeEveryMs, report, logger });
+  });
+  const tokens = new Tokens(token, further);
+  await Promise.all(further.map((one) => one.start()));
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,
     ttlMs: config.UNWRAPPED_KEY_SECONDS * 1_000,
@@ -66,16 +83,12 @@ await runService(service, async (logger) => {
   );
   const breaker = new TokenBreaker({
     token: token.label,
-    report: (event) => {
-      // A token that fails signs no records either: then this one becomes durable once it is well.
-      const later = (error: unknown) => logger.warn(`what happened to token ${token.label} is in the ledger later: ${String(error)}`);
-      trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
-    },
+    report,
     probe: () => probe(token),
     limits: {
       failures: config.HSM_BREAKER_FAILURES,
       windowMs: config.HSM_BREAKER_WINDOW_SECONDS * 1_000,
-      probeEveryMs: config.HSM_PROBE_SECONDS * 1_000,
+      probeEveryMs,
     },
     logger,
   });
@@ -98,7 +111,8 @@ await runService(service, async (logger) => {
   const views = { sessions, policy, keys: keyView };
   observeCore(core, server, views);
   observeKeys(keys);
-  observeBreaker(breaker);
+  observeRefusals([breaker, ...further]);
+  observeHanging([token, ...further]);
   // The same token signs the records: when it does not, requests end before they reach it, and nobody else would tell the breaker.
   const { observe } = trail.commit;
   trail.commit.observe = (records, seconds, error) => {
@@ -113,7 +127,7 @@ await runService(service, async (logger) => {
     checks: [
       ...coreChecks(core, server, views),
       { name: 'hsm breaker', kind: 'ready', check: () => breaker.check() },
-      ...tokens.further.map(furtherTokenCheck),
+      ...further.map(({ check }) => check),
     ],
   });
   // Requests are taken only by a worker that can answer them; until then another one does.
@@ -146,11 +160,11 @@ await runService(service, async (logger) => {
     core.drain.connection,
     () => health.close(),
     () => {
-      for (const further of tokens.further) further.close();
+      for (const one of further) one.close();
     },
     core.drain.rest,
     () => {
-      if (tokens.all.every(({ hanging }) => hanging === 0)) return;
+      if ([token, ...further].every(({ hanging }) => hanging === 0)) return;
       // An exit would wait for the threads of calls that may never end. All that was promised is on disk.
       logger.warn('stopped while calls to a token hang');
       process.kill(process.pid, 'SIGKILL');

@@ -45,7 +45,7 @@ export class TokenBreaker {
     this.now = parts.now ?? (() => performance.now());
   }
 
-  get token(): string {
+  get label(): string {
     return this.parts.token;
   }
 

@@ -1,9 +1,11 @@
 import { createPublicKey, verify } from 'node:crypto';
 import type { Algorithm, KeyView } from '@claviger/contracts';
+import type { Distance } from '@claviger/hsm';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { Config } from '../src/config';
 import type { CryptoController } from '../src/crypto.controller';
 import { CryptoBatchController } from '../src/crypto-batch.controller';
-import { reachOf } from '../src/token-reach';
+import { assertThreads, reachOf } from '../src/token-reach';
 import { codeOf, resultOf, text } from './answers';
 import { startWorker, type Worker } from './worker-under-test';
 
@@ -85,9 +87,28 @@ test('a key that changes while a call is away gives nothing; the caller may ask 
     if (outcome === 'success') expect(revisions).toMatchObject({ key: 1 });
 });
 
-test('a far token wants a thread for each session, and says which variable to set', () => {
-  expect(reachOf('near', 16, {})).toEqual({});
-  expect(reachOf('far', 16, { UV_THREADPOOL_SIZE: '20' })).toEqual({ distance: 'far', asyncSessions: 16 });
-  for (const UV_THREADPOOL_SIZE of [undefined, '19', 'many'])
-    expect(() => reachOf('far', 16, { UV_THREADPOOL_SIZE })).toThrow(/UV_THREADPOOL_SIZE: must be at least 20/);
+const far = { HSM_SESSIONS: 16, HSM_ANSWER_SECONDS: 2 };
+
+test('far tokens want a thread for each session of all of them together, and it is said which variable to set', () => {
+  expect(reachOf('near', far)).toEqual({});
+  expect(reachOf('far', far)).toEqual({ distance: 'far', asyncSessions: 16, answerMs: 2_000 });
+  const threads = (UV_THREADPOOL_SIZE: string | undefined, distances: Distance[], sessions = 16) => {
+    return () => assertThreads(distances, { ...far, HSM_SESSIONS: sessions }, { UV_THREADPOOL_SIZE });
+  };
+  expect(threads(undefined, ['near', 'near'])).not.toThrow();
+  expect(threads('21', ['near', 'far'])).not.toThrow();
+  expect(threads('55', ['far', 'near', 'far', 'far'])).not.toThrow();
+  for (const given of [undefined, '20', 'many'])
+    expect(threads(given, ['far'])).toThrow(/UV_THREADPOOL_SIZE: must be at least 21 for 1 far token/);
+  expect(threads('54', ['far', 'far', 'far'])).toThrow(/UV_THREADPOOL_SIZE: must be at least 55 for 3 far tokens of 16 sessions/);
+  // libuv would take the number and start 1,024 threads all the same.
+  expect(threads('9999', Array(9).fill('far'), 112)).not.toThrow();
+  expect(threads('9999', Array(9).fill('far'), 113)).toThrow(/HSM_SESSIONS: must be at most 112 for 9 far tokens/);
+});
+
+test('HSM_ANSWER_SECONDS says how long a call of a far token is waited for: 2 s when left out, whole seconds up to a minute', () => {
+  const { HSM_ANSWER_SECONDS } = Config.shape;
+  expect(HSM_ANSWER_SECONDS.parse(undefined)).toBe(2);
+  expect(reachOf('far', { ...far, HSM_ANSWER_SECONDS: HSM_ANSWER_SECONDS.parse('5') })).toMatchObject({ answerMs: 5_000 });
+  for (const wrong of ['0', '1.5', '61', 'long']) expect(HSM_ANSWER_SECONDS.safeParse(wrong).success).toBe(false);
 });

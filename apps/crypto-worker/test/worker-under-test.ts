@@ -29,7 +29,7 @@ import { toProblem } from '../src/problem';
 import { RecordedUse } from '../src/recorded-use';
 import { RsaEncryption } from '../src/rsa-encryption';
 import { TokenBreaker } from '../src/token-breaker';
-import { Tokens } from '../src/tokens';
+import { type Reachable, Tokens } from '../src/tokens';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const random22 = () => Array.from(randomBytes(22), (byte) => alphabet[byte % alphabet.length]).join('');
@@ -65,6 +65,9 @@ function kryopticToken(): Token[] {
   return [token];
 }
 
+/** A token that is never away. */
+const reachable = (token: Token): Reachable => ({ label: token.label, reached: () => token });
+
 /** The worker without its front: real broker, permissions, buckets and AUDIT; a real token; what policy says is said by the test. */
 export async function startWorker({ distance = 'near' }: { distance?: Distance } = {}) {
   const folder = await temporaryFolder('crypto-worker-spec');
@@ -79,7 +82,7 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const control = { kid: 'control-1', sign: (input: Buffer) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }) };
   const trusted: ReadonlyMap<string, KeyObject> = new Map([[control.kid, publicKey]]);
   const token = customerToken(distance);
-  const tokens = new Tokens(token, kryopticToken());
+  const tokens = new Tokens(token, kryopticToken().map(reachable));
 
   const certifierSpki = token.publicKeySpki(tokenKeyLabels.customer.certifier).toString('base64url');
   const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });
@@ -197,7 +200,8 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
     establishment,
     tokens,
     /** The internal operations of a worker with these tokens only. */
-    withTokens: ([primary, ...further]: [Token, ...Token[]]) => new HsmController(new Tokens(primary, further), keys, breaker),
+    withTokens: ([primary, ...further]: [Token, ...Token[]]) =>
+      new HsmController(new Tokens(primary, further.map(reachable)), keys, breaker),
     replies,
     recorded,
     /** Requests as the messaging layer hands them over. */

@@ -128,7 +128,7 @@ export const RefusedStateRecord = z.strictObject({
 });
 export type RefusedStateRecord = z.infer<typeof RefusedStateRecord>;
 
-/** A token failed again and again, so that a worker asked nothing more of it; or it passed a probe, and requests reach it again. */
+/** A token fails, so that a worker asks nothing more of it (the first one after several failures, a further one after one probe); or it passed a probe, and requests reach it again. */
 export const TokenRecord = z.strictObject({
   kind: z.literal('token'),
   ...common,

@@ -3,8 +3,9 @@ import { type Algorithm, families, isRsa, type KeyUsage, rowOf, type TokenFamily
 import { AsyncCalls } from './async-calls';
 import { HsmError } from './hsm-error';
 import { Library, type LibraryUser } from './library';
+import { connectFirst, Restart } from './restart';
 import { failureWithoutCanary, leavesOperation, meaningWhenAlive, nameOf, type Operation, returnValueOf, verdictOf } from './return-values';
-import { calculates, calculatesAsync, closeSession, openSession, openSessions, type Sessions } from './sessions';
+import { calculates, closeSession, deciphersCanary, openSession, openSessions, type Sessions } from './sessions';
 import { canarySearchTemplate, type ObjectClass } from './templates';
 
 const CKM_RSA_PKCS_OAEP = 0x09;
@@ -34,6 +35,8 @@ export interface ConnectionOptions {
   asyncSessions: number;
   /** Milliseconds after which an asynchronous call is given up; never when left out. */
   asyncTimeoutMs?: number | undefined;
+  /** Another process has seen it. */
+  seenAfresh: boolean;
   /** Milliseconds, of any origin. */
   now: () => number;
 }
@@ -52,6 +55,7 @@ export class Connection implements LibraryUser {
   /** Labels of token objects that an asynchronous call is about to create. */
   readonly labelsTaken = new Set<string>();
   readonly async: AsyncCalls;
+  readonly restart: Restart;
   readonly #library: Library;
   readonly #options: ConnectionOptions;
   #sessions: Sessions | undefined;
@@ -65,9 +69,10 @@ export class Connection implements LibraryUser {
     this.#options = options;
     this.#library = Library.acquire(options.libraryPath, this);
     this.p11 = this.#library.p11;
+    this.restart = new Restart({ library: this.#library, tokenLabel: options.tokenLabel, now: options.now });
     try {
       this.async = new AsyncCalls(this, this.#library, options.asyncSessions, options.asyncTimeoutMs);
-      this.#connect();
+      connectFirst(() => this.#connect(), this.#library, options);
     } catch (error) {
       this.close();
       throw error;
@@ -92,7 +97,8 @@ export class Connection implements LibraryUser {
     if (this.#sessions) return this.#sessions;
     if (this.#closed) throw new HsmError('HSM_CONFIGURATION', `Token ${this.tokenLabel} was closed by this process`);
     const token = this.tokenLabel;
-    if (this.#options.now() < this.#retryAtMs) throw new HsmError('HSM_UNAVAILABLE', `Token ${token} does not answer`, { token });
+    if (this.#options.now() < this.#retryAtMs && !this.restart.seen)
+      throw new HsmError('HSM_UNAVAILABLE', `Token ${token} does not answer`, { token });
     return this.#reconnect();
   }
 
@@ -144,7 +150,7 @@ export class Connection implements LibraryUser {
   async calculates(error: unknown, operation: Operation, session: Buffer): Promise<boolean | undefined> {
     const ckr = returnValueOf(error);
     if (ckr === undefined || verdictOf(ckr) !== 'ask-canary' || !calculations.has(operation) || !this.#sessions) return undefined;
-    return calculatesAsync(this.p11, session, this.#sessions.canary);
+    return deciphersCanary(this.p11, session, this.#sessions.canary).catch(() => false);
   }
 
   /**
@@ -191,6 +197,10 @@ export class Connection implements LibraryUser {
     this.#drop();
   }
 
+  get inUse(): boolean {
+    return this.#sessions !== undefined;
+  }
+
   /** Closes the sessions, which ends the login with the last of them. The connection is not used again. */
   close(): void {
     this.#closed = true;
@@ -225,12 +235,12 @@ export class Connection implements LibraryUser {
     }
   }
 
-  /** Fresh sessions first; if the token is not there then, a restart of the library; then a pause that doubles, since a restart costs other tokens their sessions too. */
+  /** Fresh sessions first; if the token is not there then, a restart of the library where that costs nobody anything in vain; then a pause that doubles. */
   #reconnect(): Sessions {
     let failure: unknown;
     for (const restart of [false, true]) {
       try {
-        if (restart) this.#library.restart();
+        if (restart && !this.restart.helps(this, failure)) break;
         return this.#connect();
       } catch (error) {
         failure = error;
@@ -253,6 +263,7 @@ export class Connection implements LibraryUser {
       throw new HsmError('HSM_UNAVAILABLE', `Token ${this.tokenLabel} does not show its canary ${this.canary}`);
     }
     this.#failures = 0;
+    this.restart.connected();
     return sessions;
   }
 

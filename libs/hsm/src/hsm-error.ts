@@ -24,6 +24,10 @@ const table = {
     retryable: false,
     next: 'The token allows no further try by software: unlock it by hand with the security officer PIN',
   },
+  HSM_PIN_UNCERTAIN: {
+    retryable: false,
+    next: 'Nobody knows whether that was an attempt with a wrong PIN, and tokens lock, so it is not offered again: check the token and its PIN file, then restart',
+  },
   HSM_CONFIGURATION: { retryable: false, next: 'Correct the configuration, then restart' },
   HSM_KEY_NOT_FOUND: { retryable: false, next: 'The token answers and holds no such object: check the label, or run the ceremony' },
   HSM_KEY_EXISTS: {

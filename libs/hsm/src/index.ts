@@ -11,13 +11,14 @@ export {
 export { createControlKeys, createCustomerKeys, createDetectionKeys, createLedgerKeys, tokenKeyLabels } from './ceremony';
 export type { KeyHandle, KeySource } from './connection';
 export type { Encapsulated } from './encapsulation';
+export { type Look, lookAfresh } from './fresh-look';
 export { gcmIvBytes, gcmTagBytes } from './gcm';
 export { HsmError, type HsmErrorCode } from './hsm-error';
 export { completeToken, initToken, type TokenState, tokenState } from './init-token';
 export type { KeyOperations } from './key-operations';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
-export { probe } from './probe';
+export { probe, probeAsync } from './probe';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { SigningContext } from './signing-context';

@@ -87,7 +87,7 @@ function stateOf(p11: Library['p11'], label: string): TokenState {
 
 function inLibrary<T>(libraryPath: string, failure: string, work: (p11: Library['p11']) => T): T {
   // A user of its own: the library keeps a set of them.
-  const user: LibraryUser = { libraryRestarted() {} };
+  const user: LibraryUser = { libraryRestarted() {}, inUse: false };
   const library = Library.acquire(libraryPath, user);
   try {
     return work(library.p11);

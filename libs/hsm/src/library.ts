@@ -9,6 +9,8 @@ const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191;
 export interface LibraryUser {
   /** Called between C_Finalize and C_Initialize. Session and object numbers start again at 1 afterwards: an old one would name another's object. */
   libraryRestarted(): void;
+  /** Whether it has sessions, which a restart would end. */
+  readonly inUse: boolean;
 }
 
 const loaded = new Map<string, Library>();
@@ -18,6 +20,8 @@ export class Library {
   readonly p11: PKCS11;
   /** Digests of PINs that a token refused: a wrong PIN counts down to a locked token, so this process never offers one twice. */
   readonly refusedPins = new Set<string>();
+  /** Digests of those that a token took: what fails with one of these later is not the PIN. */
+  readonly acceptedPins = new Set<string>();
   #users = new Set<LibraryUser>();
   #initialised = false;
   #callsInFlight = 0;
@@ -69,6 +73,11 @@ export class Library {
       if (returnValueOf(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED) throw failureWithoutCanary(error, `${this.path} does not initialise`);
     }
     this.#initialised = true;
+  }
+
+  /** Whether a restart for this one would cost another its sessions. */
+  inUseBeside(user: LibraryUser): boolean {
+    return [...this.#users].some((other) => other !== user && other.inUse);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { algorithms } from './algorithms';
 import { HsmError } from './hsm-error';
 import { destroyQuietly } from './key-pairs';
+import { deciphersCanary } from './sessions';
 import { secretKeyTemplate } from './templates';
 import { Token } from './token';
 
@@ -30,4 +31,21 @@ export function probe(token: Token): void {
   // A pair signs once when it is generated.
   token.destroyObject(token.generateSessionKeyPair('EC_P256').privateKey);
   if (token.random(16).equals(token.random(16))) throw new HsmError('HSM_SELF_TEST_FAILED', 'The random generator repeats itself');
+}
+
+/**
+ * The same of a token that is near. One that is far is asked off the event loop, where only its calculations can be: whether a session of it still
+ * deciphers. Several calls at once to a token that hangs would cost a session and a thread each, so that one is refused at once.
+ * @throws HsmError HSM_UNAVAILABLE, HSM_SESSION_LOST (its sessions are new now: it is well if it passes once more), HSM_CAPACITY (no session was free in
+ * time: it may be well), and what else it failed with
+ */
+export async function probeAsync(token: Token): Promise<void> {
+  if (token.distance === 'near') return probe(token);
+  token.assertAnswers();
+  const connection = Token.connectionOf(token);
+  const right = await connection.async.run({
+    ...{ operation: 'decrypt', subject: 'its canary' },
+    begin: (p11, session) => deciphersCanary(p11, session, connection.ready().canary),
+  });
+  if (!right) throw new HsmError('HSM_SELF_TEST_FAILED', `Token ${token.label} does not decipher its canary`, { token: token.label });
 }

@@ -5,7 +5,7 @@ import type { AsyncSessions } from './async-calls';
 import { gcmMechanism } from './gcm';
 import { HsmError } from './hsm-error';
 import type { Library } from './library';
-import { failureWithoutCanary, returnValueOf, verdictOf } from './return-values';
+import { failureWithoutCanary, nameOf, returnValueOf, verdictOf } from './return-values';
 import { secretKeyTemplate } from './templates';
 
 const CKR_USER_ALREADY_LOGGED_IN = 0x100;
@@ -98,14 +98,10 @@ export function calculates(p11: PKCS11, { objects, canary }: Sessions): boolean 
   }
 }
 
-/** The same off the event loop, on the session of a call that ended. */
-export async function calculatesAsync(p11: PKCS11, session: Buffer, { key, ciphertext }: Sessions['canary']): Promise<boolean> {
-  try {
-    p11.C_DecryptInit(session, gcmMechanism(canaryIv, noAad), key);
-    return (await p11.C_DecryptAsync(session, ciphertext, Buffer.alloc(ciphertext.length))).equals(canaryPlaintext);
-  } catch {
-    return false;
-  }
+/** Whether the session deciphers it, off the event loop. @throws what the token refuses it with */
+export async function deciphersCanary(p11: PKCS11, session: Buffer, { key, ciphertext }: Sessions['canary']): Promise<boolean> {
+  p11.C_DecryptInit(session, gcmMechanism(canaryIv, noAad), key);
+  return (await p11.C_DecryptAsync(session, ciphertext, Buffer.alloc(ciphertext.length))).equals(canaryPlaintext);
 }
 
 function makeCanary(p11: PKCS11, session: Buffer): Sessions['canary'] {
@@ -124,10 +120,14 @@ function logIn(library: Library, slot: Buffer, session: Buffer, tokenLabel: stri
   if (library.refusedPins.has(attempt)) throw new HsmError('HSM_PIN_INCORRECT', `Token ${tokenLabel} refused this PIN before`);
   try {
     library.p11.C_Login(session, pkcs11.CKU_USER, pin);
+    library.acceptedPins.add(attempt);
   } catch (error) {
     const ckr = returnValueOf(error);
     if (ckr === CKR_USER_ALREADY_LOGGED_IN) return;
-    if (ckr !== undefined && verdictOf(ckr) === 'HSM_PIN_INCORRECT') library.refusedPins.add(attempt);
+    const verdict = ckr === undefined ? undefined : verdictOf(ckr);
+    if (verdict === 'HSM_PIN_INCORRECT') library.refusedPins.add(attempt);
+    if (ckr !== undefined && verdict === 'ask-canary' && !library.acceptedPins.has(attempt))
+      throw new HsmError('HSM_PIN_UNCERTAIN', `Token ${tokenLabel} fails the login: ${nameOf(ckr)}`, { ckr, cause: error });
     throw failureWithoutCanary(error, `Token ${tokenLabel} refuses the login`);
   }
 }

@@ -54,6 +54,8 @@ export interface TokenOptions {
   distance?: Distance;
   /** After so long a call that a far token has not answered is given up, and one for which no session was free; 2 s when left out. Generation of keys is waited for. */
   answerMs?: number;
+  /** `lookAfresh` has seen it: a library that does not is restarted, which costs its other tokens their sessions. */
+  seenAfresh?: boolean;
   /** Milliseconds; spaces the attempts to reach a token that is away. */
   now?: () => number;
 }
@@ -87,19 +89,20 @@ export class Token {
 
   /**
    * Loads the library (once per process), finds the token by label, logs in once and opens the sessions.
-   * @throws HsmError HSM_CONFIGURATION, HSM_TOKEN_NOT_FOUND, HSM_PIN_INCORRECT (never tried twice), HSM_PIN_LOCKED, HSM_UNAVAILABLE
+   * @throws HsmError HSM_CONFIGURATION, HSM_TOKEN_NOT_FOUND, HSM_PIN_INCORRECT (never tried twice), HSM_PIN_LOCKED, HSM_PIN_UNCERTAIN, HSM_UNAVAILABLE
    */
   static open({
     canary,
     now = () => performance.now(),
     asyncSessions = defaultAsyncSessions,
     distance = 'near',
+    seenAfresh = false,
     answerMs = farAnswerMs,
     ...options
   }: TokenOptions): Token {
     const named = { canary: canary ?? canaryLabel, canaryRequired: canary !== undefined };
     const asyncTimeoutMs = distance === 'far' ? answerMs : undefined;
-    return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs }), distance);
+    return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs, seenAfresh }), distance);
   }
 
   /** For this lib's self test, which alone imports a key; not handed out by the lib's door. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type KeyHandle, probe, Token } from '../src/index';
+import { type KeyHandle, probe, probeAsync, Token } from '../src/index';
 import { caught, freshToken } from './fresh-token';
 
 const asyncSessions = 2;
@@ -83,6 +83,40 @@ test('while calls hang the token is not asked on the event loop, which would han
   hanging.release();
   while (token.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
   expect(() => probe(token)).not.toThrow();
+});
+
+test('a far token is probed off the event loop: one that hangs is found out within the time of an answer and asked nothing more, and one that answers again is well', async () => {
+  const native = p11();
+  const [decrypt, find, generate] = [native.C_DecryptAsync, native.C_FindObjectsInit, native.C_GenerateKey];
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let begun = 0;
+  native.C_DecryptAsync = async (...args) => {
+    begun++;
+    await released;
+    return decrypt.apply(native, args);
+  };
+  native.C_FindObjectsInit = native.C_GenerateKey = () => {
+    throw new Error('it would hang');
+  };
+  try {
+    expect(await outcome(probeAsync(token))).toBe('HSM_UNAVAILABLE');
+    expect(await outcome(probeAsync(token))).toBe('HSM_UNAVAILABLE');
+    expect([begun, token.hanging]).toEqual([1, 1]);
+    release();
+    while (token.hanging > 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(await outcome(probeAsync(token))).toBe('fine');
+  } finally {
+    [native.C_DecryptAsync, native.C_FindObjectsInit, native.C_GenerateKey] = [decrypt, find, generate];
+  }
+});
+
+test('a far token that does not decipher is not well; its sessions are rebuilt, and then it is', async () => {
+  const native = p11().C_DecryptAsync;
+  const { generation } = token;
+  p11().C_DecryptAsync = () => Promise.reject(Object.assign(new Error('CKR_GENERAL_ERROR:5'), { code: 5 }));
+  expect(await outcome(probeAsync(token))).toBe('HSM_SESSION_LOST');
+  p11().C_DecryptAsync = native;
+  expect([token.generation, await outcome(probeAsync(token))]).toEqual([generation + 1, 'fine']);
 });
 
 test('whether a bad tag is an outage is asked off the event loop, so that forged ciphertexts hold up nobody', async () => {

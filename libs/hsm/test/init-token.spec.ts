@@ -4,7 +4,7 @@ import { completeToken, initToken, Token, tokenState } from '../src/index';
 import { Library } from '../src/library';
 import { caught, families, freshKryopticToken, freshToken, kryopticLibrary, kryopticSlots, libraryPath } from './fresh-token';
 
-const user = { libraryRestarted() {} };
+const user = { libraryRestarted() {}, inUse: false };
 let library: Library | undefined;
 afterEach(() => library?.release(user));
 

@@ -1,4 +1,4 @@
-import { quickSelfTest } from '@claviger/hsm';
+import { probeAsync, quickSelfTest } from '@claviger/hsm';
 import type { KvView, RequestServer, ViewRecord } from '@claviger/messaging';
 import type { Check } from '@claviger/operability';
 import type { CoreService } from './core-service';
@@ -33,8 +33,10 @@ export const coreChecks = ({ trail, token, evaluator }: CoreService, server: Req
   {
     name: 'hsm',
     kind: 'ready',
-    check: () => {
-      quickSelfTest(token);
+    check: async () => {
+      // One that is far, and hangs, would hold the event loop.
+      if (token.distance === 'far') await probeAsync(token);
+      else quickSelfTest(token);
       return { ok: true, detail: `token ${token.label} (${token.family}) passes its self test` };
     },
   },

@@ -3,7 +3,7 @@ export { observeCore } from './core-metrics';
 export { type CoreService, type CoreServiceOptions, openCoreService } from './core-service';
 export { Fold } from './fold';
 export { FoldedRecords } from './folded-records';
-export { openToken, type TokenReach } from './open-token';
+export { openToken, patiently, type TokenReach } from './open-token';
 export { type OwedPage, type OwedRecord, type OwedRecordSource, OwedRecords } from './owed-records';
 export { type About, type Admit, type Asker, type Done, defaultProblem, RecordedReply } from './recorded-reply';
 export { RefusedState } from './refused-state';

@@ -2,7 +2,7 @@ import { HsmError, type HsmErrorCode, readPin, Token, type TokenOptions } from '
 import { ConfigurationError, type CoreConfiguration } from '@claviger/operability';
 
 /** How calls reach it. */
-export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions'>;
+export type TokenReach = Pick<TokenOptions, 'distance' | 'asyncSessions' | 'answerMs'>;
 type TokenConfiguration = Pick<CoreConfiguration, 'PKCS11_LIBRARY' | 'HSM_TOKEN_LABEL' | 'HSM_PIN_FILE'>;
 
 const CKR_GENERAL_ERROR = 0x05;
@@ -24,12 +24,18 @@ export async function openToken(config: TokenConfiguration, canary: string, reac
       },
       () => Token.open({ libraryPath: config.PKCS11_LIBRARY, tokenLabel: config.HSM_TOKEN_LABEL, pin, canary, ...reach }),
     );
+  return patiently(open);
+}
+
+/** Opens a token, for 3 s again and again while it fails as SoftHSM does when several processes open one at once. */
+export async function patiently(open: () => Token): Promise<Token> {
   for (const pauseMs of pausesMs) {
     try {
       return open();
     } catch (error) {
       // No other return value: what a device says of a wrong PIN may be one that nobody knows.
-      if (!(error instanceof HsmError && error.code === 'HSM_UNAVAILABLE' && error.ckr === CKR_GENERAL_ERROR)) throw error;
+      const code = error instanceof HsmError && error.ckr === CKR_GENERAL_ERROR ? error.code : undefined;
+      if (code !== 'HSM_UNAVAILABLE' && code !== 'HSM_PIN_UNCERTAIN') throw error;
     }
     // Not all of them again in the same moment.
     await new Promise((resolve) => setTimeout(resolve, pauseMs * (0.5 + Math.random())));

@@ -22,7 +22,7 @@ export function tokenAlert({ record, streamSeq, line }: TokenFailure): Omit<Aler
     detector: 'token-failure',
     severity: 'high',
     title: `Token ${token.slice(0, 64)} fails`,
-    explanation: `Worker ${holder.slice(0, 64)} refuses the requests that token ${token.slice(0, 64)} would serve, since it failed again and again. It goes on by itself once the token passes a probe. ${detail}`,
+    explanation: `Worker ${holder.slice(0, 64)} refuses the requests that token ${token.slice(0, 64)} would serve, since it fails. It goes on by itself once the token passes a probe. ${detail}`,
     expected: 'A token that answers.',
     seen: detail,
     firstSeen: since,
