@@ -4,7 +4,21 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
-import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey, usageFor } from './key';
+import {
+  activateKey,
+  assertActivation,
+  cancelDeletion,
+  compromiseKey,
+  deactivateKey,
+  describeKey,
+  type Key,
+  resumeKey,
+  rotateKey,
+  scheduleDeletion,
+  setConsumers,
+  suspendKey,
+  usageFor,
+} from './key';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 
@@ -22,9 +36,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { type: _, requestId: __, owner = context.principal, usage: asked, ...rest } = request;
+    const { type: _, requestId: __, owner = context.principal, usage: asked, activateAt, ...rest } = request;
     return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
       const about = { ...rest, usage: usageFor(rest.algorithm, asked) };
+      if (activateAt !== undefined) assertActivation(activateAt, Date.now());
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
         revision: 'proposed',
@@ -33,6 +48,7 @@ export class KeysController {
         { ...about, owner, createdBy: context.principal },
         ({ keyId, revision }) => intend({ keyId, version: 1, revision }),
         context.trace,
+        activateAt,
       );
       return { result: describeKey(key), record: { keyId: key.keyId, version: 1 }, recorded };
     });
@@ -67,6 +83,23 @@ export class KeysController {
   rotate(@Payload() request: Request<Ops['rotate']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.rotate, request, context, async (key) =>
       rotateKey(key, await this.commands.material(key, context.trace), request.reason, new Date().toISOString()),
+    );
+  }
+
+  @MessagePattern(keyOperations.activate.name)
+  activate(@Payload() request: Request<Ops['activate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.activate, request, context, (key) => activateKey(key, request.reason, new Date().toISOString()));
+  }
+
+  @MessagePattern(keyOperations.deactivate.name)
+  deactivate(@Payload() request: Request<Ops['deactivate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.deactivate, request, context, (key) => deactivateKey(key, request.reason, new Date().toISOString()));
+  }
+
+  @MessagePattern(keyOperations.markCompromised.name)
+  markCompromised(@Payload() request: Request<Ops['markCompromised']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.markCompromised, request, context, (key) =>
+      compromiseKey(key, request.versions, request.reason, new Date().toISOString()),
     );
   }
 

@@ -12,6 +12,10 @@ const tags = z
   .refine((t) => Object.keys(t).length <= limits.tagsPerKey);
 const consumers = z.array(PrincipalId).max(limits.consumersPerKey);
 
+/** SP 800-57 Part 1 rev. 5 §7: each change of state is recorded with its date, time and reason. */
+export const Transition = z.strictObject({ to: KeyState, at: Timestamp, reason: z.string() });
+export type Transition = z.infer<typeof Transition>;
+
 /** What people and services may know of a key; no material, wrapped or not. */
 export const KeyDescription = z.strictObject({
   keyId: KeyId,
@@ -28,14 +32,16 @@ export const KeyDescription = z.strictObject({
   /** A suspended or pending-deletion key is frozen: it neither protects nor processes unless `processingAllowed`. */
   suspended: z.boolean(),
   processingAllowed: z.boolean(),
+  /** When a version that waits in pre-activation becomes active by itself. */
+  activationAt: Timestamp.optional(),
   deletionAt: Timestamp.optional(),
   versions: z.array(
     z.strictObject({
       version: z.int().min(1),
       state: KeyState,
       createdAt: Timestamp,
-      changedAt: Timestamp,
-      reason: z.string(),
+      /** Every change of state, oldest first; of a version that changed very often the first and the newest. The ledger has all of them. */
+      transitions: z.array(Transition),
       /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
       custody: z.enum(['wrapped', 'token']).optional(),
       publicKeySpki: z.string().optional(),
@@ -74,6 +80,8 @@ export const keyOperations = {
       owner: PrincipalId.optional(),
       consumers: consumers.default([]),
       tags: tags.default({}),
+      /** Pre-activation until then: it neither protects nor processes. At most two years ahead. */
+      activateAt: Timestamp.optional(),
     },
     result: KeyDescription,
   }),
@@ -99,6 +107,30 @@ export const keyOperations = {
     summary: 'New version becomes primary; older versions go on to decrypt and verify.',
     retry: 'never',
     input: target,
+    result: Propagation,
+  }),
+  activate: defineOperation({
+    name: 'keys.activate',
+    action: 'keys:Activate',
+    summary: 'End the pre-activation of a key before its time.',
+    retry: 'safe',
+    input: target,
+    result: Propagation,
+  }),
+  deactivate: defineOperation({
+    name: 'keys.deactivate',
+    action: 'keys:Deactivate',
+    summary: 'End the time in which the key protects: it goes on to decrypt and verify, and a rotation gives it a new version.',
+    retry: 'safe',
+    input: target,
+    result: Propagation,
+  }),
+  markCompromised: defineOperation({
+    name: 'keys.mark-compromised',
+    action: 'keys:MarkCompromised',
+    summary: 'The material may be known to others: the named versions, or all of them, neither protect nor process from now on, for good.',
+    retry: 'safe',
+    input: { ...target, versions: z.array(z.int().min(1)).min(1).max(limits.versionsPerKey).optional() },
     result: Propagation,
   }),
   suspend: defineOperation({

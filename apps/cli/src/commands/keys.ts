@@ -1,15 +1,15 @@
 import type { Client } from '@claviger/client';
-import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation } from '@claviger/contracts';
+import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation, Transition } from '@claviger/contracts';
 import type { Command } from 'commander';
 import type { Output } from '../output';
-import { pairs, wholeNumber } from '../pairs';
+import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
 
 interface Reason {
   reason: string;
 }
 
-/** Life of keys: create, look, rotate, suspend, resume, delete, and who may use them. */
+/** Life of keys: create, look, activate, rotate, deactivate, suspend, resume, mark as compromised, delete, and who may use them. */
 export function keysCommands(program: Command): void {
   const keys = program.command('keys').description('create, describe and govern keys');
   keys
@@ -22,12 +22,16 @@ export function keysCommands(program: Command): void {
     .option('--owner <principal>', 'principal that decides about its use (default: you)')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
+    .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)')
     .action(
       online<
-        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner', string> & { consumer?: string[]; tag?: string[] },
+        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> & {
+          consumer?: string[];
+          tag?: string[];
+        },
         [string]
       >(async ({ client, options, output }, name) => {
-        const { algorithm, usage, environment, classification, owner, consumer = [], tag } = options;
+        const { algorithm, usage, environment, classification, owner, consumer = [], tag, activateAt } = options;
         const key = await client.keys.create({
           name,
           algorithm: algorithm as Algorithm,
@@ -37,6 +41,7 @@ export function keysCommands(program: Command): void {
           ...(owner ? { owner } : {}),
           consumers: consumer,
           tags: pairs('tag', tag) ?? {},
+          ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
         });
         describe(output, key);
       }),
@@ -71,6 +76,24 @@ export function keysCommands(program: Command): void {
       changed(output, await client.keys.rotate({ keyId, reason })),
     ),
   );
+  change('activate', 'end its pre-activation before its time').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.activate({ keyId, reason })),
+    ),
+  );
+  change('deactivate', 'protect nothing more with it; it goes on to decrypt and verify').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.deactivate({ keyId, reason })),
+    ),
+  );
+  change('mark-compromised', 'its material may be known to others: no use of it any more, for good')
+    .option('--key-version <n>', 'only this version; may be repeated', collect)
+    .action(
+      online<Reason & { keyVersion?: string[] }, [string]>(async ({ client, options: { reason, keyVersion }, output }, keyId) => {
+        const versions = keyVersion?.map((text) => wholeNumber('--key-version', text) as number);
+        changed(output, await client.keys.markCompromised({ keyId, reason, ...(versions ? { versions } : {}) }));
+      }),
+    );
   change('suspend', 'freeze it at every worker')
     .option('--allow-processing', 'go on to decrypt and verify')
     .action(
@@ -118,6 +141,7 @@ async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]
 
 function stateOf(key: KeyDescription): string {
   if (key.deletionAt) return `deletion ${key.deletionAt}`;
+  if (key.activationAt && !key.suspended) return `pre-activation until ${key.activationAt}`;
   if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
   return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
 }
@@ -138,7 +162,12 @@ const summary = (key: KeyDescription) => ({
       .map(([name, value]) => `${name}=${value}`)
       .join(', ') || undefined,
   revision: key.revision,
-  versions: key.versions.map(({ version, state, createdAt }) => `${version} ${state} (${createdAt})`).join(', '),
+  versions: key.versions
+    .map(({ version, state, transitions }) => {
+      const { at, reason } = transitions.at(-1) as Transition;
+      return `${version} ${state} (${at}: ${reason})`;
+    })
+    .join(', '),
 });
 
 const describe = (output: Output, key: KeyDescription) => output.fields(key, summary(key));
