@@ -107,6 +107,20 @@ test('a key waits for its activation, protects, then only processes, and is of n
   ]);
 });
 
+test('who answers for a key is said, changed and handed over', async () => {
+  const said = ['--description', 'card numbers', '--team', 'payments'];
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/notes', ...said);
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ description: 'card numbers', team: 'payments', owner: 'kim' });
+  const update = ['keys', 'update', keyId, '--reason', 'reorganised', '--contact', 'rota payments', '--remove', 'team', '--tag', 'pci=yes'];
+  await ok('kim', ...update);
+  const { team, ...now } = await json<Record<string, unknown>>('kim', 'keys', 'describe', keyId);
+  expect([team, now]).toEqual([undefined, expect.objectContaining({ contact: 'rota payments', tags: { pci: 'yes' } })]);
+  expect(await as('kim', 'keys', 'update', keyId, '--reason', 'r', '--remove', 'owner')).toMatchObject({ code: 64 });
+  expect((await as('kim', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
+});
+
 test('a signature verifies, and not for other bytes', async () => {
   const { keyId } = await json<{ keyId: string }>(
     'kim',

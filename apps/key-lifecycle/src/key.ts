@@ -4,6 +4,7 @@ import {
   type Environment,
   type KeyDescription,
   type KeyMaterial,
+  type KeyNotes,
   type KeyState,
   type KeyUsage,
   type KeyView,
@@ -16,7 +17,7 @@ import {
 } from '@claviger/contracts';
 
 /** A key as it is stored: one document, changed as a whole. Times are RFC 3339, UTC. */
-export interface Key {
+export interface Key extends KeyNotes {
   keyId: string;
   revision: number;
   name: string;
@@ -56,7 +57,17 @@ export interface Material {
 
 export type NewKey = Pick<
   Key,
-  'keyId' | 'name' | 'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'consumers' | 'tags' | 'createdBy'
+  | 'keyId'
+  | 'name'
+  | 'algorithm'
+  | 'usage'
+  | 'environment'
+  | 'classification'
+  | 'owner'
+  | keyof KeyNotes
+  | 'consumers'
+  | 'tags'
+  | 'createdBy'
 >;
 
 /** Throws ERR_KEY_USAGE. */
@@ -178,6 +189,19 @@ export const setConsumers = (key: Key, consumers: string[]): Key => {
   return next(key, { consumers });
 };
 
+export const setOwner = (key: Key, owner: string): Key => {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  return key.owner === owner ? key : next(key, { owner });
+};
+
+/** What is not given stays; null takes it away. Also of a destroyed key: what is said of it may be wrong. */
+export function updateNotes(key: Key, notes: { [name in keyof KeyNotes]?: string | null | undefined }, tags?: Record<string, string>): Key {
+  const given = Object.entries(notes).filter(([, value]) => value !== undefined);
+  const changed = { ...key, ...Object.fromEntries(given), ...(tags ? { tags } : {}) };
+  const kept = Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== null)) as unknown as Key;
+  return { ...kept, revision: key.revision + 1 };
+}
+
 /** When something happens to the key by itself: it is destroyed, or activated unless it is frozen. */
 export function dueAt(key: Key): string | undefined {
   if (isDestroyed(key)) return undefined;
@@ -203,7 +227,7 @@ export const abandoned = (from: Key, to: Key): TokenKey[] => {
 
 /** What the workers get, signed. */
 export function viewKey(key: Key): KeyView {
-  const { versions, activationAt: _, ...about } = key;
+  const { versions, activationAt: _, description: __, team: ___, contact: ____, ...about } = key;
   return {
     kind: 'key',
     id: key.keyId,

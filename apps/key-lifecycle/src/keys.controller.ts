@@ -16,7 +16,9 @@ import {
   rotateKey,
   scheduleDeletion,
   setConsumers,
+  setOwner,
   suspendKey,
+  updateNotes,
   usageFor,
 } from './key';
 import { KeyCommands } from './key-commands';
@@ -130,6 +132,17 @@ export class KeysController {
   @MessagePattern(keyOperations.setConsumers.name)
   setConsumers(@Payload() request: Request<Ops['setConsumers']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.setConsumers, request, context, (key) => setConsumers(key, request.consumers));
+  }
+
+  @MessagePattern(keyOperations.setOwner.name)
+  setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
+  }
+
+  @MessagePattern(keyOperations.update.name)
+  update(@Payload() request: Request<Ops['update']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const { description, team, contact, tags } = request;
+    return this.change(keyOperations.update, request, context, (key) => updateNotes(key, { description, team, contact }, tags));
   }
 
   private change(

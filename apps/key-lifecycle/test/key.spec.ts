@@ -17,7 +17,9 @@ import {
   rotateKey,
   scheduleDeletion,
   setConsumers,
+  setOwner,
   suspendKey,
+  updateNotes,
   viewKey,
 } from '../src/key';
 import { about, made, newKey, now, nowMs } from './keys-under-test';
@@ -191,6 +193,7 @@ describe('given a destroyed key', () => {
     ['kept after all', () => cancelDeletion(destroyed)],
     ['scheduled', () => scheduleDeletion(destroyed, 30, 'r', nowMs)],
     ['lent', () => setConsumers(destroyed, ['x'])],
+    ['handed over', () => setOwner(destroyed, 'x')],
     ['activated', () => activateKey(destroyed, 'r', now)],
     ['deactivated', () => deactivateKey(destroyed, 'r', now)],
     ['called compromised', () => compromiseKey(destroyed, undefined, 'r', now)],
@@ -214,6 +217,18 @@ test('neither description nor view says more than it may, and both are what the 
   expect(JSON.stringify(viewKey(key))).not.toContain('"reason"');
 });
 
+test('what is said about a key is changed where it is given, taken away by null, and is no business of the workers', () => {
+  const key = newKey({ keyId: 'k_AAAAAAAAAAAAAAAAAAAAAA', description: 'card numbers', team: 'payments' });
+  const updated = updateNotes(key, { team: null, contact: 'rota payments', description: undefined }, { pci: 'yes' });
+  expect(updated).toMatchObject({ description: 'card numbers', contact: 'rota payments', tags: { pci: 'yes' }, revision: 2 });
+  expect(updated).not.toHaveProperty('team');
+  expect(KeyDescription.parse(describeKey(updated))).toMatchObject({ contact: 'rota payments' });
+  expect(KeyView.parse(viewKey(updated))).toMatchObject({ tags: { pci: 'yes' } });
+  expect(JSON.stringify(viewKey(updated))).not.toContain('card numbers');
+  expect(setOwner(key, 'ola')).toMatchObject({ owner: 'ola', revision: 2 });
+  expect(setOwner(key, key.owner)).toBe(key);
+});
+
 const command = fc.oneof(
   fc.constant((key: Key, at: number) => rotateKey(key, made(), 'r', new Date(at).toISOString())),
   fc.boolean().map((allow) => (key: Key, at: number) => suspendKey(key, allow, 's', new Date(at).toISOString())),
@@ -222,6 +237,8 @@ const command = fc.oneof(
   fc.constant((key: Key) => cancelDeletion(key)),
   fc.constant((key: Key, at: number) => destroyKey(key, at)),
   fc.constant((key: Key) => setConsumers(key, ['x'])),
+  fc.constant((key: Key) => setOwner(key, 'x')),
+  fc.constant((key: Key) => updateNotes(key, { team: 't', contact: null })),
   fc.constant((key: Key, at: number) => activateKey(key, 'a', new Date(at).toISOString())),
   fc.constant((key: Key, at: number) => deactivateKey(key, 'e', new Date(at).toISOString())),
   fc

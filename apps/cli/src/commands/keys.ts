@@ -1,6 +1,7 @@
 import type { Client } from '@claviger/client';
 import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation, Transition } from '@claviger/contracts';
 import type { Command } from 'commander';
+import { CommandError } from '../exit-codes';
 import type { Output } from '../output';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
@@ -8,6 +9,10 @@ import { collect, online } from '../run';
 interface Reason {
   reason: string;
 }
+const noteNames = ['description', 'team', 'contact'] as const;
+type Notes = Partial<Record<(typeof noteNames)[number], string>>;
+const notesOf = (options: Notes): Notes =>
+  Object.fromEntries(noteNames.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
 
 /** Life of keys: create, look, activate, rotate, deactivate, suspend, resume, mark as compromised, delete, and who may use them. */
 export function keysCommands(program: Command): void {
@@ -20,15 +25,19 @@ export function keysCommands(program: Command): void {
     .option('--environment <environment>', 'development, staging or production', 'development')
     .option('--classification <classification>', 'public, internal, confidential or restricted', 'internal')
     .option('--owner <principal>', 'principal that decides about its use (default: you)')
+    .option('--description <text>', 'what it protects')
+    .option('--team <name>', 'who answers for it beside its owner')
+    .option('--contact <text>', 'whom to reach when something is wrong with it')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
     .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)')
     .action(
       online<
-        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> & {
-          consumer?: string[];
-          tag?: string[];
-        },
+        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> &
+          Notes & {
+            consumer?: string[];
+            tag?: string[];
+          },
         [string]
       >(async ({ client, options, output }, name) => {
         const { algorithm, usage, environment, classification, owner, consumer = [], tag, activateAt } = options;
@@ -39,6 +48,7 @@ export function keysCommands(program: Command): void {
           environment: environment as Environment,
           classification: classification as Classification,
           ...(owner ? { owner } : {}),
+          ...notesOf(options),
           consumers: consumer,
           tags: pairs('tag', tag) ?? {},
           ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
@@ -126,6 +136,31 @@ export function keysCommands(program: Command): void {
         changed(output, await client.keys.setConsumers({ keyId, reason, consumers: consumer })),
       ),
     );
+  keys
+    .command('set-owner <key> <principal>')
+    .description('hand it over')
+    .requiredOption('--reason <text>', 'goes into the ledger')
+    .action(
+      online<Reason, [string, string]>(async ({ client, options: { reason }, output }, keyId, owner) =>
+        changed(output, await client.keys.setOwner({ keyId, reason, owner })),
+      ),
+    );
+  change('update', 'change what is said about it')
+    .option('--description <text>', 'what it protects')
+    .option('--team <name>', 'who answers for it beside its owner')
+    .option('--contact <text>', 'whom to reach when something is wrong with it')
+    .option('--tag <name=value>', 'may be repeated; replaces all tags', collect)
+    .option('--remove <what>', `${noteNames.join(', ')} or tags; may be repeated`, collect)
+    .action(
+      online<Reason & Notes & { tag?: string[]; remove?: string[] }, [string]>(async ({ client, options, output }, keyId) => {
+        const { reason, tag, remove = [] } = options;
+        const unknown = remove.find((what) => what !== 'tags' && !(noteNames as readonly string[]).includes(what));
+        if (unknown !== undefined) throw new CommandError('usage', `--remove takes ${noteNames.join(', ')} or tags`);
+        const removed = Object.fromEntries(remove.filter((what) => what !== 'tags').map((what) => [what, null]));
+        const tags = remove.includes('tags') ? {} : pairs('tag', tag);
+        changed(output, await client.keys.update({ keyId, reason, ...notesOf(options), ...removed, ...(tags ? { tags } : {}) }));
+      }),
+    );
 }
 
 async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]> {
@@ -156,6 +191,9 @@ const summary = (key: KeyDescription) => ({
   environment: key.environment,
   classification: key.classification,
   owner: key.owner,
+  team: key.team,
+  contact: key.contact,
+  description: key.description,
   consumers: key.consumers.join(', ') || 'none',
   tags:
     Object.entries(key.tags)
