@@ -77,6 +77,50 @@ test('the life of a key, from the command line', async () => {
   await ok('sam', 'keys', 'resume', keyId, '--reason', 'cleared');
 });
 
+test('a key waits for its activation, protects, then only processes, and is of no use once it is compromised', async () => {
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+  const create = ['keys', 'create', 'cli/waits', '--consumer', 'payments-api', '--activate-at'];
+  expect(await as('kim', ...create, 'tomorrow')).toMatchObject({ code: 64, stderr: expect.stringContaining('2027-01-31T08:00:00Z') });
+  expect((await as('kim', ...create, '2020-01-01T00:00:00Z')).stderr).toMatch(/^ERR_MALFORMED_REQUEST/);
+  const { keyId } = await json<{ keyId: string }>('kim', ...create, tomorrow);
+  expect(await ok('kim', 'keys', 'describe', keyId)).toContain(`pre-activation until ${tomorrow}`);
+  writeFileSync(file('waits'), 'forty-two');
+  const encrypt = () => as('payments-api', 'encrypt', keyId, '--in', file('waits'), '--out', file('waits.jwe'));
+  const decrypt = () => as('payments-api', 'decrypt', keyId, '--in', file('waits.jwe'), '--reveal');
+  const change = (who: string, command: string, ...more: string[]) =>
+    json(who, 'keys', command, keyId, '--reason', `to ${command}`, ...more);
+  expect((await encrypt()).stderr).toMatch(/^ERR_KEY_STATE.*pre-activation/s);
+  expect(await change('kim', 'activate')).toMatchObject({ confirmed: true });
+  expect(await encrypt()).toMatchObject({ code: 0 });
+  expect(await change('kim', 'deactivate')).toMatchObject({ confirmed: true });
+  expect((await encrypt()).stderr).toMatch(/^ERR_KEY_STATE.*deactivated/s);
+  expect((await decrypt()).stdout).toBe('forty-two');
+  expect((await as('kim', 'keys', 'mark-compromised', keyId, '--reason', 'r', '--key-version', '2')).stderr).toMatch(/^ERR_NOT_FOUND/);
+  expect(await change('sam', 'mark-compromised', '--key-version', '1')).toMatchObject({ confirmed: true });
+  expect((await decrypt()).stderr).toMatch(/^ERR_KEY_STATE/);
+  const { versions } = await json<{ versions: { transitions: { to: string; reason: string }[] }[] }>('kim', 'keys', 'describe', keyId);
+  expect(versions[0]?.transitions.map(({ to, reason }) => [to, reason])).toEqual([
+    ['pre-activation', 'created'],
+    ['active', 'to activate'],
+    ['deactivated', 'to deactivate'],
+    ['compromised', 'to mark-compromised'],
+  ]);
+});
+
+test('who answers for a key is said, changed and handed over', async () => {
+  const said = ['--description', 'card numbers', '--team', 'payments'];
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/notes', ...said);
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ description: 'card numbers', team: 'payments', owner: 'kim' });
+  const update = ['keys', 'update', keyId, '--reason', 'reorganised', '--contact', 'rota payments', '--remove', 'team', '--tag', 'pci=yes'];
+  await ok('kim', ...update);
+  const { team, ...now } = await json<Record<string, unknown>>('kim', 'keys', 'describe', keyId);
+  expect([team, now]).toEqual([undefined, expect.objectContaining({ contact: 'rota payments', tags: { pci: 'yes' } })]);
+  expect(await as('kim', 'keys', 'update', keyId, '--reason', 'r', '--remove', 'owner')).toMatchObject({ code: 64 });
+  expect((await as('kim', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
+});
+
 test('a signature verifies, and not for other bytes', async () => {
   const { keyId } = await json<{ keyId: string }>(
     'kim',

@@ -18,3 +18,10 @@ export function wholeNumber(flag: string, text: string | undefined): number | un
   if (!/^\d{1,9}$/.test(text)) throw new CommandError('usage', `${flag} wants a whole number`);
   return Number(text);
 }
+
+/** RFC 3339, with or without fractions and offset, as the services take it. @throws CommandError */
+export function timestamp(flag: string, text: string): string {
+  const at = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(at)) throw new CommandError('usage', `${flag} wants a time such as 2027-01-31T08:00:00Z`);
+  return new Date(at).toISOString();
+}

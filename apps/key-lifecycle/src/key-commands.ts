@@ -6,7 +6,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
 import { type Delivery, outboxOf } from './delivery';
-import { createKey, destroyKey, type Key, type Material, type NewKey } from './key';
+import { createKey, type Key, type Material, type NewKey } from './key';
 import type { KeyStore, OutboxEntry } from './key-store';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
 
@@ -36,9 +36,9 @@ export class KeyCommands {
     private readonly logger: LoggerService,
   ) {}
 
-  async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context): Promise<Changed> {
+  async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
-    const key = createKey({ ...about, keyId: newKeyId() }, await this.material(about, trace), now);
+    const key = createKey({ ...about, keyId: newKeyId() }, await this.material(about, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
@@ -92,14 +92,9 @@ export class KeyCommands {
     );
   }
 
-  /** Keys whose waiting period is over. */
+  /** Keys to which something is to happen by itself. */
   due(nowMs: number): Promise<Key[]> {
-    return this.store.dueForDestruction(new Date(nowMs).toISOString());
-  }
-
-  /** Throws ERR_KEY_STATE when somebody else destroyed it, or its deletion was cancelled. */
-  destroy(keyId: string, nowMs: number, intend: Intend): Promise<Changed> {
-    return this.change(keyId, (key) => destroyKey(key, nowMs), intend);
+    return this.store.due(new Date(nowMs).toISOString());
   }
 
   /**

@@ -4,7 +4,7 @@ import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { type Invocations, noInvocations } from './invocations';
-import { abandoned, type Key } from './key';
+import { abandoned, dueAt, type Key } from './key';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
@@ -18,7 +18,8 @@ interface KeyDocument {
   _id: string;
   revision: number;
   name: string;
-  deletionAt: string | null;
+  /** When the next thing is due that happens by itself: the end of a pre-activation, or of a waiting period. */
+  dueAt: string | null;
   signed: string;
   /** Signed as well: a count that somebody set back would let a key encrypt too often. */
   invocations: string;
@@ -62,7 +63,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.indexing ??= reached(async () => {
       await this.keys.createIndex({ name: 1 }, { unique: true });
       await this.keys.createIndex({ pending: 1 });
-      await this.keys.createIndex({ deletionAt: 1 });
+      await this.keys.createIndex({ dueAt: 1 });
     }).catch((error) => {
       this.indexing = undefined;
       throw error;
@@ -143,11 +144,11 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return { keys: await this.untampered(found), next: found.length === limit ? found.at(-1)?._id : undefined };
   }
 
-  /** Keys whose waiting period has ended. */
-  async dueForDestruction(now: string): Promise<Key[]> {
+  /** Keys whose pre-activation or waiting period has ended. */
+  async due(now: string): Promise<Key[]> {
     const found = await reached(() =>
       this.keys
-        .find({ deletionAt: { $lte: now, $ne: null } })
+        .find({ dueAt: { $lte: now, $ne: null } })
         .limit(100)
         .toArray(),
     );
@@ -267,12 +268,10 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   private fields(key: Key) {
-    // A destroyed key waits for nothing any more.
-    const waits = key.deletionAt !== undefined && key.versions.some((v) => v.state !== 'destroyed');
     return {
       revision: key.revision,
       name: key.name,
-      deletionAt: waits ? (key.deletionAt as string) : null,
+      dueAt: dueAt(key) ?? null,
       signed: this.documents.signKey(key),
     };
   }

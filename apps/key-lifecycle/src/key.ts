@@ -4,6 +4,7 @@ import {
   type Environment,
   type KeyDescription,
   type KeyMaterial,
+  type KeyNotes,
   type KeyState,
   type KeyUsage,
   type KeyView,
@@ -11,11 +12,12 @@ import {
   limits,
   ProblemError,
   type TokenKey,
+  type Transition,
   usagesOf,
 } from '@claviger/contracts';
 
 /** A key as it is stored: one document, changed as a whole. Times are RFC 3339, UTC. */
-export interface Key {
+export interface Key extends KeyNotes {
   keyId: string;
   revision: number;
   name: string;
@@ -30,6 +32,8 @@ export interface Key {
   primaryVersion: number;
   suspended: boolean;
   processingAllowed: boolean;
+  /** Its version is in pre-activation until then. */
+  activationAt?: string;
   deletionAt?: string;
   versions: KeyVersion[];
 }
@@ -38,8 +42,8 @@ export interface KeyVersion {
   version: number;
   state: KeyState;
   createdAt: string;
-  changedAt: string;
-  reason: string;
+  /** The first, and the newest of the others; the ledger has all of them. */
+  transitions: Transition[];
   /** Gone once destroyed. */
   material?: KeyMaterial;
   publicKeySpki?: string;
@@ -53,7 +57,17 @@ export interface Material {
 
 export type NewKey = Pick<
   Key,
-  'keyId' | 'name' | 'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'consumers' | 'tags' | 'createdBy'
+  | 'keyId'
+  | 'name'
+  | 'algorithm'
+  | 'usage'
+  | 'environment'
+  | 'classification'
+  | 'owner'
+  | keyof KeyNotes
+  | 'consumers'
+  | 'tags'
+  | 'createdBy'
 >;
 
 /** Throws ERR_KEY_USAGE. */
@@ -64,14 +78,52 @@ export function usageFor(algorithm: Algorithm, asked: KeyUsage | undefined): Key
   return asked ?? usages[0];
 }
 
-export const createKey = (about: NewKey, made: Material, now: string): Key => ({
+/** Active at once, or at `activationAt`. */
+export const createKey = (about: NewKey, made: Material, now: string, activationAt?: string): Key => ({
   ...about,
-  revision: 1,
-  primaryVersion: 1,
-  suspended: false,
-  processingAllowed: false,
-  versions: [{ version: 1, state: 'active', createdAt: now, changedAt: now, reason: 'created', ...made }],
+  ...{ revision: 1, primaryVersion: 1, suspended: false, processingAllowed: false },
+  ...(activationAt === undefined ? {} : { activationAt }),
+  versions: [newVersion(1, activationAt === undefined ? 'active' : 'pre-activation', 'created', now, made)],
 });
+
+/** Throws ERR_MALFORMED_REQUEST. */
+export function assertActivation(activateAt: string, nowMs: number): void {
+  const days = (Date.parse(activateAt) - nowMs) / 86_400_000;
+  if (days <= 0 || days > limits.activationDaysMax)
+    throw new ProblemError(
+      'ERR_MALFORMED_REQUEST',
+      `A key is activated within ${limits.activationDaysMax} days from now; leave it out for now.`,
+    );
+}
+
+/** The version that waits protects from now on. */
+export function activateKey(key: Key, reason: string, now: string): Key {
+  refuseWhileDeleting(key);
+  if (!key.versions.some(({ state }) => state === 'pre-activation')) return key;
+  if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you activate it.');
+  return next(withoutActivation(key), { versions: moveAll(key, 'pre-activation', 'active', reason, now) });
+}
+
+/** It protects no more, and goes on to process: the end of its originator usage period (SP 800-57 Part 1 rev. 5 §5.3.4). */
+export function deactivateKey(key: Key, reason: string, now: string): Key {
+  refuseWhileDeleting(key);
+  const ends = ({ state }: KeyVersion) => state === 'active' || state === 'suspended';
+  if (!key.versions.some(ends)) return key;
+  return next(key, { versions: key.versions.map((v) => (ends(v) ? move(v, 'deactivated', reason, now) : v)) });
+}
+
+/** Whatever else is under way: that somebody knows the material is true of a suspended key and of one that waits for its deletion, too. */
+export function compromiseKey(key: Key, versions: readonly number[] | undefined, reason: string, now: string): Key {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  const unknown = versions?.find((version) => !key.versions.some((v) => v.version === version));
+  if (unknown !== undefined) throw new ProblemError('ERR_NOT_FOUND', `The key has no version ${unknown}.`);
+  const falls = ({ version, state }: KeyVersion) =>
+    (versions === undefined || versions.includes(version)) && state !== 'compromised' && state !== 'destroyed';
+  if (!key.versions.some(falls)) return key;
+  const moved = key.versions.map((v) => (falls(v) ? move(v, 'compromised', reason, now) : v));
+  const waits = moved.some(({ state }) => state === 'pre-activation');
+  return next(waits ? key : withoutActivation(key), { versions: moved });
+}
 
 /** A new version protects from now on; the one before goes on to process. */
 export function rotateKey(key: Key, made: Material, reason: string, now: string): Key {
@@ -79,11 +131,13 @@ export function rotateKey(key: Key, made: Material, reason: string, now: string)
   if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you rotate it.');
   if (key.versions.length >= limits.versionsPerKey)
     throw new ProblemError('ERR_KEY_STATE', `A key has at most ${limits.versionsPerKey} versions.`);
+  if (key.versions.some(({ state }) => state === 'pre-activation'))
+    throw new ProblemError('ERR_KEY_STATE', 'Activate the key before you rotate it.');
   const version = key.versions.length + 1;
   const before = key.versions.map((v) => (v.state === 'active' ? move(v, 'deactivated', reason, now) : v));
   return next(key, {
     primaryVersion: version,
-    versions: [...before, { version, state: 'active', createdAt: now, changedAt: now, reason, ...made }],
+    versions: [...before, newVersion(version, 'active', reason, now, made)],
   });
 }
 
@@ -127,13 +181,32 @@ export function destroyKey(key: Key, nowMs: number): Key {
     const { material: _, ...destroyed } = v.state === 'destroyed' ? v : move(v, 'destroyed', 'scheduled deletion', now);
     return destroyed;
   });
-  return next(key, { versions });
+  return next(withoutActivation(key), { versions });
 }
 
 export const setConsumers = (key: Key, consumers: string[]): Key => {
   if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
   return next(key, { consumers });
 };
+
+export const setOwner = (key: Key, owner: string): Key => {
+  if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  return key.owner === owner ? key : next(key, { owner });
+};
+
+/** What is not given stays; null takes it away. Also of a destroyed key: what is said of it may be wrong. */
+export function updateNotes(key: Key, notes: { [name in keyof KeyNotes]?: string | null | undefined }, tags?: Record<string, string>): Key {
+  const given = Object.entries(notes).filter(([, value]) => value !== undefined);
+  const changed = { ...key, ...Object.fromEntries(given), ...(tags ? { tags } : {}) };
+  const kept = Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== null)) as unknown as Key;
+  return { ...kept, revision: key.revision + 1 };
+}
+
+/** When something happens to the key by itself: it is destroyed, or activated unless it is frozen. */
+export function dueAt(key: Key): string | undefined {
+  if (isDestroyed(key)) return undefined;
+  return key.deletionAt ?? (key.suspended ? undefined : key.activationAt);
+}
 
 export const isDestroyed = (key: Key): boolean => key.versions.every((v) => v.state === 'destroyed');
 
@@ -154,7 +227,7 @@ export const abandoned = (from: Key, to: Key): TokenKey[] => {
 
 /** What the workers get, signed. */
 export function viewKey(key: Key): KeyView {
-  const { versions, ...about } = key;
+  const { versions, activationAt: _, description: __, team: ___, contact: ____, ...about } = key;
   return {
     kind: 'key',
     id: key.keyId,
@@ -177,7 +250,19 @@ const moveAll = (key: Key, from: KeyState, to: KeyState, reason: string, now: st
 function move(version: KeyVersion, to: KeyState, reason: string, now: string): KeyVersion {
   if (!keyStates[version.state].next.includes(to))
     throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} cannot go from ${version.state} to ${to}.`);
-  return { ...version, state: to, changedAt: now, reason };
+  const [created, ...later] = version.transitions as [Transition, ...Transition[]];
+  const kept = later.slice(-(limits.transitionsPerVersion - 2));
+  return { ...version, state: to, transitions: [created, ...kept, { to, at: now, reason }] };
+}
+
+const newVersion = (version: number, state: KeyState, reason: string, now: string, made: Material): KeyVersion => ({
+  ...{ version, state, createdAt: now, transitions: [{ to: state, at: now, reason }] },
+  ...made,
+});
+
+function withoutActivation(key: Key): Key {
+  const { activationAt: _, ...rest } = key;
+  return rest;
 }
 
 function refuseWhileDeleting(key: Key): void {

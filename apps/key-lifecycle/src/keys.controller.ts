@@ -4,7 +4,23 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
-import { cancelDeletion, describeKey, type Key, resumeKey, rotateKey, scheduleDeletion, setConsumers, suspendKey, usageFor } from './key';
+import {
+  activateKey,
+  assertActivation,
+  cancelDeletion,
+  compromiseKey,
+  deactivateKey,
+  describeKey,
+  type Key,
+  resumeKey,
+  rotateKey,
+  scheduleDeletion,
+  setConsumers,
+  setOwner,
+  suspendKey,
+  updateNotes,
+  usageFor,
+} from './key';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 
@@ -22,9 +38,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { type: _, requestId: __, owner = context.principal, usage: asked, ...rest } = request;
+    const { type: _, requestId: __, owner = context.principal, usage: asked, activateAt, ...rest } = request;
     return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
       const about = { ...rest, usage: usageFor(rest.algorithm, asked) };
+      if (activateAt !== undefined) assertActivation(activateAt, Date.now());
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
         revision: 'proposed',
@@ -33,6 +50,7 @@ export class KeysController {
         { ...about, owner, createdBy: context.principal },
         ({ keyId, revision }) => intend({ keyId, version: 1, revision }),
         context.trace,
+        activateAt,
       );
       return { result: describeKey(key), record: { keyId: key.keyId, version: 1 }, recorded };
     });
@@ -70,6 +88,23 @@ export class KeysController {
     );
   }
 
+  @MessagePattern(keyOperations.activate.name)
+  activate(@Payload() request: Request<Ops['activate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.activate, request, context, (key) => activateKey(key, request.reason, new Date().toISOString()));
+  }
+
+  @MessagePattern(keyOperations.deactivate.name)
+  deactivate(@Payload() request: Request<Ops['deactivate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.deactivate, request, context, (key) => deactivateKey(key, request.reason, new Date().toISOString()));
+  }
+
+  @MessagePattern(keyOperations.markCompromised.name)
+  markCompromised(@Payload() request: Request<Ops['markCompromised']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.markCompromised, request, context, (key) =>
+      compromiseKey(key, request.versions, request.reason, new Date().toISOString()),
+    );
+  }
+
   @MessagePattern(keyOperations.suspend.name)
   suspend(@Payload() request: Request<Ops['suspend']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.suspend, request, context, (key) =>
@@ -97,6 +132,17 @@ export class KeysController {
   @MessagePattern(keyOperations.setConsumers.name)
   setConsumers(@Payload() request: Request<Ops['setConsumers']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.setConsumers, request, context, (key) => setConsumers(key, request.consumers));
+  }
+
+  @MessagePattern(keyOperations.setOwner.name)
+  setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
+  }
+
+  @MessagePattern(keyOperations.update.name)
+  update(@Payload() request: Request<Ops['update']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const { description, team, contact, tags } = request;
+    return this.change(keyOperations.update, request, context, (key) => updateNotes(key, { description, team, contact }, tags));
   }
 
   private change(

@@ -9,8 +9,8 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
 import { Config } from './config';
-import { DeletionSweep } from './deletion-sweep';
 import { Delivery } from './delivery';
+import { DueChanges } from './due-changes';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
@@ -99,8 +99,8 @@ await runService(service, async (logger) => {
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const sweep = new DeletionSweep(commands, trail, logger);
-  sweep.start(config.DELETION_SWEEP_SECONDS * 1_000);
+  const sweep = new DueChanges(commands, trail, logger);
+  sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {

@@ -5,7 +5,7 @@ import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
-import { DeletionSweep } from '../src/deletion-sweep';
+import { DueChanges } from '../src/due-changes';
 import { cancelDeletion, type Key, resumeKey, scheduleDeletion, setConsumers, suspendKey, viewKey } from '../src/key';
 import { rebuildView } from '../src/rebuild';
 import { about, intent, type Lifecycle, now, quiet, startLifecycle } from './keys-under-test';
@@ -18,9 +18,10 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => l.stop());
 
-const create = async (more = {}) => {
+const create = async (more = {}, activationAt?: string) => {
   const { keyId: _, ...wanted } = about(more);
-  const { key, recorded } = await l.commands.create(wanted, ({ keyId, revision }) => intent(revision, { keyId }), context.active());
+  const intend = ({ keyId, revision }: Key) => intent(revision, { keyId });
+  const { key, recorded } = await l.commands.create(wanted, intend, context.active(), activationAt);
   recorded();
   return key;
 };
@@ -117,7 +118,7 @@ test('two replicas that sweep at once destroy each key once and record it once; 
   const keys = [await scheduled(), await scheduled()];
   const cancelled = await scheduled();
   const records: { keyId?: string }[] = [];
-  const sweeps = [l.replica(), l.replica()].map((r) => new DeletionSweep(r.commands, keepingTrail(records), l.logger, () => dueAt));
+  const sweeps = [l.replica(), l.replica()].map((r) => new DueChanges(r.commands, keepingTrail(records), l.logger, () => dueAt));
   const racing = sweeps.map((s) => s.sweep());
   await change(cancelled.keyId, (key) => cancelDeletion(key)).catch(() => undefined);
   await Promise.all(racing);
@@ -131,18 +132,32 @@ test('two replicas that sweep at once destroy each key once and record it once; 
   expect(records.filter((r) => r.keyId === cancelled.keyId)).toHaveLength(kept ? 0 : 1);
 }, 60_000);
 
+test('a key is activated when its time has come, once, with its record; one that was frozen meanwhile waits on', async () => {
+  const at = new Date(Date.now() + 86_400_000).toISOString();
+  const [waiting, frozen] = [await create({}, at), await create({}, at)];
+  await change(frozen.keyId, (key) => suspendKey(key, false, 'doubts', now));
+  const records: { keyId?: string; action?: string }[] = [];
+  const sweep = (nowMs: number) => new DueChanges(l.commands, keepingTrail(records), l.logger, () => nowMs).sweep();
+  await sweep(Date.parse(at) - 1);
+  expect(records.filter(({ action }) => action === 'keys:Activate')).toEqual([]);
+  for (let n = 0; n < 2; n++) await sweep(Date.parse(at));
+  expect(records.filter(({ action }) => action === 'keys:Activate').map(({ keyId }) => keyId)).toEqual([waiting.keyId]);
+  expect(await l.store.get(waiting.keyId)).toMatchObject({ versions: [{ state: 'active', transitions: [{}, { at, to: 'active' }] }] });
+  expect((await l.store.get(frozen.keyId))?.versions[0]?.state).toBe('pre-activation');
+}, 60_000);
+
 test('one key that cannot be destroyed keeps no other alive', async () => {
   const [bad, good] = [await scheduled(), await scheduled()];
   await l.db.collection<{ _id: string; signed: string }>('keys').updateOne({ _id: bad.keyId }, { $set: { signed: 'x.y.z' } });
   const records: { keyId?: string }[] = [];
-  await new DeletionSweep(l.commands, keepingTrail(records), l.logger, () => dueAt).sweep();
+  await new DueChanges(l.commands, keepingTrail(records), l.logger, () => dueAt).sweep();
   expect(records.map((r) => r.keyId)).toContain(good.keyId);
   expect((await l.store.get(good.keyId))?.versions[0]?.state).toBe('destroyed');
 }, 60_000);
 
 test('nothing is destroyed that could not be recorded', async () => {
   const key = await scheduled();
-  await new DeletionSweep(l.commands, keepingTrail([], false), l.logger, () => dueAt).sweep();
+  await new DueChanges(l.commands, keepingTrail([], false), l.logger, () => dueAt).sweep();
   expect((await l.store.get(key.keyId))?.versions[0]?.state).toBe('suspended');
 });
 

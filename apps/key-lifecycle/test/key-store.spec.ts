@@ -202,7 +202,7 @@ test('due are keys whose waiting period is over, neither cancelled nor destroyed
   await change(kept, cancelDeletion(kept));
   const ended = await scheduled(gone, 7);
   await change(ended, destroyKey(ended, nowMs + 8 * 86_400_000));
-  const found = await store.dueForDestruction(new Date(nowMs + 8 * 86_400_000).toISOString());
+  const found = await store.due(new Date(nowMs + 8 * 86_400_000).toISOString());
   expect(found.map((k) => k.keyId)).toEqual([due.keyId]);
 });
 

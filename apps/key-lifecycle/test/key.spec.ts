@@ -2,17 +2,24 @@ import { KeyDescription, KeyView, keyStates, limits, ProblemError } from '@clavi
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
+  activateKey,
+  assertActivation,
   cancelDeletion,
+  compromiseKey,
   createKey,
+  deactivateKey,
   describeKey,
   destroyKey,
+  dueAt,
   isDestroyed,
   type Key,
   resumeKey,
   rotateKey,
   scheduleDeletion,
   setConsumers,
+  setOwner,
   suspendKey,
+  updateNotes,
   viewKey,
 } from '../src/key';
 import { about, made, newKey, now, nowMs } from './keys-under-test';
@@ -104,6 +111,74 @@ describe('given a key that waits for its deletion', () => {
   });
 });
 
+describe('given a key that waits for its activation', () => {
+  const at = new Date(later(3)).toISOString();
+  const waiting = createKey(about(), made(), now, at);
+  test('nothing can be done with it, and it is due then', () => {
+    expect(waiting).toMatchObject({ activationAt: at, versions: [{ state: 'pre-activation', transitions: [{ to: 'pre-activation' }] }] });
+    expect(dueAt(waiting)).toBe(at);
+    expect(codeOf(() => rotateKey(waiting, made(), 'r', now))).toBe('ERR_KEY_STATE');
+    expect(viewKey(waiting)).not.toHaveProperty('activationAt');
+  });
+  test('when it is activated, it is active and waits for nothing', () => {
+    const activated = activateKey(waiting, 'needed today', now);
+    expect(states(activated)).toEqual(['active']);
+    expect(activated).not.toHaveProperty('activationAt');
+    expect(activateKey(activated, 'again', now)).toBe(activated);
+  });
+  test('when it is frozen, it does not become active, by itself or otherwise, until it is resumed', () => {
+    const frozen = suspendKey(waiting, false, 'doubts', now);
+    expect(dueAt(frozen)).toBeUndefined();
+    expect(codeOf(() => activateKey(frozen, 'a', now))).toBe('ERR_KEY_SUSPENDED');
+    expect(dueAt(resumeKey(frozen, 'no more', now))).toBe(at);
+  });
+  test.each([
+    ['in the past', -1],
+    ['now', 0],
+    ['more than two years ahead', limits.activationDaysMax + 1],
+  ])('an activation %s is refused', (_what, days) => {
+    expect(codeOf(() => assertActivation(new Date(later(days)).toISOString(), nowMs))).toBe('ERR_MALFORMED_REQUEST');
+  });
+});
+
+describe('given a key whose time to protect is over, or whose material others may know', () => {
+  test('a deactivated key goes on to process, and a rotation gives it a version that protects', () => {
+    const ended = deactivateKey(active, 'end of 2026', now);
+    expect(states(ended)).toEqual(['deactivated']);
+    expect(deactivateKey(ended, 'again', now)).toBe(ended);
+    expect(states(rotateKey(ended, made(2), 'needed again', now))).toEqual(['deactivated', 'active']);
+    expect(states(deactivateKey(suspended, 'end', now))).toEqual(['deactivated']);
+  });
+  test('a compromised version stays so; the others are as they were', () => {
+    const leaked = compromiseKey(rotated, [1], 'in a log', now);
+    expect(states(leaked)).toEqual(['compromised', 'active']);
+    expect(compromiseKey(leaked, [1], 'again', now)).toBe(leaked);
+    expect(states(compromiseKey(leaked, undefined, 'all of it', now))).toEqual(['compromised', 'compromised']);
+    expect(codeOf(() => compromiseKey(rotated, [1, 3], 'r', now))).toBe('ERR_NOT_FOUND');
+    expect(states(rotateKey(compromiseKey(active, undefined, 'leak', now), made(2), 'after it', now))).toEqual(['compromised', 'active']);
+  });
+  test('it can be said of a key that waits for its deletion or its activation, and no resumption or activation undoes it', () => {
+    const deletingToo = compromiseKey(deleting, undefined, 'leak', now);
+    expect(states(destroyKey(deletingToo, later(30)))).toEqual(['destroyed', 'destroyed']);
+    const waiting = compromiseKey(createKey(about(), made(), now, new Date(later(3)).toISOString()), undefined, 'leak', now);
+    expect([states(waiting), dueAt(waiting)]).toEqual([['compromised'], undefined]);
+    expect(states(resumeKey(compromiseKey(suspended, undefined, 'leak', now), 'r', now))).toEqual(['compromised']);
+  });
+});
+
+test('every change of state has its time and reason; of very many the first and the newest are kept', () => {
+  const later1 = '2026-04-01T00:00:00.000Z';
+  expect(suspendKey(active, false, 'stolen', later1).versions[0]?.transitions).toEqual([
+    { to: 'active', at: now, reason: 'created' },
+    { to: 'suspended', at: later1, reason: 'stolen' },
+  ]);
+  let key = active;
+  for (let n = 0; n < limits.transitionsPerVersion; n++) key = resumeKey(suspendKey(key, false, `s${n}`, now), `r${n}`, now);
+  const kept = key.versions[0]?.transitions;
+  expect(kept).toHaveLength(limits.transitionsPerVersion);
+  expect([kept?.[0]?.reason, kept?.at(-1)?.reason]).toEqual(['created', `r${limits.transitionsPerVersion - 1}`]);
+});
+
 describe('given a destroyed key', () => {
   test('no material is left, in no version, and the record that there was a key stays', () => {
     expect(states(destroyed)).toEqual(['destroyed', 'destroyed']);
@@ -118,6 +193,10 @@ describe('given a destroyed key', () => {
     ['kept after all', () => cancelDeletion(destroyed)],
     ['scheduled', () => scheduleDeletion(destroyed, 30, 'r', nowMs)],
     ['lent', () => setConsumers(destroyed, ['x'])],
+    ['handed over', () => setOwner(destroyed, 'x')],
+    ['activated', () => activateKey(destroyed, 'r', now)],
+    ['deactivated', () => deactivateKey(destroyed, 'r', now)],
+    ['called compromised', () => compromiseKey(destroyed, undefined, 'r', now)],
   ])('when it is %s, that is refused', (_what, act) => {
     expect(codeOf(act)).toBe('ERR_KEY_STATE');
   });
@@ -138,6 +217,18 @@ test('neither description nor view says more than it may, and both are what the 
   expect(JSON.stringify(viewKey(key))).not.toContain('"reason"');
 });
 
+test('what is said about a key is changed where it is given, taken away by null, and is no business of the workers', () => {
+  const key = newKey({ keyId: 'k_AAAAAAAAAAAAAAAAAAAAAA', description: 'card numbers', team: 'payments' });
+  const updated = updateNotes(key, { team: null, contact: 'rota payments', description: undefined }, { pci: 'yes' });
+  expect(updated).toMatchObject({ description: 'card numbers', contact: 'rota payments', tags: { pci: 'yes' }, revision: 2 });
+  expect(updated).not.toHaveProperty('team');
+  expect(KeyDescription.parse(describeKey(updated))).toMatchObject({ contact: 'rota payments' });
+  expect(KeyView.parse(viewKey(updated))).toMatchObject({ tags: { pci: 'yes' } });
+  expect(JSON.stringify(viewKey(updated))).not.toContain('card numbers');
+  expect(setOwner(key, 'ola')).toMatchObject({ owner: 'ola', revision: 2 });
+  expect(setOwner(key, key.owner)).toBe(key);
+});
+
 const command = fc.oneof(
   fc.constant((key: Key, at: number) => rotateKey(key, made(), 'r', new Date(at).toISOString())),
   fc.boolean().map((allow) => (key: Key, at: number) => suspendKey(key, allow, 's', new Date(at).toISOString())),
@@ -146,12 +237,19 @@ const command = fc.oneof(
   fc.constant((key: Key) => cancelDeletion(key)),
   fc.constant((key: Key, at: number) => destroyKey(key, at)),
   fc.constant((key: Key) => setConsumers(key, ['x'])),
+  fc.constant((key: Key) => setOwner(key, 'x')),
+  fc.constant((key: Key) => updateNotes(key, { team: 't', contact: null })),
+  fc.constant((key: Key, at: number) => activateKey(key, 'a', new Date(at).toISOString())),
+  fc.constant((key: Key, at: number) => deactivateKey(key, 'e', new Date(at).toISOString())),
+  fc
+    .option(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1 }), { nil: undefined })
+    .map((versions) => (key: Key, at: number) => compromiseKey(key, versions, 'c', new Date(at).toISOString())),
 );
 
 test('no sequence of commands leaves the state table, goes back a revision, or gives a destroyed version its material again', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(command, fc.integer({ min: 0, max: 40 })), { maxLength: 30 }), (steps) => {
-      let key = newKey();
+    fc.property(fc.boolean(), fc.array(fc.tuple(command, fc.integer({ min: 0, max: 40 })), { maxLength: 30 }), (waits, steps) => {
+      let key = waits ? createKey(about(), made(), now, new Date(later(20)).toISOString()) : newKey();
       let at = nowMs;
       for (const [apply, days] of steps) {
         at += days * day;
@@ -166,13 +264,18 @@ test('no sequence of commands leaves the state table, goes back a revision, or g
         for (const before of key.versions) {
           const after = next.versions.find((v) => v.version === before.version);
           expect([before.state, ...keyStates[before.state].next]).toContain(after?.state);
+          // What happened is told, once, and nothing that was told before is told otherwise.
+          const told = after?.state === before.state ? [] : [expect.objectContaining({ to: after?.state })];
+          expect(after?.transitions).toEqual([...before.transitions, ...told]);
           if (before.state === 'destroyed') expect(after).not.toHaveProperty('material');
         }
         expect(next.versions.map((v) => v.version)).toEqual(next.versions.map((_, n) => n + 1));
         expect(next.versions.filter((v) => v.state === 'active').length).toBeLessThanOrEqual(1);
         // Frozen means that nothing protects.
         if (next.suspended || next.deletionAt) expect(next.versions.some((v) => keyStates[v.state].uses.includes('protect'))).toBe(false);
-        else expect(next.versions.at(-1)?.state).toBe('active');
+        else expect(next.versions.some((v) => v.state === 'suspended')).toBe(false);
+        expect(next.activationAt !== undefined).toBe(next.versions.some((v) => v.state === 'pre-activation'));
+        if (dueAt(next) !== undefined) expect(isDestroyed(next)).toBe(false);
         key = next;
       }
     }),

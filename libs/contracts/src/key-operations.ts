@@ -3,14 +3,29 @@ import { Algorithm, KeyUsage } from './algorithms';
 import { KeyState } from './key-states';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Classification, Environment, KeyId, PrincipalId, printable, Timestamp } from './primitives';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
 const reason = z.string().min(1).max(500);
 const tags = z
   .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/), z.string().max(256))
   .refine((t) => Object.keys(t).length <= limits.tagsPerKey);
+const note = {
+  /** What it protects. */
+  description: printable(500),
+  /** Who answers for it beside its owner. */
+  team: printable(128),
+  /** Whom to reach when something is wrong with it: a mail address, a telephone number, the name of a rota. */
+  contact: printable(256),
+};
+/** What people say about a key for other people; nothing here decides about its use. */
+export const KeyNotes = z.strictObject(note).partial();
+export type KeyNotes = z.infer<typeof KeyNotes>;
 const consumers = z.array(PrincipalId).max(limits.consumersPerKey);
+
+/** SP 800-57 Part 1 rev. 5 §7: each change of state is recorded with its date, time and reason. */
+export const Transition = z.strictObject({ to: KeyState, at: Timestamp, reason: z.string() });
+export type Transition = z.infer<typeof Transition>;
 
 /** What people and services may know of a key; no material, wrapped or not. */
 export const KeyDescription = z.strictObject({
@@ -21,6 +36,7 @@ export const KeyDescription = z.strictObject({
   environment: Environment,
   classification: Classification,
   owner: PrincipalId,
+  ...KeyNotes.shape,
   consumers,
   tags,
   revision: z.int().min(1),
@@ -28,14 +44,16 @@ export const KeyDescription = z.strictObject({
   /** A suspended or pending-deletion key is frozen: it neither protects nor processes unless `processingAllowed`. */
   suspended: z.boolean(),
   processingAllowed: z.boolean(),
+  /** When a version that waits in pre-activation becomes active by itself. */
+  activationAt: Timestamp.optional(),
   deletionAt: Timestamp.optional(),
   versions: z.array(
     z.strictObject({
       version: z.int().min(1),
       state: KeyState,
       createdAt: Timestamp,
-      changedAt: Timestamp,
-      reason: z.string(),
+      /** Every change of state, oldest first; of a version that changed very often the first and the newest. The ledger has all of them. */
+      transitions: z.array(Transition),
       /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
       custody: z.enum(['wrapped', 'token']).optional(),
       publicKeySpki: z.string().optional(),
@@ -72,8 +90,11 @@ export const keyOperations = {
       environment: Environment.default('development'),
       classification: Classification.default('internal'),
       owner: PrincipalId.optional(),
+      ...KeyNotes.shape,
       consumers: consumers.default([]),
       tags: tags.default({}),
+      /** Pre-activation until then: it neither protects nor processes. At most two years ahead. */
+      activateAt: Timestamp.optional(),
     },
     result: KeyDescription,
   }),
@@ -99,6 +120,30 @@ export const keyOperations = {
     summary: 'New version becomes primary; older versions go on to decrypt and verify.',
     retry: 'never',
     input: target,
+    result: Propagation,
+  }),
+  activate: defineOperation({
+    name: 'keys.activate',
+    action: 'keys:Activate',
+    summary: 'End the pre-activation of a key before its time.',
+    retry: 'safe',
+    input: target,
+    result: Propagation,
+  }),
+  deactivate: defineOperation({
+    name: 'keys.deactivate',
+    action: 'keys:Deactivate',
+    summary: 'End the time in which the key protects: it goes on to decrypt and verify, and a rotation gives it a new version.',
+    retry: 'safe',
+    input: target,
+    result: Propagation,
+  }),
+  markCompromised: defineOperation({
+    name: 'keys.mark-compromised',
+    action: 'keys:MarkCompromised',
+    summary: 'The material may be known to others: the named versions, or all of them, neither protect nor process from now on, for good.',
+    retry: 'safe',
+    input: { ...target, versions: z.array(z.int().min(1)).min(1).max(limits.versionsPerKey).optional() },
     result: Propagation,
   }),
   suspend: defineOperation({
@@ -139,6 +184,28 @@ export const keyOperations = {
     summary: 'Replace the list of principals that may use the key.',
     retry: 'safe',
     input: { ...target, consumers },
+    result: Propagation,
+  }),
+  setOwner: defineOperation({
+    name: 'keys.set-owner',
+    action: 'keys:SetOwner',
+    summary: 'Hand the key over to another principal, who decides about its use from then on.',
+    retry: 'safe',
+    input: { ...target, owner: PrincipalId },
+    result: Propagation,
+  }),
+  update: defineOperation({
+    name: 'keys.update',
+    action: 'keys:Update',
+    summary: 'Change what people say about the key. What is left out stays; null takes it away; tags are replaced as a whole.',
+    retry: 'safe',
+    input: {
+      ...target,
+      description: note.description.nullable().optional(),
+      team: note.team.nullable().optional(),
+      contact: note.contact.nullable().optional(),
+      tags: tags.optional(),
+    },
     result: Propagation,
   }),
 } as const;

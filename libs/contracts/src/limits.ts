@@ -32,6 +32,9 @@ export const limits = {
   consumersPerKey: 256,
   tagsPerKey: 32,
   versionsPerKey: 1_000,
+  /** Changes of state that the description of a key version holds; the ledger has all of them. */
+  transitionsPerVersion: 50,
+  activationDaysMax: 731,
   listPage: 500,
   queryPage: 1_000,
   /** Shortest and longest wait before a scheduled deletion happens. */

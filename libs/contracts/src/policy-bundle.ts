@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { KeyId, PrincipalId, principalPattern, Timestamp } from './primitives';
+import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -39,11 +39,16 @@ export const actionTable = {
   'keys:Describe': 'Key',
   'keys:List': 'System',
   'keys:Rotate': 'Key',
+  'keys:Activate': 'Key',
+  'keys:Deactivate': 'Key',
+  'keys:MarkCompromised': 'Key',
   'keys:Suspend': 'Key',
   'keys:Resume': 'Key',
   'keys:ScheduleDeletion': 'Key',
   'keys:CancelDeletion': 'Key',
   'keys:SetConsumers': 'Key',
+  'keys:SetOwner': 'Key',
+  'keys:Update': 'Key',
   'policy:Read': 'System',
   'policy:Publish': 'System',
   'access:IssueToken': 'System',
@@ -60,13 +65,6 @@ export const Action = z.enum(Object.keys(actionTable) as [Action, ...Action[]]);
 export const actions = Action.options;
 
 const revision = z.int().min(1);
-const printable = (maxChars: number) =>
-  z
-    .string()
-    .min(1)
-    .max(maxChars)
-    .regex(/^[^\p{Cc}]*$/u, 'holds control characters');
-
 export const RoleId = z.string().regex(principalPattern, 'a role id is 1 to 64 of a-z, 0-9 and -');
 export const Role = z.strictObject({ id: RoleId, description: printable(500), revision });
 export type Role = z.infer<typeof Role>;

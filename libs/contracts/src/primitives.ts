@@ -52,6 +52,14 @@ export const EncryptionContext = z
   .refine((context) => Object.keys(context).length <= limits.contextEntries, `more than ${limits.contextEntries} entries`);
 export type EncryptionContext = z.infer<typeof EncryptionContext>;
 
+/** Text that people read: no control characters, which could move a terminal's cursor. */
+export const printable = (maxChars: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxChars)
+    .regex(/^[^\p{Cc}]*$/u, 'holds control characters');
+
 /** RFC 3339 with milliseconds, UTC. */
 export const Timestamp = z.iso.datetime({ precision: 3 });
 

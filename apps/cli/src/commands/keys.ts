@@ -1,15 +1,20 @@
 import type { Client } from '@claviger/client';
-import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation } from '@claviger/contracts';
+import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation, Transition } from '@claviger/contracts';
 import type { Command } from 'commander';
+import { CommandError } from '../exit-codes';
 import type { Output } from '../output';
-import { pairs, wholeNumber } from '../pairs';
+import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
 
 interface Reason {
   reason: string;
 }
+const noteNames = ['description', 'team', 'contact'] as const;
+type Notes = Partial<Record<(typeof noteNames)[number], string>>;
+const notesOf = (options: Notes): Notes =>
+  Object.fromEntries(noteNames.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
 
-/** Life of keys: create, look, rotate, suspend, resume, delete, and who may use them. */
+/** Life of keys: create, look, activate, rotate, deactivate, suspend, resume, mark as compromised, delete, and who may use them. */
 export function keysCommands(program: Command): void {
   const keys = program.command('keys').description('create, describe and govern keys');
   keys
@@ -20,14 +25,22 @@ export function keysCommands(program: Command): void {
     .option('--environment <environment>', 'development, staging or production', 'development')
     .option('--classification <classification>', 'public, internal, confidential or restricted', 'internal')
     .option('--owner <principal>', 'principal that decides about its use (default: you)')
+    .option('--description <text>', 'what it protects')
+    .option('--team <name>', 'who answers for it beside its owner')
+    .option('--contact <text>', 'whom to reach when something is wrong with it')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
+    .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)')
     .action(
       online<
-        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner', string> & { consumer?: string[]; tag?: string[] },
+        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> &
+          Notes & {
+            consumer?: string[];
+            tag?: string[];
+          },
         [string]
       >(async ({ client, options, output }, name) => {
-        const { algorithm, usage, environment, classification, owner, consumer = [], tag } = options;
+        const { algorithm, usage, environment, classification, owner, consumer = [], tag, activateAt } = options;
         const key = await client.keys.create({
           name,
           algorithm: algorithm as Algorithm,
@@ -35,8 +48,10 @@ export function keysCommands(program: Command): void {
           environment: environment as Environment,
           classification: classification as Classification,
           ...(owner ? { owner } : {}),
+          ...notesOf(options),
           consumers: consumer,
           tags: pairs('tag', tag) ?? {},
+          ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
         });
         describe(output, key);
       }),
@@ -71,6 +86,24 @@ export function keysCommands(program: Command): void {
       changed(output, await client.keys.rotate({ keyId, reason })),
     ),
   );
+  change('activate', 'end its pre-activation before its time').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.activate({ keyId, reason })),
+    ),
+  );
+  change('deactivate', 'protect nothing more with it; it goes on to decrypt and verify').action(
+    online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+      changed(output, await client.keys.deactivate({ keyId, reason })),
+    ),
+  );
+  change('mark-compromised', 'its material may be known to others: no use of it any more, for good')
+    .option('--key-version <n>', 'only this version; may be repeated', collect)
+    .action(
+      online<Reason & { keyVersion?: string[] }, [string]>(async ({ client, options: { reason, keyVersion }, output }, keyId) => {
+        const versions = keyVersion?.map((text) => wholeNumber('--key-version', text) as number);
+        changed(output, await client.keys.markCompromised({ keyId, reason, ...(versions ? { versions } : {}) }));
+      }),
+    );
   change('suspend', 'freeze it at every worker')
     .option('--allow-processing', 'go on to decrypt and verify')
     .action(
@@ -103,6 +136,31 @@ export function keysCommands(program: Command): void {
         changed(output, await client.keys.setConsumers({ keyId, reason, consumers: consumer })),
       ),
     );
+  keys
+    .command('set-owner <key> <principal>')
+    .description('hand it over')
+    .requiredOption('--reason <text>', 'goes into the ledger')
+    .action(
+      online<Reason, [string, string]>(async ({ client, options: { reason }, output }, keyId, owner) =>
+        changed(output, await client.keys.setOwner({ keyId, reason, owner })),
+      ),
+    );
+  change('update', 'change what is said about it')
+    .option('--description <text>', 'what it protects')
+    .option('--team <name>', 'who answers for it beside its owner')
+    .option('--contact <text>', 'whom to reach when something is wrong with it')
+    .option('--tag <name=value>', 'may be repeated; replaces all tags', collect)
+    .option('--remove <what>', `${noteNames.join(', ')} or tags; may be repeated`, collect)
+    .action(
+      online<Reason & Notes & { tag?: string[]; remove?: string[] }, [string]>(async ({ client, options, output }, keyId) => {
+        const { reason, tag, remove = [] } = options;
+        const unknown = remove.find((what) => what !== 'tags' && !(noteNames as readonly string[]).includes(what));
+        if (unknown !== undefined) throw new CommandError('usage', `--remove takes ${noteNames.join(', ')} or tags`);
+        const removed = Object.fromEntries(remove.filter((what) => what !== 'tags').map((what) => [what, null]));
+        const tags = remove.includes('tags') ? {} : pairs('tag', tag);
+        changed(output, await client.keys.update({ keyId, reason, ...notesOf(options), ...removed, ...(tags ? { tags } : {}) }));
+      }),
+    );
 }
 
 async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]> {
@@ -118,6 +176,7 @@ async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]
 
 function stateOf(key: KeyDescription): string {
   if (key.deletionAt) return `deletion ${key.deletionAt}`;
+  if (key.activationAt && !key.suspended) return `pre-activation until ${key.activationAt}`;
   if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
   return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
 }
@@ -132,13 +191,21 @@ const summary = (key: KeyDescription) => ({
   environment: key.environment,
   classification: key.classification,
   owner: key.owner,
+  team: key.team,
+  contact: key.contact,
+  description: key.description,
   consumers: key.consumers.join(', ') || 'none',
   tags:
     Object.entries(key.tags)
       .map(([name, value]) => `${name}=${value}`)
       .join(', ') || undefined,
   revision: key.revision,
-  versions: key.versions.map(({ version, state, createdAt }) => `${version} ${state} (${createdAt})`).join(', '),
+  versions: key.versions
+    .map(({ version, state, transitions }) => {
+      const { at, reason } = transitions.at(-1) as Transition;
+      return `${version} ${state} (${at}: ${reason})`;
+    })
+    .join(', '),
 });
 
 const describe = (output: Output, key: KeyDescription) => output.fields(key, summary(key));
