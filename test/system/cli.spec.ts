@@ -107,6 +107,26 @@ test('a key waits for its activation, protects, then only processes, and is of n
   ]);
 });
 
+test('a key that waits for its deletion and is still asked for is an alert, and can be kept', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/obsolete', '--consumer', 'payments-api');
+  writeFileSync(file('wanted'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('wanted'), '--out', file('wanted.jwe'));
+  await ok('kim', 'keys', 'schedule-deletion', keyId, '--reason', 'nobody needs it', '--wait-days', '7');
+  const decrypt = () => as('payments-api', 'decrypt', keyId, '--in', file('wanted.jwe'), '--reveal');
+  expect((await decrypt()).stderr).toMatch(/^ERR_KEY_PENDING_DELETION/);
+  const alert = await until(
+    async () => {
+      const alerts = await json<Record<string, unknown>[]>('sam', 'alerts', 'list');
+      return alerts.find((one) => one.detector === 'deletion-probe' && one.keyId === keyId);
+    },
+    { what: 'the alert', timeoutMs: 20_000 },
+  );
+  expect(alert).toMatchObject({ severity: 'high', principal: 'payments-api' });
+  await ok('kim', 'keys', 'cancel-deletion', keyId, '--reason', 'payments needs it');
+  await ok('sam', 'keys', 'resume', keyId, '--reason', 'payments needs it');
+  expect((await decrypt()).stdout).toBe('forty-two');
+});
+
 test('who answers for a key is said, changed and handed over', async () => {
   const said = ['--description', 'card numbers', '--team', 'payments'];
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/notes', ...said);

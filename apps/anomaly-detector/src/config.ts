@@ -30,6 +30,7 @@ export const Config = z.object({
   RATE_SPIKE_COOLDOWN_SECONDS: whole(0, year, 300),
   FIRST_USE_LEARNING_SECONDS: whole(0, year, 3_600),
   FIRST_USE_COOLDOWN_SECONDS: whole(0, year, 60),
+  DELETION_PROBE_COOLDOWN_SECONDS: whole(0, year, 3_600),
   SERIES_MAX: whole(100, 1_000_000, 20_000),
   SNAPSHOT_SECONDS: whole(1, 3_600, 10),
 });
@@ -48,5 +49,6 @@ export const detectionSettings = (config: Config): DetectionSettings => ({
     cooldownSeconds: config.RATE_SPIKE_COOLDOWN_SECONDS,
   },
   firstUse: { learningSeconds: config.FIRST_USE_LEARNING_SECONDS, cooldownSeconds: config.FIRST_USE_COOLDOWN_SECONDS },
+  deletionProbe: { cooldownSeconds: config.DELETION_PROBE_COOLDOWN_SECONDS },
   seriesMax: config.SERIES_MAX,
 });

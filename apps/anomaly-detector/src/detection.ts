@@ -1,6 +1,7 @@
 import { type Alert } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { identified } from './alert-id';
+import { type DeletionProbeSettings, foldDeletionProbe, isDeletionProbe, type WantedKey } from './detectors/deletion-probe';
 import {
   type FirstUser,
   type FirstUseSettings,
@@ -11,12 +12,13 @@ import {
   newKeyUsers,
 } from './detectors/first-use';
 import { foldRate, newRateSeries, type RateSeries, type RateSpikeSettings } from './detectors/rate-spike';
-import { firstUseAlert, rateAlert } from './explain';
+import { deletionProbeAlert, firstUseAlert, rateAlert } from './explain';
 import type { ObservedUse } from './observed-use';
 
 export interface DetectionSettings {
   rateSpike: RateSpikeSettings;
   firstUse: FirstUseSettings;
+  deletionProbe: DeletionProbeSettings;
   /** Most principals, and most keys, that are remembered; beyond it the ones unused for longest are forgotten and learnt anew. */
   seriesMax: number;
 }
@@ -28,6 +30,7 @@ export interface DetectionState {
   keyRates: Entries<RateSeries>;
   keyUsers: Entries<KeyUsers>;
   firstUsers: Entries<FirstUser>;
+  wantedKeys?: Entries<WantedKey>;
   /** Ids of `committed` records. */
   committed?: Entries<true>;
 }
@@ -42,6 +45,7 @@ export class Detection {
   private readonly keyRates: LRUCache<string, RateSeries>;
   private readonly keyUsers: LRUCache<string, KeyUsers>;
   private readonly firstUsers: LRUCache<string, FirstUser>;
+  private readonly wantedKeys: LRUCache<string, WantedKey>;
   private readonly committed: LRUCache<string, true>;
   /** Records whose time was over by the time they came. */
   late = 0;
@@ -54,6 +58,7 @@ export class Detection {
     this.keyRates = load(settings.seriesMax, state?.keyRates);
     this.keyUsers = load(settings.seriesMax, state?.keyUsers);
     this.firstUsers = load(settings.seriesMax, state?.firstUsers);
+    this.wantedKeys = load(settings.seriesMax, state?.wantedKeys);
     this.committed = load(committedMax, state?.committed);
   }
 
@@ -68,6 +73,7 @@ export class Detection {
     // A key id is what the caller says: only a use that succeeded shows that there is such a key, so guessing ids cannot push real keys out.
     if (use.keyId !== undefined) this.rate(alerts, 'rate-spike-key', this.keyRates, use.keyId, use.outcome === 'success', use);
     if (isKeyUse(use)) this.firstUse(alerts, use);
+    if (isDeletionProbe(use)) this.deletionProbe(alerts, use);
     return alerts;
   }
 
@@ -81,6 +87,7 @@ export class Detection {
       keyRates: dump(this.keyRates),
       keyUsers: dump(this.keyUsers),
       firstUsers: dump(this.firstUsers),
+      wantedKeys: dump(this.wantedKeys),
       committed: dump(this.committed),
     };
   }
@@ -116,6 +123,13 @@ export class Detection {
     const found = foldFirstUse(key, user, use, this.settings.firstUse);
     if (user.alertedAt !== never) this.firstUsers.set(use.principal, user);
     if (found) alerts.push(identified(firstUseAlert(found, use), use.recordId));
+  }
+
+  private deletionProbe(alerts: Alert[], use: ObservedUse & { keyId: string }): void {
+    const key = this.wantedKeys.get(use.keyId) ?? { alertedAt: never, folded: 0 };
+    this.wantedKeys.set(use.keyId, key);
+    const found = foldDeletionProbe(key, use, this.settings.deletionProbe);
+    if (found) alerts.push(identified(deletionProbeAlert(found, use), use.recordId));
   }
 }
 

@@ -60,3 +60,22 @@ export function firstUseAlert({ knownForSeconds, usedBefore, folded }: FirstUse,
     evidence: [{ streamSeq: use.streamSeq, line: use.line }],
   };
 }
+
+/** An attempt to use a key that waits for its deletion, in words. */
+export function deletionProbeAlert({ folded }: { folded: number }, use: ObservedUse & { keyId: string }): Draft {
+  const before = folded > 0 ? ` Since the last alert there were ${folded} other attempts.` : '';
+  const seen = `${use.action} by ${use.principal}, refused`;
+  return {
+    detector: 'deletion-probe',
+    severity: 'high',
+    title: `Key ${use.keyId} waits for its deletion and is still asked for`,
+    explanation: `${use.principal} asked for the use of key ${use.keyId}, which is to be destroyed. What it protects is lost to whoever still needs it then: cancel the deletion, or make sure that nobody does.${before}`,
+    expected: 'no use of a key that waits for its deletion',
+    seen,
+    principal: use.principal,
+    keyId: use.keyId,
+    firstSeen: iso(use.timeMs),
+    lastSeen: iso(use.timeMs),
+    evidence: [{ streamSeq: use.streamSeq, line: use.line }],
+  };
+}

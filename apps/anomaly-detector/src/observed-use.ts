@@ -13,6 +13,8 @@ export interface ObservedUse extends Place {
   keyId?: string | undefined;
   action: string;
   outcome: Outcome;
+  /** Why it was refused, or failed. */
+  code?: string | undefined;
   /** Found out later, and perhaps more than once. */
   committed?: boolean;
   /** W3C `traceparent` of the request. */
@@ -55,7 +57,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       else if (typeof record?.kind !== 'string' || record.kind === 'token') batch.ignored++;
       continue;
     }
-    const { id, time, principal, keyId, action, trace } = record;
+    const { id, time, principal, keyId, action, code, trace } = record;
     const outcome = committed ? 'success' : record.outcome;
     const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;
     if (
@@ -79,6 +81,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       action,
       outcome: outcome as Outcome,
       committed,
+      code: typeof code === 'string' ? code : undefined,
       // One shape for all of them, which is what makes this cheap.
       keyId: typeof keyId === 'string' && keyPattern.test(keyId) ? keyId : undefined,
       trace: typeof trace === 'string' ? trace : undefined,

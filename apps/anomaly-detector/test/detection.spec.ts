@@ -18,6 +18,7 @@ const touchy: DetectionSettings = {
     cooldownSeconds: 3,
   },
   firstUse: { learningSeconds: 2, cooldownSeconds: 3 },
+  deletionProbe: { cooldownSeconds: 3 },
   seriesMax: 5,
 };
 
@@ -28,6 +29,7 @@ const traffic = fc
       principal: fc.integer({ min: 0, max: 7 }),
       key: fc.option(fc.integer({ min: 0, max: 7 })),
       outcome: fc.constantFrom<ObservedUse['outcome'][]>('success', 'success', 'success', 'denied', 'failed'),
+      code: fc.constantFrom(undefined, 'ERR_KEY_PENDING_DELETION'),
       repeat: fc.integer({ min: 1, max: 8 }),
     }),
     { maxLength: 120 },

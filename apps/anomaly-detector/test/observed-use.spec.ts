@@ -20,6 +20,11 @@ const record = (more: Record<string, unknown> = {}) =>
     ...more,
   });
 
+test('the code of a refusal is read where it is one', () => {
+  const data = batch([record({ outcome: 'failed', code: 'ERR_KEY_PENDING_DELETION' }), record({ outcome: 'failed', code: 7 })]);
+  expect(readUses(1, data, startMs).uses.map(({ code }) => code)).toEqual(['ERR_KEY_PENDING_DELETION', undefined]);
+});
+
 test('uses are read with their place; epochs, sessions and the seal are not uses', () => {
   const data = batch([
     '{"kind":"epoch","x":1}',

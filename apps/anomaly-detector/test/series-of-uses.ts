@@ -14,6 +14,7 @@ export const settings: DetectionSettings = {
     cooldownSeconds: 300,
   },
   firstUse: { learningSeconds: 3_600, cooldownSeconds: 60 },
+  deletionProbe: { cooldownSeconds: 3_600 },
   seriesMax: 20_000,
 };
 
