@@ -60,6 +60,10 @@ export interface Stack {
   store: DocumentStore | undefined;
   services: RunningService[];
   trustFile: string;
+  /** Of the installation: tokens, PINs, identities. */
+  installationFolder: string;
+  /** What the names of its databases begin with. */
+  databasePrefix: string;
   start(name: ServiceName, env?: Record<string, string>): Promise<RunningService>;
   /** Drains a service and starts another in its place. */
   restart(service: RunningService): Promise<RunningService>;
@@ -172,6 +176,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     store,
     services,
     trustFile,
+    installationFolder: place.folder,
+    databasePrefix,
     start: async (name, env) => {
       const service = await start(name, env);
       await ready(service);

@@ -127,6 +127,62 @@ test('a key that waits for its deletion and is still asked for is an alert, and 
   expect((await decrypt()).stdout).toBe('forty-two');
 });
 
+/** As if so many days had gone by for this key. */
+async function age(keyId: string, days: number): Promise<void> {
+  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd: workspaceRoot() });
+  const { installationFolder, databasePrefix, storeUrl } = system.stack;
+  const args = [installationFolder, readMachine().pkcs11.libraryPath, `${databasePrefix}keys`, keyId, String(days)];
+  await runCommand(process.execPath, ['dist/test/system/age-key.js', ...args], {
+    cwd: workspaceRoot(),
+    env: { ...process.env, MONGODB_URL: storeUrl },
+  });
+}
+
+test('keys rotate by themselves when their schedule has come: what was encrypted before decrypts, what is new has the new version', async () => {
+  type Described = { primaryVersion: number; next?: { event: string; at: string } };
+  const window = ['--time-zone', 'Europe/Berlin', '--window', 'Mon-Sun 00:00-24:00', '--jitter', '0m'];
+  const create = (name: string, ...more: string[]) =>
+    json<{ keyId: string }>('kim', 'keys', 'create', name, '--consumer', 'payments-api', ...more);
+  const { keyId } = await create('cli/scheduled', '--every', '90d', ...window);
+  const { keyId: signing } = await create('cli/scheduled-eddsa', '--algorithm', 'ED25519');
+  const bad = ['keys', 'set-rotation', signing, '--reason', 'policy'];
+  expect(await as('kim', ...bad, '--cron', '0 3,15 * * *')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('more than once a day'),
+  });
+  expect(await as('kim', ...bad)).toMatchObject({ code: 64 });
+  expect((await as('sam', ...bad, '--none')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  const set = await json<{ key: Described }>('kim', ...bad, '--every', '30d', ...window, '--at-end', 'deactivate');
+  expect(set.key.next?.event).toBe('rotate');
+  const described = async (id: string) => json<Described>('kim', 'keys', 'describe', id);
+  expect(await ok('kim', 'keys', 'list')).toContain(`rotate ${(await described(keyId)).next?.at}`);
+
+  writeFileSync(file('before'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('before'), '--out', file('before.jwe'));
+  await ok('payments-api', 'sign', signing, '--in', file('before'), '--out', file('before.sig'));
+  await age(keyId, 89);
+  await age(signing, 31);
+  const rotated = async (id: string) => (await described(id)).primaryVersion === 2;
+  await until(() => rotated(signing), { what: 'the rotation of the signing key', timeoutMs: 40_000, everyMs: 500 });
+  expect(await rotated(keyId)).toBe(false);
+  await age(keyId, 1);
+  await until(() => rotated(keyId), { what: 'the rotation', timeoutMs: 40_000, everyMs: 500 });
+
+  const kidOf = (name: string) =>
+    JSON.parse(Buffer.from(readFileSync(file(name), 'utf8').split('.')[0] as string, 'base64url').toString()).kid;
+  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('before.jwe'), '--reveal')).toBe('forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('before'), '--out', file('after.jwe'));
+  expect([kidOf('before.jwe'), kidOf('after.jwe')]).toEqual([`${keyId}#1`, `${keyId}#2`]);
+  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('after.jwe'), '--reveal')).toBe('forty-two');
+  await ok('payments-api', 'sign', signing, '--in', file('before'), '--out', file('after.sig'));
+  await until(async () => (await ok('ada', 'audit', 'query', '--of', 'key-lifecycle')).includes('keys:Rotate'), {
+    what: 'the rotation in the ledger',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+  expect((await described(keyId)).next?.event).toBe('rotate');
+}, 180_000);
+
 test('who answers for a key is said, changed and handed over', async () => {
   const said = ['--description', 'card numbers', '--team', 'payments'];
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/notes', ...said);

@@ -52,6 +52,8 @@ export const PURE = [
     'iv',
     'jwe',
     'key',
+    'key-dates',
+    'key-description',
     'key-state',
     'key-use',
     'observed-use',
@@ -59,8 +61,11 @@ export const PURE = [
     'position',
     'raised-alerts',
     'refusal',
+    'rotation-schedule',
     'segment',
     'snapshot',
+    'wall-clock',
+    'warnings',
   ].map((name) => `apps/*/src/${name}.ts`),
 ];
 export const NOT_IN_PURE = ['@nestjs/*', 'mongodb', '@nats-io/*', 'pkcs11js', 'rxjs', '@opentelemetry/*'];

@@ -2,7 +2,8 @@ import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type Kek
 import { askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { describeKey, type Key, viewKey } from './key';
+import type { Key } from './key';
+import { describeKey, viewKey } from './key-description';
 import type { KeyStore, OutboxEntry } from './key-store';
 import type { Kek } from './signed-documents';
 

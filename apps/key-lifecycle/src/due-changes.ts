@@ -1,40 +1,58 @@
 import { ProblemError } from '@claviger/contracts';
 import type { AuditTrail, RecordIntent } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
-import { activateKey, destroyKey, type Key } from './key';
+import { ROOT_CONTEXT } from '@opentelemetry/api';
+import type { Claimed, DueKeys } from './due-keys';
+import { asksForRotation, type LeaseBounds } from './invocations';
+import { activateKey, assertRotatable, deactivateKey, destroyKey, type Key, rotateKey } from './key';
 import type { KeyCommands } from './key-commands';
+import { type DueChange, dueAfter, dueChange, iso, nextChange, originatorPeriodEnd, rotatesOnUsage } from './key-dates';
+import type { KeyStore } from './key-store';
+import { TamperedDocument } from './signed-documents';
+import { rotationFailure, warning } from './warnings';
 
-/** What somebody ordered for a time that has come. `decide` throws when it is no longer to be done. */
-interface DueChange {
-  action: string;
+/** Longer than a change takes, key generation included; what failed, or whose replica died, is tried again after it. */
+const claimMs = 60_000;
+const pageSize = 100;
+
+const said: Record<DueChange, { action: string; done: string }> = {
+  activate: { action: 'keys:Activate', done: 'activated as scheduled' },
+  deactivate: { action: 'keys:Deactivate', done: 'deactivated: its originator usage period has ended' },
+  rotate: { action: 'keys:Rotate', done: 'rotated as scheduled' },
+  destroy: { action: 'keys:Destroy', done: 'destroyed as scheduled' },
+};
+
+/** One change as somebody ordered it. */
+interface Due {
+  change: DueChange;
   reason: string;
-  decide: (key: Key, nowMs: number) => Key;
-  done: string;
+  /** Left out where the number of encryptions asks for it. */
+  at?: string;
+  /** Whether it is still to be done: another replica may have been first, or somebody decided otherwise. */
+  isDue: (key: Key) => boolean;
 }
+class NotDue extends Error {}
 
-const changeOf = (key: Key): DueChange =>
-  key.deletionAt === undefined
-    ? {
-        ...{ action: 'keys:Activate', reason: `scheduled for ${key.activationAt}`, done: 'activated as scheduled' },
-        decide: activateWhenDue,
-      }
-    : {
-        ...{ action: 'keys:Destroy', reason: `scheduled for ${key.deletionAt}`, done: 'destroyed as scheduled' },
-        decide: destroyKey,
-      };
-
-/** Does what is due to keys by itself, and records it as any other change. Several replicas may sweep: one of them wins each key. */
+/** Does what is due to keys by itself, and records it as any other change; tells what is coming. Several replicas may sweep: one of them wins each key. */
 export class DueChanges {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
   private stopped = false;
+  private readonly nowMs: () => number;
 
   constructor(
-    private readonly commands: KeyCommands,
-    private readonly trail: AuditTrail,
-    private readonly logger: LoggerService,
-    private readonly nowMs: () => number = Date.now,
-  ) {}
+    private readonly parts: {
+      commands: KeyCommands;
+      due: DueKeys;
+      store: KeyStore;
+      trail: AuditTrail;
+      bounds: LeaseBounds;
+      logger: LoggerService;
+      nowMs?: () => number;
+    },
+  ) {
+    this.nowMs = parts.nowMs ?? Date.now;
+  }
 
   start(everyMs: number): void {
     this.timer = setInterval(() => void this.sweep(), everyMs);
@@ -49,52 +67,132 @@ export class DueChanges {
 
   sweep(): Promise<void> {
     this.sweeping ??= this.sweepOnce()
-      .catch((error) => this.logger.warn(`sweep of what is due: ${String(error)}`))
+      .catch((error) => this.parts.logger.warn(`sweep of what is due: ${String(error)}`))
       .finally(() => (this.sweeping = undefined));
     return this.sweeping;
   }
 
   private async sweepOnce(): Promise<void> {
-    for (const key of await this.commands.due(this.nowMs())) {
-      // What could not be recorded is not done; it is still due later.
-      if (this.stopped || !this.trail.commit.available) return;
-      const due = changeOf(key);
-      try {
-        await this.do(key.keyId, due);
-      } catch (error) {
-        // Another replica was first, or somebody decided otherwise since.
-        if (error instanceof ProblemError && nothingDue.has(error.code)) continue;
-        this.logger.warn(`key ${key.keyId} is not ${due.done} yet: ${String(error)}`);
+    const { due, trail } = this.parts;
+    let found: string[];
+    do {
+      found = await due.ids(iso(this.nowMs()), pageSize);
+      for (const keyId of found) {
+        // What could not be recorded is not done; it is still due later.
+        if (this.stopped || !trail.commit.available) return;
+        const claimed = await this.claim(keyId);
+        if (claimed) await this.lookAfter(claimed);
       }
+    } while (found.length === pageSize);
+  }
+
+  private async claim(keyId: string): Promise<Claimed | undefined> {
+    const nowMs = this.nowMs();
+    try {
+      return await this.parts.due.claim(keyId, iso(nowMs), iso(nowMs + claimMs));
+    } catch (error) {
+      // That it is tampered with is told where it is read.
+      if (error instanceof TamperedDocument) return undefined;
+      throw error;
     }
   }
 
-  private async do(keyId: string, { action, reason, decide, done }: DueChange): Promise<void> {
+  private async lookAfter({ key, checkUsage }: Claimed): Promise<void> {
+    const { store, bounds, logger } = this.parts;
+    const nowMs = this.nowMs();
+    let due = dueNow(key, nowMs);
+    try {
+      const counted = checkUsage ? await store.invocations(key.keyId) : undefined;
+      const onUsage = counted && rotatesOnUsage(key) && asksForRotation(counted.invocations, key.primaryVersion, bounds);
+      due ??= onUsage ? dueByUsage(key) : undefined;
+      if (due) return await this.do(key.keyId, due);
+      if (await this.warn(key, nowMs)) await this.parts.due.release(key, dueAfter(key, nowMs), counted);
+    } catch (error) {
+      if (error instanceof NotDue) return;
+      logger.warn(`key ${key.keyId} is not ${due ? said[due.change].done : 'looked after'} yet: ${String(error)}`);
+      if (due?.change === 'rotate') await this.tellFailure(key, due, error);
+    }
+  }
+
+  private async do(keyId: string, { change, reason, isDue }: Due): Promise<void> {
+    const { commands, trail, logger } = this.parts;
+    const { action, done } = said[change];
     const entry = { action, principal: 'key-lifecycle', session: 'schedule', keyId, reason };
     let intent: RecordIntent | undefined;
-    const { key, recorded } = await this.commands.change(
+    const { key, recorded } = await commands.change(
       keyId,
-      (current) => decide(current, this.nowMs()),
-      ({ revision }) => {
-        intent = this.trail.intend({ ...entry, revisions: {}, revision }, intent?.id);
+      (current) => {
+        if (!isDue(current)) throw new NotDue();
+        return this.changed(current, change, reason);
+      },
+      ({ primaryVersion: version, revision }) => {
+        intent = trail.intend({ ...entry, version, revisions: {}, revision }, intent?.id);
         return intent;
       },
     );
-    this.logger.log(`key ${keyId} ${done}`);
+    logger.log(`key ${keyId} ${done}`);
     try {
-      await this.trail.operation({ ...entry, outcome: 'success', revisions: { key: key.revision } }, intent?.id);
+      await trail.operation({ ...entry, version: key.primaryVersion, outcome: 'success', revisions: { key: key.revision } }, intent?.id);
       recorded();
     } catch (error) {
       // It stays owed.
-      this.logger.warn(`key ${keyId}: that it was ${done} will be recorded later: ${String(error)}`);
+      logger.warn(`key ${keyId}: that it was ${done} will be recorded later: ${String(error)}`);
+    }
+  }
+
+  private async changed(key: Key, change: DueChange, reason: string): Promise<Key> {
+    const nowMs = this.nowMs();
+    switch (change) {
+      case 'destroy':
+        return destroyKey(key, nowMs);
+      case 'activate':
+        return activateKey(key, 'scheduled activation', iso(nowMs));
+      case 'deactivate':
+        return deactivateKey(key, reason, iso(nowMs));
+      case 'rotate':
+        assertRotatable(key);
+        return rotateKey(key, await this.parts.commands.material(key, ROOT_CONTEXT), reason, iso(nowMs));
+    }
+  }
+
+  /** False when another replica told it, or the key has changed: then somebody else looks after it. */
+  private async warn(key: Key, nowMs: number): Promise<boolean> {
+    const { due } = this.parts;
+    const from = await due.toldOf(key.keyId);
+    const next = warning(key, from.told, nowMs);
+    return next === undefined || due.tell(key, from, next.told, next.event);
+  }
+
+  private async tellFailure(key: Key, { at: dueAt }: Due, error: unknown): Promise<void> {
+    const { due, logger } = this.parts;
+    const { code, detail } = error instanceof ProblemError ? error.toProblem() : { code: 'ERR_INTERNAL', detail: String(error) };
+    try {
+      const from = await due.toldOf(key.keyId);
+      const failure = rotationFailure(key, from.told, this.nowMs(), { code, detail, dueAt });
+      if (failure) await due.tell(key, from, failure.told, failure.event);
+    } catch (cause) {
+      logger.warn(`key ${key.keyId}: that it could not be rotated is not told: ${String(cause)}`);
     }
   }
 }
 
-const nothingDue: ReadonlySet<string> = new Set(['ERR_KEY_STATE', 'ERR_KEY_SUSPENDED', 'ERR_KEY_PENDING_DELETION']);
+function dueNow(key: Key, nowMs: number): Due | undefined {
+  const change = dueChange(key, nowMs);
+  if (!change) return undefined;
+  const at = iso((change === 'deactivate' ? originatorPeriodEnd(key) : nextChange(key)?.atMs) as number);
+  return { change, at, reason: reasonOf(key, change, at), isDue: (current) => dueChange(current, nowMs) === change };
+}
 
-function activateWhenDue(key: Key, nowMs: number): Key {
-  if (key.activationAt === undefined || Date.parse(key.activationAt) > nowMs)
-    throw new ProblemError('ERR_KEY_STATE', 'It is not to be activated now.');
-  return activateKey(key, 'scheduled activation', new Date(nowMs).toISOString());
+const dueByUsage = ({ primaryVersion }: Key): Due => ({
+  change: 'rotate',
+  reason: `version ${primaryVersion} nears the number of encryptions that is safe`,
+  isDue: (current) => rotatesOnUsage(current) && current.primaryVersion === primaryVersion,
+});
+
+function reasonOf(key: Key, change: DueChange, at: string): string {
+  if (change === 'deactivate') return `end of its originator usage period at ${at}`;
+  if (change !== 'rotate') return `scheduled for ${at}`;
+  const schedule = key.rotation?.schedule;
+  if (!schedule || key.rotation?.at !== at) return `end of its originator usage period, rotation due at ${at}`;
+  return `${'cron' in schedule ? `schedule ${schedule.cron}` : `every ${schedule.everyDays} days`}, due at ${at}`;
 }

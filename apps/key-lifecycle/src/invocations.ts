@@ -21,6 +21,10 @@ export class LeaseBounds {
   ) {}
 }
 
+/** So many were given out that the key asks to be rotated. */
+export const asksForRotation = ({ given }: Invocations, version: number, { max, rotateAt }: LeaseBounds): boolean =>
+  (given[version] ?? 0) >= Math.ceil(max * rotateAt);
+
 export const noInvocations = (keyId: string): Invocations => ({ keyId, given: {} });
 
 /** The next block, at most as large as asked for, and what there is to tell when it is the one that crosses the share. @throws ProblemError ERR_KEY_EXHAUSTED */

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto';
-import { internalOperations, ProblemError } from '@claviger/contracts';
+import { internalOperations, ProblemError, type TokenKey } from '@claviger/contracts';
 import { askInternal, type OutboxRelay, type RecordIntent } from '@claviger/messaging';
 import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
 import { type Delivery, outboxOf } from './delivery';
-import { createKey, type Key, type Material, type NewKey } from './key';
+import { abandoned, assertCreatable, createKey, type Key, type Material, type NewKey } from './key';
 import type { KeyStore, OutboxEntry } from './key-store';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
 
@@ -38,7 +38,9 @@ export class KeyCommands {
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
-    const key = createKey({ ...about, keyId: newKeyId() }, await this.material(about, trace), now, activationAt);
+    const named = { ...about, keyId: newKeyId() };
+    assertCreatable(named, now, activationAt);
+    const key = createKey(named, await this.material(about, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
@@ -60,7 +62,10 @@ export class KeyCommands {
       const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
       try {
-        if (!(await this.store.change(from, to, outbox, [owed]))) continue;
+        if (!(await this.store.change(from, to, outbox, [owed]))) {
+          this.discard(abandoned(to, from));
+          continue;
+        }
         await this.send(to, outbox);
         const reached = await expected.reached(confirmationWaitMs);
         return { key: to, reached, recorded: () => this.owed.settle(keyId, owed) };
@@ -92,9 +97,12 @@ export class KeyCommands {
     );
   }
 
-  /** Keys to which something is to happen by itself. */
-  due(nowMs: number): Promise<Key[]> {
-    return this.store.due(new Date(nowMs).toISOString());
+  /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */
+  private discard(objects: TokenKey[]): void {
+    for (const { token, label } of objects)
+      askInternal(this.connection, internalOperations.destroyKey, { token, label }, { timeoutMs: hsmTimeoutMs }).catch((error) =>
+        this.logger.warn(`the object ${label} of token ${token} belongs to no key and is still there: ${String(error)}`),
+      );
   }
 
   /**

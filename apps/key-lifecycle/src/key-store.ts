@@ -4,7 +4,8 @@ import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { type Invocations, noInvocations } from './invocations';
-import { abandoned, dueAt, type Key } from './key';
+import { abandoned, type Key } from './key';
+import { asksForUsageCheck, dueAt } from './key-dates';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
@@ -14,12 +15,18 @@ export type OutboxEntry =
   /** An object of the token that no version has any more. Signed, for whoever writes to the store must not be able to have a key destroyed. */
   | { id: string; kind: 'token-key'; signed: string };
 
-interface KeyDocument {
+export interface KeyDocument {
   _id: string;
   revision: number;
   name: string;
-  /** When the next thing is due that happens by itself: the end of a pre-activation, or of a waiting period. */
+  /** When the next thing is due that happens, or is told, by itself. */
   dueAt: string | null;
+  /** The count of encryptions may have come to where the key is rotated. */
+  checkUsage?: true;
+  /** Until then one replica has in hand what is due, or has failed at it. */
+  claimedUntil?: string | null;
+  /** Signed: what was told of times that come. Absent before the first. */
+  told?: string;
   signed: string;
   /** Signed as well: a count that somebody set back would let a key encrypt too often. */
   invocations: string;
@@ -64,6 +71,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       await this.keys.createIndex({ name: 1 }, { unique: true });
       await this.keys.createIndex({ pending: 1 });
       await this.keys.createIndex({ dueAt: 1 });
+      await this.keys.createIndex({ checkUsage: 1 });
     }).catch((error) => {
       this.indexing = undefined;
       throw error;
@@ -101,7 +109,10 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
-        { $set: { ...this.fields(to), pending: true }, $push: { outbox: { $each: outbox }, owed: { $each: owed } } },
+        {
+          $set: { ...this.fields(to), ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}), claimedUntil: null, pending: true },
+          $push: { outbox: { $each: outbox }, owed: { $each: owed } },
+        },
       ),
     );
     return matchedCount === 1;
@@ -124,10 +135,13 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       : undefined;
   }
 
-  /** False when somebody else changed them since they were read. */
+  /** False when somebody else changed them since they were read. What there is to tell is also a reason to look whether the key is to be rotated. */
   async changeInvocations(from: StoredInvocations, to: Invocations, outbox: OutboxEntry[]): Promise<boolean> {
     const told = outbox.length === 0 ? {} : { $push: { outbox: { $each: outbox } } };
-    const set = { invocations: this.documents.signInvocations(to), ...(outbox.length === 0 ? {} : { pending: true }) };
+    const set = {
+      invocations: this.documents.signInvocations(to),
+      ...(outbox.length === 0 ? {} : { pending: true, checkUsage: true as const }),
+    };
     const { matchedCount } = await reached(() => this.keys.updateOne({ _id: to.keyId, invocations: from.signed }, { $set: set, ...told }));
     return matchedCount === 1;
   }
@@ -142,17 +156,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
         .toArray(),
     );
     return { keys: await this.untampered(found), next: found.length === limit ? found.at(-1)?._id : undefined };
-  }
-
-  /** Keys whose pre-activation or waiting period has ended. */
-  async due(now: string): Promise<Key[]> {
-    const found = await reached(() =>
-      this.keys
-        .find({ dueAt: { $lte: now, $ne: null } })
-        .limit(100)
-        .toArray(),
-    );
-    return this.untampered(found);
   }
 
   async kek(kekId: string): Promise<Kek | undefined> {
@@ -222,7 +225,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return keys;
   }
 
-  private told<T>(id: string, read: () => T): T {
+  /** Reads what is signed, and tells when somebody else wrote it. */
+  told<T>(id: string, read: () => T): T {
     try {
       const result = read();
       this.tampered.well(id);
@@ -298,7 +302,7 @@ const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;
 
 /** A store that does not answer is said so; whether a write happened is then unknown. */
-async function reached<T>(call: () => Promise<T>): Promise<T> {
+export async function reached<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await givenUpAfter(call());
   } catch (error) {

@@ -1,20 +1,25 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   type Algorithm,
+  type AtEnd,
   type Classification,
+  type Cryptoperiod,
+  cryptoperiods,
   type Environment,
-  type KeyDescription,
   type KeyMaterial,
   type KeyNotes,
   type KeyState,
   type KeyUsage,
-  type KeyView,
   keyStates,
   limits,
   ProblemError,
+  type RotationSchedule,
   type TokenKey,
   type Transition,
   usagesOf,
 } from '@claviger/contracts';
+import { assertRotatedInTime, planned } from './key-dates';
+import { assertSchedule } from './rotation-schedule';
 
 /** A key as it is stored: one document, changed as a whole. Times are RFC 3339, UTC. */
 export interface Key extends KeyNotes {
@@ -35,13 +40,25 @@ export interface Key extends KeyNotes {
   /** Its version is in pre-activation until then. */
   activationAt?: string;
   deletionAt?: string;
+  cryptoperiod: Cryptoperiod;
+  rotation?: Rotation;
+  /** As somebody asked for; left out, it depends on whether there is a schedule. */
+  atEnd?: AtEnd;
   versions: KeyVersion[];
+}
+
+export interface Rotation {
+  schedule: RotationSchedule;
+  /** When the schedule rotates the primary version; decided when that became active or the schedule was set, absent in pre-activation. */
+  at?: string;
 }
 
 export interface KeyVersion {
   version: number;
   state: KeyState;
   createdAt: string;
+  /** Its cryptoperiod counts from then. */
+  activatedAt?: string;
   /** The first, and the newest of the others; the ledger has all of them. */
   transitions: Transition[];
   /** Gone once destroyed. */
@@ -68,7 +85,8 @@ export type NewKey = Pick<
   | 'consumers'
   | 'tags'
   | 'createdBy'
->;
+  | 'atEnd'
+> & { cryptoperiod?: Cryptoperiod | undefined; schedule?: RotationSchedule | undefined };
 
 /** Throws ERR_KEY_USAGE. */
 export function usageFor(algorithm: Algorithm, asked: KeyUsage | undefined): KeyUsage {
@@ -78,13 +96,26 @@ export function usageFor(algorithm: Algorithm, asked: KeyUsage | undefined): Key
   return asked ?? usages[0];
 }
 
-/** Active at once, or at `activationAt`. */
-export const createKey = (about: NewKey, made: Material, now: string, activationAt?: string): Key => ({
-  ...about,
-  ...{ revision: 1, primaryVersion: 1, suspended: false, processingAllowed: false },
-  ...(activationAt === undefined ? {} : { activationAt }),
-  versions: [newVersion(1, activationAt === undefined ? 'active' : 'pre-activation', 'created', now, made)],
-});
+/** Active at once, or at `activationAt`. Throws ERR_MALFORMED_REQUEST for a schedule that makes no sense. */
+export function createKey({ schedule, cryptoperiod, ...about }: NewKey, made: Partial<Material>, now: string, activationAt?: string): Key {
+  if (schedule) assertSchedule(schedule, Date.parse(now));
+  const key = planned(
+    {
+      ...about,
+      ...{ revision: 1, primaryVersion: 1, suspended: false, processingAllowed: false },
+      ...(activationAt === undefined ? {} : { activationAt }),
+      cryptoperiod: cryptoperiod ?? cryptoperiods[about.usage],
+      ...(schedule === undefined ? {} : { rotation: { schedule } }),
+      versions: [newVersion(1, activationAt === undefined ? 'active' : 'pre-activation', 'created', now, made)],
+    },
+    now,
+  );
+  assertRotatedInTime(key);
+  return key;
+}
+
+/** What `createKey` refuses, before any material is made. Throws ERR_MALFORMED_REQUEST. */
+export const assertCreatable = (about: NewKey, now: string, activationAt?: string): void => void createKey(about, {}, now, activationAt);
 
 /** Throws ERR_MALFORMED_REQUEST. */
 export function assertActivation(activateAt: string, nowMs: number): void {
@@ -101,7 +132,7 @@ export function activateKey(key: Key, reason: string, now: string): Key {
   refuseWhileDeleting(key);
   if (!key.versions.some(({ state }) => state === 'pre-activation')) return key;
   if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you activate it.');
-  return next(withoutActivation(key), { versions: moveAll(key, 'pre-activation', 'active', reason, now) });
+  return planned(next(withoutActivation(key), { versions: moveAll(key, 'pre-activation', 'active', reason, now) }), now);
 }
 
 /** It protects no more, and goes on to process: the end of its originator usage period (SP 800-57 Part 1 rev. 5 §5.3.4). */
@@ -125,21 +156,51 @@ export function compromiseKey(key: Key, versions: readonly number[] | undefined,
   return next(waits ? key : withoutActivation(key), { versions: moved });
 }
 
-/** A new version protects from now on; the one before goes on to process. */
-export function rotateKey(key: Key, made: Material, reason: string, now: string): Key {
+/** To be asked before new material is made: nobody would use it. */
+export function assertRotatable(key: Key): void {
   refuseWhileDeleting(key);
   if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you rotate it.');
   if (key.versions.length >= limits.versionsPerKey)
     throw new ProblemError('ERR_KEY_STATE', `A key has at most ${limits.versionsPerKey} versions.`);
   if (key.versions.some(({ state }) => state === 'pre-activation'))
     throw new ProblemError('ERR_KEY_STATE', 'Activate the key before you rotate it.');
+}
+
+/** A new version protects from now on; the one before goes on to process. */
+export function rotateKey(key: Key, made: Material, reason: string, now: string): Key {
+  assertRotatable(key);
   const version = key.versions.length + 1;
   const before = key.versions.map((v) => (v.state === 'active' ? move(v, 'deactivated', reason, now) : v));
-  return next(key, {
-    primaryVersion: version,
-    versions: [...before, newVersion(version, 'active', reason, now, made)],
-  });
+  return planned(next(key, { primaryVersion: version, versions: [...before, newVersion(version, 'active', reason, now, made)] }), now);
 }
+
+/** What is to be said of a key's rotation: what is left out stays, null gives back the default. */
+export interface RotationSettings {
+  cryptoperiod?: Cryptoperiod | null | undefined;
+  schedule?: RotationSchedule | null | undefined;
+  atEnd?: AtEnd | null | undefined;
+}
+
+/** Throws ERR_MALFORMED_REQUEST for a schedule that makes no sense. */
+export function setRotation(key: Key, { cryptoperiod, schedule, atEnd }: RotationSettings, now: string): Key {
+  refuseWhileDeleting(key);
+  const { rotation, atEnd: atEndBefore, cryptoperiod: before, ...rest } = key;
+  if (schedule) assertSchedule(schedule, Date.parse(now));
+  // One that is set again as it is goes on where it was: nothing is put off by it.
+  const kept = schedule === undefined || isDeepStrictEqual(schedule, rotation?.schedule);
+  const about = {
+    ...rest,
+    ...{ revision: key.revision + 1, cryptoperiod: cryptoperiod === null ? cryptoperiods[key.usage] : (cryptoperiod ?? before) },
+    ...withAtEnd(atEnd === undefined ? atEndBefore : atEnd),
+  };
+  if (kept && isDeepStrictEqual({ ...about, revision: key.revision, ...(rotation ? { rotation } : {}) }, key)) return key;
+  const to = kept
+    ? { ...about, ...(rotation ? { rotation } : {}) }
+    : planned({ ...about, ...(schedule ? { rotation: { schedule } } : {}) }, now);
+  assertRotatedInTime(to);
+  return to;
+}
+const withAtEnd = (atEnd: AtEnd | null | undefined) => (atEnd ? { atEnd } : {});
 
 /** Freezes the key. Suspending again changes only what is asked for anew, so it can be repeated. */
 export function suspendKey(key: Key, allowProcessing: boolean, reason: string, now: string): Key {
@@ -202,44 +263,13 @@ export function updateNotes(key: Key, notes: { [name in keyof KeyNotes]?: string
   return { ...kept, revision: key.revision + 1 };
 }
 
-/** When something happens to the key by itself: it is destroyed, or activated unless it is frozen. */
-export function dueAt(key: Key): string | undefined {
-  if (isDestroyed(key)) return undefined;
-  return key.deletionAt ?? (key.suspended ? undefined : key.activationAt);
-}
-
 export const isDestroyed = (key: Key): boolean => key.versions.every((v) => v.state === 'destroyed');
-
-/** What may leave this service towards people. */
-export function describeKey(key: Key): KeyDescription {
-  const { createdBy: _, versions, ...about } = key;
-  return {
-    ...about,
-    versions: versions.map(({ material, ...version }) => ({ ...version, ...(material ? { custody: material.custody } : {}) })),
-  };
-}
 
 /** Objects of a token that the change leaves to nobody. */
 export const abandoned = (from: Key, to: Key): TokenKey[] => {
   const kept = new Set(to.versions.flatMap(({ material }) => (material?.custody === 'token' ? [material.label] : [])));
   return from.versions.flatMap(({ material }) => (material?.custody === 'token' && !kept.has(material.label) ? [material] : []));
 };
-
-/** What the workers get, signed. */
-export function viewKey(key: Key): KeyView {
-  const { versions, activationAt: _, description: __, team: ___, contact: ____, ...about } = key;
-  return {
-    kind: 'key',
-    id: key.keyId,
-    ...about,
-    versions: versions.map(({ version, state, material, publicKeySpki }) => ({
-      version,
-      state,
-      ...(material ? { material } : {}),
-      ...(publicKeySpki ? { publicKeySpki } : {}),
-    })),
-  };
-}
 
 const next = (key: Key, change: Partial<Key>): Key => ({ ...key, ...change, revision: key.revision + 1 });
 
@@ -252,11 +282,13 @@ function move(version: KeyVersion, to: KeyState, reason: string, now: string): K
     throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} cannot go from ${version.state} to ${to}.`);
   const [created, ...later] = version.transitions as [Transition, ...Transition[]];
   const kept = later.slice(-(limits.transitionsPerVersion - 2));
-  return { ...version, state: to, transitions: [created, ...kept, { to, at: now, reason }] };
+  const activated = to === 'active' && version.activatedAt === undefined ? { activatedAt: now } : {};
+  return { ...version, ...activated, state: to, transitions: [created, ...kept, { to, at: now, reason }] };
 }
 
-const newVersion = (version: number, state: KeyState, reason: string, now: string, made: Material): KeyVersion => ({
-  ...{ version, state, createdAt: now, transitions: [{ to: state, at: now, reason }] },
+const newVersion = (version: number, state: KeyState, reason: string, now: string, made: Partial<Material>): KeyVersion => ({
+  ...{ version, state, createdAt: now, ...(state === 'active' ? { activatedAt: now } : {}) },
+  transitions: [{ to: state, at: now, reason }],
   ...made,
 });
 

@@ -7,21 +7,23 @@ import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import {
   activateKey,
   assertActivation,
+  assertRotatable,
   cancelDeletion,
   compromiseKey,
   deactivateKey,
-  describeKey,
   type Key,
   resumeKey,
   rotateKey,
   scheduleDeletion,
   setConsumers,
   setOwner,
+  setRotation,
   suspendKey,
   updateNotes,
   usageFor,
 } from './key';
 import { KeyCommands } from './key-commands';
+import { describeKey } from './key-description';
 import { KeyStore } from './key-store';
 
 type Ops = typeof keyOperations;
@@ -83,9 +85,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.rotate.name)
   rotate(@Payload() request: Request<Ops['rotate']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.rotate, request, context, async (key) =>
-      rotateKey(key, await this.commands.material(key, context.trace), request.reason, new Date().toISOString()),
-    );
+    return this.change(keyOperations.rotate, request, context, async (key) => {
+      assertRotatable(key);
+      return rotateKey(key, await this.commands.material(key, context.trace), request.reason, new Date().toISOString());
+    });
   }
 
   @MessagePattern(keyOperations.activate.name)
@@ -137,6 +140,11 @@ export class KeysController {
   @MessagePattern(keyOperations.setOwner.name)
   setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.change(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
+  }
+
+  @MessagePattern(keyOperations.setRotation.name)
+  setRotation(@Payload() request: Request<Ops['setRotation']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.change(keyOperations.setRotation, request, context, (key) => setRotation(key, request, new Date().toISOString()));
   }
 
   @MessagePattern(keyOperations.update.name)

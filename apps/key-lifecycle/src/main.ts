@@ -11,6 +11,7 @@ import { AppModule } from './app.module';
 import { Config } from './config';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
+import { DueKeys } from './due-keys';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
@@ -31,7 +32,8 @@ await runService(service, async (logger) => {
   const keyView = openKeysView(core.viewOptions);
   const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
-  const store = new KeyStore(mongo.db(config.MONGODB_DATABASE), documents, tampered);
+  const db = mongo.db(config.MONGODB_DATABASE);
+  const store = new KeyStore(db, documents, tampered);
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
@@ -48,6 +50,7 @@ await runService(service, async (logger) => {
   });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
+  const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
 
   let rebuilt = false;
@@ -83,7 +86,7 @@ await runService(service, async (logger) => {
       replies: new RecordedReply(gate, trail),
       commands,
       store,
-      bounds: new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT),
+      bounds,
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -99,7 +102,7 @@ await runService(service, async (logger) => {
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const sweep = new DueChanges(commands, trail, logger);
+  const sweep = new DueChanges({ commands, due: new DueKeys(db, documents, store), store, trail, bounds, logger });
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),

@@ -3,6 +3,7 @@ import type { KekView, TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Invocations } from './invocations';
 import type { Key } from './key';
+import type { Told } from './warnings';
 
 export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
 
@@ -39,6 +40,14 @@ export class SignedDocuments {
     const invocations = this.verified<Invocations>(keyId, 'claviger-invocations+jws', signed);
     if (invocations.keyId !== keyId) throw new TamperedDocument(keyId, `it holds the invocations of ${invocations.keyId}`);
     return invocations;
+  }
+
+  signTold = (told: Told): string => signRecord('claviger-told+jws', told, this.signer);
+
+  readTold(keyId: string, signed: string): Told {
+    const told = this.verified<Told>(keyId, 'claviger-told+jws', signed);
+    if (told.keyId !== keyId) throw new TamperedDocument(keyId, `it holds what was told of ${told.keyId}`);
+    return told;
   }
 
   signAbandoned = (keyId: string, object: TokenKey): string => signRecord('claviger-abandoned-key+jws', { keyId, object }, this.signer);

@@ -5,8 +5,8 @@ import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
-import { DueChanges } from '../src/due-changes';
-import { cancelDeletion, type Key, resumeKey, scheduleDeletion, setConsumers, suspendKey, viewKey } from '../src/key';
+import { cancelDeletion, type Key, resumeKey, scheduleDeletion, setConsumers, suspendKey } from '../src/key';
+import { viewKey } from '../src/key-description';
 import { rebuildView } from '../src/rebuild';
 import { about, intent, type Lifecycle, now, quiet, startLifecycle } from './keys-under-test';
 
@@ -118,7 +118,7 @@ test('two replicas that sweep at once destroy each key once and record it once; 
   const keys = [await scheduled(), await scheduled()];
   const cancelled = await scheduled();
   const records: { keyId?: string }[] = [];
-  const sweeps = [l.replica(), l.replica()].map((r) => new DueChanges(r.commands, keepingTrail(records), l.logger, () => dueAt));
+  const sweeps = [l.replica(), l.replica()].map((r) => l.sweeper(keepingTrail(records), dueAt, r));
   const racing = sweeps.map((s) => s.sweep());
   await change(cancelled.keyId, (key) => cancelDeletion(key)).catch(() => undefined);
   await Promise.all(racing);
@@ -137,7 +137,7 @@ test('a key is activated when its time has come, once, with its record; one that
   const [waiting, frozen] = [await create({}, at), await create({}, at)];
   await change(frozen.keyId, (key) => suspendKey(key, false, 'doubts', now));
   const records: { keyId?: string; action?: string }[] = [];
-  const sweep = (nowMs: number) => new DueChanges(l.commands, keepingTrail(records), l.logger, () => nowMs).sweep();
+  const sweep = (nowMs: number) => l.sweeper(keepingTrail(records), nowMs).sweep();
   await sweep(Date.parse(at) - 1);
   expect(records.filter(({ action }) => action === 'keys:Activate')).toEqual([]);
   for (let n = 0; n < 2; n++) await sweep(Date.parse(at));
@@ -150,14 +150,14 @@ test('one key that cannot be destroyed keeps no other alive', async () => {
   const [bad, good] = [await scheduled(), await scheduled()];
   await l.db.collection<{ _id: string; signed: string }>('keys').updateOne({ _id: bad.keyId }, { $set: { signed: 'x.y.z' } });
   const records: { keyId?: string }[] = [];
-  await new DueChanges(l.commands, keepingTrail(records), l.logger, () => dueAt).sweep();
+  await l.sweeper(keepingTrail(records), dueAt).sweep();
   expect(records.map((r) => r.keyId)).toContain(good.keyId);
   expect((await l.store.get(good.keyId))?.versions[0]?.state).toBe('destroyed');
 }, 60_000);
 
 test('nothing is destroyed that could not be recorded', async () => {
   const key = await scheduled();
-  await new DueChanges(l.commands, keepingTrail([], false), l.logger, () => dueAt).sweep();
+  await l.sweeper(keepingTrail([], false), dueAt).sweep();
   expect((await l.store.get(key.keyId))?.versions[0]?.state).toBe('suspended');
 });
 

@@ -8,9 +8,7 @@ import {
   compromiseKey,
   createKey,
   deactivateKey,
-  describeKey,
   destroyKey,
-  dueAt,
   isDestroyed,
   type Key,
   resumeKey,
@@ -20,8 +18,9 @@ import {
   setOwner,
   suspendKey,
   updateNotes,
-  viewKey,
 } from '../src/key';
+import { dueAt } from '../src/key-dates';
+import { describeKey, viewKey } from '../src/key-description';
 import { about, made, newKey, now, nowMs } from './keys-under-test';
 
 const day = 86_400_000;

@@ -18,6 +18,9 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { MongoClient } from 'mongodb';
 import { Delivery } from '../src/delivery';
+import { DueChanges } from '../src/due-changes';
+import { DueKeys } from '../src/due-keys';
+import { LeaseBounds } from '../src/invocations';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
@@ -155,8 +158,16 @@ export async function startLifecycle() {
       dueAfterMs: 0,
       ...more,
     });
-    return { store, delivery, relay, owed, commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger) };
+    return {
+      store,
+      due: new DueKeys(db, documents, store),
+      delivery,
+      relay,
+      owed,
+      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger),
+    };
   };
+  const first = replica();
   return {
     broker,
     connection,
@@ -170,7 +181,10 @@ export async function startLifecycle() {
     tampered,
     trail,
     replica,
-    ...replica(),
+    ...first,
+    /** Sweeps at this time, ms since 1970. */
+    sweeper: (records: AuditTrail, nowMs: number, { commands, store, due }: Pick<typeof first, 'commands' | 'store' | 'due'> = first) =>
+      new DueChanges({ commands, due, store, trail: records, bounds: new LeaseBounds(1_000, 0.5), logger, nowMs: () => nowMs }),
     /** Every record of this service in AUDIT, in order. */
     recorded: async (): Promise<Record<string, unknown>[]> => {
       const reader = await broker.connection('provisionerCore');
@@ -197,21 +211,27 @@ export async function startLifecycle() {
       await until(() => view.liveHolders().includes(holder), { what: `${holder} to be known` });
       return { holder, view: held };
     },
-    /** Makes key material, as any worker does. */
+    /** Makes key material, as any worker does: of ED25519 in the token. */
     serveHsm: () => {
-      const asked = { kek: 0, key: 0 };
-      workers.subscribe(internalSubject('hsm', '*'), {
+      const asked = { kek: 0, key: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() };
+      const subscription = workers.subscribe(internalSubject('hsm', '*'), {
         callback: (_error, m) => {
           const wrapped = randomBytes(40).toString('base64url');
-          if (m.subject.endsWith('generate-kek')) {
+          if (m.subject.endsWith('destroy-key')) {
+            asked.destroyed.push(m.json<{ label: string }>().label);
+            m.respond(JSON.stringify({ result: { destroyed: true } }));
+          } else if (m.subject.endsWith('generate-kek')) {
             asked.kek++;
             m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
             asked.key++;
-            const { kekId } = m.json<{ kekId: string }>();
-            m.respond(
-              JSON.stringify({ result: { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped } } }),
-            );
+            const { kekId, algorithm } = m.json<{ kekId: string; algorithm: string }>();
+            const label = `key-${randomBytes(12).toString('hex')}`;
+            const material =
+              algorithm === 'ED25519'
+                ? { custody: 'token', family: 'softhsm', token: 'customer', label }
+                : { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped };
+            m.respond(JSON.stringify({ result: { material } }));
           }
         },
       });

@@ -2,7 +2,6 @@ import { CommittedRecord } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { context } from '@opentelemetry/api';
-import { DueChanges } from '../src/due-changes';
 import { type Key, scheduleDeletion, suspendKey } from '../src/key';
 import { about, type Lifecycle, now, startLifecycle } from './keys-under-test';
 
@@ -224,7 +223,7 @@ test('a destruction as scheduled is owed like any other change', async () => {
   await nothingIsOwedBy(key);
   const dueAt = Date.now() + 8 * 86_400_000;
   const failing = Object.create(l.trail, { operation: { value: () => Promise.reject(new Error('the process ends here')) } });
-  await new DueChanges(l.commands, failing, l.logger, () => dueAt).sweep();
+  await l.sweeper(failing, dueAt).sweep();
   expect((await l.store.get(key.keyId))?.versions[0]?.state).toBe('destroyed');
   const told = l.logger.lines.filter((line) => line.includes(`key ${key.keyId}`)).slice(-2);
   expect(told).toEqual([expect.stringContaining('destroyed as scheduled'), expect.stringContaining('will be recorded later')]);

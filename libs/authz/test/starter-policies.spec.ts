@@ -23,6 +23,7 @@ const may: Record<string, Action[]> = {
     'keys:Describe',
     'keys:List',
     'keys:Rotate',
+    'keys:SetRotation',
     'keys:Activate',
     'keys:Deactivate',
     'keys:MarkCompromised',
@@ -125,6 +126,7 @@ test('production keys are administered with MFA only, but suspending never waits
   const without = context({ mfa: false });
   expect(decide(['key-administrator'], 'keys:Rotate', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
   expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
+  expect(decide(['key-administrator'], 'keys:SetRotation', production, without).kind).toBe('deny');
   expect(decide(['key-administrator'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['security-officer'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['key-administrator'], 'keys:Rotate', key(), without).kind).toBe('allow');

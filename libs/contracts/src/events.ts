@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Alert } from './alerts';
 import { KeyDescription } from './key-operations';
 import { KeyId, PrincipalId, Timestamp } from './primitives';
+import { AtEnd } from './rotation';
 
 /** A key as it is now, and who made it so. `record` is the id of the operation's record in the ledger. */
 export const KeyChange = z.strictObject({
@@ -20,10 +21,32 @@ export const KeyChange = z.strictObject({
 export const eventTypes = {
   'io.claviger.key.created': { stream: 'KEYS', data: KeyChange },
   'io.claviger.key.changed': { stream: 'KEYS', data: KeyChange },
-  /** The key version nears the number of encryptions that is safe (SP 800-38D): somebody should rotate the key. */
+  /** The key version nears the number of encryptions that is safe (SP 800-38D): it is rotated where its schedule says so, else somebody should do it. */
   'io.claviger.key.rotation-due': {
     stream: 'KEYS',
     data: z.strictObject({ keyId: KeyId, version: z.int(), reason: z.enum(['encryptions']), given: z.int(), max: z.int() }),
+  },
+  /** So many days are left (0: none) until the primary version is to protect no more, and what happens then. Once for each version, end and number of days. */
+  'io.claviger.key.period-ending': {
+    stream: 'KEYS',
+    data: z.strictObject({
+      ...{ keyId: KeyId, name: z.string(), owner: PrincipalId, version: z.int(), endsAt: Timestamp, days: z.int(), atEnd: AtEnd },
+      /** When it is rotated by itself. */
+      rotationAt: Timestamp.optional(),
+    }),
+  },
+  /** So many days are left until the key is destroyed. */
+  'io.claviger.key.deletion-approaching': {
+    stream: 'KEYS',
+    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, deletionAt: Timestamp, days: z.int() }),
+  },
+  /** A rotation could not be done. It is tried again every minute; told once for each version and `dueAt`, absent where the number of encryptions asks for it. */
+  'io.claviger.key.rotation-failed': {
+    stream: 'KEYS',
+    data: z.strictObject({
+      ...{ keyId: KeyId, name: z.string(), owner: PrincipalId, version: z.int(), code: z.string(), detail: z.string() },
+      dueAt: Timestamp.optional(),
+    }),
   },
   'io.claviger.policy.published': {
     stream: 'POLICY',

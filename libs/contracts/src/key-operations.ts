@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
+import { Cryptoperiod } from './cryptoperiods';
 import { KeyState } from './key-states';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, printable, Timestamp } from './primitives';
+import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
 const reason = z.string().min(1).max(500);
@@ -47,11 +49,21 @@ export const KeyDescription = z.strictObject({
   /** When a version that waits in pre-activation becomes active by itself. */
   activationAt: Timestamp.optional(),
   deletionAt: Timestamp.optional(),
+  cryptoperiod: Cryptoperiod,
+  schedule: RotationSchedule.optional(),
+  atEnd: AtEnd,
+  /** Of the primary version, once it has been activated. */
+  originatorPeriodEndsAt: Timestamp.optional(),
+  /** What happens by itself next; absent where nothing does, as of a suspended key. */
+  next: z.strictObject({ event: NextEvent, at: Timestamp }).optional(),
   versions: z.array(
     z.strictObject({
       version: z.int().min(1),
       state: KeyState,
       createdAt: Timestamp,
+      activatedAt: Timestamp.optional(),
+      /** Until then it should process; after it, re-encrypt or sign anew what it protects. It is told, and stops nothing. */
+      recipientPeriodEndsAt: Timestamp.optional(),
       /** Every change of state, oldest first; of a version that changed very often the first and the newest. The ledger has all of them. */
       transitions: z.array(Transition),
       /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
@@ -95,6 +107,11 @@ export const keyOperations = {
       tags: tags.default({}),
       /** Pre-activation until then: it neither protects nor processes. At most two years ahead. */
       activateAt: Timestamp.optional(),
+      /** That of its usage when left out. */
+      cryptoperiod: Cryptoperiod.optional(),
+      schedule: RotationSchedule.optional(),
+      /** `rotate` where it has a schedule, else `warn`, when left out. */
+      atEnd: AtEnd.optional(),
     },
     result: KeyDescription,
   }),
@@ -192,6 +209,20 @@ export const keyOperations = {
     summary: 'Hand the key over to another principal, who decides about its use from then on.',
     retry: 'safe',
     input: { ...target, owner: PrincipalId },
+    result: Propagation,
+  }),
+  setRotation: defineOperation({
+    name: 'keys.set-rotation',
+    action: 'keys:SetRotation',
+    summary:
+      'Set how long a version of the key is used, when it is rotated by itself, and what happens at the end of its time. What is left out stays; null gives back the default.',
+    retry: 'safe',
+    input: {
+      ...target,
+      cryptoperiod: Cryptoperiod.nullable().optional(),
+      schedule: RotationSchedule.nullable().optional(),
+      atEnd: AtEnd.nullable().optional(),
+    },
     result: Propagation,
   }),
   update: defineOperation({

@@ -35,6 +35,7 @@ export const limits = {
   /** Changes of state that the description of a key version holds; the ledger has all of them. */
   transitionsPerVersion: 50,
   activationDaysMax: 731,
+  cryptoperiodDaysMax: 36_500,
   listPage: 500,
   queryPage: 1_000,
   /** Shortest and longest wait before a scheduled deletion happens. */

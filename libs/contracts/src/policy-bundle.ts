@@ -48,6 +48,7 @@ export const actionTable = {
   'keys:CancelDeletion': 'Key',
   'keys:SetConsumers': 'Key',
   'keys:SetOwner': 'Key',
+  'keys:SetRotation': 'Key',
   'keys:Update': 'Key',
   'policy:Read': 'System',
   'policy:Publish': 'System',

@@ -5,6 +5,15 @@ import { CommandError } from '../exit-codes';
 import type { Output } from '../output';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import {
+  atEndIn,
+  cryptoperiodIn,
+  nextText,
+  type RotationOptions,
+  rotationSummary,
+  scheduleIn,
+  withRotationOptions,
+} from './rotation-options';
 
 interface Reason {
   reason: string;
@@ -14,10 +23,10 @@ type Notes = Partial<Record<(typeof noteNames)[number], string>>;
 const notesOf = (options: Notes): Notes =>
   Object.fromEntries(noteNames.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])));
 
-/** Life of keys: create, look, activate, rotate, deactivate, suspend, resume, mark as compromised, delete, and who may use them. */
+/** Life of keys: create, look, activate, rotate, by itself too, deactivate, suspend, resume, mark as compromised, delete, and who may use them. */
 export function keysCommands(program: Command): void {
   const keys = program.command('keys').description('create, describe and govern keys');
-  keys
+  const create = keys
     .command('create <name>')
     .description('generate a key in the HSM')
     .option('--algorithm <algorithm>', 'see `claviger algorithms`', 'AES_256')
@@ -30,32 +39,36 @@ export function keysCommands(program: Command): void {
     .option('--contact <text>', 'whom to reach when something is wrong with it')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
-    .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)')
-    .action(
-      online<
-        Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> &
-          Notes & {
-            consumer?: string[];
-            tag?: string[];
-          },
-        [string]
-      >(async ({ client, options, output }, name) => {
-        const { algorithm, usage, environment, classification, owner, consumer = [], tag, activateAt } = options;
-        const key = await client.keys.create({
-          name,
-          algorithm: algorithm as Algorithm,
-          ...(usage ? { usage: usage as KeyUsage } : {}),
-          environment: environment as Environment,
-          classification: classification as Classification,
-          ...(owner ? { owner } : {}),
-          ...notesOf(options),
-          consumers: consumer,
-          tags: pairs('tag', tag) ?? {},
-          ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
-        });
-        describe(output, key);
-      }),
-    );
+    .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)');
+  withRotationOptions(create).action(
+    online<
+      Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> &
+        Notes &
+        RotationOptions & {
+          consumer?: string[];
+          tag?: string[];
+        },
+      [string]
+    >(async ({ client, options, output }, name) => {
+      const { algorithm, usage, environment, classification, owner, consumer = [], tag, activateAt } = options;
+      const key = await client.keys.create({
+        name,
+        algorithm: algorithm as Algorithm,
+        ...(usage ? { usage: usage as KeyUsage } : {}),
+        environment: environment as Environment,
+        classification: classification as Classification,
+        ...(owner ? { owner } : {}),
+        ...notesOf(options),
+        consumers: consumer,
+        tags: pairs('tag', tag) ?? {},
+        ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
+        schedule: scheduleIn(options),
+        cryptoperiod: cryptoperiodIn(options),
+        atEnd: atEndIn(options),
+      });
+      describe(output, key);
+    }),
+  );
   keys
     .command('describe <key>')
     .description('metadata, state and versions of one key')
@@ -73,6 +86,7 @@ export function keysCommands(program: Command): void {
           { title: 'ALGORITHM', value: (key) => key.algorithm },
           { title: 'STATE', value: stateOf },
           { title: 'VERSION', value: (key) => key.primaryVersion },
+          { title: 'NEXT', value: (key) => key.next && nextText(key.next) },
           { title: 'OWNER', value: (key) => key.owner },
           { title: 'CONSUMERS', value: (key) => key.consumers.join(',') },
         ]);
@@ -145,6 +159,26 @@ export function keysCommands(program: Command): void {
         changed(output, await client.keys.setOwner({ keyId, reason, owner })),
       ),
     );
+  withRotationOptions(
+    change('set-rotation', 'when it is rotated by itself, how long a version is used, and what happens at the end of that'),
+  )
+    .option('--none', 'rotate it on demand only')
+    .option('--default-periods', 'give back the days of its usage')
+    .option('--default-at-end', 'give back what happens at the end')
+    .action(
+      online<Reason & RotationOptions & { none?: boolean; defaultPeriods?: boolean; defaultAtEnd?: boolean }, [string]>(
+        async ({ client, options, output }, keyId) => {
+          const { reason, none, defaultPeriods, defaultAtEnd } = options;
+          const settings = {
+            schedule: alternative('--none', none, scheduleIn(options)),
+            cryptoperiod: alternative('--default-periods', defaultPeriods, cryptoperiodIn(options)),
+            atEnd: alternative('--default-at-end', defaultAtEnd, atEndIn(options)),
+          };
+          if (Object.values(settings).every((value) => value === undefined)) throw new CommandError('usage', 'say what is to be set');
+          changed(output, await client.keys.setRotation({ keyId, reason, ...settings }));
+        },
+      ),
+    );
   change('update', 'change what is said about it')
     .option('--description <text>', 'what it protects')
     .option('--team <name>', 'who answers for it beside its owner')
@@ -161,6 +195,12 @@ export function keysCommands(program: Command): void {
         changed(output, await client.keys.update({ keyId, reason, ...notesOf(options), ...removed, ...(tags ? { tags } : {}) }));
       }),
     );
+}
+
+/** Null gives back the default. @throws CommandError */
+function alternative<T>(flag: string, taken: boolean | undefined, value: T | undefined): T | null | undefined {
+  if (taken && value !== undefined) throw new CommandError('usage', `${flag} and another value for the same exclude each other`);
+  return taken ? null : value;
 }
 
 async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]> {
@@ -199,11 +239,12 @@ const summary = (key: KeyDescription) => ({
     Object.entries(key.tags)
       .map(([name, value]) => `${name}=${value}`)
       .join(', ') || undefined,
+  ...rotationSummary(key),
   revision: key.revision,
   versions: key.versions
-    .map(({ version, state, transitions }) => {
+    .map(({ version, state, transitions, recipientPeriodEndsAt }) => {
       const { at, reason } = transitions.at(-1) as Transition;
-      return `${version} ${state} (${at}: ${reason})`;
+      return `${version} ${state} (${at}: ${reason}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
     })
     .join(', '),
 });

@@ -1,0 +1,89 @@
+import type { CloudEvent } from '@claviger/contracts';
+import type { Collection, Db } from 'mongodb';
+import type { Key } from './key';
+import { type KeyDocument, type KeyStore, reached, type StoredInvocations } from './key-store';
+import type { SignedDocuments } from './signed-documents';
+import { nothingTold, type Told } from './warnings';
+
+/** A key that is due, in the hands of who claimed it. */
+export interface Claimed {
+  key: Key;
+  checkUsage: boolean;
+}
+export interface StoredTold {
+  told: Told;
+  signed: string | undefined;
+}
+/** Keys to which something is due by itself, in the documents of the key store: who has them in hand, when they are looked at again, and what was told. */
+export class DueKeys {
+  private readonly keys: Collection<KeyDocument>;
+
+  constructor(
+    db: Db,
+    private readonly documents: SignedDocuments,
+    private readonly store: KeyStore,
+  ) {
+    this.keys = db.collection('keys');
+  }
+
+  /** Ids of keys to which something is due that nobody has in hand. */
+  async ids(now: string, limit: number): Promise<string[]> {
+    const found = await reached(() =>
+      this.keys
+        .find(dueIn(now), { projection: { _id: 1 } })
+        .limit(limit)
+        .toArray(),
+    );
+    return found.map(({ _id }) => _id);
+  }
+
+  /** Takes what is due in hand until then, for one replica alone; undefined when another one has, or nothing is due any more. Throws TamperedDocument. */
+  async claim(keyId: string, now: string, until: string): Promise<Claimed | undefined> {
+    const claimed = await reached(() =>
+      this.keys.findOneAndUpdate({ _id: keyId, ...dueIn(now) }, { $set: { claimedUntil: until } }, { returnDocument: 'after' }),
+    );
+    const key = claimed ? await this.store.get(keyId) : undefined;
+    return key && { key, checkUsage: claimed?.checkUsage === true };
+  }
+
+  /** It was looked after: nothing is due before `dueAt`. Left as it is when the key, or the count that was looked at, has changed since. */
+  async release({ keyId, revision }: Key, dueAt: string | undefined, counted?: StoredInvocations): Promise<void> {
+    await reached(() =>
+      this.keys.updateOne(
+        { _id: keyId, revision, ...(counted ? { invocations: counted.signed } : {}) },
+        { $set: { dueAt: dueAt ?? null, claimedUntil: null }, ...(counted ? { $unset: { checkUsage: '' } } : {}) },
+      ),
+    );
+  }
+
+  /** What was told of this key. Throws TamperedDocument. */
+  async toldOf(keyId: string): Promise<StoredTold> {
+    const found = await reached(() => this.keys.findOne({ _id: keyId }, { projection: { told: 1 } }));
+    const signed = found?.told;
+    return {
+      signed,
+      told: signed === undefined ? nothingTold(keyId) : this.store.told(keyId, () => this.documents.readTold(keyId, signed)),
+    };
+  }
+
+  /** The event, and that it was told, in one write; false when the key has changed since, or another replica told it. */
+  async tell({ keyId, revision }: Key, from: StoredTold, to: Told, event: CloudEvent): Promise<boolean> {
+    const { matchedCount } = await reached(() =>
+      this.keys.updateOne(
+        { _id: keyId, revision, told: from.signed ?? { $exists: false } },
+        {
+          $set: { told: this.documents.signTold(to), pending: true },
+          $push: { outbox: { id: event.id, kind: 'event', event } },
+        },
+      ),
+    );
+    return matchedCount === 1;
+  }
+}
+
+const dueIn = (now: string) => ({
+  $and: [
+    { $or: [{ dueAt: { $lte: now, $ne: null } }, { checkUsage: true as const }] },
+    { $or: [{ claimedUntil: null }, { claimedUntil: { $lte: now } }] },
+  ],
+});

@@ -1,0 +1,45 @@
+import type { KeyDescription, KeyView } from '@claviger/contracts';
+import type { Key, KeyVersion } from './key';
+import { atEndOf, iso, nextOf, originatorPeriodEnd, recipientPeriodEnd } from './key-dates';
+
+/** What may leave this service towards people. */
+export function describeKey(key: Key): KeyDescription {
+  const { createdBy: _, versions, rotation, ...about } = key;
+  const [end, next] = [originatorPeriodEnd(key), nextOf(key)];
+  return {
+    ...about,
+    ...(rotation ? { schedule: rotation.schedule } : {}),
+    atEnd: atEndOf(key),
+    ...(end === undefined ? {} : { originatorPeriodEndsAt: iso(end) }),
+    ...(next ? { next } : {}),
+    versions: versions.map((version) => describeVersion(key, version)),
+  };
+}
+
+function describeVersion(key: Key, version: KeyVersion): KeyDescription['versions'][number] {
+  const { material, ...about } = version;
+  const end = recipientPeriodEnd(key, version);
+  return {
+    ...about,
+    ...(end === undefined ? {} : { recipientPeriodEndsAt: iso(end) }),
+    ...(material ? { custody: material.custody } : {}),
+  };
+}
+
+/** What the workers get, signed. */
+export function viewKey(key: Key): KeyView {
+  const { keyId, name, algorithm, usage, environment, classification, owner, consumers, createdBy, tags } = key;
+  const { revision, primaryVersion, suspended, processingAllowed, deletionAt, versions } = key;
+  return {
+    kind: 'key',
+    ...{ id: keyId, revision, keyId, name, algorithm, usage, environment, classification, owner, consumers, createdBy, tags },
+    ...{ primaryVersion, suspended, processingAllowed },
+    ...(deletionAt === undefined ? {} : { deletionAt }),
+    versions: versions.map(({ version, state, material, publicKeySpki }) => ({
+      version,
+      state,
+      ...(material ? { material } : {}),
+      ...(publicKeySpki ? { publicKeySpki } : {}),
+    })),
+  };
+}
