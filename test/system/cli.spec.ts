@@ -1,46 +1,28 @@
 import { createPrivateKey, createPublicKey, createVerify, diffieHellman, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
 import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
-import { readMachine, runCommand, type TemporaryFolder, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
+import { readMachine, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { cast } from '../demo/cast';
+import { CliCallers } from './cli-caller';
 import { type System, startSystem } from './system';
 
-let folder: TemporaryFolder;
 let system: System;
+let cli: CliCallers;
 
 beforeAll(async () => {
-  folder = await temporaryFolder('cli-system');
   system = await startSystem('cli', { workers: 2 });
-  for (const { id } of Object.values(cast)) writeFileSync(file(`${id}.token`), system.tokens[id] as string, { mode: 0o600 });
+  cli = await CliCallers.start(system);
 }, 180_000);
 afterAll(async () => {
   await system?.stop();
-  await folder?.remove();
+  await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => join(folder.path, name);
-/** The command as its own process, with nothing of this one's environment but PATH and what is given. */
-const as = (principal: string, ...args: string[]) =>
-  runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
-    allowFailure: true,
-    env: {
-      PATH: process.env.PATH,
-      NODE_COMPILE_CACHE: join(workspaceRoot(), '.claviger/compile-cache'),
-      CLAVIGER_URL: system.stack.broker.url,
-      CLAVIGER_TOKEN_FILE: file(`${principal}.token`),
-      CLAVIGER_TRUST_FILE: system.stack.trustFile,
-      XDG_STATE_HOME: file('state'),
-    },
-  });
-async function ok(principal: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await as(principal, ...args);
-  if (code !== 0) throw new Error(`claviger ${args.join(' ')} gave ${code}: ${stderr}`);
-  return stdout;
-}
-const json = async <T>(principal: string, ...args: string[]): Promise<T> => JSON.parse(await ok(principal, '--json', ...args)) as T;
+const file = (name: string) => cli.file(name);
+const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
+const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
+const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
 
 test('the life of a key, from the command line', async () => {
   const { keyId } = await json<{ keyId: string }>(
@@ -75,126 +57,6 @@ test('the life of a key, from the command line', async () => {
   expect(suspended).toMatchObject({ code: 2, stdout: '' });
   expect(suspended.stderr).toMatch(/^ERR_KEY_SUSPENDED/);
   await ok('sam', 'keys', 'resume', keyId, '--reason', 'cleared');
-});
-
-test('a key waits for its activation, protects, then only processes, and is of no use once it is compromised', async () => {
-  const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
-  const create = ['keys', 'create', 'cli/waits', '--consumer', 'payments-api', '--activate-at'];
-  expect(await as('kim', ...create, 'tomorrow')).toMatchObject({ code: 64, stderr: expect.stringContaining('2027-01-31T08:00:00Z') });
-  expect((await as('kim', ...create, '2020-01-01T00:00:00Z')).stderr).toMatch(/^ERR_MALFORMED_REQUEST/);
-  const { keyId } = await json<{ keyId: string }>('kim', ...create, tomorrow);
-  expect(await ok('kim', 'keys', 'describe', keyId)).toContain(`pre-activation until ${tomorrow}`);
-  writeFileSync(file('waits'), 'forty-two');
-  const encrypt = () => as('payments-api', 'encrypt', keyId, '--in', file('waits'), '--out', file('waits.jwe'));
-  const decrypt = () => as('payments-api', 'decrypt', keyId, '--in', file('waits.jwe'), '--reveal');
-  const change = (who: string, command: string, ...more: string[]) =>
-    json(who, 'keys', command, keyId, '--reason', `to ${command}`, ...more);
-  expect((await encrypt()).stderr).toMatch(/^ERR_KEY_STATE.*pre-activation/s);
-  expect(await change('kim', 'activate')).toMatchObject({ confirmed: true });
-  expect(await encrypt()).toMatchObject({ code: 0 });
-  expect(await change('kim', 'deactivate')).toMatchObject({ confirmed: true });
-  expect((await encrypt()).stderr).toMatch(/^ERR_KEY_STATE.*deactivated/s);
-  expect((await decrypt()).stdout).toBe('forty-two');
-  expect((await as('kim', 'keys', 'mark-compromised', keyId, '--reason', 'r', '--key-version', '2')).stderr).toMatch(/^ERR_NOT_FOUND/);
-  expect(await change('sam', 'mark-compromised', '--key-version', '1')).toMatchObject({ confirmed: true });
-  expect((await decrypt()).stderr).toMatch(/^ERR_KEY_STATE/);
-  const { versions } = await json<{ versions: { transitions: { to: string; reason: string }[] }[] }>('kim', 'keys', 'describe', keyId);
-  expect(versions[0]?.transitions.map(({ to, reason }) => [to, reason])).toEqual([
-    ['pre-activation', 'created'],
-    ['active', 'to activate'],
-    ['deactivated', 'to deactivate'],
-    ['compromised', 'to mark-compromised'],
-  ]);
-});
-
-test('a key that waits for its deletion and is still asked for is an alert, and can be kept', async () => {
-  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/obsolete', '--consumer', 'payments-api');
-  writeFileSync(file('wanted'), 'forty-two');
-  await ok('payments-api', 'encrypt', keyId, '--in', file('wanted'), '--out', file('wanted.jwe'));
-  await ok('kim', 'keys', 'schedule-deletion', keyId, '--reason', 'nobody needs it', '--wait-days', '7');
-  const decrypt = () => as('payments-api', 'decrypt', keyId, '--in', file('wanted.jwe'), '--reveal');
-  expect((await decrypt()).stderr).toMatch(/^ERR_KEY_PENDING_DELETION/);
-  const alert = await until(
-    async () => {
-      const alerts = await json<Record<string, unknown>[]>('sam', 'alerts', 'list');
-      return alerts.find((one) => one.detector === 'deletion-probe' && one.keyId === keyId);
-    },
-    { what: 'the alert', timeoutMs: 20_000 },
-  );
-  expect(alert).toMatchObject({ severity: 'high', principal: 'payments-api' });
-  await ok('kim', 'keys', 'cancel-deletion', keyId, '--reason', 'payments needs it');
-  await ok('sam', 'keys', 'resume', keyId, '--reason', 'payments needs it');
-  expect((await decrypt()).stdout).toBe('forty-two');
-});
-
-/** As if so many days had gone by for this key. */
-async function age(keyId: string, days: number): Promise<void> {
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd: workspaceRoot() });
-  const { installationFolder, databasePrefix, storeUrl } = system.stack;
-  const args = [installationFolder, readMachine().pkcs11.libraryPath, `${databasePrefix}keys`, keyId, String(days)];
-  await runCommand(process.execPath, ['dist/test/system/age-key.js', ...args], {
-    cwd: workspaceRoot(),
-    env: { ...process.env, MONGODB_URL: storeUrl },
-  });
-}
-
-test('keys rotate by themselves when their schedule has come: what was encrypted before decrypts, what is new has the new version', async () => {
-  type Described = { primaryVersion: number; next?: { event: string; at: string } };
-  const window = ['--time-zone', 'Europe/Berlin', '--window', 'Mon-Sun 00:00-24:00', '--jitter', '0m'];
-  const create = (name: string, ...more: string[]) =>
-    json<{ keyId: string }>('kim', 'keys', 'create', name, '--consumer', 'payments-api', ...more);
-  const { keyId } = await create('cli/scheduled', '--every', '90d', ...window);
-  const { keyId: signing } = await create('cli/scheduled-eddsa', '--algorithm', 'ED25519');
-  const bad = ['keys', 'set-rotation', signing, '--reason', 'policy'];
-  expect(await as('kim', ...bad, '--cron', '0 3,15 * * *')).toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining('more than once a day'),
-  });
-  expect(await as('kim', ...bad)).toMatchObject({ code: 64 });
-  expect((await as('sam', ...bad, '--none')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
-  const set = await json<{ key: Described }>('kim', ...bad, '--every', '30d', ...window, '--at-end', 'deactivate');
-  expect(set.key.next?.event).toBe('rotate');
-  const described = async (id: string) => json<Described>('kim', 'keys', 'describe', id);
-  expect(await ok('kim', 'keys', 'list')).toContain(`rotate ${(await described(keyId)).next?.at}`);
-
-  writeFileSync(file('before'), 'forty-two');
-  await ok('payments-api', 'encrypt', keyId, '--in', file('before'), '--out', file('before.jwe'));
-  await ok('payments-api', 'sign', signing, '--in', file('before'), '--out', file('before.sig'));
-  await age(keyId, 89);
-  await age(signing, 31);
-  const rotated = async (id: string) => (await described(id)).primaryVersion === 2;
-  await until(() => rotated(signing), { what: 'the rotation of the signing key', timeoutMs: 40_000, everyMs: 500 });
-  expect(await rotated(keyId)).toBe(false);
-  await age(keyId, 1);
-  await until(() => rotated(keyId), { what: 'the rotation', timeoutMs: 40_000, everyMs: 500 });
-
-  const kidOf = (name: string) =>
-    JSON.parse(Buffer.from(readFileSync(file(name), 'utf8').split('.')[0] as string, 'base64url').toString()).kid;
-  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('before.jwe'), '--reveal')).toBe('forty-two');
-  await ok('payments-api', 'encrypt', keyId, '--in', file('before'), '--out', file('after.jwe'));
-  expect([kidOf('before.jwe'), kidOf('after.jwe')]).toEqual([`${keyId}#1`, `${keyId}#2`]);
-  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('after.jwe'), '--reveal')).toBe('forty-two');
-  await ok('payments-api', 'sign', signing, '--in', file('before'), '--out', file('after.sig'));
-  await until(async () => (await ok('ada', 'audit', 'query', '--of', 'key-lifecycle')).includes('keys:Rotate'), {
-    what: 'the rotation in the ledger',
-    timeoutMs: 20_000,
-    everyMs: 200,
-  });
-  expect((await described(keyId)).next?.event).toBe('rotate');
-}, 180_000);
-
-test('who answers for a key is said, changed and handed over', async () => {
-  const said = ['--description', 'card numbers', '--team', 'payments'];
-  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/notes', ...said);
-  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ description: 'card numbers', team: 'payments', owner: 'kim' });
-  const update = ['keys', 'update', keyId, '--reason', 'reorganised', '--contact', 'rota payments', '--remove', 'team', '--tag', 'pci=yes'];
-  await ok('kim', ...update);
-  const { team, ...now } = await json<Record<string, unknown>>('kim', 'keys', 'describe', keyId);
-  expect([team, now]).toEqual([undefined, expect.objectContaining({ contact: 'rota payments', tags: { pci: 'yes' } })]);
-  expect(await as('kim', 'keys', 'update', keyId, '--reason', 'r', '--remove', 'owner')).toMatchObject({ code: 64 });
-  expect((await as('kim', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
-  await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
-  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
 });
 
 test('a signature verifies, and not for other bytes', async () => {
