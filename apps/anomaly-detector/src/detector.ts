@@ -129,7 +129,7 @@ export class Detector {
 
   private foldToken(failure: TokenFailure): void {
     const alert = tokenAlert(failure);
-    if (alert) this.options.alerts.add([identified(alert, failure.recordId)]);
+    if (alert) this.options.alerts.add([identified(alert, failure.record.id)]);
   }
 
   private foldLedger({ data }: StreamMessage): void {

@@ -20,7 +20,7 @@ const place = { streamSeq: 12, line: 3 };
 
 test('a token that fails is a high alert that names it and its worker; one that is well again is none', () => {
   const failure = readTokenRecord(record, place);
-  const alert = Alert.parse(identified(tokenAlert(failure!)!, failure!.recordId));
+  const alert = Alert.parse(identified(tokenAlert(failure!)!, failure!.record.id));
   expect(alert).toMatchObject({ detector: 'token-failure', severity: 'high', firstSeen: since, lastSeen: time, evidence: [place] });
   expect(alert.explanation).toMatch(/w-1.*customer.*no answer/);
   const well = readTokenRecord({ ...record, event: 'well' }, place);

@@ -2,15 +2,13 @@ import { type Alert, TokenRecord } from '@claviger/contracts';
 import type { Place } from '../observed-use';
 
 export interface TokenFailure extends Place {
-  recordId: string;
-  time: string;
   record: TokenRecord;
 }
 
 /** What a worker recorded of its token, out of a line of AUDIT; undefined for one that no worker writes. */
 export function readTokenRecord(line: Record<string, unknown>, place: Place): TokenFailure | undefined {
   const { success, data: record } = TokenRecord.safeParse(line);
-  return success ? { ...place, recordId: record.id, time: record.time, record } : undefined;
+  return success ? { ...place, record } : undefined;
 }
 
 /** A worker refuses all requests of a token that fails. One that is well again is no alert. */
