@@ -116,7 +116,7 @@ function describeOperation({ name, action, summary, retry, request, result }: Op
             ['field', 'type', 'required'],
             Object.entries(fields).map(([field, schema]) => [
               code(field),
-              typeText(schema),
+              fieldText(schema),
               required.includes(field) ? 'yes' : defaultText(schema),
             ]),
           ),
@@ -151,6 +151,16 @@ function typeText(schema: Schema): string {
   if (schema.type === 'integer') return `whole number${range(schema.minimum, schema.maximum)}`;
   if (schema.type === 'string') return `text${schema.maxLength === undefined ? '' : `, at most ${schema.maxLength} characters`}`;
   return schema.type ?? 'any';
+}
+
+/** A field of a request with what is in it: nobody can send what is not written down. */
+function fieldText(schema: Schema): string {
+  if (schema.anyOf) return schema.anyOf.map(fieldText).join(' or ');
+  if (!schema.properties) return typeText(schema);
+  const optional = (name: string) => (schema.required?.includes(name) ? '' : '?');
+  return `{ ${Object.entries(schema.properties)
+    .map(([name, inside]) => `${code(`${name}${optional(name)}`)} ${fieldText(inside)}`)
+    .join('; ')} }`;
 }
 
 function range(min: number | undefined, max: number | undefined): string {

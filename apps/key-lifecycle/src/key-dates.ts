@@ -25,11 +25,9 @@ const whenever: Settling = { timeZone: 'UTC', jitterMinutes: 60 };
 export function rotationAt(key: Key): number | undefined {
   const endMs = originatorPeriodEnd(key);
   if (!protects(key) || endMs === undefined) return undefined;
-  const times = [
-    ...(key.rotation?.at === undefined ? [] : [Date.parse(key.rotation.at)]),
-    ...(atEndOf(key) === 'rotate' ? [settled(key.rotation?.schedule ?? whenever, key.keyId, endMs)] : []),
-  ];
-  return times.length === 0 ? undefined : Math.min(...times);
+  const scheduled = key.rotation?.at === undefined ? undefined : Date.parse(key.rotation.at);
+  if (atEndOf(key) !== 'rotate' || (scheduled !== undefined && scheduled <= endMs)) return scheduled;
+  return Math.min(scheduled ?? Number.POSITIVE_INFINITY, settled(key.rotation?.schedule ?? whenever, key.keyId, endMs));
 }
 
 /** What happens next, and when; the time may have come, or be over. Frozen keys wait for nothing but their destruction. */
