@@ -52,6 +52,7 @@ export const PURE = [
     'iv',
     'jwe',
     'key',
+    'key-facets',
     'key-state',
     'key-use',
     'observed-use',

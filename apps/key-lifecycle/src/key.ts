@@ -215,7 +215,11 @@ export function describeKey(key: Key): KeyDescription {
   const { createdBy: _, versions, ...about } = key;
   return {
     ...about,
-    versions: versions.map(({ material, ...version }) => ({ ...version, ...(material ? { custody: material.custody } : {}) })),
+    versions: versions.map(({ material, ...version }) => ({
+      ...version,
+      ...(material ? { custody: material.custody } : {}),
+      ...(material?.custody === 'wrapped' ? { kekId: material.kekId } : {}),
+    })),
   };
 }
 
