@@ -6,6 +6,7 @@ import { gathered, keysMeant } from '../key-pages';
 import type { Output } from '../output';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import { inventoryCommands } from './inventory';
 
 interface Reason {
   reason: string;
@@ -79,6 +80,8 @@ export function keysCommands(program: Command): void {
         ]);
       }),
     );
+  inventoryCommands(keys);
+
   const change = (name: string, summary: string) =>
     keys.command(`${name} <key>`).description(summary).requiredOption('--reason <text>', 'goes into the ledger');
   change('rotate', 'make a new version; older ones go on to decrypt and verify').action(
