@@ -74,7 +74,7 @@ test.each(serviceNames)('%s: wrong values end it at start with exit code 78 and 
     ...(name === 'crypto-worker'
       ? { UNWRAPPED_KEYS_MAX: '1e99', REQUESTS_IN_FLIGHT_MAX: marker, HSM_ANSWER_SECONDS: marker }
       : { MONGODB_URL: `postgres://user:${marker}@127.0.0.1` }),
-    ...(name === 'key-lifecycle' ? { MONGODB_DATABASE: `../${marker}`, DUE_SWEEP_SECONDS: marker } : {}),
+    ...(name === 'key-lifecycle' ? { MONGODB_DATABASE: `../${marker}`, DUE_SWEEP_SECONDS: marker, STORE_CHECK_SECONDS: '0' } : {}),
     ...(name === 'policy' ? { CALLOUT_ISSUER_FILE: file('issuer', marker), CALLOUT_XKEY_FILE: place.nkeyFile('calloutIssuer') } : {}),
     ...(name === 'audit' ? { CHECKPOINT_EVERY_MS: '1', PERSONAL_RETENTION_DAYS: marker } : {}),
     ...(name === 'anomaly-detector' ? { RATE_SPIKE_TIMES_EXPECTED: marker, SERIES_MAX: '-5' } : {}),

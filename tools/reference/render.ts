@@ -114,16 +114,20 @@ function describeOperation({ name, action, summary, retry, request, result }: Op
       : [
           table(
             ['field', 'type', 'required'],
-            Object.entries(fields).map(([field, schema]) => [
-              code(field),
-              fieldText(schema),
-              required.includes(field) ? 'yes' : defaultText(schema),
-            ]),
+            Object.entries(fields).flatMap(([field, schema]) => fieldRows(field, schema, required.includes(field))),
           ),
         ]),
     `Gives ${gives.join(', ')}.`,
   ];
 }
+
+/** A field, and those within it, as `outer.inner`. */
+const fieldRows = (name: string, schema: Schema, required: boolean): string[][] => [
+  [code(name), schema.properties ? typeText(schema) : fieldText(schema), required ? 'yes' : defaultText(schema)],
+  ...Object.entries(schema.properties ?? {}).flatMap(([inner, within]) =>
+    fieldRows(`${name}.${inner}`, within, schema.required?.includes(inner) === true),
+  ),
+];
 
 interface Schema {
   type?: string;

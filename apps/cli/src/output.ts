@@ -41,6 +41,12 @@ export class Output {
     else this.line(text);
   }
 
+  /** One result that takes many lines. */
+  lines(asJson: unknown, lines: Iterable<string>): void {
+    if (this.json) return this.document(asJson);
+    for (const line of lines) this.line(printable(line));
+  }
+
   /** One of a stream of results. */
   event(asJson: unknown, text: string): void {
     if (this.json) this.line(JSON.stringify(asJson, bytesAsText));

@@ -11,6 +11,8 @@ export const Config = z.object({
   GCM_INVOCATIONS_MAX: z.coerce.number('must be a whole number').int().min(1).max(limits.gcmInvocations).default(limits.gcmInvocations),
   /** From this share of them on an event asks for rotation. */
   GCM_ROTATE_AT: z.coerce.number('must be a number').min(0.01).max(1).default(0.5),
+  /** How often a page of 200 documents is compared with what is signed in them, and with what the workers have. */
+  STORE_CHECK_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(3_600).default(10),
   DUE_SWEEP_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(3_600).default(10),
 });
 export type Config = z.output<typeof Config>;

@@ -23,6 +23,7 @@ function describeVersion(key: Key, version: KeyVersion): KeyDescription['version
     ...about,
     ...(end === undefined ? {} : { recipientPeriodEndsAt: iso(end) }),
     ...(material ? { custody: material.custody } : {}),
+    ...(material?.custody === 'wrapped' ? { kekId: material.kekId } : {}),
   };
 }
 

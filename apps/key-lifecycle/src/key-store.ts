@@ -1,4 +1,4 @@
-import { type CloudEvent, ProblemError, type TokenKey } from '@claviger/contracts';
+import { type CloudEvent, type KeyFilter, ProblemError, type TokenKey } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
@@ -6,6 +6,8 @@ import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb'
 import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
+import { indexFormat, isMeant } from './key-facets';
+import { type IndexFields, indexFieldsOf, indexFor, isFiltered, keyIndexes, misindexedFields, queryFor } from './key-query';
 import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
@@ -15,7 +17,7 @@ export type OutboxEntry =
   /** An object of the token that no version has any more. Signed, for whoever writes to the store must not be able to have a key destroyed. */
   | { id: string; kind: 'token-key'; signed: string };
 
-export interface KeyDocument {
+export interface KeyDocument extends IndexFields {
   _id: string;
   revision: number;
   name: string;
@@ -46,12 +48,26 @@ interface KekDocument {
   signed: string;
 }
 
-/** One document a key, changed by one compare-and-set on its revision, outgoing messages and the record of who did it included. */
+/** One page by id. */
+export interface KeyPage {
+  keys: Key[];
+  /** Those among them of which the indexes say what is not so. */
+  misindexed: Key[];
+  /** After which id the next page begins; undefined after the last. */
+  next: string | undefined;
+}
+
+/**
+ * One document a key, changed by one compare-and-set on its revision, outgoing messages and the record of who did it included. All of it is one class,
+ * and longer than others, since whatever reads a document here must read it by the same checks and tell of it in the same way.
+ */
 export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
   private readonly keks: Collection<KekDocument>;
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
+  private readonly tamperedIndexes: TamperedDocuments;
+  private allIndexed = false;
   private indexing: Promise<void> | undefined;
 
   /** `onTampered` hears of every document that somebody else than this service wrote, whoever reads it. */
@@ -62,6 +78,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   ) {
     this.tampered = new TamperedDocuments(onTampered);
     this.tamperedOutboxes = new TamperedDocuments(onTampered);
+    this.tamperedIndexes = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
     this.keks = db.collection('keks');
   }
@@ -72,6 +89,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       await this.keys.createIndex({ pending: 1 });
       await this.keys.createIndex({ dueAt: 1 });
       await this.keys.createIndex({ checkUsage: 1 });
+      for (const fields of keyIndexes) await this.keys.createIndex(fields);
     }).catch((error) => {
       this.indexing = undefined;
       throw error;
@@ -86,7 +104,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     const found = await reached(() => this.keys.findOne({ _id: keyId }));
     return this.told(keyId, () => {
       assertNotOlder(keyId, found?.revision, delivered);
-      return found ? this.documents.readKey(found._id, found.revision, found.signed) : undefined;
+      return found ? this.readKey(found) : undefined;
     });
   }
 
@@ -146,16 +164,44 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return matchedCount === 1;
   }
 
-  /** One page by id, and after which id the next begins. Tampered documents are passed over. */
-  async list(after: string | undefined, limit: number): Promise<{ keys: Key[]; next: string | undefined }> {
+  /**
+   * Keys that the filter means, by their signed content; the indexes only say where to look. Tampered documents are passed over.
+   * Throws ERR_STATE_STALE for a filter before every document is known to be indexed.
+   */
+  async list(after: string | undefined, limit: number, filter: KeyFilter = {}): Promise<KeyPage> {
+    if (isFiltered(filter) && !this.allIndexed)
+      throw new ProblemError('ERR_STATE_STALE', 'The index of keys is being built: ask again in a while, or without a filter.');
     const found = await reached(() =>
-      this.keys
-        .find(after === undefined ? {} : { _id: { $gt: after } })
-        .sort({ _id: 1 })
-        .limit(limit)
-        .toArray(),
+      this.keys.find(queryFor<KeyDocument>(filter, after)).sort({ _id: 1 }).limit(limit).hint(indexFor(filter)).toArray(),
     );
-    return { keys: await this.untampered(found), next: found.length === limit ? found.at(-1)?._id : undefined };
+    const read = await this.untampered(found);
+    const misindexed = new Set(read.misindexed);
+    return {
+      keys: read.keys.filter((key) => isMeant(key, filter)),
+      misindexed: read.keys.filter(({ keyId }) => misindexed.has(keyId)),
+      next: found.length === limit ? found.at(-1)?._id : undefined,
+    };
+  }
+
+  /** From now on lists by filter are complete, and a document whose index is missing was tampered with. */
+  indexed(): void {
+    this.allIndexed = true;
+  }
+
+  /**
+   * Puts right what the indexes say of a key. False when it was changed since it was read, which does the same. Where another document has its name
+   * now, it gets none that a key can have, until that one is put right as well: one document must not stop the repair of the others.
+   */
+  async reindex(key: Key): Promise<boolean> {
+    const write = async (name: string) => {
+      const set = { name, ...indexFieldsOf(key) };
+      return reached(() => this.keys.updateOne({ _id: key.keyId, revision: key.revision }, { $set: set }));
+    };
+    const { matchedCount } = await write(key.name).catch((error) => {
+      if (isDuplicate(error)) return write(`!${key.keyId}`);
+      throw error;
+    });
+    return matchedCount === 1;
   }
 
   async kek(kekId: string): Promise<Kek | undefined> {
@@ -186,6 +232,19 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return found.map((d) => this.told(d._id, () => this.documents.readKek(d._id, d.signed)));
   }
 
+  /** As `allKeks`, but tampered ones are passed over, as in a list of keys. */
+  async listKeks(): Promise<Kek[]> {
+    const found = await reached(() => this.keks.find().sort({ _id: 1 }).toArray());
+    return found.flatMap((d) => {
+      try {
+        return [this.told(d._id, () => this.documents.readKek(d._id, d.signed))];
+      } catch (error) {
+        if (error instanceof TamperedDocument) return [];
+        throw error;
+      }
+    });
+  }
+
   async pending(limit: number, after?: string): Promise<OutboxPage<OutboxEntry>> {
     const found = await this.withEntries('outbox', limit, after);
     const items = found.flatMap(({ _id, outbox }) =>
@@ -211,18 +270,35 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await reached(() => this.keys.findOne({}, { projection: { _id: 1 } }));
   }
 
-  private async untampered(documents: KeyDocument[]): Promise<Key[]> {
+  private async untampered(documents: KeyDocument[]): Promise<{ keys: Key[]; misindexed: string[] }> {
     const keys: Key[] = [];
-    for (const { _id, revision, signed } of documents)
+    const misindexed: string[] = [];
+    for (const document of documents)
       try {
+        const { _id, revision } = document;
         const older = revision < (this.documents.delivered(_id) ?? 0);
         // Older than what is delivered: changed since it was read, or put back.
-        const key = older ? await this.get(_id) : this.told(_id, () => this.documents.readKey(_id, revision, signed));
+        const key = older ? await this.get(_id) : this.told(_id, () => this.readKey(document));
         if (key) keys.push(key);
+        if (key && !older && misindexedFields(document, key).length > 0) misindexed.push(_id);
       } catch (error) {
         if (!(error instanceof TamperedDocument)) throw error;
       }
-    return keys;
+    return { keys, misindexed };
+  }
+
+  /**
+   * What the indexes say is not signed, so that somebody who writes to the store can hide a key from a list by filter. The key itself is well and is
+   * used; that it was hidden is told when its document is next read: by its id, in a list that finds it, at start, or by the check of the store (store-check.ts).
+   */
+  private readKey(document: KeyDocument): Key {
+    const key = this.documents.readKey(document._id, document.revision, document.signed);
+    const wrong = misindexedFields(document, key);
+    if (wrong.length === 0) this.tamperedIndexes.well(key.keyId);
+    // Of a document from before there was this index it is no wonder, until all are known to be indexed.
+    else if (this.allIndexed || document.indexed === indexFormat)
+      this.tamperedIndexes.found(key.keyId, `index: ${wrong.join(', ')} is not what is signed`);
+    return key;
   }
 
   /** Reads what is signed, and tells when somebody else wrote it. */
@@ -276,6 +352,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       revision: key.revision,
       name: key.name,
       dueAt: dueAt(key) ?? null,
+      ...indexFieldsOf(key),
       signed: this.documents.signKey(key),
     };
   }

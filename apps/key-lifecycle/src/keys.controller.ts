@@ -24,7 +24,8 @@ import {
 } from './key';
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
-import { KeyStore } from './key-store';
+import { type KeyPage, KeyStore } from './key-store';
+import { describeKek } from './signed-documents';
 
 type Ops = typeof keyOperations;
 type Target = { keyId: string; reason: string };
@@ -76,10 +77,18 @@ export class KeysController {
   list(@Payload() request: Request<Ops['list']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.list, context, {}, async ({ admit, allows }) => {
       admit('keys:List', claviger);
-      const page = await this.store.list(request.after, request.limit);
+      const page = await this.store.list(request.after, request.limit, request.filter);
       const { fitting, next } = fitted(page);
       const keys = fitting.filter((key) => allows('keys:Describe', keyResource(key))).map(describeKey);
       return { result: { keys, ...(next ? { next } : {}) } };
+    });
+  }
+
+  @MessagePattern(keyOperations.listKeks.name)
+  listKeks(@Payload() _request: Request<Ops['listKeks']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.replies.answer(keyOperations.listKeks, context, {}, async ({ admit }) => {
+      admit('keys:ListKeks', claviger);
+      return { result: { keks: (await this.store.listKeks()).map(describeKek) } };
     });
   }
 
@@ -174,7 +183,7 @@ export class KeysController {
 }
 
 /** As many as fit a message: a key may have a thousand versions. The next page begins after the last that fits. */
-function fitted({ keys, next }: { keys: Key[]; next: string | undefined }): { fitting: Key[]; next: string | undefined } {
+function fitted({ keys, next }: Pick<KeyPage, 'keys' | 'next'>): { fitting: Key[]; next: string | undefined } {
   let bytes = 0;
   const bytesOf = (key: Key) => Buffer.byteLength(JSON.stringify(describeKey(key)));
   const fitting: Key[] = [];

@@ -19,6 +19,7 @@ import { KeyStore } from './key-store';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { SignedDocuments } from './signed-documents';
+import { StoreCheck } from './store-check';
 
 const service = 'key-lifecycle';
 
@@ -51,6 +52,7 @@ await runService(service, async (logger) => {
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
+  const storeCheck = new StoreCheck(store, keyView, logger);
   const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
 
   let rebuilt = false;
@@ -68,6 +70,7 @@ await runService(service, async (logger) => {
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -110,6 +113,7 @@ await runService(service, async (logger) => {
       stopping = true;
       return sweep.stop();
     },
+    () => storeCheck.stop(),
     () => relay.stop(),
     () => owed.stop(),
     core.drain.records,

@@ -1,11 +1,16 @@
 import type { KeyObject } from 'node:crypto';
-import type { KekView, TokenKey } from '@claviger/contracts';
+import type { KekDescription, KekView, TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Invocations } from './invocations';
 import type { Key } from './key';
 import type { Told } from './warnings';
 
 export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
+
+/** What may leave this service towards people. */
+export const describeKek = ({ kekId, environment, classification, revision, material: { rootLabel, family } }: Kek): KekDescription => ({
+  ...{ kekId, environment, classification, revision, rootLabel, family },
+});
 
 /** A document whose signature does not fit: somebody changed it behind this service's back. It is not used. */
 export class TamperedDocument extends Error {

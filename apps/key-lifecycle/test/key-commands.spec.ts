@@ -85,7 +85,8 @@ test('each change is an event, once, after its outbox was emptied', async () => 
   await provisioner.close();
 });
 
-test('a rebuild brings the bucket up to the store and never lowers it', async () => {
+test('a rebuild brings the bucket up to the store and never lowers it, and lists by filter are complete from then on', async () => {
+  await expect(l.store.list(undefined, 10, { owner: 'kim' })).rejects.toMatchObject({ code: 'ERR_STATE_STALE' });
   const key = await create();
   const ahead = { ...key, revision: 7, suspended: true };
   await l.owner.put(viewKey(ahead));
@@ -94,9 +95,12 @@ test('a rebuild brings the bucket up to the store and never lowers it', async ()
   const to = suspendKey(behind, false, 's', now);
   // Stored, and then the process died.
   await l.store.change(behind, to, [], []);
+  const unindexed = { $unset: { facets: '' as const, indexed: '' as const } };
+  await l.db.collection<{ _id: string; facets: string[]; indexed: number }>('keys').updateOne({ _id: behind.keyId }, unindexed);
   const count = await rebuildView(l.store, l.delivery, quiet());
   expect(count).toBeGreaterThan(0);
   await arrives(behind.keyId, 2);
+  expect((await l.store.list(undefined, 10, { namePrefix: behind.name, suspended: true })).keys).toEqual([to]);
   expect(l.view.get(key.keyId)).toMatchObject({ revision: 7, suspended: true });
   expect(l.tampered.join()).toContain(key.keyId);
 });

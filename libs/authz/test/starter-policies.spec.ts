@@ -22,6 +22,7 @@ const may: Record<string, Action[]> = {
     'keys:Create',
     'keys:Describe',
     'keys:List',
+    'keys:ListKeks',
     'keys:Rotate',
     'keys:SetRotation',
     'keys:Activate',
@@ -34,11 +35,11 @@ const may: Record<string, Action[]> = {
   ],
   'security-officer': [
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
-    ...['keys:List', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
+    ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
   ] as Action[],
   'application-owner': ['keys:Describe', 'keys:List', 'keys:Update', 'keys:SetOwner', 'keys:SetConsumers'],
   application: cryptoActions,
-  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:Describe'],
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
   operator: ['system:Status', 'alerts:Read'],
   none: [],
 };

@@ -4,14 +4,14 @@ import { Cryptoperiod } from './cryptoperiods';
 import { KeyState } from './key-states';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Classification, Environment, KeyId, PrincipalId, printable, Timestamp } from './primitives';
+import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp } from './primitives';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
 const reason = z.string().min(1).max(500);
-const tags = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/), z.string().max(256))
-  .refine((t) => Object.keys(t).length <= limits.tagsPerKey);
+const tagName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/, 'a tag name is 1 to 64 of A-Z, a-z, 0-9, ., _, :, / and -');
+const tagValue = z.string().max(256);
+const tags = z.record(tagName, tagValue).refine((t) => Object.keys(t).length <= limits.tagsPerKey);
 const note = {
   /** What it protects. */
   description: printable(500),
@@ -28,6 +28,50 @@ const consumers = z.array(PrincipalId).max(limits.consumersPerKey);
 /** SP 800-57 Part 1 rev. 5 §7: each change of state is recorded with its date, time and reason. */
 export const Transition = z.strictObject({ to: KeyState, at: Timestamp, reason: z.string() });
 export type Transition = z.infer<typeof Transition>;
+
+export const Custody = z.enum(['wrapped', 'token']);
+export type Custody = z.infer<typeof Custody>;
+
+/** Which keys are meant: those of which all that is given is so. */
+export const KeyFilter = z
+  .strictObject({
+    /** Of the primary version. */
+    state: KeyState,
+    algorithm: Algorithm,
+    usage: KeyUsage,
+    environment: Environment,
+    classification: Classification,
+    owner: PrincipalId,
+    team: note.team,
+    consumer: PrincipalId,
+    /** Of any version that has its material still. */
+    custody: Custody,
+    /** The key-encryption key that any version is wrapped under. */
+    kek: KekId,
+    tag: z.strictObject({ name: tagName, value: tagValue.optional() }),
+    namePrefix: name,
+    suspended: z.boolean(),
+    /** Its deletion is scheduled and has not happened. */
+    pendingDeletion: z.boolean(),
+    /** When its first version was made: from then on … */
+    createdFrom: Timestamp,
+    /** … and earlier than that. */
+    createdBefore: Timestamp,
+  })
+  .partial();
+export type KeyFilter = z.infer<typeof KeyFilter>;
+
+/** A key-encryption key, without its material. */
+export const KekDescription = z.strictObject({
+  kekId: KekId,
+  environment: Environment,
+  classification: Classification,
+  revision: z.int().min(1),
+  /** Label of the token's root key that it is wrapped under, and the family of tokens that can unwrap it. */
+  rootLabel: z.string(),
+  family: z.string(),
+});
+export type KekDescription = z.infer<typeof KekDescription>;
 
 /** What people and services may know of a key; no material, wrapped or not. */
 export const KeyDescription = z.strictObject({
@@ -67,7 +111,9 @@ export const KeyDescription = z.strictObject({
       /** Every change of state, oldest first; of a version that changed very often the first and the newest. The ledger has all of them. */
       transitions: z.array(Transition),
       /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
-      custody: z.enum(['wrapped', 'token']).optional(),
+      custody: Custody.optional(),
+      /** The key-encryption key that it is wrapped under; only with `wrapped`. */
+      kekId: KekId.optional(),
       publicKeySpki: z.string().optional(),
     }),
   ),
@@ -126,10 +172,19 @@ export const keyOperations = {
   list: defineOperation({
     name: 'keys.list',
     action: 'keys:List',
-    summary: 'Keys that the caller may describe, by id; pass `next` to go on.',
+    summary:
+      'Keys that the caller may describe and that the filter means, by id; pass `next` to go on. A page may be short, or empty, before the last.',
     retry: 'safe',
-    input: { limit: z.int().min(1).max(limits.listPage).default(100), after: KeyId.optional() },
+    input: { filter: KeyFilter.default({}), limit: z.int().min(1).max(limits.listPage).default(100), after: KeyId.optional() },
     result: z.strictObject({ keys: z.array(KeyDescription), next: KeyId.optional() }),
+  }),
+  listKeks: defineOperation({
+    name: 'keys.list-keks',
+    action: 'keys:ListKeks',
+    summary: 'All key-encryption keys: what the keys of each environment and classification are wrapped under.',
+    retry: 'safe',
+    input: {},
+    result: z.strictObject({ keks: z.array(KekDescription) }),
   }),
   rotate: defineOperation({
     name: 'keys.rotate',

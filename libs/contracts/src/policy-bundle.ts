@@ -38,6 +38,7 @@ export const actionTable = {
   'keys:Create': 'Key',
   'keys:Describe': 'Key',
   'keys:List': 'System',
+  'keys:ListKeks': 'System',
   'keys:Rotate': 'Key',
   'keys:Activate': 'Key',
   'keys:Deactivate': 'Key',

@@ -30,7 +30,10 @@ export const SessionId = z.string().regex(sessionPattern, 'a session id is 22 le
 export const ChainId = b64u(32, 32);
 export const keyPattern = /^k_[A-Za-z0-9]{22}$/;
 export const KeyId = z.string().regex(keyPattern, 'a key id is k_ and 22 letters and digits');
-export const KekId = z.string().regex(/^kek_[a-z]+_[a-z]+_[0-9]+$/);
+export const KekId = z
+  .string()
+  .max(64)
+  .regex(/^kek_[a-z]+_[a-z]+_[0-9]+$/, 'a KEK id is kek_, environment, classification and number');
 
 export const Environment = z.enum(['development', 'staging', 'production']);
 export type Environment = z.infer<typeof Environment>;

@@ -1,10 +1,12 @@
-import type { Client } from '@claviger/client';
 import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation, Transition } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
+import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
+import { gathered, keysMeant } from '../key-pages';
 import type { Output } from '../output';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import { inventoryCommands } from './inventory';
 import {
   atEndIn,
   cryptoperiodIn,
@@ -73,13 +75,12 @@ export function keysCommands(program: Command): void {
     .command('describe <key>')
     .description('metadata, state and versions of one key')
     .action(online<object, [string]>(async ({ client, output }, keyId) => describe(output, await client.keys.describe({ keyId }))));
-  keys
-    .command('list')
-    .description('keys that you may describe')
+  withKeyFilter(keys.command('list').description('keys that you may describe; of several flags all must be so'))
     .option('--limit <n>', 'at most this many', '100')
     .action(
-      online<{ limit: string }>(async ({ client, options, output }) => {
-        const found = await listUpTo(client, wholeNumber('--limit', options.limit) ?? 100);
+      online<KeyFilterOptions & { limit: string }>(async ({ client, options, output }) => {
+        const limit = wholeNumber('--limit', options.limit) ?? 100;
+        const found = await gathered(keysMeant(client, keyFilterOf(options), Math.min(Math.max(limit, 1), 500)), limit);
         output.table(found, found, [
           { title: 'KEY', value: (key) => key.keyId },
           { title: 'NAME', value: (key) => key.name },
@@ -88,10 +89,12 @@ export function keysCommands(program: Command): void {
           { title: 'VERSION', value: (key) => key.primaryVersion },
           { title: 'NEXT', value: (key) => key.next && nextText(key.next) },
           { title: 'OWNER', value: (key) => key.owner },
+          { title: 'TEAM', value: (key) => key.team },
           { title: 'CONSUMERS', value: (key) => key.consumers.join(',') },
         ]);
       }),
     );
+  inventoryCommands(keys);
 
   const change = (name: string, summary: string) =>
     keys.command(`${name} <key>`).description(summary).requiredOption('--reason <text>', 'goes into the ledger');
@@ -201,17 +204,6 @@ export function keysCommands(program: Command): void {
 function alternative<T>(flag: string, taken: boolean | undefined, value: T | undefined): T | null | undefined {
   if (taken && value !== undefined) throw new CommandError('usage', `${flag} and another value for the same exclude each other`);
   return taken ? null : value;
-}
-
-async function listUpTo(client: Client, limit: number): Promise<KeyDescription[]> {
-  const found: KeyDescription[] = [];
-  for (let after: string | undefined; found.length < limit; ) {
-    const { keys, next } = await client.keys.list({ limit: Math.min(limit - found.length, 500), ...(after ? { after } : {}) });
-    found.push(...keys);
-    if (!next) break;
-    after = next;
-  }
-  return found;
 }
 
 function stateOf(key: KeyDescription): string {

@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import { ClavigerError, type Client } from '@claviger/client';
+import { type KekDescription, KekId, type KeyDescription, KeyId } from '@claviger/contracts';
+import type { Command } from 'commander';
+import { cbomDocument } from '../cbom-document';
+import { CommandError, Finding } from '../exit-codes';
+import { toStandardOutput, writeWhole } from '../files';
+import { findingsOf, type InventoryCheck, type InventoryFinding, inventoryChecks, type Known, unusedFinding } from '../inventory-findings';
+import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
+import { addImpact, type Impact, noImpact } from '../key-impact';
+import { gathered, keysMeant } from '../key-pages';
+import { linesOf, treeOf } from '../key-tree';
+import type { Output } from '../output';
+import { wholeNumber } from '../pairs';
+import { online } from '../run';
+
+type Asked = Partial<Record<'weak' | 'deprecated' | 'unowned' | 'nonCompliant' | 'suspended' | 'unused' | 'cbom', boolean>>;
+
+/** What keys there are, what is wrong with them, and what depends on them. */
+export function inventoryCommands(keys: Command): void {
+  keys
+    .command('inventory')
+    .description('what is wrong with the keys that you may describe; exit 1 when something is found')
+    .option('--weak', 'less than 128 bits of strength, or past the last day on which NIST lets it protect')
+    .option('--deprecated', 'NIST has set a last day')
+    .option('--unowned', 'its owner is no principal of the policies in force or is disabled, or no team answers for it')
+    .option('--non-compliant', 'less than the floor of its environment and classification')
+    .option('--suspended', 'frozen, and nothing decided yet')
+    .option('--unused', 'nobody has used it, by the ledger; asked for each key, so it takes a while')
+    .option('--unused-days <n>', 'for so long', '90')
+    .option('--cbom', 'no findings: all keys as a CycloneDX 1.6 document')
+    .option('--out <file>', 'of --cbom; written for your eyes only')
+    .action(
+      online<Asked & { unusedDays: string; out?: string }>(async ({ client, options, output }) => {
+        const { cbom, out, unusedDays, ...asked } = options;
+        const checks = checksOf(asked);
+        if (cbom && checks.length > 0) throw new CommandError('usage', '--cbom writes all keys: give it no check');
+        if (out !== undefined && !cbom) throw new CommandError('usage', '--out is for --cbom');
+        if (cbom) return writeCbom(client, out, output);
+        await tellFindings(client, checks, wholeNumber('--unused-days', unusedDays) as number, output);
+      }),
+    );
+  withKeyFilter(keys.command('tree').description('root of the token → KEKs → keys → versions, as far as you may describe them')).action(
+    online<KeyFilterOptions>(async ({ client, options, output }) => {
+      const tree = treeOf(await listKeks(client, output), await gathered(keysMeant(client, keyFilterOf(options))));
+      output.lines(tree, linesOf(tree));
+    }),
+  );
+  keys
+    .command('impact <key-or-kek>')
+    .description('what is unreadable if it is lost and open to others if it is known, for whom; which versions are compromised already')
+    .action(online<object, [string]>(async ({ client, output }, id) => tellImpact(id, await impactOf(client, id), output)));
+}
+
+function checksOf(asked: Omit<Asked, 'cbom'>): InventoryCheck[] {
+  const named: Record<keyof typeof asked, InventoryCheck> = {
+    ...{ weak: 'weak', deprecated: 'deprecated', unowned: 'unowned', nonCompliant: 'non-compliant', suspended: 'suspended' },
+    unused: 'unused',
+  };
+  return Object.entries(named).flatMap(([option, check]) => (asked[option as keyof typeof asked] ? [check] : []));
+}
+
+async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays: number, output: Output): Promise<void> {
+  const wanted = asked.length > 0 ? asked : inventoryChecks;
+  const checks = inventoryChecks.filter((check) => wanted.includes(check));
+  const nowMs = Date.now();
+  const known: Known = { nowMs, ...(checks.includes('unowned') ? await principals(client, asked.includes('unowned'), output) : {}) };
+  const filter = wanted.length === 1 && wanted[0] === 'suspended' ? { suspended: true } : {};
+  const found: InventoryFinding[] = [];
+  let looked = 0;
+  for await (const key of keysMeant(client, filter)) {
+    looked += 1;
+    found.push(...findingsOf(key, checks, known));
+    if (wanted.includes('unused') && (await isUnused(client, key, nowMs - unusedDays * 86_400_000)))
+      found.push(unusedFinding(key, unusedDays));
+    output.progress(`${looked} keys looked at, ${found.length} findings`);
+  }
+  output.progress(undefined);
+  output.table(found, found, [
+    { title: 'CHECK', value: ({ check }) => check },
+    { title: 'KEY', value: ({ keyId }) => keyId },
+    { title: 'NAME', value: ({ name }) => name },
+    { title: 'WHY', value: ({ why }) => why },
+    { title: 'NEXT', value: ({ next }) => next },
+  ]);
+  if (found.length > 0) throw new Finding(`${found.length} finding(s) of ${new Set(found.map(({ keyId }) => keyId)).size} key(s)`);
+}
+
+/** Not asked for in so many words, it is left out where the caller may not read policies; and that is said. */
+async function principals(client: Client, must: boolean, output: Output): Promise<Pick<Known, 'principals'>> {
+  try {
+    const { bundle } = await client.policy.show();
+    return { principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])) };
+  } catch (error) {
+    if (must || !isDenied(error)) throw error;
+    output.note('whether owners are principals was not looked at: you may not read policies');
+    return {};
+  }
+}
+
+/** Made before `sinceMs`, and no successful use of it in the ledger since then. */
+async function isUnused(client: Client, key: KeyDescription, sinceMs: number): Promise<boolean> {
+  const first = key.versions[0] as KeyDescription['versions'][number];
+  if (Date.parse(first.createdAt) >= sinceMs || key.versions.every(({ state }) => state === 'destroyed')) return false;
+  const from = new Date(sinceMs).toISOString();
+  for (let before: number | undefined; ; ) {
+    const { records, next } = await client.audit.query({ keyId: key.keyId, outcome: 'success', from, before, limit: 100 });
+    if (records.some(({ record }) => String(record.action).startsWith('crypto:'))) return false;
+    if (next === undefined) return true;
+    before = next;
+  }
+}
+
+async function writeCbom(client: Client, out: string | undefined, output: Output): Promise<void> {
+  const keks = (await listKeks(client, output)) ?? [];
+  const document = cbomDocument({ keks, keys: keysMeant(client) }, { timestamp: new Date().toISOString(), uuid: randomUUID() });
+  if (out === undefined) await toStandardOutput(document);
+  else await writeWhole(out, document);
+}
+
+/** Undefined, and said, where policy does not let the caller list them. */
+async function listKeks(client: Client, output: Output): Promise<KekDescription[] | undefined> {
+  try {
+    return (await client.keys.listKeks()).keks;
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    output.note('key-encryption keys are left out: you may not list them');
+    return undefined;
+  }
+}
+
+const isDenied = (error: unknown): boolean => error instanceof ClavigerError && error.code === 'ERR_ACCESS_DENIED';
+
+async function impactOf(client: Client, id: string): Promise<Impact> {
+  const impact = noImpact();
+  if (KeyId.safeParse(id).success) addImpact(impact, await client.keys.describe({ keyId: id }));
+  else if (KekId.safeParse(id).success) for await (const key of keysMeant(client, { kek: id })) addImpact(impact, key, id);
+  else throw new CommandError('usage', `${id} is neither a key (k_…) nor a key-encryption key (kek_…)`);
+  return impact;
+}
+
+function tellImpact(id: string, impact: Impact, output: Output): void {
+  const { keys, versions, byState, consumers, ifLost, ifCompromised, compromised } = impact;
+  const users = Object.keys(consumers).sort();
+  output.fields(
+    { id, ...impact },
+    {
+      of: id,
+      'keys that you may describe': keys,
+      versions: `${versions}${versions > 0 ? ` (${countsOf(byState)})` : ''}`,
+      consumers: users.length > 0 ? `${users.length}: ${users.join(', ')}` : 'none',
+      'if it is lost': countsOf({
+        'unreadable for good': ifLost.unreadable,
+        'sign no more': ifLost.noMoreSignatures,
+        'MACs verify no more': ifLost.unverifiable,
+        'agree on no more secrets': ifLost.noMoreSharedSecrets,
+      }),
+      'if others know it': countsOf({ 'readable for them': ifCompromised.readable, 'forgeable by them': ifCompromised.forgeable }),
+      'compromised now': compromised.length,
+    },
+  );
+  for (const { keyId, name, version, at, consumers: who, mustDo, replacedBy } of compromised)
+    output.note(
+      `COMPROMISED ${name} ${keyId} version ${version}${at ? ` since ${at}` : ''}: ${who.join(', ') || 'its owner'} must ${mustDo}${
+        replacedBy === undefined ? `; first claviger keys rotate ${keyId} --reason …` : `, with version ${replacedBy}`
+      }`,
+    );
+}
+
+const countsOf = (counts: Record<string, number>): string =>
+  Object.entries(counts)
+    .flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : []))
+    .join(', ') || 'nothing';

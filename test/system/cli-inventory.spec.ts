@@ -1,0 +1,138 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runCommand, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { cast } from '../demo/cast';
+import { type System, startSystem } from './system';
+
+let folder: TemporaryFolder;
+let system: System;
+const keyIds: Record<string, string> = {};
+
+beforeAll(async () => {
+  folder = await temporaryFolder('cli-inventory');
+  system = await startSystem('cli-inventory');
+  for (const { id } of Object.values(cast)) writeFileSync(file(`${id}.token`), system.tokens[id] as string, { mode: 0o600 });
+  const restricted = ['--environment', 'production', '--classification', 'restricted'];
+  await create(
+    'inv/cards',
+    ...restricted,
+    '--consumer',
+    'payments-api',
+    '--tag',
+    'pci=yes',
+    '--team',
+    'payments',
+    '--owner',
+    'payments-api',
+  );
+  await create('inv/orders', '--consumer', 'orders-api', '--consumer', 'payments-api', '--tag', 'pci=no', '--team', 'orders');
+  await create('inv/old-signer', ...restricted, '--algorithm', 'RSA_2048', '--owner', 'nobody-here');
+  await create('inv/frozen', '--team', 'orders');
+  await ok('sam', 'keys', 'suspend', keyIds['inv/frozen'] as string, '--reason', 'doubts');
+}, 180_000);
+afterAll(async () => {
+  await system?.stop();
+  await folder?.remove();
+}, 60_000);
+
+const file = (name: string) => join(folder.path, name);
+const as = (principal: string, ...args: string[]) =>
+  runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
+    allowFailure: true,
+    env: {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: join(workspaceRoot(), '.claviger/compile-cache'),
+      CLAVIGER_URL: system.stack.broker.url,
+      CLAVIGER_TOKEN_FILE: file(`${principal}.token`),
+      XDG_STATE_HOME: file('state'),
+    },
+  });
+async function ok(principal: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await as(principal, ...args);
+  if (code !== 0) throw new Error(`claviger ${args.join(' ')} gave ${code}: ${stderr}`);
+  return stdout;
+}
+const json = async <T>(principal: string, ...args: string[]): Promise<T> => JSON.parse(await ok(principal, '--json', ...args)) as T;
+async function create(name: string, ...more: string[]): Promise<void> {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', name, ...more);
+  keyIds[name] = keyId;
+}
+const namesBy = async (...flags: string[]) =>
+  (await json<{ name: string }[]>('ada', 'keys', 'list', ...flags)).map(({ name }) => name.replace('inv/', '')).sort();
+
+test('keys are listed by what is asked of them, all of it at once', async () => {
+  expect(await namesBy('--name-prefix', 'inv/')).toEqual(['cards', 'frozen', 'old-signer', 'orders']);
+  expect(await namesBy('--consumer', 'payments-api', '--tag', 'pci')).toEqual(['cards', 'orders']);
+  expect(await namesBy('--consumer', 'payments-api', '--tag', 'pci=yes', '--environment', 'production')).toEqual(['cards']);
+  expect(await namesBy('--algorithm', 'RSA_2048', '--usage', 'sign', '--owner', 'nobody-here')).toEqual(['old-signer']);
+  expect(await namesBy('--suspended', '--team', 'orders')).toEqual(['frozen']);
+  expect(await namesBy('--kek', 'kek_production_restricted_1', '--custody', 'wrapped')).toEqual(['cards', 'old-signer']);
+  expect(await namesBy('--created-before', '2020-01-01T00:00:00Z')).toEqual([]);
+  expect(await as('ada', 'keys', 'list', '--state', 'alive')).toMatchObject({ code: 64 });
+});
+
+test('an inventory finds what is weak, unowned, below its floor or frozen, says what to do, and exits with 1', async () => {
+  const found = async (...flags: string[]) => {
+    const { code, stdout } = await as('ada', '--json', 'keys', 'inventory', ...flags);
+    const rows = (JSON.parse(stdout) as { check: string; name: string; next: string }[]).filter(({ name }) => name.startsWith('inv/'));
+    return { code, rows: rows.map(({ check, name }) => `${check} ${name.replace('inv/', '')}`), nexts: rows.map(({ next }) => next) };
+  };
+  expect(await found('--weak')).toMatchObject({ code: 1, rows: ['weak old-signer'] });
+  expect(await found('--deprecated')).toMatchObject({ code: 1, rows: ['deprecated old-signer'] });
+  expect(await found('--suspended')).toMatchObject({ code: 1, rows: ['suspended frozen'] });
+  const unowned = await found('--unowned');
+  expect(unowned).toMatchObject({ code: 1, rows: ['unowned old-signer', 'unowned old-signer'] });
+  expect(unowned.nexts[0]).toContain(`keys set-owner ${keyIds['inv/old-signer']}`);
+  expect((await found('--non-compliant')).rows.sort()).toEqual(
+    ['cards', 'old-signer', 'old-signer'].map((name) => `non-compliant ${name}`),
+  );
+  const { code, stdout, stderr } = await as('kim', 'keys', 'inventory');
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/CHECK +KEY +NAME +WHY +NEXT/);
+  expect(stderr).toContain('you may not read policies');
+  expect(await as('kim', 'keys', 'inventory', '--unowned')).toMatchObject({ code: 2, stdout: '' });
+  // Each is younger than that.
+  expect(await as('ada', 'keys', 'inventory', '--unused')).toMatchObject({ code: 0 });
+  expect((await found('--unused', '--unused-days', '0')).rows).toHaveLength(4);
+});
+
+test('a CBOM of all keys is written whole, for its owner’s eyes', async () => {
+  await ok('ada', 'keys', 'inventory', '--cbom', '--out', file('cbom.json'));
+  const { components, specVersion } = JSON.parse(readFileSync(file('cbom.json'), 'utf8')) as {
+    specVersion: string;
+    components: { 'bom-ref': string; name: string }[];
+  };
+  expect(specVersion).toBe('1.6');
+  const names = components.map(({ name }) => name);
+  for (const name of ['inv/cards', 'inv/old-signer', 'kek_production_restricted_1', 'RSA-2048', 'AES-256-GCM'])
+    expect(names).toContain(name);
+  expect((await as('ada', 'keys', 'inventory', '--cbom', '--weak')).code).toBe(64);
+});
+
+test('the tree shows what is wrapped under what, and no KEKs to whom may not list them', async () => {
+  const tree = await ok('ada', 'keys', 'tree', '--name-prefix', 'inv/');
+  expect(tree).toMatch(
+    /─ root .*\n(.*\n)*.*KEK kek_production_restricted_1 .*\n(.*inv\/(cards|old-signer).*\n.*version 1 active \(primary\)\n){2}/,
+  );
+  const { code, stderr } = await as('payments-api', 'keys', 'tree');
+  expect([code, stderr]).toEqual([2, expect.stringContaining('ERR_ACCESS_DENIED')]);
+});
+
+test('the impact of a KEK is that of the keys under it; a compromised version names who must re-encrypt', async () => {
+  expect(await json('ada', 'keys', 'impact', 'kek_production_restricted_1')).toMatchObject({
+    keys: 2,
+    versions: 2,
+    consumers: { 'payments-api': 1 },
+    ifLost: { unreadable: 1, noMoreSignatures: 1 },
+    ifCompromised: { readable: 1, forgeable: 1 },
+  });
+  const orders = keyIds['inv/orders'] as string;
+  await ok('kim', 'keys', 'rotate', orders, '--reason', 'yearly');
+  await ok('sam', 'keys', 'mark-compromised', orders, '--reason', 'leaked', '--key-version', '1');
+  const { code, stdout, stderr } = await as('ada', 'keys', 'impact', orders);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/compromised now +1/);
+  expect(stderr).toMatch(/COMPROMISED inv\/orders .* version 1 since .*: orders-api, payments-api must re-encrypt .*, with version 2/);
+  expect(await as('ada', 'keys', 'impact', 'x')).toMatchObject({ code: 64 });
+});
