@@ -9,6 +9,7 @@ import { cancelDeletion, type Key, type NewKey, resumeKey, rotateKey, scheduleDe
 import { iso } from '../src/key-dates';
 import { LeasesController } from '../src/leases.controller';
 import { dayMs } from '../src/rotation-schedule';
+import { warning } from '../src/warnings';
 import { about, intent, type Lifecycle, now, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
@@ -201,6 +202,23 @@ test('a process that dies between two writes tells nothing twice: what was told 
   await l.sweeper(l.trail, inDays(71), dying).sweep();
   await sweep(inDays(72));
   expect(await events('io.claviger.key.period-ending', key)).toMatchObject([{ days: 30 }]);
+});
+
+test('of many that tell the same at once one does, none of a key that has changed since, and what somebody else wrote there is refused', async () => {
+  const key = await create({ cryptoperiod: { originatorDays: 100, recipientDays: 100 } });
+  const from = await l.due.toldOf(key.keyId);
+  const due = warning(key, from.told, inDays(71)) as NonNullable<ReturnType<typeof warning>>;
+  const told = await Promise.all(Array.from({ length: 5 }, () => l.replica().due.tell(key, from, due.told, due.event)));
+  expect(told.filter(Boolean)).toHaveLength(1);
+  const outbox = (await l.store.pending(1_000)).items.filter(({ aggregateId }) => aggregateId === key.keyId);
+  expect(outbox.map(({ entryId }) => entryId)).toEqual([due.event.id]);
+  const now71 = await l.due.toldOf(key.keyId);
+  expect(now71.told).toEqual(due.told);
+  await change(key, (k) => setRotation(k, { atEnd: 'rotate' }, now));
+  expect(await l.due.tell(key, now71, due.told, due.event)).toBe(false);
+  await l.db.collection<{ _id: string }>('keys').updateOne({ _id: key.keyId }, { $set: { told: 'x.y.z' } });
+  await expect(l.due.toldOf(key.keyId)).rejects.toThrow(key.keyId);
+  await l.db.collection<{ _id: string }>('keys').updateOne({ _id: key.keyId }, { $unset: { told: '' } });
 });
 
 test('a deletion that comes is told too', async () => {
