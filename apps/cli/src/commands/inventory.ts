@@ -65,10 +65,10 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
   const checks = inventoryChecks.filter((check) => wanted.includes(check));
   const nowMs = Date.now();
   const known: Known = { nowMs, ...(checks.includes('unowned') ? await principals(client, asked.includes('unowned'), output) : {}) };
-  const filter = wanted.length === 1 && wanted[0] === 'suspended' ? { suspended: true } : {};
   const found: InventoryFinding[] = [];
   let looked = 0;
-  for await (const key of keysMeant(client, filter)) {
+  // Without a filter, which an index that somebody changed could leave incomplete.
+  for await (const key of keysMeant(client)) {
     looked += 1;
     found.push(...findingsOf(key, checks, known));
     if (wanted.includes('unused') && (await isUnused(client, key, nowMs - unusedDays * 86_400_000)))
