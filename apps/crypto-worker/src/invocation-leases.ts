@@ -7,12 +7,16 @@ export const largestBlock = 1_048_576;
 /** The next block is asked for when this share of the last one is left. */
 const refillAt = 0.25;
 
+/** After a block did not come, none is asked for under this key for so long: requests that come meanwhile must not each ask again. */
+const retryMs = 500;
+
 interface Lease {
   left: number;
   block: number;
   asking: Promise<void> | undefined;
   /** Why the last block did not come. */
   failure: ProblemError | undefined;
+  retryAt: number;
 }
 
 /** `keyId`'s next `count` encryptions under `version`; resolves with how many were granted. Rejects with ProblemError ERR_KEY_EXHAUSTED at the limit. */
@@ -24,11 +28,13 @@ export type AskLease = (keyId: string, version: number, count: number) => Promis
  */
 export class InvocationLeases {
   private readonly leases: LRUCache<string, Lease>;
+  private readonly now: () => number;
 
   constructor(
     private readonly ask: AskLease,
-    options: { capacity: number },
+    options: { capacity: number /** Monotonic milliseconds. */; now?: () => number },
   ) {
+    this.now = options.now ?? (() => performance.now());
     this.leases = new LRUCache({ max: options.capacity });
   }
 
@@ -47,8 +53,9 @@ export class InvocationLeases {
   }
 
   private refill(keyId: string, version: number, known: Lease | undefined): Promise<void> {
-    const lease = known ?? { left: 0, block: firstBlock / 4, asking: undefined, failure: undefined };
+    const lease = known ?? { left: 0, block: firstBlock / 4, asking: undefined, failure: undefined, retryAt: 0 };
     if (!known) this.leases.set(`${keyId}#${version}`, lease);
+    if (lease.failure && !lease.asking && this.now() < lease.retryAt) return Promise.resolve();
     lease.asking ??= this.fill(keyId, version, lease);
     return lease.asking;
   }
@@ -62,6 +69,7 @@ export class InvocationLeases {
     } catch (error) {
       const told = error instanceof ProblemError && error.code === 'ERR_KEY_EXHAUSTED';
       lease.failure = told ? error : new ProblemError('ERR_LEASE_UNAVAILABLE', undefined, { cause: error });
+      lease.retryAt = this.now() + retryMs;
     } finally {
       lease.asking = undefined;
     }

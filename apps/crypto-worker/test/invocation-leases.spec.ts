@@ -76,9 +76,13 @@ test('blocks grow as they are used up, and the next one is there before the last
 test('when no block can be had nothing is encrypted, and it goes on by itself afterwards', async () => {
   const { given, ask } = ledgerOf(100);
   given.down = true;
-  const leases = leasesOf(ask);
+  let nowMs = 0;
+  const leases = new InvocationLeases(ask, { capacity: 10, now: () => nowMs });
   expect([await take(leases), await take(leases)]).toEqual(['ERR_LEASE_UNAVAILABLE', 'ERR_LEASE_UNAVAILABLE']);
   given.down = false;
+  nowMs = 499;
+  expect([await take(leases), given.asked.length]).toEqual(['ERR_LEASE_UNAVAILABLE', 1]);
+  nowMs = 500;
   expect(await take(leases)).toBe('OK');
 });
 

@@ -2,6 +2,7 @@ import { type CloudEvent, eventTypes } from '@claviger/contracts';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Db } from 'mongodb';
+import { InvocationBlocks } from '../src/invocation-blocks';
 import { give, type Invocations, LeaseBounds, noInvocations } from '../src/invocations';
 import { type Key, setConsumers } from '../src/key';
 import { KeyStore } from '../src/key-store';
@@ -67,6 +68,28 @@ test('of many workers that ask at once each gets its own block', async () => {
   const granted = await Promise.all(Array.from({ length: 5 }, () => lease(100)));
   expect(granted).toEqual([100, 100, 100, 100, 100]);
   expect((await store.invocations(key.keyId))?.invocations.given).toEqual({ 1: 500 });
+});
+
+test('workers that all start at once are given their blocks by few changes, each its own, and one that comes too late hears it', async () => {
+  let changes = 0;
+  const counted = {
+    invocations: (keyId: string) => store.invocations(keyId),
+    changeInvocations: (...change: Parameters<KeyStore['changeInvocations']>) => {
+      changes++;
+      return store.changeInvocations(...change);
+    },
+  };
+  const replicas = [1, 2].map(() => new InvocationBlocks(counted, new LeaseBounds(10_000, 0.5)));
+  const asked = Array.from({ length: 101 }, (_, n) => (replicas[n % 2] as InvocationBlocks).give(key.keyId, 1, 100));
+  const settled = await Promise.allSettled(asked);
+  expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(100);
+  expect(settled.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'ERR_KEY_EXHAUSTED' } });
+  expect((await store.invocations(key.keyId))?.invocations.given).toEqual({ 1: 10_000 });
+  expect(changes).toBeLessThan(20);
+  expect((await store.pending(10)).items.map(({ entry }) => entry.id)).toEqual([`${key.keyId}.1.rotation-due`]);
+  // Nobody is left waiting, and a key that failed once is asked for again.
+  await expect((replicas[0] as InvocationBlocks).give(key.keyId, 1, 1)).rejects.toMatchObject({ code: 'ERR_KEY_EXHAUSTED' });
+  expect(await (replicas[0] as InvocationBlocks).give(key.keyId, 2, 1)).toBe(1);
 });
 
 test('the last block is what is left; then the version is exhausted, and another version is not', async () => {
