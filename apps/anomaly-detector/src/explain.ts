@@ -65,11 +65,13 @@ export function firstUseAlert({ knownForSeconds, usedBefore, folded }: FirstUse,
 export function deletionProbeAlert({ folded }: { folded: number }, use: ObservedUse & { keyId: string }): Draft {
   const before = folded > 0 ? ` Since the last alert there were ${folded} other attempts.` : '';
   const seen = `${use.action} by ${use.principal}, refused`;
+  // The record of a re-encryption does not say which of its keys waits.
+  const other = use.toKeyId !== undefined && use.toKeyId !== use.keyId ? ` or key ${use.toKeyId}, to which it was to be re-encrypted` : '';
   return {
     detector: 'deletion-probe',
     severity: 'high',
-    title: `Key ${use.keyId} waits for its deletion and is still asked for`,
-    explanation: `${use.principal} asked for the use of key ${use.keyId}, which is to be destroyed. What it protects is lost to whoever still needs it then: cancel the deletion, or make sure that nobody does.${before}`,
+    title: `Key ${use.keyId}${other} waits for its deletion and is still asked for`,
+    explanation: `${use.principal} asked for the use of key ${use.keyId}${other}, which is to be destroyed. What it protects is lost to whoever still needs it then: cancel the deletion, or make sure that nobody does.${before}`,
     expected: 'no use of a key that waits for its deletion',
     seen,
     principal: use.principal,

@@ -13,6 +13,8 @@ export interface ObservedUse extends Place {
   keyId?: string | undefined;
   action: string;
   outcome: Outcome;
+  /** Of re-encryption: the key that it was to be under. */
+  toKeyId?: string | undefined;
   /** Why it was refused, or failed. */
   code?: string | undefined;
   /** Found out later, and perhaps more than once. */
@@ -57,7 +59,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       else if (typeof record?.kind !== 'string' || record.kind === 'token') batch.ignored++;
       continue;
     }
-    const { id, time, principal, keyId, action, code, trace } = record;
+    const { id, time, principal, keyId, action, code, toKeyId, trace } = record;
     const outcome = committed ? 'success' : record.outcome;
     const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;
     if (
@@ -81,6 +83,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       action,
       outcome: outcome as Outcome,
       committed,
+      toKeyId: typeof toKeyId === 'string' && keyPattern.test(toKeyId) ? toKeyId : undefined,
       code: typeof code === 'string' ? code : undefined,
       // One shape for all of them, which is what makes this cheap.
       keyId: typeof keyId === 'string' && keyPattern.test(keyId) ? keyId : undefined,

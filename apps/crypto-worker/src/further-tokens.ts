@@ -35,7 +35,7 @@ export async function openFurtherToken(
   let token: Token | undefined;
   try {
     const options = { libraryPath: library, tokenLabel: label, pin, canary: canaryLabel, seenAfresh: look === 'seen' };
-    token = await patiently(() => Token.open({ ...options, ...reachOf(distance, far) }));
+    token = await patiently(library, () => Token.open({ ...options, ...reachOf(distance, far) }));
     return { token, report: selfTest(token) };
   } catch (error) {
     token?.close();

@@ -10,10 +10,10 @@ export function versionToProtect(key: KeyView, usage: KeyUsage): KeyVersion {
 }
 
 /** The version that a ciphertext names, when its state still allows to process. One that the key never had made no ciphertext. */
-export function versionToDecrypt(key: KeyView, version: number): KeyVersion {
+export function versionToDecrypt(key: KeyView, version: number, use: KeyUse = 'process'): KeyVersion {
   checkUsage(key, 'encrypt');
-  checkFrozen(key, 'process');
-  return checkState(key, version, 'process', () => new ProblemError('ERR_DECRYPTION_FAILED'));
+  checkFrozen(key, use);
+  return checkState(key, version, use, () => new ProblemError('ERR_DECRYPTION_FAILED'));
 }
 
 /** The version that the caller names, when its state still allows to process. `usage` left out: of a key for whatever. */
@@ -24,10 +24,10 @@ export function versionToProcess(key: KeyView, usage: KeyUsage | undefined, vers
 }
 
 /** Versions that may process, newest first. */
-export function versionsToProcess(key: KeyView, usage: KeyUsage): KeyVersion[] {
+export function versionsToProcess(key: KeyView, usage: KeyUsage, use: KeyUse = 'process'): KeyVersion[] {
   checkUsage(key, usage);
-  checkFrozen(key, 'process');
-  return key.versions.filter((v) => mayBe(v.state, 'process')).reverse();
+  checkFrozen(key, use);
+  return key.versions.filter((v) => mayBe(v.state, use)).reverse();
 }
 
 /** The version that the caller names, or all that may process, newest first. */

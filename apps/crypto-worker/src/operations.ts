@@ -4,6 +4,7 @@ import {
   type cryptoOperations,
   derOfSignature,
   type Item,
+  type KeyUse,
   type KeyView,
   type MacAlgorithm,
   ProblemError,
@@ -59,7 +60,7 @@ export class Operations {
   }
 
   reEncrypt(request: Item<Ops['reEncrypt']>, from: KeyView, to: KeyView): Now<Done<Ops['reEncrypt']>> {
-    return after(this.open(from, request.ciphertext, request.context, {}), ({ plaintext, version }) =>
+    return after(this.open(from, request.ciphertext, request.context, {}, 'rescue'), ({ plaintext, version }) =>
       spending(plaintext, () =>
         after(this.seal(to, plaintext, contextAfter(request), request), (sealed) => ({
           result: { keyId: to.keyId, version: sealed.version, fromKeyId: from.keyId, fromVersion: version, ciphertext: sealed.ciphertext },
@@ -204,11 +205,17 @@ export class Operations {
     return after(sealing, (sealed) => ({ ciphertext: writeJwe(header, iv, sealed), version: version.version }));
   }
 
-  private open(key: KeyView, ciphertext: string, context: Context, request: Dry): Now<{ plaintext: Buffer; version: number }> {
-    if (encryptsToPublicHalf(key)) return this.rsa.open(key, ciphertext, context, request);
+  private open(
+    key: KeyView,
+    ciphertext: string,
+    context: Context,
+    request: Dry,
+    use: KeyUse = 'process',
+  ): Now<{ plaintext: Buffer; version: number }> {
+    if (encryptsToPublicHalf(key)) return this.rsa.open(key, ciphertext, context, request, use);
     const parts = readJwe(ciphertext, key.keyId, contentEncryption(key), contextDigest(context));
     if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
-    const version = versionToDecrypt(key, parts.version);
+    const version = versionToDecrypt(key, parts.version, use);
     const handle = () => this.keys.handle(key, version);
     dry(request, version, handle);
     const opening = this.keys.tokenOf(version).use.decryptGcm(handle, parts.iv, Buffer.from(parts.header, 'latin1'), parts.sealed);

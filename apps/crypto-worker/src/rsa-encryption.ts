@@ -1,4 +1,4 @@
-import { type KeyView, ProblemError } from '@claviger/contracts';
+import { type KeyUse, type KeyView, ProblemError } from '@claviger/contracts';
 import { type Dry, dry, wouldUse } from './done';
 import type { KeyHolder } from './key-holder';
 import { versionsToProcess, versionToProtect } from './key-use';
@@ -23,9 +23,15 @@ export class RsaEncryption {
   }
 
   /** Off the event loop: a private operation takes a millisecond and more. Every version that may process is tried. */
-  async open(key: KeyView, ciphertext: string, context: Context, request: Dry): Promise<{ plaintext: Buffer; version: number }> {
+  async open(
+    key: KeyView,
+    ciphertext: string,
+    context: Context,
+    request: Dry,
+    use: KeyUse,
+  ): Promise<{ plaintext: Buffer; version: number }> {
     assertNoContext(context);
-    const versions = versionsToProcess(key, 'encrypt');
+    const versions = versionsToProcess(key, 'encrypt', use);
     if (request.dryRun) throw wouldUse(key.primaryVersion);
     // A JWE decodes to something too, which only means another key than the one that it was made for.
     const sealed = ciphertext.includes('.') ? Buffer.alloc(0) : Buffer.from(ciphertext, 'base64url');

@@ -159,6 +159,20 @@ test('re-encryption goes to the newest version, to another key, to another conte
   expect(JSON.stringify(mine)).not.toContain(message);
 });
 
+test('what a compromised version protected is re-encrypted, and neither decrypted nor protected with it again', async () => {
+  const key = await made('AES_256');
+  const { keyId } = key;
+  const { ciphertext = '' } = await resultOf(one.encrypt({ keyId, plaintext: text('rescued') }, caller));
+  const versions = [{ ...key.versions[0], state: 'compromised' } as never, await w.version(2, 'AES_256')];
+  await w.put({ ...key, revision: 2, primaryVersion: 2, versions });
+  expect(await codeOf(one.decrypt({ keyId, ciphertext }, caller))).toBe('ERR_KEY_STATE');
+  const moved = await resultOf(one.reEncrypt({ keyId, ciphertext }, caller));
+  expect(moved).toMatchObject({ version: 2, fromVersion: 1 });
+  expect(await resultOf(one.decrypt({ keyId, ciphertext: moved.ciphertext as string }, caller))).toMatchObject({
+    plaintext: text('rescued'),
+  });
+});
+
 test('a re-encryption that policy allows from one key but not to the other does not happen', async () => {
   const [from, to] = await Promise.all([made('AES_256'), made('AES_256')]);
   const { ciphertext } = await resultOf(one.encrypt({ keyId: from.keyId, plaintext: message }, caller));

@@ -5,11 +5,15 @@ import type { KeyStore, OutboxEntry } from './key-store';
 interface Asked {
   version: number;
   count: number;
+  /** Monotonic ms after which nobody waits for it any more. */
+  until: number;
   resolve: (granted: number) => void;
   reject: (error: unknown) => void;
 }
 
 const attempts = 8;
+/** As long as workers wait. */
+const patienceMs = 2_000;
 
 /**
  * Blocks of encryptions, given out to workers. What is asked for one key at the same time is given by one change of it: workers that were just started
@@ -27,7 +31,7 @@ export class InvocationBlocks {
   /** How many of `count` are given. @throws ProblemError ERR_KEY_UNKNOWN, ERR_KEY_EXHAUSTED, ERR_CONFLICT (other processes were always first) */
   give(keyId: string, version: number, count: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      const asked = { version, count, resolve, reject };
+      const asked = { version, count, until: performance.now() + patienceMs, resolve, reject };
       const others = this.waiting.get(keyId);
       if (others) others.push(asked);
       else {
@@ -39,7 +43,10 @@ export class InvocationBlocks {
 
   private async work(keyId: string, waiting: Asked[]): Promise<void> {
     while (waiting.length > 0) {
-      const together = waiting.splice(0);
+      const [late, together] = parted(waiting.splice(0), ({ until }) => until < performance.now());
+      // A block for somebody who is gone would be lost.
+      for (const { reject } of late) reject(new ProblemError('ERR_TIMEOUT'));
+      if (together.length === 0) continue;
       try {
         await this.giveAll(keyId, together);
       } catch (error) {
@@ -72,4 +79,9 @@ export class InvocationBlocks {
     }
     throw new ProblemError('ERR_CONFLICT');
   }
+}
+
+function parted<T>(all: readonly T[], is: (one: T) => boolean): [T[], T[]] {
+  const { yes = [], no = [] } = Object.groupBy(all, (one) => (is(one) ? 'yes' : 'no'));
+  return [yes, no];
 }

@@ -194,7 +194,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
    */
   async reindex(key: Key): Promise<boolean> {
     const write = async (name: string) => {
-      const set = { name, ...indexFieldsOf(key) };
+      // Due again at the earliest: the sweep finds out what is left to do.
+      const set = { name, ...indexFieldsOf(key), dueAt: dueAt(key) ?? null };
       return reached(() => this.keys.updateOne({ _id: key.keyId, revision: key.revision }, { $set: set }));
     };
     const { matchedCount } = await write(key.name).catch((error) => {

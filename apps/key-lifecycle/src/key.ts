@@ -164,6 +164,9 @@ export function assertRotatable(key: Key): void {
     throw new ProblemError('ERR_KEY_STATE', `A key has at most ${limits.versionsPerKey} versions.`);
   if (key.versions.some(({ state }) => state === 'pre-activation'))
     throw new ProblemError('ERR_KEY_STATE', 'Activate the key before you rotate it.');
+  // A record that no longer reaches the workers could not be suspended either.
+  if (Buffer.byteLength(JSON.stringify(key.versions)) > limits.keyVersionsBytes)
+    throw new ProblemError('ERR_KEY_STATE', 'The versions of this key fill its record: make a new key.');
 }
 
 /** A new version protects from now on; the one before goes on to process. */

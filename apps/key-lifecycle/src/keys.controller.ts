@@ -168,12 +168,15 @@ export class KeysController {
     context: RequestContext,
     decide: (key: Key) => Key | Promise<Key>,
   ): Promise<Answer> {
-    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, intend }) => {
+    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, admitAlso, intend }) => {
       const { key, reached, recorded } = await this.commands.change(
         keyId,
-        (current) => {
+        async (current) => {
           admit(operation.action as Action, keyResource(current));
-          return decide(current);
+          const decided = await decide(current);
+          // Policies may look at tags: who takes one away must be allowed to with and without it.
+          if (decided.tags !== current.tags) admitAlso(operation.action as Action, keyResource(decided));
+          return decided;
         },
         ({ primaryVersion, revision }) => intend({ version: primaryVersion, revision }),
       );

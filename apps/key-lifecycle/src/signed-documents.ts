@@ -1,8 +1,8 @@
 import type { KeyObject } from 'node:crypto';
-import type { KekDescription, KekView, TokenKey } from '@claviger/contracts';
+import { cryptoperiods, type KekDescription, type KekView, type TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Invocations } from './invocations';
-import type { Key } from './key';
+import type { Key, KeyVersion } from './key';
 import type { Told } from './warnings';
 
 export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
@@ -67,7 +67,7 @@ export class SignedDocuments {
     const key = this.verified<Key>(keyId, 'claviger-key-document+jws', signed);
     if (key.keyId !== keyId || key.revision !== revision)
       throw new TamperedDocument(keyId, `it holds revision ${key.revision} of ${key.keyId}`);
-    return key;
+    return asNow(key);
   }
 
   readKek(kekId: string, signed: string): Kek {
@@ -84,3 +84,17 @@ export class SignedDocuments {
     }
   }
 }
+
+/** A key that was stored before versions had all their transitions, and keys a cryptoperiod. */
+function asNow(stored: Key | EarlierKey): Key {
+  const versions = stored.versions.map((version) => {
+    if (!('changedAt' in version)) return version;
+    const { changedAt, reason, ...rest } = version;
+    const { state, createdAt } = rest;
+    const activatedAt = state === 'pre-activation' ? {} : { activatedAt: createdAt };
+    return { ...rest, ...activatedAt, transitions: [{ to: state, at: changedAt, reason }] };
+  });
+  return { ...stored, cryptoperiod: stored.cryptoperiod ?? cryptoperiods[stored.usage], versions };
+}
+type EarlierVersion = Omit<KeyVersion, 'transitions' | 'activatedAt'> & { changedAt: string; reason: string };
+type EarlierKey = Omit<Key, 'cryptoperiod' | 'versions'> & { cryptoperiod?: undefined; versions: EarlierVersion[] };

@@ -25,7 +25,9 @@ export function warning(key: Key, told: Told, nowMs: number): { told: Told; even
   const version = key.primaryVersion;
   if (deadline.what === 'deletion') {
     if (told.deletion?.at === at && told.deletion.days <= days) return undefined;
-    const data = { ...named(key), deletionAt: at, days };
+    // A wait of 20 days is told at once, as 20.
+    const left = Math.min(days, Math.ceil((endMs - nowMs) / dayMs));
+    const data = { ...named(key), deletionAt: at, days: left };
     return { told: { ...told, deletion: { at, days } }, event: event(key, 'deletion-approaching', `${endMs}.${days}`, nowMs, data) };
   }
   const { periodEnd } = told;

@@ -1,3 +1,4 @@
+import { cryptoperiods } from '@claviger/contracts';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Db } from 'mongodb';
 import { outboxOf } from '../src/delivery';
@@ -41,6 +42,24 @@ const kek = (wrapped: string) => ({
   classification: 'internal' as const,
   revision: 1,
   material: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped },
+});
+
+test('a key of before versions had transitions and keys a cryptoperiod is read as one of today, can be changed, and becomes due', async () => {
+  const { cryptoperiod: _, ...rest } = await insert();
+  const versions = rest.versions.map(({ transitions, activatedAt: __, ...version }) => ({
+    ...version,
+    ...{ changedAt: now, reason: transitions[0]?.reason },
+  }));
+  const earlier = { ...rest, versions } as unknown as Key;
+  const signed = new SignedDocuments(storage.control, storage.control.trusted).signKey(earlier);
+  await documents().updateOne({ _id: rest.keyId }, { $set: { signed }, $unset: { dueAt: '', indexed: '', facets: '' } as never });
+  const read = (await store.get(rest.keyId)) as Key;
+  expect(read.versions).toMatchObject([{ state: 'active', activatedAt: now, transitions: [{ to: 'active', at: now, reason: 'created' }] }]);
+  expect(read.cryptoperiod).toEqual(cryptoperiods.encrypt);
+  expect(await store.reindex(read)).toBe(true);
+  expect(await documents().findOne({ _id: rest.keyId })).toMatchObject({ dueAt: expect.stringMatching(/^2028-/) });
+  expect(await change(read, suspendKey(read, false, 's', now))).toBe(true);
+  expect((await store.get(rest.keyId))?.versions[0]?.transitions).toHaveLength(2);
 });
 
 test('what was stored is read back, signature and all', async () => {

@@ -208,6 +208,14 @@ test('a key has at most so many versions', () => {
   expect(codeOf(() => rotateKey(key, made(), 'r', now))).toBe('ERR_KEY_STATE');
 });
 
+test('a key whose versions fill its record is rotated no more, and can still be suspended', () => {
+  const large = { ...made(), publicKeySpki: 'A'.repeat(100_000) };
+  let key = active;
+  for (let n = 0; n < 6; n++) key = rotateKey(key, large, 'r', now);
+  expect(codeOf(() => rotateKey(key, large, 'r', now))).toBe('ERR_KEY_STATE');
+  expect(suspendKey(key, false, 's', now).suspended).toBe(true);
+});
+
 test('neither description nor view says more than it may, and both are what the contract says', () => {
   const key = { ...newKey({ keyId: 'k_AAAAAAAAAAAAAAAAAAAAAA' }) };
   expect(KeyDescription.parse(describeKey(key))).toBeDefined();

@@ -128,6 +128,8 @@ test('production keys are administered with MFA only, but suspending never waits
   expect(decide(['key-administrator'], 'keys:Rotate', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
   expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
   expect(decide(['key-administrator'], 'keys:SetRotation', production, without).kind).toBe('deny');
+  for (const action of ['keys:MarkCompromised', 'keys:Update'] as const)
+    expect(decide(['key-administrator'], action, production, without).kind).toBe('deny');
   expect(decide(['key-administrator'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['security-officer'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['key-administrator'], 'keys:Rotate', key(), without).kind).toBe('allow');

@@ -213,7 +213,8 @@ export const keyOperations = {
   markCompromised: defineOperation({
     name: 'keys.mark-compromised',
     action: 'keys:MarkCompromised',
-    summary: 'The material may be known to others: the named versions, or all of them, neither protect nor process from now on, for good.',
+    summary:
+      'The material may be known to others: the named versions, or all of them, neither protect nor process from now on, for good; what was encrypted with them can only be re-encrypted.',
     retry: 'safe',
     input: { ...target, versions: z.array(z.int().min(1)).min(1).max(limits.versionsPerKey).optional() },
     result: Propagation,

@@ -32,6 +32,8 @@ export const limits = {
   consumersPerKey: 256,
   tagsPerKey: 32,
   versionsPerKey: 1_000,
+  /** All versions of a key as JSON: signed and in base64url they still fit a message. */
+  keyVersionsBytes: 600_000,
   /** Changes of state that the description of a key version holds; the ledger has all of them. */
   transitionsPerVersion: 50,
   activationDaysMax: 731,

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { HsmError, type HsmErrorCode, readPin, Token, type TokenOptions } from '@claviger/hsm';
 import { ConfigurationError, type CoreConfiguration } from '@claviger/operability';
 
@@ -23,7 +24,7 @@ export async function openToken(config: TokenConfiguration, canary: string, reac
       HSM_PIN_LOCKED: 'HSM_PIN_FILE: the PIN is locked; unlock it by hand with the security officer PIN',
     },
     // Without this token there is no service: one that cannot be seen now may be seen in a moment.
-    () => patiently(() => Token.open({ libraryPath, tokenLabel, pin, canary, ...reach }), ['HSM_TOKEN_NOT_FOUND']),
+    () => patiently(libraryPath, () => Token.open({ libraryPath, tokenLabel, pin, canary, ...reach }), ['HSM_TOKEN_NOT_FOUND']),
   );
 }
 
@@ -31,14 +32,17 @@ export async function openToken(config: TokenConfiguration, canary: string, reac
  * Opens a token, for 3 s again and again while it fails as SoftHSM does when several processes open one at once: CKR_GENERAL_ERROR, or it does not show
  * a token whose files another process is just writing (`also`).
  */
-export async function patiently(open: () => Token, also: readonly HsmErrorCode[] = []): Promise<Token> {
+export async function patiently(libraryPath: string, open: () => Token, also: readonly HsmErrorCode[] = []): Promise<Token> {
+  // A device that says this of a wrong PIN would lock; SoftHSM counts no attempts.
+  const isSoftHsm = /softhsm/i.test(basename(libraryPath));
   for (const pauseMs of pausesMs) {
     try {
       return open();
     } catch (error) {
       if (!(error instanceof HsmError)) throw error;
       // No other return value: what a device says of a wrong PIN may be one that nobody knows.
-      const general = error.ckr === CKR_GENERAL_ERROR && (error.code === 'HSM_UNAVAILABLE' || error.code === 'HSM_PIN_UNCERTAIN');
+      const general =
+        error.ckr === CKR_GENERAL_ERROR && (error.code === 'HSM_UNAVAILABLE' || (error.code === 'HSM_PIN_UNCERTAIN' && isSoftHsm));
       if (!general && !also.includes(error.code)) throw error;
     }
     // Not all of them again in the same moment.

@@ -113,7 +113,7 @@ export function keysCommands(program: Command): void {
       changed(output, await client.keys.deactivate({ keyId, reason })),
     ),
   );
-  change('mark-compromised', 'its material may be known to others: no use of it any more, for good')
+  change('mark-compromised', 'its material may be known to others: for good no use of it, but for re-encrypt; suspend can be undone')
     .option('--key-version <n>', 'only this version; may be repeated', collect)
     .action(
       online<Reason & { keyVersion?: string[] }, [string]>(async ({ client, options: { reason, keyVersion }, output }, keyId) => {
