@@ -21,6 +21,8 @@ beforeAll(async () => {
     ],
   });
   await system.startPolicy();
+  // The first admission of a process that just started may take longer than the broker waits for it.
+  await until(async () => (await system.attempt('payments-api')) === 'admitted', { what: 'the first admission', timeoutMs: 30_000 });
 }, 120_000);
 
 afterAll(async () => {
