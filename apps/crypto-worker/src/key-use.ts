@@ -54,6 +54,9 @@ function checkFrozen(key: KeyView, use: KeyUse): void {
 function checkState(key: KeyView, number: number, use: KeyUse, none: () => ProblemError): KeyVersion {
   const version = key.versions.find((v) => v.version === number);
   if (!version) throw none();
-  if (!mayBe(version.state, use)) throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.`);
+  if (!mayBe(version.state, use)) {
+    const rescue = version.state === 'compromised' && key.usage === 'encrypt' ? ' What it protected can still be re-encrypted.' : '';
+    throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.${rescue}`);
+  }
   return version;
 }

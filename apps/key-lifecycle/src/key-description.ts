@@ -1,4 +1,4 @@
-import type { KeyDescription, KeyView } from '@claviger/contracts';
+import { type KeyDescription, type KeyView, keyStates } from '@claviger/contracts';
 import type { Key, KeyVersion } from './key';
 import { atEndOf, iso, nextOf, originatorPeriodEnd, recipientPeriodEnd } from './key-dates';
 
@@ -18,7 +18,8 @@ export function describeKey(key: Key): KeyDescription {
 
 function describeVersion(key: Key, version: KeyVersion): KeyDescription['versions'][number] {
   const { material, ...about } = version;
-  const end = recipientPeriodEnd(key, version);
+  // Of a compromised or destroyed version there is nothing left to process.
+  const end = keyStates[version.state].uses.includes('process') ? recipientPeriodEnd(key, version) : undefined;
   return {
     ...about,
     ...(end === undefined ? {} : { recipientPeriodEndsAt: iso(end) }),
