@@ -1,16 +1,9 @@
 import { type Alert } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { identified } from './alert-id';
-import { type DeletionProbeSettings, foldDeletionProbe, isDeletionProbe, type WantedKey } from './detectors/deletion-probe';
-import {
-  type FirstUser,
-  type FirstUseSettings,
-  foldFirstUse,
-  isKeyUse,
-  isNewUser,
-  type KeyUsers,
-  newKeyUsers,
-} from './detectors/first-use';
+import { type Alerted, foldedUntil } from './detectors/cooldown';
+import { type DeletionProbeSettings, isDeletionProbe } from './detectors/deletion-probe';
+import { type FirstUseSettings, foldFirstUse, isKeyUse, isNewUser, type KeyUsers, newKeyUsers } from './detectors/first-use';
 import { foldRate, newRateSeries, type RateSeries, type RateSpikeSettings } from './detectors/rate-spike';
 import { deletionProbeAlert, firstUseAlert, rateAlert } from './explain';
 import type { ObservedUse } from './observed-use';
@@ -29,8 +22,8 @@ export interface DetectionState {
   principalRates: Entries<RateSeries>;
   keyRates: Entries<RateSeries>;
   keyUsers: Entries<KeyUsers>;
-  firstUsers: Entries<FirstUser>;
-  wantedKeys?: Entries<WantedKey>;
+  firstUsers: Entries<Alerted>;
+  wantedKeys?: Entries<Alerted>;
   /** Ids of `committed` records. */
   committed?: Entries<true>;
 }
@@ -44,8 +37,8 @@ export class Detection {
   private readonly principalRates: LRUCache<string, RateSeries>;
   private readonly keyRates: LRUCache<string, RateSeries>;
   private readonly keyUsers: LRUCache<string, KeyUsers>;
-  private readonly firstUsers: LRUCache<string, FirstUser>;
-  private readonly wantedKeys: LRUCache<string, WantedKey>;
+  private readonly firstUsers: LRUCache<string, Alerted>;
+  private readonly wantedKeys: LRUCache<string, Alerted>;
   private readonly committed: LRUCache<string, true>;
   /** Records whose time was over by the time they came. */
   late = 0;
@@ -128,8 +121,8 @@ export class Detection {
   private deletionProbe(alerts: Alert[], use: ObservedUse & { keyId: string }): void {
     const key = this.wantedKeys.get(use.keyId) ?? { alertedAt: never, folded: 0 };
     this.wantedKeys.set(use.keyId, key);
-    const found = foldDeletionProbe(key, use, this.settings.deletionProbe);
-    if (found) alerts.push(identified(deletionProbeAlert(found, use), use.recordId));
+    const folded = foldedUntil(key, Math.floor(use.timeMs / 1_000), this.settings.deletionProbe.cooldownSeconds);
+    if (folded !== undefined) alerts.push(identified(deletionProbeAlert(folded, use), use.recordId));
   }
 }
 

@@ -18,6 +18,12 @@ function span(seconds: number): string {
   return `${seconds} seconds`;
 }
 
+/** Of an alert that one use of a key gave rise to. */
+const ofUse = ({ principal, keyId, timeMs, streamSeq, line }: ObservedUse & { keyId: string }) => ({
+  ...{ principal, keyId, firstSeen: iso(timeMs), lastSeen: iso(timeMs) },
+  evidence: [{ streamSeq, line }],
+});
+
 /** A spike in words: what was expected, what was seen, which records show it. */
 export function rateAlert(detector: 'rate-spike-principal' | 'rate-spike-key', spike: RateSpike, use: ObservedUse): Draft {
   const { second, count, limit, usual, knownForSeconds, evidence } = spike;
@@ -53,16 +59,12 @@ export function firstUseAlert({ knownForSeconds, usedBefore, folded }: FirstUse,
     explanation: `Key ${use.keyId} was used by somebody new. Expected ${expected}. Seen ${seen}.${others}`,
     expected,
     seen,
-    principal: use.principal,
-    keyId: use.keyId,
-    firstSeen: iso(use.timeMs),
-    lastSeen: iso(use.timeMs),
-    evidence: [{ streamSeq: use.streamSeq, line: use.line }],
+    ...ofUse(use),
   };
 }
 
 /** An attempt to use a key that waits for its deletion, in words. */
-export function deletionProbeAlert({ folded }: { folded: number }, use: ObservedUse & { keyId: string }): Draft {
+export function deletionProbeAlert(folded: number, use: ObservedUse & { keyId: string }): Draft {
   const before = folded > 0 ? ` Since the last alert there were ${folded} other attempts.` : '';
   const seen = `${use.action} by ${use.principal}, refused`;
   // The record of a re-encryption does not say which of its keys waits.
@@ -74,10 +76,6 @@ export function deletionProbeAlert({ folded }: { folded: number }, use: Observed
     explanation: `${use.principal} asked for the use of key ${use.keyId}${other}, which is to be destroyed. What it protects is lost to whoever still needs it then: cancel the deletion, or make sure that nobody does.${before}`,
     expected: 'no use of a key that waits for its deletion',
     seen,
-    principal: use.principal,
-    keyId: use.keyId,
-    firstSeen: iso(use.timeMs),
-    lastSeen: iso(use.timeMs),
-    evidence: [{ streamSeq: use.streamSeq, line: use.line }],
+    ...ofUse(use),
   };
 }

@@ -1,4 +1,5 @@
 import type { ObservedUse } from '../observed-use';
+import { type Alerted, foldedUntil } from './cooldown';
 
 export interface FirstUseSettings {
   /** From a key's first use on, its users are learnt for this long without an alert. */
@@ -12,13 +13,6 @@ export interface KeyUsers {
   /** Second of the first use (Unix time). */
   since: number;
   users: string[];
-}
-
-/** What is remembered of a principal that was alerted on. */
-export interface FirstUser {
-  alertedAt: number;
-  /** First uses since then. */
-  folded: number;
 }
 
 export interface FirstUse {
@@ -40,18 +34,12 @@ export const isNewUser = (key: KeyUsers, use: ObservedUse): boolean =>
   key.users.length < usersPerKeyMax && !key.users.includes(use.principal);
 
 /** The first use of a key by somebody (`isNewUser`), in the order of the stream. Changes `key` and `user` in place. */
-export function foldFirstUse(key: KeyUsers, user: FirstUser, use: ObservedUse, settings: FirstUseSettings): FirstUse | undefined {
+export function foldFirstUse(key: KeyUsers, user: Alerted, use: ObservedUse, settings: FirstUseSettings): FirstUse | undefined {
   const usedBefore = [...key.users];
   key.users.push(use.principal);
   const second = Math.floor(use.timeMs / 1_000);
   const knownForSeconds = second - key.since;
   if (usedBefore.length === 0 || knownForSeconds < settings.learningSeconds) return undefined;
-  if (second - user.alertedAt < settings.cooldownSeconds) {
-    user.folded++;
-    return undefined;
-  }
-  const { folded } = user;
-  user.alertedAt = second;
-  user.folded = 0;
-  return { knownForSeconds, usedBefore, folded };
+  const folded = foldedUntil(user, second, settings.cooldownSeconds);
+  return folded === undefined ? undefined : { knownForSeconds, usedBefore, folded };
 }
