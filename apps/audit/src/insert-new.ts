@@ -1,7 +1,7 @@
 import { givenUpAfter } from '@claviger/operability';
 import { type Collection, type Document, MongoBulkWriteError, type OptionalUnlessRequiredId } from 'mongodb';
 
-const duplicateKey = 11_000;
+export const duplicateKey = 11_000;
 
 /**
  * Inserts the documents whose `_id` is not there yet. @returns those that were there

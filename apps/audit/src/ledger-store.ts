@@ -15,10 +15,8 @@ import {
 } from './documents';
 import type { Recalled, Step } from './fold';
 import { emptyHead, type Head, headPosition } from './head';
-import { insertNew } from './insert-new';
+import { duplicateKey, insertNew } from './insert-new';
 import { SegmentStore } from './segment-store';
-
-const duplicateKey = 11_000;
 
 /**
  * The ledger in the document store. Contract: what lies beyond the head is not true yet. A step is written in the order entries, tiles,
