@@ -10,6 +10,7 @@ import { LedgerCopy } from './ledger';
 import { codeIn, type RawCaller } from './raw-caller';
 import { codeOf, type System, startSystem } from './system';
 
+// SoftHSM alone has no second library; kryoptic is built where cargo is, and the set-up says so where it is not.
 const onKryoptic = readMachine().kryoptic === undefined ? test.skip : test;
 let system: System;
 let caller: RawCaller;

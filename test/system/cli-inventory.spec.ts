@@ -1,18 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { runCommand, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { cast } from '../demo/cast';
+import { CliCallers } from './cli-caller';
 import { type System, startSystem } from './system';
 
-let folder: TemporaryFolder;
 let system: System;
+let cli: CliCallers;
 const keyIds: Record<string, string> = {};
 
 beforeAll(async () => {
-  folder = await temporaryFolder('cli-inventory');
   system = await startSystem('cli-inventory');
-  for (const { id } of Object.values(cast)) writeFileSync(file(`${id}.token`), system.tokens[id] as string, { mode: 0o600 });
+  cli = await CliCallers.start(system);
   const restricted = ['--environment', 'production', '--classification', 'restricted'];
   await create(
     'inv/cards',
@@ -33,27 +30,13 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(async () => {
   await system?.stop();
-  await folder?.remove();
+  await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => join(folder.path, name);
-const as = (principal: string, ...args: string[]) =>
-  runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
-    allowFailure: true,
-    env: {
-      PATH: process.env.PATH,
-      NODE_COMPILE_CACHE: join(workspaceRoot(), '.claviger/compile-cache'),
-      CLAVIGER_URL: system.stack.broker.url,
-      CLAVIGER_TOKEN_FILE: file(`${principal}.token`),
-      XDG_STATE_HOME: file('state'),
-    },
-  });
-async function ok(principal: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await as(principal, ...args);
-  if (code !== 0) throw new Error(`claviger ${args.join(' ')} gave ${code}: ${stderr}`);
-  return stdout;
-}
-const json = async <T>(principal: string, ...args: string[]): Promise<T> => JSON.parse(await ok(principal, '--json', ...args)) as T;
+const file = (name: string) => cli.file(name);
+const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
+const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
+const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
 async function create(name: string, ...more: string[]): Promise<void> {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', name, ...more);
   keyIds[name] = keyId;
