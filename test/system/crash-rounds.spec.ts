@@ -18,6 +18,8 @@ const roundsPerCheck = 20;
 const concurrency = 6;
 /** A promised record is written by whoever finds it when it is so old: longer than the operations of here take, shorter than in earnest. */
 const owedSeconds = 10;
+/** An object of a token that no key names is destroyed after so long; in earnest after half an hour. */
+const orphanSeconds = 20;
 
 let system: System;
 let estate: EstateReader;
@@ -28,12 +30,21 @@ const killed = new Map<string, number>();
 
 beforeAll(async () => {
   system = await startSystem('crash-rounds', {
-    serviceEnv: { 'key-lifecycle': { OWED_RECORD_SECONDS: String(owedSeconds), DUE_SWEEP_SECONDS: '1', STORE_CHECK_SECONDS: '1' } },
+    serviceEnv: {
+      'key-lifecycle': {
+        OWED_RECORD_SECONDS: String(owedSeconds),
+        ORPHAN_SECONDS: String(orphanSeconds),
+        DUE_SWEEP_SECONDS: '1',
+        STORE_CHECK_SECONDS: '1',
+      },
+    },
   });
   await system.stack.start('key-lifecycle');
   estate = await EstateReader.open(system.stack);
   ledger = new LedgerCopy(await system.as('ada'));
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd: workspaceRoot() });
+  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts', 'test/system/token-labels.ts'], {
+    cwd: workspaceRoot(),
+  });
 }, 180_000);
 afterAll(async () => {
   await traffic.stop();
@@ -87,6 +98,21 @@ async function age(): Promise<void> {
   });
 }
 
+/** What is in the token and named by no key, and what a key names and the token has not. */
+async function misplaced(): Promise<string[]> {
+  const { installationFolder } = system.stack;
+  const list = ['dist/test/system/token-labels.js', installationFolder, readMachine().pkcs11.libraryPath];
+  const { stdout } = await runCommand(process.execPath, list, { cwd: workspaceRoot() });
+  const inToken = new Set(JSON.parse(stdout) as string[]);
+  const { documents } = await estate.store();
+  const material = documents.flatMap(({ versions }) => versions.map((version) => version.material));
+  const named = new Set(material.flatMap((one) => (one?.custody === 'token' ? [one.label] : [])));
+  return [
+    ...[...inToken].filter((label) => !named.has(label)).map((label) => `token object ${label} belongs to no key`),
+    ...[...named].filter((label) => !inToken.has(label)).map((label) => `token object ${label} is gone, and a key names it`),
+  ];
+}
+
 /** A refusal whose code says nothing of why, with what the services say that still run. */
 function unexplained(): string[] {
   const count = traffic.refusals.get('ERR_INTERNAL') ?? 0;
@@ -112,6 +138,13 @@ async function settle(): Promise<string[]> {
   });
   const { receipt } = await (await system.as('ada')).audit.checkpoint({});
   await ledger.with(receipt ? [receipt] : []);
+  await until(async () => (await misplaced()).length === 0, {
+    what: 'token objects without a key to be destroyed',
+    timeoutMs: (orphanSeconds * 3 + 60) * 1_000,
+    everyMs: 1_000,
+  }).catch(async (cause) => {
+    throw new Error(`seed ${seed}: ${(await misplaced()).join(', ')}`, { cause });
+  });
   // A command that its caller has given up may still be on its way: what changed while it was read is read again.
   const revisions = async () => JSON.stringify((await estate.store()).documents.map(({ keyId, revision }) => [keyId, revision]).sort());
   for (;;) {
@@ -170,6 +203,6 @@ test('what was encrypted meanwhile is decrypted by every version that may still 
 });
 
 test('the whole ledger verifies, and nobody was accused of tampering', async () => {
-  await new LedgerCopy(await system.as('ada')).verify(system.stack.trustFile);
+  await new LedgerCopy(await system.as('ada')).verify(system.stack.trustFile, { committedTwice: true });
   expect(ledger.records.filter(({ kind }) => kind === 'refused-state')).toEqual([]);
 });

@@ -101,10 +101,16 @@ function statesGoByTheTable({ documents, events }: KeyEstate): string[] {
   return [...wrong, ...other.map(({ keyId }) => `${keyId} is in other states than its newest event says`)];
 }
 
-/** Its operation's own record, or one that it was committed; both only where the process ended between the record and taking the promise out (ADR 15). */
+/**
+ * Its operation's own record, or one that it was committed; both only where the process ended between the record and taking the promise out. Two processes
+ * may find the same promise: then `committed` is there twice, under one id, and ids are what counts (ADR 15).
+ */
 function eachChangeIsRecorded({ events, ledger }: KeyEstate, acknowledged: readonly Acknowledged[]): string[] {
   const records = new Map<string, LedgerRecord[]>();
+  const seen = new Set<string>();
   for (const record of ledger) {
+    if (record.kind === 'committed' && seen.has(record.id)) continue;
+    seen.add(record.id);
     const of = record.kind === 'operation' ? record.id : record.kind === 'committed' ? (record.record as string) : undefined;
     if (of !== undefined) records.set(of, [...(records.get(of) ?? []), record]);
   }
@@ -133,7 +139,8 @@ function eachChangeIsRecorded({ events, ledger }: KeyEstate, acknowledged: reado
   return [...unrecorded, ...unaccounted, ...invented.map(([id]) => `record ${id} tells of a change that no event tells of`)];
 }
 
-const reads = ['keys:List', 'keys:Describe', 'keys:ListKeks'];
+/** Of these no key is another afterwards. */
+const reads = ['keys:List', 'keys:Describe', 'keys:ListKeks', 'keys:DiscardMaterial'];
 const isChange = (action: unknown) => typeof action === 'string' && action.startsWith('keys:') && !reads.includes(action);
 
 function materialIsThereOnce({ documents, view }: KeyEstate): string[] {

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { internalOperations, ProblemError, type TokenKey } from '@claviger/contracts';
+import { algorithms, internalOperations, ProblemError, type TokenKey } from '@claviger/contracts';
 import { askInternal, type OutboxRelay, type RecordIntent } from '@claviger/messaging';
 import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -8,7 +8,9 @@ import type { Context } from '@opentelemetry/api';
 import { type Delivery, outboxOf } from './delivery';
 import { abandoned, assertCreatable, createKey, type Key, type Material, type NewKey } from './key';
 import type { KeyStore, OutboxEntry } from './key-store';
+import { assertFresh } from './orphan-sweep';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
+import type { Reservations } from './reservations';
 
 const hsmTimeoutMs = 5_000;
 /** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
@@ -26,6 +28,9 @@ export interface Changed {
 
 /** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
+  /** When (ms since 1970) material was asked for that may become an object of a token, by its name there. */
+  private readonly asked = new Map<string, number>();
+
   constructor(
     private readonly connection: NatsConnection,
     private readonly store: KeyStore,
@@ -34,17 +39,28 @@ export class KeyCommands {
     private readonly owed: OwedRecords,
     private readonly propagation: Propagation,
     private readonly logger: LoggerService,
+    private readonly reservations: Reservations,
+    private readonly orphanAfterMs: number,
   ) {}
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
     const named = { ...about, keyId: newKeyId() };
     assertCreatable(named, now, activationAt);
-    const key = createKey(named, await this.material(about, trace), now, activationAt);
+    const key = createKey(named, await this.material(named, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
-    await this.store.insert(key, outbox, [owed]);
+    const objects = abandoned(key, { ...key, versions: [] });
+    this.assertFresh(objects);
+    try {
+      await this.store.insert(key, outbox, [owed]);
+    } catch (error) {
+      // Any other failure does not say whether it was inserted.
+      if (error instanceof ProblemError && error.code === 'ERR_CONFLICT') this.discard(key.keyId, objects);
+      throw error;
+    }
+    this.named(objects);
     await this.send(key, outbox);
     return { key, recorded: () => this.owed.settle(key.keyId, owed) };
   }
@@ -61,11 +77,14 @@ export class KeyCommands {
       const owed = this.owed.owe(keyId, intent);
       const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
+      const objects = abandoned(to, from);
       try {
+        this.assertFresh(objects);
         if (!(await this.store.change(from, to, outbox, [owed]))) {
-          this.discard(abandoned(to, from));
+          this.discard(keyId, objects);
           continue;
         }
+        this.named(objects);
         await this.send(to, outbox);
         const reached = await expected.reached(confirmationWaitMs);
         return { key: to, reached, recorded: () => this.owed.settle(keyId, owed) };
@@ -78,7 +97,7 @@ export class KeyCommands {
 
   /** Key material from any worker, wrapped under the KEK of the key's environment and classification. */
   async material(
-    { algorithm, usage, environment, classification }: Pick<Key, 'algorithm' | 'usage' | 'environment' | 'classification'>,
+    { keyId, algorithm, usage, environment, classification }: Pick<Key, 'keyId' | 'algorithm' | 'usage' | 'environment' | 'classification'>,
     trace: Context,
   ): Promise<Material> {
     const kekId = `kek_${environment}_${classification}_1`;
@@ -89,20 +108,50 @@ export class KeyCommands {
     }
     // Before any key under it: a worker that sees the key must find its KEK.
     await this.delivery.putKek(kek);
-    return askInternal(
+    const label = algorithms[algorithm].pair ? await this.reserve(keyId) : undefined;
+    const made = await askInternal(
       this.connection,
       internalOperations.generateKey,
-      { algorithm, usage, kekId, kek: kek.material },
+      { algorithm, usage, kekId, kek: kek.material, ...(label === undefined ? {} : { label }) },
       { timeoutMs: generationTimeoutMs, trace },
     );
+    // Nothing of that name is in a token.
+    if (label !== undefined && made.material.custody === 'wrapped') this.release(label);
+    return made;
   }
 
-  /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */
-  private discard(objects: TokenKey[]): void {
-    for (const { token, label } of objects)
-      askInternal(this.connection, internalOperations.destroyKey, { token, label }, { timeoutMs: hsmTimeoutMs }).catch((error) =>
-        this.logger.warn(`the object ${label} of token ${token} belongs to no key and is still there: ${String(error)}`),
-      );
+  /** A secret key never stays in a token as an object. */
+  private async reserve(keyId: string): Promise<string> {
+    const atMs = Date.now();
+    const label = await this.reservations.reserve(keyId, new Date(atMs).toISOString());
+    for (const [asked, sinceMs] of this.asked) if (Math.abs(atMs - sinceMs) >= this.orphanAfterMs) this.asked.delete(asked);
+    this.asked.set(label, atMs);
+    return label;
+  }
+
+  /** Throws ERR_WORKER_UNAVAILABLE for objects that a sweep may take for orphans by the time they are named. */
+  private assertFresh(objects: readonly TokenKey[]): void {
+    for (const { label } of objects) assertFresh(this.asked.get(label) ?? Date.now(), Date.now(), this.orphanAfterMs);
+  }
+
+  private named(objects: readonly TokenKey[]): void {
+    for (const { label } of objects) this.release(label);
+  }
+
+  private release(label: string): void {
+    this.asked.delete(label);
+    // The sweep does it otherwise.
+    void this.reservations.release(label).catch(() => undefined);
+  }
+
+  /** Made in a token for a change which somebody else's came before: no document names them, and none ever will. The sweep destroys them, and records it. */
+  private discard(keyId: string, objects: readonly TokenKey[]): void {
+    for (const object of objects) {
+      const at = new Date(this.asked.get(object.label) ?? Date.now()).toISOString();
+      this.asked.delete(object.label);
+      // Not told, it is found by its age.
+      void this.reservations.abandon(keyId, object, at).catch(() => undefined);
+    }
   }
 
   /**

@@ -16,8 +16,10 @@ import { checks } from './health';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Reservations } from './reservations';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
 
@@ -53,7 +55,10 @@ await runService(service, async (logger) => {
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const storeCheck = new StoreCheck(store, keyView, logger);
-  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
+  const reservations = new Reservations(db, documents);
+  const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
+  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger, reservations, orphanAfterMs);
+  const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
 
   let rebuilt = false;
   let stopping = false;
@@ -70,6 +75,7 @@ await runService(service, async (logger) => {
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        orphans.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
@@ -114,6 +120,7 @@ await runService(service, async (logger) => {
       return sweep.stop();
     },
     () => storeCheck.stop(),
+    () => orphans.stop(),
     () => relay.stop(),
     () => owed.stop(),
     core.drain.records,

@@ -3,6 +3,7 @@ import { cryptoperiods, type KekDescription, type KekView, type TokenKey } from 
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Invocations } from './invocations';
 import type { Key, KeyVersion } from './key';
+import type { Reservation } from './reservations';
 import type { Told } from './warnings';
 
 export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
@@ -61,6 +62,14 @@ export class SignedDocuments {
     const found = this.verified<{ keyId: string; object: TokenKey }>(keyId, 'claviger-abandoned-key+jws', signed);
     if (found.keyId !== keyId) throw new TamperedDocument(keyId, `it has an object of ${found.keyId} destroyed`);
     return found.object;
+  }
+
+  signReservation = (reservation: Reservation): string => signRecord('claviger-reservation+jws', reservation, this.signer);
+
+  readReservation(label: string, signed: string): Reservation {
+    const reservation = this.verified<Reservation>(label, 'claviger-reservation+jws', signed);
+    if (reservation.label !== label) throw new TamperedDocument(label, `it holds the reservation of ${reservation.label}`);
+    return reservation;
   }
 
   readKey(keyId: string, revision: number, signed: string): Key {

@@ -24,7 +24,9 @@ import { LeaseBounds } from '../src/invocations';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
+import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
+import { Reservations } from '../src/reservations';
 import { SignedDocuments } from '../src/signed-documents';
 
 export const now = '2026-03-01T12:00:00.000Z';
@@ -67,6 +69,8 @@ export const intent = (
   at: new Date().toISOString(),
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
 });
+
+export const orphanAfterMs = 1_800_000;
 
 /** An ES256 key where the service has one in its token. */
 export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
@@ -146,6 +150,7 @@ export async function startLifecycle() {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, onTampered);
+    const reservations = new Reservations(db, documents);
     const delivery = new Delivery(connection, owner, store);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owed = new OwedRecords({
@@ -159,12 +164,14 @@ export async function startLifecycle() {
       ...more,
     });
     return {
+      documents,
       store,
       due: new DueKeys(db, documents, store),
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger),
+      reservations,
+      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger, reservations, orphanAfterMs),
     };
   };
   const first = replica();
@@ -185,6 +192,8 @@ export async function startLifecycle() {
     /** Sweeps at this time, ms since 1970. */
     sweeper: (records: AuditTrail, nowMs: number, { commands, store, due }: Pick<typeof first, 'commands' | 'store' | 'due'> = first) =>
       new DueChanges({ commands, due, store, trail: records, bounds: new LeaseBounds(1_000, 0.5), logger, nowMs: () => nowMs }),
+    orphans: (records: AuditTrail, nowMs: number, { reservations, store }: Pick<typeof first, 'reservations' | 'store'> = first) =>
+      new OrphanSweep({ reservations, store, trail: records, connection, orphanAfterMs, logger, nowMs: () => nowMs }),
     /** Every record of this service in AUDIT, in order. */
     recorded: async (): Promise<Record<string, unknown>[]> => {
       const reader = await broker.connection('provisionerCore');
@@ -213,7 +222,11 @@ export async function startLifecycle() {
     },
     /** Makes key material, as any worker does: of ED25519 in the token. */
     serveHsm: () => {
-      const asked = { kek: 0, key: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() };
+      /** `held`: keys are made when it resolves. */
+      const asked = {
+        ...{ kek: 0, key: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() },
+        held: undefined as Promise<void> | undefined,
+      };
       const subscription = workers.subscribe(internalSubject('hsm', '*'), {
         callback: (_error, m) => {
           const wrapped = randomBytes(40).toString('base64url');
@@ -225,13 +238,14 @@ export async function startLifecycle() {
             m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
             asked.key++;
-            const { kekId, algorithm } = m.json<{ kekId: string; algorithm: string }>();
-            const label = `key-${randomBytes(12).toString('hex')}`;
+            const { kekId, algorithm, label } = m.json<{ kekId: string; algorithm: string; label?: string }>();
             const material =
               algorithm === 'ED25519'
                 ? { custody: 'token', family: 'softhsm', token: 'customer', label }
                 : { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped };
-            m.respond(JSON.stringify({ result: { material } }));
+            const answer = () => void m.respond(JSON.stringify({ result: { material } }));
+            if (asked.held) void asked.held.then(answer);
+            else answer();
           }
         },
       });
