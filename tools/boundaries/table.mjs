@@ -48,6 +48,7 @@ export const PURE = [
     'decide',
     'decision',
     'detection',
+    'due-bounds',
     'explain',
     'finding',
     'fold',
