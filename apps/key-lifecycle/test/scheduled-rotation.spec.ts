@@ -303,7 +303,8 @@ test('more keys than a page that cannot be looked after keep no other waiting', 
 
 test('rotations that hang at a worker hold up no destruction, activation or deactivation', async () => {
   const rotating = await Promise.all(Array.from({ length: 6 }, () => create({ schedule: every(30) })));
-  const [destroyed, ending, waiting] = [
+  const [destroyed, later, ending, waiting] = [
+    await create(),
     await create(),
     // Its rotation came first.
     await create({ schedule: every(30), atEnd: 'deactivate', cryptoperiod: period(31) }),
@@ -318,7 +319,6 @@ test('rotations that hang at a worker hold up no destruction, activation or deac
   await until(async () => (await stored(waiting.key)).versions[0]?.state === 'active', { what: 'the activation', timeoutMs: 20_000 });
   await until(async () => (await stored(ending)).versions[0]?.state === 'deactivated', { what: 'the deactivation', timeoutMs: 20_000 });
   // The next sweep does not wait for the first one's rotations either.
-  const later = await create();
   await change(later, (key) => scheduleDeletion(key, 7, 'd', Date.now()));
   const second = sweeper.sweep();
   await until(async () => (await stored(later)).versions[0]?.state === 'destroyed', { what: 'the next destruction', timeoutMs: 20_000 });
