@@ -129,7 +129,11 @@ const parsedTimes = new WeakMap<SessionView, { issuedMs: number; expiresMs: numb
 
 /** Callers learn what was refused and the kind of reason, not how the policy set is built. */
 const detail = (decision: Exclude<Decision, { kind: 'allow' }>, action: string): string =>
-  decision.kind === 'needs-approval' ? `${action} ${decision.reason}` : `${action} is not allowed for you on this resource.`;
+  decision.kind === 'needs-approval'
+    ? `${action} ${decision.reason}`
+    : decision.code === 'action-not-in-schema'
+      ? `${action}: ${decision.reason}.`
+      : `${action} is not allowed for you on this resource.`;
 
 /** What policy reads of a key, from its view. */
 export const keyResource = (
