@@ -6,6 +6,7 @@ import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { KeysBatchController } from './keys-batch.controller';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
 
@@ -14,8 +15,9 @@ export class AppModule {
   static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore; bounds: LeaseBounds }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, LeasesController],
+      controllers: [KeysController, KeysBatchController, LeasesController],
       providers: [
+        KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },

@@ -6,13 +6,14 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
 import { type Delivery, outboxOf } from './delivery';
+import { InFlight } from './in-flight';
 import { abandoned, assertCreatable, createKey, type Key, type Material, type NewKey } from './key';
 import type { KeyStore, OutboxEntry } from './key-store';
+import { MaterialRequests } from './material-requests';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
+import type { Kek } from './signed-documents';
 
 const hsmTimeoutMs = 5_000;
-/** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
-const generationTimeoutMs = 30_000;
 const attempts = 8;
 
 /** The record of who makes this change, as it will be. */
@@ -26,6 +27,9 @@ export interface Changed {
 
 /** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
+  private readonly keks = new InFlight<Kek>();
+  private readonly materials: MaterialRequests;
+
   constructor(
     private readonly connection: NatsConnection,
     private readonly store: KeyStore,
@@ -34,7 +38,9 @@ export class KeyCommands {
     private readonly owed: OwedRecords,
     private readonly propagation: Propagation,
     private readonly logger: LoggerService,
-  ) {}
+  ) {
+    this.materials = new MaterialRequests(connection);
+  }
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
@@ -82,19 +88,19 @@ export class KeyCommands {
     trace: Context,
   ): Promise<Material> {
     const kekId = `kek_${environment}_${classification}_1`;
-    let kek = await this.store.kek(kekId);
+    const kek = await this.keks.of(kekId, () => this.kek({ kekId, environment, classification }, trace));
+    return this.materials.ask({ algorithm, usage, kekId, kek: kek.material, trace });
+  }
+
+  private async kek(about: Pick<Kek, 'kekId' | 'environment' | 'classification'>, trace: Context): Promise<Kek> {
+    let kek = await this.store.kek(about.kekId);
     if (!kek) {
       const material = await askInternal(this.connection, internalOperations.generateKek, {}, { timeoutMs: hsmTimeoutMs, trace });
-      kek = await this.store.claimKek({ kekId, environment, classification, material, revision: 1 });
+      kek = await this.store.claimKek({ ...about, material, revision: 1 });
     }
     // Before any key under it: a worker that sees the key must find its KEK.
     await this.delivery.putKek(kek);
-    return askInternal(
-      this.connection,
-      internalOperations.generateKey,
-      { algorithm, usage, kekId, kek: kek.material },
-      { timeoutMs: generationTimeoutMs, trace },
-    );
+    return kek;
   }
 
   /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */
@@ -112,7 +118,7 @@ export class KeyCommands {
   private async send(key: Key, outbox: OutboxEntry[]): Promise<void> {
     const later = (error: unknown) =>
       this.logger.warn(`key ${key.keyId} revision ${key.revision} will be delivered later: ${String(error)}`);
-    await this.delivery.putKey(key).catch(later);
+    await this.delivery.putChanged(key).catch(later);
     void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
 }

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -80,7 +80,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: keyOperations },
+    services: { keys: { ...keyOperations, ...keyBatchOperations } },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));

@@ -6,6 +6,7 @@ import { gathered, keysMeant } from '../key-pages';
 import type { Output } from '../output';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import { createManyCommand } from './create-many';
 import { inventoryCommands } from './inventory';
 import {
   atEndIn,
@@ -94,6 +95,7 @@ export function keysCommands(program: Command): void {
         ]);
       }),
     );
+  createManyCommand(keys);
   inventoryCommands(keys);
 
   const change = (name: string, summary: string) =>
