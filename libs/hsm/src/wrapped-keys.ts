@@ -67,7 +67,7 @@ export async function generateWrappedAsync(
   return material;
 }
 
-function assertWrappable(connection: Connection, algorithm: Algorithm): void {
+export function assertWrappable(connection: Connection, algorithm: Algorithm): void {
   const { family, tokenLabel } = connection;
   if (!custodiesOf(algorithm, family).includes('wrapped'))
     throw new HsmError(
@@ -91,7 +91,7 @@ function generateSecret(connection: Connection, algorithm: SecretAlgorithm): Key
 }
 
 /** `wrappingKey` may be the source of one: what fails there must leave no extractable key behind either. */
-function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySource, key: KeyHandle): WrappedKeyMaterial {
+export function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySource, key: KeyHandle): WrappedKeyMaterial {
   try {
     const under = typeof wrappingKey === 'function' ? wrappingKey() : wrappingKey;
     connection.assertCurrent(under);
