@@ -129,6 +129,18 @@ export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Templa
   });
 };
 
+/** Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. */
+export const recoveryKeyTemplate = (): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
+    CKA_KEY_TYPE: keyTypes.RSA,
+    CKA_TOKEN: false,
+    ...secrecy(false),
+    ...privateUsage('encrypt'),
+    CKA_UNWRAP: true,
+    ...sealed,
+  });
+
 /** Known secret key as a session object: for known-answer tests, and for a key that lives for one call. */
 export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AES_256', usage: KeyUsage = 'encrypt'): Template =>
   template({

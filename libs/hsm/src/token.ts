@@ -12,6 +12,14 @@ import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
+import {
+  createRecoveryGroup,
+  type MadeRecoveryGroup,
+  openRecoveryGroup,
+  type RecoveryGroup,
+  type RecoveryGroupRequest,
+} from './recovery-group';
+import type { RecoveryShare } from './recovery-shares';
 import type { DigestScheme } from './signature-schemes';
 import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
 import type { SigningContext } from './signing-context';
@@ -250,6 +258,19 @@ export class Token {
   /** The same with a private half (DER PrivateKeyInfo, RFC 5958; a post-quantum one as its seed, its bytes, or both). */
   importKnownPrivate(algorithm: PairAlgorithm, pkcs8: Buffer, usage: KeyUsage): KeyHandle {
     return importKnownPrivate(this.#connection, algorithm, pkcs8, usage);
+  }
+
+  /**
+   * A pair to encrypt backups to, whose private half opens only with `threshold` of the members' shares (split knowledge); takes seconds.
+   * @throws HsmError HSM_ARGUMENT_INVALID (2 <= threshold <= members <= 16)
+   */
+  createRecoveryGroup(request: RecoveryGroupRequest): Promise<MadeRecoveryGroup> {
+    return createRecoveryGroup(this.#connection, request);
+  }
+
+  /** The group's private half as a session object that can only decrypt and unwrap; in any token. @throws HsmError: see openRecoveryGroup */
+  openRecoveryGroup(group: RecoveryGroup, shares: readonly RecoveryShare[]): KeyHandle {
+    return openRecoveryGroup(this.#connection, group, shares);
   }
 
   /** Destroys a session object; does nothing for a handle of an older generation. */
