@@ -19,6 +19,7 @@ export type { KeyOperations } from './key-operations';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
 export { probe, probeAsync } from './probe';
+export type { RewrapRequest } from './rewrapping';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { SigningContext } from './signing-context';
