@@ -9,6 +9,7 @@ export * from './errors';
 export * from './events';
 export * from './further-tokens';
 export * from './internal-operations';
+export * from './key-description';
 export * from './key-operations';
 export * from './key-states';
 export * from './limits';

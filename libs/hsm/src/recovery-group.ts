@@ -9,6 +9,7 @@ import { assertOpens } from './recovery-proof';
 import { groupIdBytes, groupIdOf, type RecoveryShare, recoverySecretBytes, secretCheck, shareDigest } from './recovery-shares';
 import { combineSecret, splitSecret } from './secret-sharing';
 import { recoveryKeyTemplate } from './templates';
+import { Token } from './token';
 import { generateWrappedAsync } from './wrapped-keys';
 
 /** Public: whoever has it can encrypt to the group. The private half opens only with `threshold` of the members' shares. Bytes are base64url. */
@@ -48,7 +49,8 @@ const algorithm = 'RSA_4096';
  * @throws HsmError HSM_ARGUMENT_INVALID (2 <= threshold <= members <= 16; names that are not distinct), HSM_TEMPLATE_REFUSED or another that is not
  * retryable where the token lets no key value in
  */
-export async function createRecoveryGroup(connection: Connection, request: RecoveryGroupRequest): Promise<MadeRecoveryGroup> {
+export async function createRecoveryGroup(token: Token, request: RecoveryGroupRequest): Promise<MadeRecoveryGroup> {
+  const connection = Token.connectionOf(token);
   const secret = random(connection, recoverySecretBytes);
   try {
     // First, so that a wrong number of members costs nobody the seconds of a pair.
@@ -62,7 +64,7 @@ export async function createRecoveryGroup(connection: Connection, request: Recov
         publicKeySpki: publicKeySpki!.toString('base64url'),
         wrappedPrivate: { mechanism, family, wrapped: wrapped.toString('base64url') },
       });
-      return proved(connection, { group, shares: idAndShares.shares });
+      return proved(token, { group, shares: idAndShares.shares });
     } finally {
       destroyQuietly(connection, wrappingKey);
     }
@@ -77,7 +79,8 @@ export async function createRecoveryGroup(connection: Connection, request: Recov
  * @throws HsmError HSM_ARGUMENT_INVALID (a share of another group, or altered, or twice; too few), HSM_AUTHENTICATION_FAILED (the shares are right and the
  * group's document is not), HSM_WRAPPED_KEY_INVALID, HSM_SELF_TEST_FAILED (the public key is another's)
  */
-export function openRecoveryGroup(connection: Connection, group: RecoveryGroup, shares: readonly RecoveryShare[]): KeyHandle {
+export function openRecoveryGroup(token: Token, group: RecoveryGroup, shares: readonly RecoveryShare[]): KeyHandle {
+  const connection = Token.connectionOf(token);
   assertSharesOf(group, shares);
   const secret = combineSecret(shares.slice(0, group.threshold));
   try {
@@ -151,9 +154,9 @@ function documentOf(
 }
 
 /** With the last shares that suffice, since they take part in no other test. */
-function proved(connection: Connection, made: MadeRecoveryGroup): MadeRecoveryGroup {
+function proved(token: Token, made: MadeRecoveryGroup): MadeRecoveryGroup {
   try {
-    destroyQuietly(connection, openRecoveryGroup(connection, made.group, made.shares.slice(-made.group.threshold)));
+    destroyQuietly(Token.connectionOf(token), openRecoveryGroup(token, made.group, made.shares.slice(-made.group.threshold)));
     return made;
   } catch (error) {
     for (const { value } of made.shares) value.fill(0);

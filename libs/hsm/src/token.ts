@@ -12,14 +12,7 @@ import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
-import {
-  createRecoveryGroup,
-  type MadeRecoveryGroup,
-  openRecoveryGroup,
-  type RecoveryGroup,
-  type RecoveryGroupRequest,
-} from './recovery-group';
-import type { RecoveryShare } from './recovery-shares';
+import { type RewrapRequest, rewrap } from './rewrapping';
 import type { DigestScheme } from './signature-schemes';
 import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
 import type { SigningContext } from './signing-context';
@@ -113,7 +106,7 @@ export class Token {
     return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs, seenAfresh }), distance);
   }
 
-  /** For this lib's self test, which alone imports a key; not handed out by the lib's door. */
+  /** For the files of this lib that stand on a token from outside (the self test, recovery groups); not handed out by the lib's door. */
   static connectionOf(token: Token): Connection {
     return token.#connection;
   }
@@ -222,6 +215,14 @@ export class Token {
     return unwrap(this.#connection, request);
   }
 
+  /**
+   * A wrapped key, or a KEK, under another wrapping key, without leaving the token; store what it gives as that of `generateWrapped`.
+   * @throws HsmError HSM_WRAPPED_KEY_INVALID, HSM_KEY_USE_REFUSED (a key that wraps no others), HSM_MECHANISM_UNAVAILABLE, HSM_SELF_TEST_FAILED
+   */
+  rewrap(request: RewrapRequest): WrappedKeyMaterial {
+    return rewrap(this.#connection, request);
+  }
+
   /** A new pair for use outside of the token, its private half in clear (PKCS#8); off the event loop. @throws HsmError HSM_MECHANISM_UNAVAILABLE */
   generateExportedPairAsync(algorithm: PairAlgorithm): Promise<ExportedPair> {
     return generateExportedPairAsync(this.#connection, algorithm);
@@ -258,19 +259,6 @@ export class Token {
   /** The same with a private half (DER PrivateKeyInfo, RFC 5958; a post-quantum one as its seed, its bytes, or both). */
   importKnownPrivate(algorithm: PairAlgorithm, pkcs8: Buffer, usage: KeyUsage): KeyHandle {
     return importKnownPrivate(this.#connection, algorithm, pkcs8, usage);
-  }
-
-  /**
-   * A pair to encrypt backups to, whose private half opens only with `threshold` of the members' shares (split knowledge); takes seconds.
-   * @throws HsmError HSM_ARGUMENT_INVALID (2 <= threshold <= members <= 16)
-   */
-  createRecoveryGroup(request: RecoveryGroupRequest): Promise<MadeRecoveryGroup> {
-    return createRecoveryGroup(this.#connection, request);
-  }
-
-  /** The group's private half as a session object that can only decrypt and unwrap; in any token. @throws HsmError: see openRecoveryGroup */
-  openRecoveryGroup(group: RecoveryGroup, shares: readonly RecoveryShare[]): KeyHandle {
-    return openRecoveryGroup(this.#connection, group, shares);
   }
 
   /** Destroys a session object; does nothing for a handle of an older generation. */
