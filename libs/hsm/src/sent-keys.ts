@@ -51,12 +51,6 @@ export function wrapToRecipient(connection: Connection, { scheme, recipient, ...
   }
 }
 
-/** The key under another one of usage `wrap` (RFC 5649): for another token, or for whoever may unwrap with that one. Errors: see wrapToRecipient. */
-export function wrapUnder(connection: Connection, recipient: KeyHandle, request: Omit<UnwrapRequest, 'usage'>): Buffer {
-  connection.assertCurrent(recipient);
-  return wrapAndDestroy(connection, recipient, unwrapPassing(connection, request)).wrapped;
-}
-
 /**
  * The key in what a sender made, wrapped under `wrappingKey` after it has been examined: that it is of the algorithm, and that both halves of a pair fit.
  * @throws HsmError HSM_WRAPPED_KEY_INVALID: the one answer to whatever is wrong with a blob; HSM_KEY_UNSUITABLE: it is intact, and another kind of key;

@@ -118,30 +118,35 @@ export const keyPairTemplates = (algorithm: PairAlgorithm, key: KeyRequest) => (
 });
 
 /** Session object that an unwrapped key becomes: usable, and never to leave again. */
-export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Template => {
+export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Template =>
+  sessionObject(algorithm, { usage, extractable: false });
+
+/** Session object that a wrapped key is on its way from one wrapping key to another, or to a recipient: of no use but to be wrapped. */
+export const passingKeyTemplate = (algorithm: Algorithm): Template => sessionObject(algorithm, { extractable: true });
+
+function sessionObject(algorithm: Algorithm, { usage, extractable }: Pick<KeyRequest, 'usage' | 'extractable'>): Template {
   const secret = rowOf(algorithm).shape === 'secret';
   return template({
     CKA_CLASS: secret ? pkcs11.CKO_SECRET_KEY : pkcs11.CKO_PRIVATE_KEY,
     CKA_KEY_TYPE: rowOf(algorithm).keyType,
     CKA_TOKEN: false,
-    ...secrecy(false),
+    ...secrecy(extractable),
     ...(secret ? secretUsage(usage) : privateUsage(usage)),
     ...sealed,
   });
-};
+}
 
-/** An unwrapped key that leaves again at once: it can do nothing but be wrapped, under another key or for a recipient. */
-export const passingKeyTemplate = (algorithm: Algorithm): Template => {
-  const secret = rowOf(algorithm).shape === 'secret';
-  return template({
-    CKA_CLASS: secret ? pkcs11.CKO_SECRET_KEY : pkcs11.CKO_PRIVATE_KEY,
-    CKA_KEY_TYPE: rowOf(algorithm).keyType,
+/** Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. */
+export const recoveryKeyTemplate = (): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
+    CKA_KEY_TYPE: keyTypes.RSA,
     CKA_TOKEN: false,
-    ...secrecy(true),
-    ...(secret ? secretUsage(undefined) : privateUsage(undefined)),
+    ...secrecy(false),
+    ...privateUsage('encrypt'),
+    CKA_UNWRAP: true,
     ...sealed,
   });
-};
 
 /** A private RSA key that takes keys in: by unwrapping them, or, for a token that has not the hash, by raw decryption of the key that carries them. */
 export const receiverTemplate = (how: 'unwrap' | 'decrypt'): Template =>
@@ -172,18 +177,8 @@ export const carrierTemplate = (way: 'wrap' | 'unwrap', from: 'generated' | 'unw
   });
 
 /** Unwrapped for one step of the examination of a key that somebody sent: it does only that, and does not leave. */
-export const examinedKeyTemplate = (algorithm: Algorithm, does: 'mac' | 'derive' | 'sign'): Template => {
-  const secret = rowOf(algorithm).shape === 'secret';
-  const usage = does === 'derive' ? 'agree' : does;
-  return template({
-    CKA_CLASS: secret ? pkcs11.CKO_SECRET_KEY : pkcs11.CKO_PRIVATE_KEY,
-    CKA_KEY_TYPE: rowOf(algorithm).keyType,
-    CKA_TOKEN: false,
-    ...secrecy(false),
-    ...(secret ? secretUsage(usage) : privateUsage(usage)),
-    ...sealed,
-  });
-};
+export const examinedKeyTemplate = (algorithm: Algorithm, does: 'mac' | 'derive' | 'sign'): Template =>
+  sessionObject(algorithm, { usage: does === 'derive' ? 'agree' : does, extractable: false });
 
 /** Known secret key as a session object: for known-answer tests, and for a key that lives for one call. */
 export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AES_256', usage: KeyUsage = 'encrypt'): Template =>

@@ -21,7 +21,8 @@ import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
 import { generateReceiverAsync, type Receiver, type ReceiverRequest, unwrapReceiver } from './receivers';
-import { type ReceivedMaterial, type ReceiveRequest, type SendRequest, unwrapFromSender, wrapToRecipient, wrapUnder } from './sent-keys';
+import { type RewrapRequest, rewrap } from './rewrapping';
+import { type ReceivedMaterial, type ReceiveRequest, type SendRequest, unwrapFromSender, wrapToRecipient } from './sent-keys';
 import type { DigestScheme } from './signature-schemes';
 import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
 import type { SigningContext } from './signing-context';
@@ -116,7 +117,7 @@ export class Token {
     return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs, seenAfresh }), distance);
   }
 
-  /** For this lib's self test, which alone imports a key; not handed out by the lib's door. */
+  /** For the files of this lib that stand on a token from outside (the self test, recovery groups); not handed out by the lib's door. */
   static connectionOf(token: Token): Connection {
     return token.#connection;
   }
@@ -244,11 +245,6 @@ export class Token {
     return wrapToRecipient(this.#connection, request);
   }
 
-  /** A key wrapped under another key, of usage `wrap` (RFC 5649). Errors: see wrapToRecipient. */
-  wrapUnder(recipient: KeyHandle, request: Omit<UnwrapRequest, 'usage'>): Buffer {
-    return wrapUnder(this.#connection, recipient, request);
-  }
-
   /**
    * The key that a sender wrapped to a receiver's public key, now wrapped under another one. It is in clear only inside the token, and has been used there
    * as what it was said to be. Synchronous: a few private RSA operations.
@@ -257,6 +253,14 @@ export class Token {
    */
   unwrapFromSender(request: ReceiveRequest): ReceivedMaterial {
     return unwrapFromSender(this.#connection, request);
+  }
+
+  /**
+   * A wrapped key, or a KEK, under another wrapping key, without leaving the token; store what it gives as that of `generateWrapped`.
+   * @throws HsmError HSM_WRAPPED_KEY_INVALID, HSM_KEY_USE_REFUSED (a key that wraps no others), HSM_MECHANISM_UNAVAILABLE, HSM_SELF_TEST_FAILED
+   */
+  rewrap(request: RewrapRequest): WrappedKeyMaterial {
+    return rewrap(this.#connection, request);
   }
 
   /** A new pair for use outside of the token, its private half in clear (PKCS#8); off the event loop. @throws HsmError HSM_MECHANISM_UNAVAILABLE */

@@ -17,6 +17,7 @@ export interface UnwrapRequest {
 /** @throws HsmError HSM_WRAPPED_KEY_INVALID (the blob is wrong; the token, where it was asked, is alive), HSM_SESSION_LOST, HSM_UNAVAILABLE, HSM_MECHANISM_UNAVAILABLE */
 export function unwrap(connection: Connection, { usage, ...request }: UnwrapRequest): KeyHandle {
   const { algorithm } = request;
+  connection.assertCurrent(request.wrappingKey);
   if (!rowOf(algorithm).usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
   return unwrapAs(connection, request, unwrappedTemplate(algorithm, usage));
 }

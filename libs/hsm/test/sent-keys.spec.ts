@@ -215,7 +215,7 @@ describe.each(families)('%s', (family) => {
     const value = randomBytes(32);
     const material = receive(carried[0], 'AES_256', sent(carried[0], value));
     const under = token.importKnownSecret('AES_256', Buffer.alloc(32, 7), 'wrap');
-    const left = token.wrapUnder(under, { ...material, algorithm: 'AES_256', wrappingKey: kek });
+    const { wrapped: left } = token.rewrap({ ...material, algorithm: 'AES_256', from: kek, to: under });
     const decipher = createDecipheriv('id-aes256-wrap-pad', Buffer.alloc(32, 7), alternativeIv);
     expect(Buffer.concat([decipher.update(left), decipher.final()])).toEqual(value);
   });
