@@ -47,14 +47,15 @@ async function* linesOf(file: AsyncIterable<Uint8Array>): AsyncGenerator<string>
 
 /**
  * Fields in which a key that is there is not what the line asks for. Of what changes by itself or by commands (state, versions) nothing is compared;
- * what a line leaves out has its default.
+ * what a line leaves out has its default, or that of a profile.
  */
 export function differences({ key: wanted }: WantedKey, key: KeyDescription, principal: string): string[] {
   const asked: Partial<KeyDescription> = {
     ...{ name: wanted.name, algorithm: wanted.algorithm, usage: wanted.usage ?? usagesOf(wanted.algorithm)[0] },
     ...{ environment: wanted.environment, classification: wanted.classification, owner: wanted.owner ?? principal },
     ...{ team: wanted.team, contact: wanted.contact, description: wanted.description, tags: wanted.tags },
-    ...{ consumers: [...wanted.consumers].sort(), schedule: wanted.schedule },
+    consumers: [...wanted.consumers].sort(),
+    ...(wanted.schedule ? { schedule: wanted.schedule } : {}),
     ...(wanted.cryptoperiod ? { cryptoperiod: wanted.cryptoperiod } : {}),
     ...(wanted.atEnd ? { atEnd: wanted.atEnd } : {}),
   };

@@ -2,6 +2,7 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
@@ -12,7 +13,13 @@ import { RecordedChange } from './recorded-change';
 
 @Module({})
 export class AppModule {
-  static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore; bounds: LeaseBounds }): DynamicModule {
+  static with(parts: {
+    replies: RecordedReply;
+    commands: KeyCommands;
+    store: KeyStore;
+    bounds: LeaseBounds;
+    floors: Floors;
+  }): DynamicModule {
     return {
       module: AppModule,
       controllers: [KeysController, KeysBatchController, LeasesController],
@@ -23,6 +30,7 @@ export class AppModule {
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };
