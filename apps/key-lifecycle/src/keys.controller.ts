@@ -137,7 +137,7 @@ export class KeysController {
   @MessagePattern(keyOperations.scheduleDeletion.name)
   scheduleDeletion(@Payload() request: Request<Ops['scheduleDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.changes.answer(keyOperations.scheduleDeletion, request, context, (key) =>
-      scheduleDeletion(key, request.waitDays, request.reason, Date.now()),
+      scheduleDeletion(key, request.waitDays, { by: context.principal, reason: request.reason }, Date.now()),
     );
   }
 
