@@ -3,6 +3,7 @@ import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { DeletionController } from './deletion.controller';
+import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
@@ -19,6 +20,7 @@ export class AppModule {
     store: KeyStore;
     bounds: LeaseBounds;
     lastUses: LastUses;
+    floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -30,6 +32,7 @@ export class AppModule {
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },
+        { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };
