@@ -2,12 +2,14 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
+import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
 
@@ -18,11 +20,12 @@ export class AppModule {
     commands: KeyCommands;
     store: KeyStore;
     bounds: LeaseBounds;
+    lastUses: LastUses;
     floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, KeysBatchController, LeasesController],
+      controllers: [KeysController, KeysBatchController, DeletionController, LeasesController],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
@@ -30,6 +33,7 @@ export class AppModule {
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

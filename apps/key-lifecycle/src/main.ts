@@ -17,6 +17,7 @@ import { checks } from './health';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { SignedDocuments } from './signed-documents';
@@ -39,7 +40,7 @@ await runService(service, async (logger) => {
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
-  const delivery = new Delivery(connection, owner, store);
+  const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const owed = new OwedRecords({
     source: store,
@@ -92,6 +93,7 @@ await runService(service, async (logger) => {
       commands,
       store,
       bounds,
+      lastUses: new LastUses(connection),
       floors,
     }),
     { strategy: server, logger, abortOnError: false },

@@ -4,6 +4,8 @@ export * from './algorithms';
 export * from './audit-operations';
 export * from './crypto-operations';
 export * from './cryptoperiods';
+export * from './deletion-operations';
+export * from './destruction-certificate';
 export * from './ecdsa-der';
 export * from './errors';
 export * from './events';
