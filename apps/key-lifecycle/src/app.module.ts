@@ -3,6 +3,7 @@ import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
@@ -11,7 +12,13 @@ import { RecordedChange } from './recorded-change';
 
 @Module({})
 export class AppModule {
-  static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore; bounds: LeaseBounds }): DynamicModule {
+  static with(parts: {
+    replies: RecordedReply;
+    commands: KeyCommands;
+    store: KeyStore;
+    keks: KekStore;
+    bounds: LeaseBounds;
+  }): DynamicModule {
     return {
       module: AppModule,
       controllers: [KeysController, LeasesController],
@@ -20,6 +27,7 @@ export class AppModule {
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

@@ -4,6 +4,8 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { describeKek } from './kek';
+import { KekStore } from './kek-store';
 import {
   activateKey,
   assertActivation,
@@ -26,7 +28,6 @@ import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
 import { type KeyPage, KeyStore } from './key-store';
 import { RecordedChange } from './recorded-change';
-import { describeKek } from './signed-documents';
 
 type Ops = typeof keyOperations;
 
@@ -38,6 +39,7 @@ export class KeysController {
     private readonly commands: KeyCommands,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly keks: KekStore,
   ) {}
 
   @MessagePattern(keyOperations.create.name)
@@ -89,7 +91,7 @@ export class KeysController {
   listKeks(@Payload() _request: Request<Ops['listKeks']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.listKeks, context, {}, async ({ admit }) => {
       admit('keys:ListKeks', claviger);
-      return { result: { keks: (await this.store.listKeks()).map(describeKek) } };
+      return { result: { keks: (await this.keks.list()).map(describeKek) } };
     });
   }
 
