@@ -2,11 +2,14 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { DeletionController } from './deletion.controller';
+import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
 
@@ -18,10 +21,12 @@ export class AppModule {
     store: KeyStore;
     keks: KekStore;
     bounds: LeaseBounds;
+    lastUses: LastUses;
+    floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, LeasesController],
+      controllers: [KeysController, DeletionController, LeasesController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
@@ -29,6 +34,8 @@ export class AppModule {
         { provide: KeyStore, useValue: parts.store },
         { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: LastUses, useValue: parts.lastUses },
+        { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KekView, type KeyView } from '@claviger/contracts';
+import { internalSubject, type KekView, type KeyView, type PolicyBundle } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -21,6 +21,7 @@ import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
 import { DueKeys } from '../src/due-keys';
+import { Floors } from '../src/floors';
 import { LeaseBounds } from '../src/invocations';
 import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
@@ -144,6 +145,8 @@ export async function startLifecycle() {
   const logger = quiet();
   const db = storage.database();
   const tampered: string[] = [];
+  /** The floors in force: tests put profiles there. */
+  const policies: { current: { bundle: PolicyBundle; hash: string } | undefined } = { current: undefined };
   const trail = openTrail(connection, 'kl-test');
   const replica = ({ records = trail, ...more }: { records?: AuditTrail; dueAfterMs?: number } = {}) => {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
@@ -151,7 +154,7 @@ export async function startLifecycle() {
     const store = new KeyStore(db, documents, onTampered);
     const keks = new KekStore(db, documents, onTampered);
     const roots = new Roots(db, documents);
-    const delivery = new Delivery(connection, owner, store);
+    const delivery = new Delivery(connection, owner, store, records);
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owed = new OwedRecords({
@@ -174,7 +177,7 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, logger),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger),
     };
   };
   const first = replica();
@@ -189,6 +192,7 @@ export async function startLifecycle() {
     logger,
     db,
     tampered,
+    policies,
     trail,
     replica,
     ...first,
