@@ -1,7 +1,7 @@
 import {
   type Algorithm,
   internalOperations,
-  type KekView,
+  type KekMaterial,
   type KeyMaterial,
   type Result,
   requestType,
@@ -30,8 +30,8 @@ beforeAll(() => {
 });
 afterAll(() => token.close());
 
-const generateKek = async () => internalOperations.generateKek.result.parse((await hsm.generateKek()).result);
-const generate = async (algorithm: Algorithm, kek: KekView['material']) =>
+const generateKek = async () => internalOperations.generateKek.result.parse((await hsm.generateKek({ type: 'claviger.request/1' })).result);
+const generate = async (algorithm: Algorithm, kek: KekMaterial) =>
   internalOperations.generateKey.result.parse(
     (await hsm.generateKey({ type: requestType, algorithm, usage: usagesOf(algorithm)[0], kekId: 'kek_production_internal_1', kek }))
       .result,
@@ -52,7 +52,7 @@ test('many keys come with one message, each made or with a problem of its own', 
   const keys = Array.from({ length: 6 }, (_, n) =>
     n % 2 ? { algorithm: 'AES_256' as const, usage: 'encrypt' as const } : { algorithm: 'HMAC_SHA_256' as const, usage: 'mac' as const },
   );
-  const batch = async (under: KekView['material']) => {
+  const batch = async (under: KekMaterial) => {
     const { result } = await new HsmBatchController(hsm).generateKeys({
       type: requestType,
       kekId: 'kek_production_internal_1',

@@ -5,6 +5,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
@@ -19,6 +20,7 @@ export class AppModule {
     replies: RecordedReply;
     commands: KeyCommands;
     store: KeyStore;
+    keks: KekStore;
     bounds: LeaseBounds;
     lastUses: LastUses;
     floors: Floors;
@@ -32,6 +34,7 @@ export class AppModule {
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },

@@ -5,18 +5,19 @@ import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
+import type { CurrentKeks } from './current-keks';
 import { type Delivery, outboxOf } from './delivery';
 import type { Floors } from './floors';
-import { InFlight } from './in-flight';
 import { abandoned, createKey, type Key, type Material, type NewKey } from './key';
 import { assertNotBelow, withDefaults } from './key-floor';
 import type { KeyStore, OutboxEntry } from './key-store';
 import { MaterialRequests } from './material-requests';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
-import type { Kek } from './signed-documents';
 
 const hsmTimeoutMs = 5_000;
 const attempts = 8;
+/** Between the choice of a KEK and the write of what is under it. Whoever destroys a KEK waits longer, the store's own time included (rewrap-job.ts). */
+export const kekUseMs = 60_000;
 
 /** The record of who makes this change, as it will be. */
 export type Intend = (to: Key) => RecordIntent;
@@ -29,12 +30,12 @@ export interface Changed {
 
 /** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
-  private readonly keks = new InFlight<Kek>();
   private readonly materials: MaterialRequests;
 
   constructor(
     private readonly connection: NatsConnection,
     private readonly store: KeyStore,
+    private readonly keks: Pick<CurrentKeks, 'of'>,
     private readonly delivery: Delivery,
     private readonly relay: OutboxRelay<OutboxEntry>,
     private readonly owed: OwedRecords,
@@ -51,10 +52,12 @@ export class KeyCommands {
     const named = withDefaults({ ...about, keyId: newKeyId() }, floor);
     // What is refused is refused before any material is made.
     assertNotBelow(createKey(named, {}, now, activationAt), floor);
+    const assertInTime = inTime();
     const key = createKey(named, await this.material(about, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
+    assertInTime();
     await this.store.insert(key, outbox, [owed]);
     await this.send(key, outbox);
     return { key, recorded: () => this.owed.settle(key.keyId, owed) };
@@ -63,6 +66,7 @@ export class KeyCommands {
   /** `decide` gets the key as it is at each attempt; giving it back unchanged means that there is nothing to change but much to confirm. */
   async change(keyId: string, decide: (key: Key) => Key | Promise<Key>, intend: Intend): Promise<Changed & { reached: Reached }> {
     for (let attempt = 0; attempt < attempts; attempt++) {
+      const assertInTime = inTime();
       const from = await this.store.get(keyId);
       if (!from) throw new ProblemError('ERR_KEY_UNKNOWN');
       const decided = await decide(from);
@@ -73,6 +77,7 @@ export class KeyCommands {
       const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
       try {
+        assertInTime();
         if (!(await this.store.change(from, to, outbox, [owed]))) {
           this.discard(abandoned(to, from));
           continue;
@@ -92,20 +97,8 @@ export class KeyCommands {
     { algorithm, usage, environment, classification }: Pick<Key, 'algorithm' | 'usage' | 'environment' | 'classification'>,
     trace: Context,
   ): Promise<Material> {
-    const kekId = `kek_${environment}_${classification}_1`;
-    const kek = await this.keks.of(kekId, () => this.kek({ kekId, environment, classification }, trace));
-    return this.materials.ask({ algorithm, usage, kekId, kek: kek.material, trace });
-  }
-
-  private async kek(about: Pick<Kek, 'kekId' | 'environment' | 'classification'>, trace: Context): Promise<Kek> {
-    let kek = await this.store.kek(about.kekId);
-    if (!kek) {
-      const material = await askInternal(this.connection, internalOperations.generateKek, {}, { timeoutMs: hsmTimeoutMs, trace });
-      kek = await this.store.claimKek({ ...about, material, revision: 1 });
-    }
-    // Before any key under it: a worker that sees the key must find its KEK.
-    await this.delivery.putKek(kek);
-    return kek;
+    const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
+    return this.materials.ask({ algorithm, usage, kekId, kek, trace });
   }
 
   /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */
@@ -126,6 +119,15 @@ export class KeyCommands {
     await this.delivery.putChanged(key).catch(later);
     void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
+}
+
+/** What took too long is not written: the KEK that it is under may be destroyed by now. */
+function inTime(): () => void {
+  const begunMs = performance.now();
+  return () => {
+    if (performance.now() - begunMs > kekUseMs)
+      throw new ProblemError('ERR_TIMEOUT', 'It took too long to make key material: nothing was changed.');
+  };
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';

@@ -1,4 +1,4 @@
-import { type Algorithm, algorithms, internalOperations, type KekView, type KeyUsage, limits, ProblemError } from '@claviger/contracts';
+import { type Algorithm, algorithms, internalOperations, type KekMaterial, type KeyUsage, limits, ProblemError } from '@claviger/contracts';
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Context } from '@opentelemetry/api';
@@ -12,7 +12,7 @@ export interface MaterialRequest {
   algorithm: Algorithm;
   usage: KeyUsage;
   kekId: string;
-  kek: KekView['material'];
+  kek: KekMaterial;
   trace: Context;
 }
 
