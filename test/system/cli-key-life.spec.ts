@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from '@claviger/client';
 import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { cast } from '../demo/cast';
 import { CliCallers } from './cli-caller';
 import { type System, startSystem } from './system';
 
@@ -71,6 +73,64 @@ test('a key that waits for its deletion and is still asked for is an alert, and 
   expect((await decrypt()).stdout).toBe('forty-two');
 });
 
+test('many keys are made from a file, each decided and recorded as if it had come alone; run again, it goes on where it ended', async () => {
+  const plain: object[] = Array.from({ length: 120 }, (_, n) => ({ name: `many/${n}`, algorithm: 'AES_256' }));
+  const write = (wanted: object[]) => writeFileSync(file('many.ndjson'), wanted.map((line) => JSON.stringify(line)).join('\n'));
+  const createMany = async () => {
+    const { code, stdout, stderr } = await as('kim', '--json', 'keys', 'create-many', '--file', file('many.ndjson'));
+    const made = stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Made);
+    return { code, stderr, made: made.toSorted((a, b) => a.line - b.line) };
+  };
+  type Made = { line: number; name: string; outcome: string; keyId?: string; problem?: { code: string; detail: string } };
+  write([
+    { name: 'many/pair', algorithm: 'EC_P256', consumers: ['payments-api'] },
+    // No AES key signs.
+    { name: 'many/sign', algorithm: 'AES_256', usage: 'sign' },
+    ...plain,
+  ]);
+  const first = await createMany();
+  expect(first.code).toBe(1);
+  expect(first.stderr).toContain('121 created');
+  expect(first.made.map(({ name, outcome, problem }) => [name, problem?.code ?? outcome]).slice(0, 3)).toEqual([
+    ['many/pair', 'created'],
+    ['many/sign', 'ERR_KEY_USAGE'],
+    ['many/0', 'created'],
+  ]);
+  const recordsOf = async () => {
+    const records = await json<{ record: { action: string; outcome: string; keyId?: string } }[]>(
+      ...(['ada', 'audit', 'query', '--action', 'keys:Create', '--limit', '1000'] as const),
+    );
+    const ids = new Set(first.made.map(({ keyId }) => keyId));
+    return records.filter(({ record }) => record.keyId !== undefined && ids.has(record.keyId) && record.outcome === 'success');
+  };
+  await until(async () => (await recordsOf()).length === 121, { what: 'one record for each key that was made', timeoutMs: 20_000 });
+
+  write([...plain, { name: 'many/0', algorithm: 'AES_128' }, { name: 'many/new', algorithm: 'HMAC_SHA_256' }]);
+  const second = await createMany();
+  expect(second.stderr).toContain('1 created');
+  expect(second.made.slice(0, 120).every(({ outcome }) => outcome === 'exists')).toBe(true);
+  expect(second.made.slice(120).map(({ outcome, problem }) => problem?.detail ?? outcome)).toEqual([
+    expect.stringContaining('has the name already, and another algorithm'),
+    'created',
+  ]);
+  expect(await recordsOf()).toHaveLength(121);
+
+  // Production asks for a second factor, which kim has not here.
+  const { kim } = await system.stack.tokens([{ ...cast.kim, mfa: false }]);
+  await using client = await connect({ servers: system.stack.broker.url, principal: 'kim', credential: { token: kim as string } });
+  const items = [
+    { name: 'many/production', algorithm: 'AES_256' as const, environment: 'production' as const },
+    { name: 'many/development', algorithm: 'AES_256' as const },
+  ];
+  const { results } = await client.keys.createBatch({ items });
+  expect(results).toMatchObject([{ problem: { code: 'ERR_ACCESS_DENIED' } }, { result: { name: 'many/development' } }]);
+  expect(new Set(results.map(({ receipt }) => `${receipt?.worker} ${receipt?.seq} ${receipt?.index}`)).size).toBe(2);
+}, 60_000);
+
 /** As if so many days had gone by for this key. */
 async function age(keyId: string, days: number): Promise<void> {
   await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd: workspaceRoot() });
@@ -81,6 +141,59 @@ async function age(keyId: string, days: number): Promise<void> {
     env: { ...process.env, MONGODB_URL: storeUrl },
   });
 }
+
+test('a key that nobody needs is found, protected, deleted after its wait, and its destruction is certified', async () => {
+  const create = (name: string) => json<{ keyId: string }>('kim', 'keys', 'create', name, '--consumer', 'payments-api');
+  const [{ keyId }, { keyId: wanted }] = [await create('reap/orphan'), await create('reap/archive')];
+  writeFileSync(file('old'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('old'), '--out', file('old.jwe'));
+  expect(await ok('ada', 'keys', 'describe', wanted)).toMatch(/last use +never/);
+  const last = await until(
+    async () => (await json<{ lastUse?: { known: string; use?: { index: number } } }>('ada', 'keys', 'describe', keyId)).lastUse?.use,
+    { what: 'the use in the ledger', timeoutMs: 20_000 },
+  );
+  expect(last).toMatchObject({ action: 'crypto:Encrypt', principal: 'payments-api', version: 1, index: expect.any(Number) });
+
+  const orphans = async (...more: string[]) => as('kim', 'keys', 'orphans', '--name-prefix', 'reap/', '--unused-days', '0', ...more);
+  const reason = ['--reason', 'spring cleaning'];
+  await ok('payments-api', 'keys', 'register-data', wanted, 'backup:2026', '--until', '2099-01-01T00:00:00Z', ...reason);
+  const found = await orphans();
+  expect(found).toMatchObject({ code: 1, stdout: expect.stringContaining(keyId) });
+  expect(found.stdout).not.toContain(wanted);
+  expect((await as('kim', 'keys', 'schedule-deletion', wanted, ...reason)).stderr).toMatch(/^ERR_KEY_PROTECTED.*backup:2026/s);
+  await ok('payments-api', 'keys', 'unregister-data', wanted, 'backup:2026', ...reason);
+  await ok('kim', 'keys', 'protect', wanted, ...reason);
+  expect((await as('kim', 'keys', 'unprotect', wanted, ...reason)).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  expect((await orphans('--schedule-deletion')).code).toBe(64);
+  const purge = await orphans('--schedule-deletion', '--wait-days', '7', ...reason);
+  expect(purge).toMatchObject({ code: 1, stderr: expect.stringMatching(/reap\/archive k_\w+ stays: .*ERR_KEY_PROTECTED/) });
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ deletionOrder: { by: 'kim', reason: 'spring cleaning' } });
+
+  expect(await as('ada', 'keys', 'certificate', keyId)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('it is destroyed at 20'),
+  });
+  await age(keyId, 8);
+  const certificate = await until(
+    async () => {
+      const { code, stdout } = await as('ada', 'keys', 'certificate', keyId, '--out', file('orphan.jws'));
+      return code === 0 ? stdout : undefined;
+    },
+    { what: 'the certificate', timeoutMs: 60_000, everyMs: 500 },
+  );
+  expect(certificate).toMatch(/ordered by +kim .*spring cleaning/);
+  expect(certificate).toMatch(/signature +verified/);
+  expect(await ok('ada', 'keys', 'verify-certificate', file('orphan.jws'))).toContain(keyId);
+  const [head, body, signature] = readFileSync(file('orphan.jws'), 'utf8').trim().split('.') as [string, string, string];
+  const forged = { ...JSON.parse(Buffer.from(body, 'base64url').toString()), keyId: wanted };
+  writeFileSync(file('forged.jws'), [head, Buffer.from(JSON.stringify(forged)).toString('base64url'), signature].join('.'));
+  expect(await as('ada', 'keys', 'verify-certificate', file('forged.jws'))).toMatchObject({ code: 1 });
+  await until(async () => (await ok('ada', 'audit', 'query', '--key', keyId, '--kind', 'destruction')).includes('destruction'), {
+    what: 'the certificate in the ledger',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+}, 180_000);
 
 test('keys rotate by themselves when their schedule has come: what was encrypted before decrypts, what is new has the new version', async () => {
   type Described = { primaryVersion: number; next?: { event: string; at: string } };
@@ -126,6 +239,46 @@ test('keys rotate by themselves when their schedule has come: what was encrypted
   });
   expect((await described(keyId)).next?.event).toBe('rotate');
 }, 180_000);
+
+test('a table of ciphertexts is brought under the newest version, interrupted and gone on with; what is wrong with one line is said in its place', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/table', '--consumer', 'payments-api');
+  writeFileSync(file('row'), 'forty-two');
+  const encrypt = ['encrypt', keyId, '--in', file('row'), '--context', 'table=cards', '--out', file('row.jwe')];
+  await ok('payments-api', ...encrypt);
+  await ok('kim', 'keys', 'rotate', keyId, '--reason', 'yearly');
+  const ciphertext = readFileSync(file('row.jwe'), 'utf8').trim();
+  const row = (id: number) => JSON.stringify({ id, ciphertext, ...(id === 77 ? { context: { table: 'another' } } : {}) });
+  const rows = Array.from({ length: 750 }, (_, n) => row(n));
+  const write = (lines: string[]) => writeFileSync(file('table.ndjson'), lines.map((line) => `${line}\n`).join(''));
+  const run = [
+    're-encrypt-all',
+    keyId,
+    '--in',
+    file('table.ndjson'),
+    '--out',
+    file('new.ndjson'),
+    '--context',
+    'table=cards',
+    '--in-flight',
+    '1',
+  ];
+  write([...rows.slice(0, 620), 'no JSON', ...rows.slice(621)]);
+  expect(await as('payments-api', ...run)).toMatchObject({ code: 65, stderr: expect.stringContaining('line 621 is not JSON') });
+  write([...rows.slice(0, 3), row(99_999), ...rows.slice(4)]);
+  expect(await as('payments-api', ...run)).toMatchObject({ code: 65, stderr: expect.stringContaining('not the one that was begun with') });
+  write(rows);
+  const finished = await as('payments-api', ...run);
+  expect(finished).toMatchObject({ code: 1, stderr: expect.stringMatching(/going on after line [1-9]\d\d\b.*1 of 750 line/s) });
+  const made = readFileSync(file('new.ndjson'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(made.map(({ id }) => id)).toEqual(rows.map((_, n) => n));
+  expect(made[77]).toEqual({ id: 77, problem: { code: 'ERR_DECRYPTION_FAILED', detail: expect.any(String) } });
+  for (const { id, version } of made) expect(version).toBe(id === 77 ? undefined : 2);
+  writeFileSync(file('row.2.jwe'), made[749].ciphertext);
+  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('row.2.jwe'), '--context', 'table=cards', '--reveal')).toBe('forty-two');
+}, 120_000);
 
 test('who answers for a key is said, changed and handed over', async () => {
   const said = ['--description', 'card numbers', '--team', 'payments'];

@@ -1,21 +1,23 @@
 import { randomInt } from 'node:crypto';
-import { algorithms, internalOperations, ProblemError, type TokenKey } from '@claviger/contracts';
-import { askInternal, type OutboxRelay, type RecordIntent } from '@claviger/messaging';
+import { algorithms, ProblemError } from '@claviger/contracts';
+import type { OutboxRelay, RecordIntent } from '@claviger/messaging';
 import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
+import type { CurrentKeks } from './current-keks';
 import { type Delivery, outboxOf } from './delivery';
-import { abandoned, assertCreatable, createKey, type Key, type Material, type NewKey } from './key';
+import type { Floors } from './floors';
+import { abandoned, createKey, type Key, type Material, type NewKey } from './key';
+import { assertNotBelow, withDefaults } from './key-floor';
 import type { KeyStore, OutboxEntry } from './key-store';
-import { assertFresh } from './orphan-sweep';
+import { MaterialRequests } from './material-requests';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
-import type { Reservations } from './reservations';
+import type { ReservedObjects } from './reserved-objects';
 
-const hsmTimeoutMs = 5_000;
-/** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
-const generationTimeoutMs = 30_000;
 const attempts = 8;
+/** Between the choice of a KEK and the write of what is under it. Whoever destroys a KEK waits longer, the store's own time included (rewrap-job.ts). */
+export const kekUseMs = 60_000;
 
 /** The record of who makes this change, as it will be. */
 export type Intend = (to: Key) => RecordIntent;
@@ -28,39 +30,45 @@ export interface Changed {
 
 /** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
-  /** When (ms since 1970) material was asked for that may become an object of a token, by its name there. */
-  private readonly asked = new Map<string, number>();
+  private readonly materials: MaterialRequests;
 
   constructor(
-    private readonly connection: NatsConnection,
+    connection: NatsConnection,
     private readonly store: KeyStore,
+    private readonly keks: Pick<CurrentKeks, 'of'>,
     private readonly delivery: Delivery,
     private readonly relay: OutboxRelay<OutboxEntry>,
     private readonly owed: OwedRecords,
     private readonly propagation: Propagation,
+    private readonly floors: Pick<Floors, 'of'>,
     private readonly logger: LoggerService,
-    private readonly reservations: Reservations,
-    private readonly orphanAfterMs: number,
-  ) {}
+    private readonly objects: ReservedObjects,
+  ) {
+    this.materials = new MaterialRequests(connection);
+  }
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
-    const named = { ...about, keyId: newKeyId() };
-    assertCreatable(named, now, activationAt);
+    const floor = this.floors.of(about);
+    const named = withDefaults({ ...about, keyId: newKeyId() }, floor);
+    // What is refused is refused before any material is made.
+    assertNotBelow(createKey(named, {}, now, activationAt), floor);
+    const assertInTime = inTime();
     const key = createKey(named, await this.material(named, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
     const objects = abandoned(key, { ...key, versions: [] });
-    this.assertFresh(objects);
+    assertInTime();
+    this.objects.assertFresh(objects);
     try {
       await this.store.insert(key, outbox, [owed]);
     } catch (error) {
       // Any other failure does not say whether it was inserted.
-      if (error instanceof ProblemError && error.code === 'ERR_CONFLICT') this.discard(key.keyId, objects);
+      if (error instanceof ProblemError && error.code === 'ERR_CONFLICT') this.objects.discard(key.keyId, objects);
       throw error;
     }
-    this.named(objects);
+    this.objects.named(objects);
     await this.send(key, outbox);
     return { key, recorded: () => this.owed.settle(key.keyId, owed) };
   }
@@ -68,6 +76,7 @@ export class KeyCommands {
   /** `decide` gets the key as it is at each attempt; giving it back unchanged means that there is nothing to change but much to confirm. */
   async change(keyId: string, decide: (key: Key) => Key | Promise<Key>, intend: Intend): Promise<Changed & { reached: Reached }> {
     for (let attempt = 0; attempt < attempts; attempt++) {
+      const assertInTime = inTime();
       const from = await this.store.get(keyId);
       if (!from) throw new ProblemError('ERR_KEY_UNKNOWN');
       const decided = await decide(from);
@@ -79,12 +88,13 @@ export class KeyCommands {
       const expected = this.propagation.expect(keyId, to.revision);
       const objects = abandoned(to, from);
       try {
-        this.assertFresh(objects);
+        assertInTime();
+        this.objects.assertFresh(objects);
         if (!(await this.store.change(from, to, outbox, [owed]))) {
-          this.discard(keyId, objects);
+          this.objects.discard(keyId, objects);
           continue;
         }
-        this.named(objects);
+        this.objects.named(objects);
         await this.send(to, outbox);
         const reached = await expected.reached(confirmationWaitMs);
         return { key: to, reached, recorded: () => this.owed.settle(keyId, owed) };
@@ -100,58 +110,12 @@ export class KeyCommands {
     { keyId, algorithm, usage, environment, classification }: Pick<Key, 'keyId' | 'algorithm' | 'usage' | 'environment' | 'classification'>,
     trace: Context,
   ): Promise<Material> {
-    const kekId = `kek_${environment}_${classification}_1`;
-    let kek = await this.store.kek(kekId);
-    if (!kek) {
-      const material = await askInternal(this.connection, internalOperations.generateKek, {}, { timeoutMs: hsmTimeoutMs, trace });
-      kek = await this.store.claimKek({ kekId, environment, classification, material, revision: 1 });
-    }
-    // Before any key under it: a worker that sees the key must find its KEK.
-    await this.delivery.putKek(kek);
-    const label = algorithms[algorithm].pair ? await this.reserve(keyId) : undefined;
-    const made = await askInternal(
-      this.connection,
-      internalOperations.generateKey,
-      { algorithm, usage, kekId, kek: kek.material, ...(label === undefined ? {} : { label }) },
-      { timeoutMs: generationTimeoutMs, trace },
-    );
-    // Nothing of that name is in a token.
-    if (label !== undefined && made.material.custody === 'wrapped') this.release(label);
+    const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
+    // A secret key never stays in a token as an object.
+    const label = algorithms[algorithm].pair ? await this.objects.reserve(keyId) : undefined;
+    const made = await this.materials.ask({ algorithm, usage, kekId, kek, trace, ...(label === undefined ? {} : { label }) });
+    if (label !== undefined && made.material.custody === 'wrapped') this.objects.release(label);
     return made;
-  }
-
-  /** A secret key never stays in a token as an object. */
-  private async reserve(keyId: string): Promise<string> {
-    const atMs = Date.now();
-    const label = await this.reservations.reserve(keyId, new Date(atMs).toISOString());
-    for (const [asked, sinceMs] of this.asked) if (Math.abs(atMs - sinceMs) >= this.orphanAfterMs) this.asked.delete(asked);
-    this.asked.set(label, atMs);
-    return label;
-  }
-
-  /** Throws ERR_WORKER_UNAVAILABLE for objects that a sweep may take for orphans by the time they are named. */
-  private assertFresh(objects: readonly TokenKey[]): void {
-    for (const { label } of objects) assertFresh(this.asked.get(label) ?? Date.now(), Date.now(), this.orphanAfterMs);
-  }
-
-  private named(objects: readonly TokenKey[]): void {
-    for (const { label } of objects) this.release(label);
-  }
-
-  private release(label: string): void {
-    this.asked.delete(label);
-    // The sweep does it otherwise.
-    void this.reservations.release(label).catch(() => undefined);
-  }
-
-  /** Made in a token for a change which somebody else's came before: no document names them, and none ever will. The sweep destroys them, and records it. */
-  private discard(keyId: string, objects: readonly TokenKey[]): void {
-    for (const object of objects) {
-      const at = new Date(this.asked.get(object.label) ?? Date.now()).toISOString();
-      this.asked.delete(object.label);
-      // Not told, it is found by its age.
-      void this.reservations.abandon(keyId, object, at).catch(() => undefined);
-    }
   }
 
   /**
@@ -161,9 +125,18 @@ export class KeyCommands {
   private async send(key: Key, outbox: OutboxEntry[]): Promise<void> {
     const later = (error: unknown) =>
       this.logger.warn(`key ${key.keyId} revision ${key.revision} will be delivered later: ${String(error)}`);
-    await this.delivery.putKey(key).catch(later);
+    await this.delivery.putChanged(key).catch(later);
     void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
+}
+
+/** What took too long is not written: the KEK that it is under may be destroyed by now. */
+function inTime(): () => void {
+  const begunMs = performance.now();
+  return () => {
+    if (performance.now() - begunMs > kekUseMs)
+      throw new ProblemError('ERR_TIMEOUT', 'It took too long to make key material: nothing was changed.');
+  };
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';

@@ -3,20 +3,25 @@ import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
+import { destructionOf, isDestruction } from './destruction';
 import { isQuick, putOff } from './due-bounds';
 import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
 import { indexFormat, isMeant } from './key-facets';
+import { KeyInserts } from './key-inserts';
 import { type IndexFields, indexFieldsOf, indexFor, isFiltered, keyIndexes, misindexedFields, queryFor } from './key-query';
-import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
+import { SettledEntries } from './settled-entries';
+import { type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
 export type OutboxEntry =
   | { id: string; kind: 'view' }
   | { id: string; kind: 'event'; event: CloudEvent }
   /** An object of the token that no version has any more. Signed, for whoever writes to the store must not be able to have a key destroyed. */
-  | { id: string; kind: 'token-key'; signed: string };
+  | { id: string; kind: 'token-key'; signed: string }
+  /** What the certificate of the key's destruction will say: issued when every entry before it is delivered. Signed, for it will be believed. */
+  | { id: string; kind: 'destruction'; signed: string };
 
 export interface KeyDocument extends IndexFields {
   _id: string;
@@ -35,6 +40,8 @@ export interface KeyDocument extends IndexFields {
   /** Signed: what was told of times that come. Absent before the first. */
   told?: string;
   signed: string;
+  /** Of its destruction, signed; absent before it is issued. */
+  certificate?: string;
   /** Signed as well: a count that somebody set back would let a key encrypt too often. */
   invocations: string;
   outbox: OutboxEntry[];
@@ -46,10 +53,6 @@ export interface KeyDocument extends IndexFields {
 export interface StoredInvocations {
   invocations: Invocations;
   /** As it stands there: what the next change is compared with. */
-  signed: string;
-}
-interface KekDocument {
-  _id: string;
   signed: string;
 }
 
@@ -68,7 +71,8 @@ export interface KeyPage {
  */
 export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
-  private readonly keks: Collection<KekDocument>;
+  private readonly inserts: KeyInserts;
+  private readonly settled: SettledEntries;
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
   private readonly tamperedIndexes: TamperedDocuments;
@@ -87,7 +91,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tamperedIndexes = new TamperedDocuments(onTampered);
     this.tamperedDates = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
-    this.keks = db.collection('keks');
+    this.inserts = new KeyInserts(this.keys, reached);
+    this.settled = new SettledEntries(this.keys, reached);
   }
 
   createIndexes(): Promise<void> {
@@ -122,7 +127,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await this.createIndexes();
     try {
       const invocations = this.documents.signInvocations(noInvocations(key.keyId));
-      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true }));
+      await this.inserts.insert({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true });
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -131,7 +136,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
 
   /** False when somebody else changed it since it was read. */
   async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
-    const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object))];
+    const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object)), ...this.toCertify(from, to)];
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
@@ -157,6 +162,38 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
 
   private toDestroy({ keyId, revision }: Key, object: TokenKey): OutboxEntry {
     return { id: `${keyId}.${revision}.${object.label}`, kind: 'token-key', signed: this.documents.signAbandoned(keyId, object) };
+  }
+
+  private toCertify(from: Key, to: Key): OutboxEntry[] {
+    if (!isDestruction(from, to)) return [];
+    return [
+      {
+        id: `${to.keyId}.${to.revision}.destruction`,
+        kind: 'destruction',
+        signed: this.documents.signDestruction(destructionOf(from, to)),
+      },
+    ];
+  }
+
+  /** The certificate of the key's destruction: the one that was issued, or one that is issued now from what the outbox says. Throws TamperedDocument. */
+  async certified(keyId: string, signed: string, issuedAt: string): Promise<string> {
+    const certificate = this.told(keyId, () => this.documents.issueCertificate(keyId, signed, issuedAt));
+    const { matchedCount } = await reached(() =>
+      this.keys.updateOne({ _id: keyId, certificate: { $exists: false } }, { $set: { certificate } }),
+    );
+    if (matchedCount === 1) return certificate;
+    const issued = await this.certificate(keyId);
+    if (issued === undefined) throw new TamperedDocument(keyId, 'it is gone');
+    return issued;
+  }
+
+  /** Undefined while none is issued. Throws TamperedDocument. */
+  async certificate(keyId: string): Promise<string | undefined> {
+    const found = await reached(() => this.keys.findOne({ _id: keyId }, { projection: { certificate: 1 } }));
+    const certificate = found?.certificate;
+    if (certificate === undefined) return undefined;
+    this.told(keyId, () => this.documents.readCertificate(keyId, certificate));
+    return certificate;
   }
 
   /** Undefined when there is no such key. Throws TamperedDocument. */
@@ -219,47 +256,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return matchedCount === 1;
   }
 
-  async kek(kekId: string): Promise<Kek | undefined> {
-    const delivered = this.documents.delivered(kekId);
-    const found = await reached(() => this.keks.findOne({ _id: kekId }));
-    return this.told(kekId, () => {
-      // One that the workers have and the store has not is lost, not absent: a new one would be another key under its name.
-      if (!found) assertNotOlder(kekId, undefined, delivered);
-      return found ? this.documents.readKek(found._id, found.signed) : undefined;
-    });
-  }
-
-  /** The KEK that is stored: the given one, or that of whoever was first. */
-  async claimKek(kek: Kek): Promise<Kek> {
-    try {
-      await reached(() => this.keks.insertOne({ _id: kek.kekId, signed: this.documents.signKek(kek) }));
-      return kek;
-    } catch (error) {
-      if (!isDuplicate(error)) throw error;
-      const first = await this.kek(kek.kekId);
-      if (!first) throw new ProblemError('ERR_CONFLICT');
-      return first;
-    }
-  }
-
-  async allKeks(): Promise<Kek[]> {
-    const found = await reached(() => this.keks.find().toArray());
-    return found.map((d) => this.told(d._id, () => this.documents.readKek(d._id, d.signed)));
-  }
-
-  /** As `allKeks`, but tampered ones are passed over, as in a list of keys. */
-  async listKeks(): Promise<Kek[]> {
-    const found = await reached(() => this.keks.find().sort({ _id: 1 }).toArray());
-    return found.flatMap((d) => {
-      try {
-        return [this.told(d._id, () => this.documents.readKek(d._id, d.signed))];
-      } catch (error) {
-        if (error instanceof TamperedDocument) return [];
-        throw error;
-      }
-    });
-  }
-
   async pending(limit: number, after?: string): Promise<OutboxPage<OutboxEntry>> {
     const found = await this.withEntries('outbox', limit, after);
     const items = found.flatMap(({ _id, outbox }) =>
@@ -269,7 +265,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async remove(keyId: string, entryIds: string[]): Promise<void> {
-    await this.take('outbox', keyId, entryIds);
+    await this.settled.remove(keyId, 'outbox', entryIds);
   }
 
   async owed(limit: number, after?: string): Promise<OwedPage> {
@@ -278,7 +274,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async removeOwed(keyId: string, ids: string[]): Promise<void> {
-    await this.take('owed', keyId, ids);
+    await this.settled.remove(keyId, 'owed', ids);
   }
 
   async ping(): Promise<void> {
@@ -357,20 +353,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return ours;
   }
 
-  private async take(list: 'outbox' | 'owed', keyId: string, ids: string[]): Promise<void> {
-    const left = await reached(() =>
-      this.keys.findOneAndUpdate(
-        { _id: keyId },
-        { $pull: { [list]: { id: { $in: ids } } } },
-        { returnDocument: 'after', projection: { outbox: { $slice: 1 }, owed: { $slice: 1 } } },
-      ),
-    );
-    // Documents from before there was `owed` have none.
-    if (!left || left.outbox?.length > 0 || left.owed?.length > 0) return;
-    const nothingLeft = { _id: keyId, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
-    await reached(() => this.keys.updateOne(nothingLeft, { $set: { pending: false } }));
-  }
-
   private fields(key: Key) {
     return {
       revision: key.revision,
@@ -398,7 +380,10 @@ const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
     signed?: unknown;
   };
   if (typeof id !== 'string') return false;
-  return kind === 'view' || (kind === 'event' && typeof event?.type === 'string') || (kind === 'token-key' && typeof signed === 'string');
+  if (kind === 'view') return true;
+  return kind === 'event'
+    ? typeof event?.type === 'string'
+    : (kind === 'token-key' || kind === 'destruction') && typeof signed === 'string';
 };
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;

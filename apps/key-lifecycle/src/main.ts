@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -9,17 +9,23 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
 import { Config } from './config';
+import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { Floors } from './floors';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { LastUses } from './last-uses';
 import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { Reservations } from './reservations';
+import { ReservedObjects } from './reserved-objects';
+import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
 
@@ -28,7 +34,7 @@ const service = 'key-lifecycle';
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const core = await openCoreService({ service, short: 'kl', config, certifier: tokenKeyLabels.control.certifier, logger });
-  const { worker, trust, trusted, token, trail, sessions, policy, gate, connection } = core;
+  const { worker, trust, trusted, token, trail, sessions, policy, gate, evaluator, connection } = core;
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
 
   const mongo = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
@@ -37,10 +43,12 @@ await runService(service, async (logger) => {
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new KeyStore(db, documents, tampered);
+  const kekStore = new KekStore(db, documents, tampered);
+  const roots = new Roots(db, documents);
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
-  const delivery = new Delivery(connection, owner, store);
+  const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const owed = new OwedRecords({
     source: store,
@@ -55,9 +63,12 @@ await runService(service, async (logger) => {
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const storeCheck = new StoreCheck(store, keyView, logger);
+  const floors = new Floors(evaluator);
+  const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const reservations = new Reservations(db, documents);
   const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
-  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger, reservations, orphanAfterMs);
+  const objects = new ReservedObjects(reservations, orphanAfterMs);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
   const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
 
   let rebuilt = false;
@@ -68,7 +79,7 @@ await runService(service, async (logger) => {
         // Asked for in so many words: a client whose implicit first connection failed never tries again.
         await mongo.connect();
         await store.createIndexes();
-        const count = await rebuildView(store, delivery, logger);
+        const count = await rebuildView(store, kekStore, delivery, logger);
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         owner.keepMark(keyView);
@@ -86,7 +97,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: keyOperations },
+    services: { keys: { ...keyOperations, ...keyBatchOperations } },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -95,7 +106,10 @@ await runService(service, async (logger) => {
       replies: new RecordedReply(gate, trail),
       commands,
       store,
+      keks: kekStore,
       bounds,
+      lastUses: new LastUses(connection),
+      floors,
     }),
     { strategy: server, logger, abortOnError: false },
   );

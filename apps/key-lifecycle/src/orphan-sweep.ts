@@ -1,4 +1,4 @@
-import { internalOperations, ProblemError } from '@claviger/contracts';
+import { internalOperations } from '@claviger/contracts';
 import { type AuditTrail, askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
@@ -106,10 +106,4 @@ export class OrphanSweep {
     if (destroyed) logger.log(`the token object ${label} belonged to no key and is destroyed`);
     if (destroyed || !lookFurther) await reservations.release(label);
   }
-}
-
-/** Longer than the making of a key takes by far; what is older may be taken for an orphan by the time it is written. */
-export function assertFresh(askedAtMs: number, nowMs: number, orphanAfterMs: number): void {
-  if (Math.abs(nowMs - askedAtMs) >= orphanAfterMs / 2)
-    throw new ProblemError('ERR_WORKER_UNAVAILABLE', 'The material of the key was made too long ago to be used.');
 }

@@ -23,7 +23,7 @@ const keys: Record<string, Key> = {
     now,
   ),
   'that waits for its activation': createKey(about(), {}, now, iso(nowMs + 5 * dayMs)),
-  'that waits for its deletion': scheduleDeletion(createKey(about(), made(), now), 30, 'd', nowMs),
+  'that waits for its deletion': scheduleDeletion(createKey(about(), made(), now), 30, { by: 'ada', reason: 'd' }, nowMs),
 };
 const names = Object.keys(keys);
 const keyOf = (name: string) => keys[name] as Key;

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KekView, type KeyView } from '@claviger/contracts';
+import { internalSubject, type KekView, type KeyView, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -17,16 +17,21 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { MongoClient } from 'mongodb';
+import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
 import { DueKeys } from '../src/due-keys';
+import { Floors } from '../src/floors';
 import { LeaseBounds } from '../src/invocations';
+import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
 import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
 import { Reservations } from '../src/reservations';
+import { ReservedObjects } from '../src/reserved-objects';
+import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
 
 export const now = '2026-03-01T12:00:00.000Z';
@@ -145,13 +150,19 @@ export async function startLifecycle() {
   const logger = quiet();
   const db = storage.database();
   const tampered: string[] = [];
+  /** The floors in force: tests put profiles there. */
+  const policies: { current: { bundle: PolicyBundle; hash: string } | undefined } = { current: undefined };
   const trail = openTrail(connection, 'kl-test');
   const replica = ({ records = trail, ...more }: { records?: AuditTrail; dueAfterMs?: number } = {}) => {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, onTampered);
+    const keks = new KekStore(db, documents, onTampered);
+    const roots = new Roots(db, documents);
     const reservations = new Reservations(db, documents);
-    const delivery = new Delivery(connection, owner, store);
+    const objects = new ReservedObjects(reservations, orphanAfterMs);
+    const delivery = new Delivery(connection, owner, store, records);
+    const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owed = new OwedRecords({
       source: store,
@@ -164,14 +175,17 @@ export async function startLifecycle() {
       ...more,
     });
     return {
-      documents,
       store,
+      keks,
+      roots,
+      currentKeks,
+      documents,
       due: new DueKeys(db, documents, store),
       delivery,
       relay,
       owed,
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger, objects),
       reservations,
-      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger, reservations, orphanAfterMs),
     };
   };
   const first = replica();
@@ -186,6 +200,7 @@ export async function startLifecycle() {
     logger,
     db,
     tampered,
+    policies,
     trail,
     replica,
     ...first,
@@ -222,10 +237,18 @@ export async function startLifecycle() {
     },
     /** Makes key material, as any worker does: of ED25519 in the token. */
     serveHsm: () => {
-      /** `held`: keys are made when it resolves. */
+      /** `key`: how many were made; `messages`: by how many messages. HMAC-SHA-512 it cannot make in a batch. */
       const asked = {
-        ...{ kek: 0, key: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() },
+        ...{ kek: 0, key: 0, messages: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() },
+        /** Keys are made when it resolves. */
         held: undefined as Promise<void> | undefined,
+      };
+      const madeOf = (kekId: string, algorithm: string, label?: string) => {
+        asked.key++;
+        const wrapped = randomBytes(40).toString('base64url');
+        return algorithm === 'ED25519'
+          ? { material: { custody: 'token', family: 'softhsm', token: 'customer', label } }
+          : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped } };
       };
       const subscription = workers.subscribe(internalSubject('hsm', '*'), {
         callback: (_error, m) => {
@@ -237,15 +260,19 @@ export async function startLifecycle() {
             asked.kek++;
             m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
-            asked.key++;
-            const { kekId, algorithm, label } = m.json<{ kekId: string; algorithm: string; label?: string }>();
-            const material =
-              algorithm === 'ED25519'
-                ? { custody: 'token', family: 'softhsm', token: 'customer', label }
-                : { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped };
-            const answer = () => void m.respond(JSON.stringify({ result: { material } }));
-            if (asked.held) void asked.held.then(answer);
-            else answer();
+            asked.messages++;
+            const { kekId, algorithm, keys, label } = m.json<{
+              kekId: string;
+              algorithm: string;
+              keys?: { algorithm: string }[];
+              label?: string;
+            }>();
+            const answer = (result: unknown) => void m.respond(JSON.stringify({ result }));
+            const answerHeld = (result: unknown) => void (asked.held ? asked.held.then(() => answer(result)) : answer(result));
+            if (!keys) return answerHeld(madeOf(kekId, algorithm, label));
+            const hmacIsAway = { problem: new ProblemError('ERR_ALGORITHM_UNAVAILABLE', 'no HMAC-SHA-512 here').toProblem() };
+            const made = keys.map((one) => (one.algorithm === 'HMAC_SHA_512' ? hmacIsAway : madeOf(kekId, one.algorithm)));
+            answerHeld({ keys: made });
           }
         },
       });

@@ -2,7 +2,7 @@ import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { context } from '@opentelemetry/api';
 import type { Key, NewKey } from '../src/key';
-import { assertFresh } from '../src/orphan-sweep';
+import { assertFresh } from '../src/reserved-objects';
 import { about, intent, type Lifecycle, orphanAfterMs, signer, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;

@@ -96,7 +96,7 @@ test.each(Algorithm.options)('a key of %s is rotated as scheduled', async (algor
 test('a key that is frozen, or waits for its deletion, is not rotated; resumed after its time it is, at the next sweep', async () => {
   const [frozen, deleting] = [await create({ schedule: every(5) }), await create({ schedule: every(5) })];
   await change(frozen, (key) => suspendKey(key, false, 's', now));
-  await change(deleting, (key) => scheduleDeletion(key, 90, 'd', Date.now()));
+  await change(deleting, (key) => scheduleDeletion(key, 90, { by: 'ada', reason: 'd' }, Date.now()));
   await sweep(inDays(6));
   expect([(await stored(frozen)).primaryVersion, (await stored(deleting)).primaryVersion]).toEqual([1, 1]);
   await change(frozen, (key) => resumeKey(key, 'r', iso(inDays(6))));
@@ -230,7 +230,7 @@ test('of many that tell the same at once one does, none of a key that has change
 
 test('a deletion that comes is told too', async () => {
   const key = await create();
-  await change(key, (k) => scheduleDeletion(k, 60, 'd', Date.now()));
+  await change(key, (k) => scheduleDeletion(k, 60, { by: 'ada', reason: 'd' }, Date.now()));
   for (const day of [29, 31, 54, 59.5]) await sweep(inDays(day));
   expect((await events('io.claviger.key.deletion-approaching', key)).map((event) => (event as { days: number }).days)).toEqual([29, 6, 1]);
   await sweep(inDays(60.1));
@@ -310,7 +310,7 @@ test('rotations that hang at a worker hold up no destruction, activation or deac
     await create({ schedule: every(30), atEnd: 'deactivate', cryptoperiod: period(31) }),
     await l.commands.create(about(), ({ keyId, revision }) => intent(revision, { keyId }), context.active(), iso(inDays(31))),
   ];
-  await change(destroyed, (key) => scheduleDeletion(key, 7, 'd', Date.now()));
+  await change(destroyed, (key) => scheduleDeletion(key, 7, { by: 'ada', reason: 'd' }, Date.now()));
   let release: () => void = () => undefined;
   hsm.held = new Promise((resolve) => (release = resolve));
   const sweeper = l.sweeper(l.trail, inDays(32));
@@ -319,7 +319,7 @@ test('rotations that hang at a worker hold up no destruction, activation or deac
   await until(async () => (await stored(waiting.key)).versions[0]?.state === 'active', { what: 'the activation', timeoutMs: 20_000 });
   await until(async () => (await stored(ending)).versions[0]?.state === 'deactivated', { what: 'the deactivation', timeoutMs: 20_000 });
   // The next sweep does not wait for the first one's rotations either.
-  await change(later, (key) => scheduleDeletion(key, 7, 'd', Date.now()));
+  await change(later, (key) => scheduleDeletion(key, 7, { by: 'ada', reason: 'd' }, Date.now()));
   const second = sweeper.sweep();
   await until(async () => (await stored(later)).versions[0]?.state === 'destroyed', { what: 'the next destruction', timeoutMs: 20_000 });
   expect((await Promise.all(rotating.map(stored))).map(({ primaryVersion }) => primaryVersion)).toEqual([1, 1, 1, 1, 1, 1]);

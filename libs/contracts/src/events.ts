@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
-import { KeyDescription } from './key-operations';
+import { KeyDescription } from './key-description';
 import { KeyId, PrincipalId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
 
@@ -39,6 +39,11 @@ export const eventTypes = {
   'io.claviger.key.deletion-approaching': {
     stream: 'KEYS',
     data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, deletionAt: Timestamp, days: z.int() }),
+  },
+  /** The material of the key is gone, from the store and from every token; `certificate` is a compact JWS that says so. */
+  'io.claviger.key.destroyed': {
+    stream: 'KEYS',
+    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, certificate: z.string(), record: z.string() }),
   },
   /** A rotation could not be done. It is tried again after 1, 2, 4, 8 minutes, then every 15; told once for each version and `dueAt`, absent where the number of encryptions asks for it. */
   'io.claviger.key.rotation-failed': {

@@ -12,6 +12,8 @@ export const limits = {
   batchItems: 100,
   /** Plaintexts, messages and ciphertexts of one batch together, in characters of base64url. */
   batchChars: 900_000,
+  /** What is said about the keys of one batch of creations, as JSON: the descriptions that come back say more. */
+  createBatchBytes: 400_000,
   /** Longest signature of any scheme. */
   signatureBytes: 8_192,
   /** Shortest and longest data key. */
@@ -36,6 +38,8 @@ export const limits = {
   keyVersionsBytes: 600_000,
   /** Changes of state that the description of a key version holds; the ledger has all of them. */
   transitionsPerVersion: 50,
+  /** Names of data that one key is registered to open. */
+  dataPerKey: 64,
   activationDaysMax: 731,
   cryptoperiodDaysMax: 36_500,
   listPage: 500,

@@ -1,0 +1,55 @@
+import type { KeyDescription, LastUseOfKey, Propagation, Transition } from '@claviger/contracts';
+import type { Output } from '../output';
+import { rotationSummary } from './rotation-options';
+
+export function stateOf(key: KeyDescription): string {
+  if (key.deletionAt) return `deletion ${key.deletionAt}`;
+  if (key.activationAt && !key.suspended) return `pre-activation until ${key.activationAt}`;
+  if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
+  return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
+}
+
+const summary = (key: KeyDescription) => ({
+  key: key.keyId,
+  name: key.name,
+  algorithm: key.algorithm,
+  usage: key.usage,
+  state: stateOf(key),
+  'primary version': key.primaryVersion,
+  environment: key.environment,
+  classification: key.classification,
+  owner: key.owner,
+  team: key.team,
+  contact: key.contact,
+  description: key.description,
+  consumers: key.consumers.join(', ') || 'none',
+  tags:
+    Object.entries(key.tags)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(', ') || undefined,
+  'deletion ordered by': key.deletionOrder && `${key.deletionOrder.by}: ${key.deletionOrder.reason}`,
+  'protected against deletion': key.purgeProtected ? 'yes' : undefined,
+  'opens data': key.data.map(({ name, by, until }) => `${name} (${by}${until ? `, until ${until}` : ''})`).join(', ') || undefined,
+  ...rotationSummary(key),
+  revision: key.revision,
+  versions: key.versions
+    .map(({ version, state, transitions, recipientPeriodEndsAt }) => {
+      const { at, reason } = transitions.at(-1) as Transition;
+      return `${version} ${state} (${at}: ${reason}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
+    })
+    .join(', '),
+});
+
+/** With when it was last used, where that was asked for. */
+export function describeKey(output: Output, key: KeyDescription, used?: { last?: LastUseOfKey; text: string }): void {
+  output.fields({ ...key, ...(used?.last ? { lastUse: used.last } : {}) }, { ...summary(key), ...(used ? { 'last use': used.text } : {}) });
+}
+
+/** A key after a command, and whether every worker has it so. */
+export function tellChange(output: Output, outcome: Propagation): void {
+  const { key, confirmed, workers, fenced } = outcome;
+  const reached = confirmed
+    ? `confirmed by ${workers.length} worker(s)${fenced.length > 0 ? `, ${fenced.length} fenced` : ''}`
+    : 'durable, but not yet proven at every worker: repeat the command or look at `claviger status`';
+  output.fields(outcome, { ...summary(key), reached });
+}
