@@ -12,6 +12,7 @@ import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
+import { ListCursors } from './list-cursors';
 import { RecordedChange } from './recorded-change';
 
 @Module({})
@@ -24,6 +25,7 @@ export class AppModule {
     bounds: LeaseBounds;
     lastUses: LastUses;
     floors: Floors;
+    cursors: ListCursors;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -38,6 +40,7 @@ export class AppModule {
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

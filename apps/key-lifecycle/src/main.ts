@@ -20,6 +20,7 @@ import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { LastUses } from './last-uses';
+import { ListCursors } from './list-cursors';
 import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
@@ -110,6 +111,7 @@ await runService(service, async (logger) => {
       bounds,
       lastUses: new LastUses(connection),
       floors,
+      cursors: new ListCursors(db),
     }),
     { strategy: server, logger, abortOnError: false },
   );
