@@ -20,7 +20,7 @@ export interface CompiledPolicies {
   readonly policies: ReadonlyMap<string, Policy>;
   /** Those whose scope can match the action, and what they see of the context. */
   readonly byAction: ReadonlyMap<Action, { readonly policies: readonly Policy[]; readonly lens: ContextLens }>;
-  /** Actions that the schema cannot express, as one from before they came cannot: nothing is decided about them. Empty in a new bundle. */
+  /** Actions that the schema does not know, as one from before they came does not: nothing is decided about them. Empty in a new bundle. */
   readonly missing: readonly Action[];
   /** Leaves out of a request what the schema does not know, where the bundle is not a new one. */
   readonly known: (request: CedarRequest) => CedarRequest;
@@ -57,11 +57,12 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
   const held = [cedar.preparseSchema(slot, bundle.schema), ...[...byAction].map(([action, { policies }]) => hold(slot, action, policies))];
   const failures = held.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
   if (failures.length > 0) return refuse(failures.map((error) => cedarIssue('policies', error)));
-  const known = age === 'new' ? (request: CedarRequest) => request : declaredBy(schema.json).known;
+  const declared = declaredBy(schema.json);
+  const known = age === 'new' ? (request: CedarRequest) => request : declared.known;
   const compiled = { slot, policies: new Map(parsed.policies.map((policy) => [policy.id, policy])), byAction, missing: [], known };
-  const inexpressible = actions.map((action) => ({ action, issues: probe(action, compiled) })).filter(({ issues }) => issues.length > 0);
-  if (age === 'new' && inexpressible.length > 0) return refuse(inexpressible.flatMap(({ issues }) => issues));
-  return { ok: true, compiled: { ...compiled, missing: inexpressible.map(({ action }) => action) } };
+  const missing = age === 'new' ? [] : actions.filter((action) => !declared.actions.has(action));
+  const inexpressible = actions.filter((action) => !missing.includes(action)).flatMap((action) => probe(action, compiled));
+  return inexpressible.length > 0 ? refuse(inexpressible) : { ok: true, compiled: { ...compiled, missing } };
 }
 
 /** Puts a request to the policies for its action; every request is validated against the schema. */
@@ -125,7 +126,8 @@ function probe(action: Action, compiled: CompiledPolicies): BundleIssue[] {
     encryptionContext: { probe: 'probe' },
   };
   const everything = contextLens({ whole: true, attributes: new Map() });
-  const request = cedarRequest({ principalId: 'probe', action, resource, context }, findProbe('probe')!, everything);
+  const someone = findProbe('probe')!;
+  const request = cedarRequest({ principalId: 'probe', action, resource, context }, someone, everything, someone);
   const answer = ask(compiled.slot, action, compiled.known(request));
   if (answer.type === 'success') return [];
   return answer.errors.map((error) => ({ where: 'schema', message: `cannot express ${action}: ${error.message}` }));

@@ -106,8 +106,9 @@ export class Evaluator {
     }
 
     const { lens } = applicable;
-    if (!lens.cacheable || (resource.type === 'Key' && resource.revision === 'proposed'))
-      return this.#evaluate(request, subject, loaded.compiled, lens);
+    const newOwner = newOwnerOf(context, loaded);
+    if (!lens.cacheable || context.newOwner !== undefined || (resource.type === 'Key' && resource.revision === 'proposed'))
+      return this.#evaluate(request, subject, loaded.compiled, lens, newOwner);
     const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${resourceKey(resource)}${lens.key(context)}`;
     const known = this.#decisions.get(key);
     if (known) {
@@ -159,12 +160,19 @@ function evaluate(
   subject: Subject,
   { slot, policies, known }: CompiledPolicies,
   lens: Parameters<typeof cedarRequest>[2],
+  newOwner?: Subject,
 ): Decision {
   try {
-    return settle(ask(slot, request.action, known(cedarRequest(request, subject, lens))), policies);
+    return settle(ask(slot, request.action, known(cedarRequest(request, subject, lens, newOwner))), policies);
   } catch (cause) {
     return denied('evaluation-failed', [], (cause as Error).message);
   }
+}
+
+/** Somebody whom the bundle does not know, or who is disabled, is nobody to hand a key to: policies see none. */
+function newOwnerOf({ newOwner }: AuthorizationRequest['context'], { subjectOf }: Loaded): Subject | undefined {
+  const found = newOwner === undefined ? undefined : subjectOf(newOwner);
+  return found?.principal.disabled ? undefined : found;
 }
 
 function resourceKey(resource: Resource): string {

@@ -82,7 +82,12 @@ export class Gate {
   }
 
   /** Throws Refusal ERR_ACCESS_DENIED or ERR_APPROVAL_REQUIRED. */
-  decide(session: SessionView, action: Action, resource: Resource, more: Pick<RequestContext, 'encryptionContext'> = {}): Admission {
+  decide(
+    session: SessionView,
+    action: Action,
+    resource: Resource,
+    more: Pick<RequestContext, 'encryptionContext' | 'newOwner'> = {},
+  ): Admission {
     const nowMs = this.nowMs();
     const decision = this.ports.evaluator.decide({
       principalId: session.principal,

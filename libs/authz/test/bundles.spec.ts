@@ -133,8 +133,9 @@ test('the hash does not depend on the order of members', () => {
   expect(bundleHash(Object.fromEntries(Object.entries(bundle).reverse()) as typeof bundle)).toBe(bundleHash(bundle));
 });
 
+/** As before these actions came. */
 const earlier = (text: string) =>
-  [/"keys:Update"/g, /"keys:ListKeks"/g].reduce((left, action) => left.replace(new RegExp(`,\\s*${action.source}`, 'g'), ''), text);
+  text.replace(/,\s*(Claviger::Action::)?"keys:(Update|ListKeks)"/g, '').replace(/(Claviger::Action::)?"keys:(Update|ListKeks)"\s*,/g, '');
 
 test('a bundle from before an action came stays in force: that action is denied with a code of its own, and no new bundle may lack it', () => {
   const evaluator = new Evaluator();
@@ -162,7 +163,7 @@ test('a bundle from before an attribute came stays in force and is asked without
   // The only policy that reads one of them.
   const kept = policies.replace(/@id\("creator-never-uses"\)[\s\S]*?;\n/, '');
   const bundle = bundleOf([app, admin], { policies: kept, schema: before(schema) });
-  expect(before(schema)).not.toMatch(/createdBy|authMethod/);
+  expect(before(schema)).not.toMatch(/createdBy\?:|authMethod:/);
   expect(evaluator.load(bundle)).toMatchObject({ ok: true });
   expect(evaluator.missing).toEqual([]);
   const { resource } = use;
