@@ -5,6 +5,7 @@ import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
 import { cryptoCommands } from './commands/crypto';
+import { discoverCommands } from './commands/discover';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
@@ -24,6 +25,7 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    discoverCommands,
     algorithmsCommand,
     cryptoCommands,
     reEncryptAllCommand,
