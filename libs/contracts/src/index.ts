@@ -13,6 +13,7 @@ export * from './further-tokens';
 export * from './internal-operations';
 export * from './key-batch-operations';
 export * from './key-description';
+export * from './key-governance-operations';
 export * from './key-operations';
 export * from './key-states';
 export * from './limits';
