@@ -7,8 +7,10 @@ import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
+import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
@@ -26,8 +28,9 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, DeletionController, LeasesController],
+      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController],
       providers: [
+        KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
