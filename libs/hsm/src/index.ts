@@ -19,7 +19,8 @@ export type { KeyOperations } from './key-operations';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
 export { probe, probeAsync } from './probe';
-export { createRecoveryGroup, type MadeRecoveryGroup, openRecoveryGroup, type RecoveryGroupRequest } from './recovery-group';
+export { createRecoveryGroup, type MadeRecoveryGroup, type RecoveryGroupRequest, reshareRecoveryGroup } from './recovery-group';
+export { assertShareOf, openRecoveryGroup } from './recovery-opening';
 export { type RecoveryShare, shareDigest, shareOfText, textOfShare } from './recovery-shares';
 export type { RewrapRequest } from './rewrapping';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
@@ -27,6 +28,7 @@ export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-
 export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
 export { canaryLabel, type Distance, Token, type TokenOptions } from './token';
+export { type KeyFacts, keyFacts, type TokenFacts, tokenFacts } from './token-facts';
 export type { SessionKeyPair } from './token-keys';
 export { releaseOf, supportOf, type TokenSupport } from './token-support';
 export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';
