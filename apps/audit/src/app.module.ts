@@ -3,6 +3,8 @@ import { SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AuditController } from './audit.controller';
+import { CeremonyController } from './ceremony.controller';
+import { CeremonyRecords } from './ceremony-records';
 import { CheckpointStore } from './checkpoint-store';
 import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
@@ -15,20 +17,22 @@ export interface AppParts {
   reader: LedgerReader;
   checkpoints: CheckpointStore;
   personal: PersonalStore;
+  ceremonies: CeremonyRecords;
 }
 
 @Module({})
 export class AppModule {
-  static with({ replies, ledger, reader, checkpoints, personal }: AppParts): DynamicModule {
+  static with({ replies, ledger, reader, checkpoints, personal, ceremonies }: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [AuditController, PersonalController],
+      controllers: [AuditController, CeremonyController, PersonalController],
       providers: [
         { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },
         { provide: LedgerReader, useValue: reader },
         { provide: CheckpointStore, useValue: checkpoints },
         { provide: PersonalStore, useValue: personal },
+        { provide: CeremonyRecords, useValue: ceremonies },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -36,11 +36,12 @@ const may: Record<string, Action[]> = {
   'security-officer': [
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
+    'audit:RecordCeremony',
   ] as Action[],
   'application-owner': ['keys:Describe', 'keys:List', 'keys:Update', 'keys:SetOwner', 'keys:SetConsumers'],
   application: cryptoActions,
   auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read'],
+  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony'],
   none: [],
 };
 
