@@ -6,6 +6,8 @@ import { AuditController } from './audit.controller';
 import { CeremonyController } from './ceremony.controller';
 import { CeremonyRecords } from './ceremony-records';
 import { CheckpointStore } from './checkpoint-store';
+import { LastUses } from './last-uses';
+import { LastUsesController } from './last-uses.controller';
 import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
 import { PersonalController } from './personal.controller';
@@ -25,11 +27,12 @@ export class AppModule {
   static with({ replies, ledger, reader, checkpoints, personal, ceremonies }: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [AuditController, CeremonyController, PersonalController],
+      controllers: [AuditController, CeremonyController, LastUsesController, PersonalController],
       providers: [
         { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },
         { provide: LedgerReader, useValue: reader },
+        { provide: LastUses, useValue: new LastUses(reader) },
         { provide: CheckpointStore, useValue: checkpoints },
         { provide: PersonalStore, useValue: personal },
         { provide: CeremonyRecords, useValue: ceremonies },

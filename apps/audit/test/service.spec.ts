@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
-import { internalOperations, mayCertify } from '@claviger/contracts';
+import { CeremonyRecord, type CeremonyTranscript, internalOperations, mayCertify, type Trust } from '@claviger/contracts';
 import { ed25519Verifier, LogVerifier, leafHash, openCheckpoint, p256PublicKey, verifyInclusion } from '@claviger/ledger';
 import { askInternal } from '@claviger/messaging';
 import { freePort, until } from '@claviger/testing';
@@ -44,6 +44,22 @@ const health = async (child: Awaited<ReturnType<AuditSystem['launch']>>, what: '
   const response = await fetch(`http://127.0.0.1:${port}/health/${what}`);
   return { status: response.status, body: (await response.json()) as { checks: { name: string; ok: boolean; detail: string }[] } };
 };
+
+function transcriptOf(trust: Trust): CeremonyTranscript {
+  const digest = Buffer.alloc(32, 1).toString('base64url');
+  const at = '2026-01-31T12:00:00.000Z';
+  return {
+    ...{ format: 'claviger.ceremony/1', ceremony: 'installation', startedAt: at, completedAt: at, libraryDigest: digest, trust },
+    participants: ['Ann Weber', 'ben'].map((name) => ({ name, role: 'custodian' })),
+    ...{ tokens: [], handovers: [] },
+    recoveryGroup: {
+      ...{ format: 'claviger.recovery-group/1', groupId: '0123456789abcdefABCDEF', threshold: 2, createdAt: at, secretCheck: digest },
+      members: ['Ann Weber', 'ben'].map((name, i) => ({ name, index: i + 1, shareDigest: digest })),
+      publicKeySpki: digest,
+      wrappedPrivate: { mechanism: 0x210b, family: 'generic', wrapped: digest },
+    },
+  };
+}
 
 /** Every leaf that the service serves, verified as an auditor with nothing but trust.json would. */
 async function auditWholeLog() {
@@ -100,6 +116,34 @@ test('an auditor verifies the log by what the service serves; each answer is rec
   await child.stop();
 });
 
+test('the digest of a ceremony enters the ledger when a control key of this installation signed its transcript, and not otherwise', async () => {
+  const child = await system.audit();
+  const ceremony = transcriptOf(system.trust);
+  const signed = system.signTranscript(ceremony);
+  const { result, receipt } = await system.ask('otto', 'audit.record-ceremony', { transcript: signed });
+  expect(result).toEqual({ digest: expect.stringMatching(/^[\w-]{43}$/), groupId: ceremony.recoveryGroup.groupId });
+  expect(receipt).toMatchObject({ seq: expect.any(Number) });
+  const recorded = async () => (await system.ask('anna', 'audit.query', { kind: 'ceremony' })).result!.records;
+  await until(async () => (await recorded()).length === 1, { what: 'the ceremony in the ledger', timeoutMs: 20_000 });
+  const { record: found } = (await recorded())[0]!;
+  expect(CeremonyRecord.parse(found)).toMatchObject({ ...result, ceremony: 'installation', principal: 'otto' });
+  expect(JSON.stringify(found)).not.toContain('Ann Weber');
+
+  const elsewhere = { ...ceremony, trust: { ...ceremony.trust, ledger: { ...ceremony.trust.ledger, vkey: 'another' } } };
+  const [header, payload, signature] = signed.split('.') as [string, string, string];
+  const altered = Buffer.from(JSON.stringify({ ...ceremony, ceremony: 'reshare' })).toString('base64url');
+  for (const transcript of [
+    system.signTranscript(elsewhere),
+    [header, altered, signature].join('.'),
+    [header, payload, Buffer.alloc(64).toString('base64url')].join('.'),
+    'no transcript',
+  ])
+    expect((await system.ask('otto', 'audit.record-ceremony', { transcript })).problem?.code).toBe('ERR_MALFORMED_REQUEST');
+  expect((await system.ask('anna', 'audit.record-ceremony', { transcript: signed })).problem?.code).toBe('ERR_ACCESS_DENIED');
+  await auditWholeLog();
+  await child.stop();
+});
+
 test('kill -9 under load, twice: what the broker stored is in the ledger, each record once', async () => {
   const worker = newWorker({ worker: 'w2' });
   const rival = await system.audit({ WORKER_ID: 'a-rival' });
@@ -134,6 +178,28 @@ test('kill -9 under load, twice: what the broker stored is in the ledger, each r
   }
   expect(requests.size).toBe(2 * 30 * 20);
   expect(Math.max(...requests.values())).toBe(1);
+  await child.stop();
+});
+
+test('the last use of a key is its newest successful operation: neither a refusal nor a command on it is one', async () => {
+  const child = await system.audit();
+  const worker = newWorker();
+  const [used, target, untouched] = ['A', 'B', 'C'].map((letter) => `k_${letter.repeat(22)}`) as [string, string, string];
+  const use = (action: string, more = {}) => record({ principal: 'payments-api', keyId: used, action, ...more });
+  await inLedger(await publish(worker, [use('crypto:Encrypt', { version: 1 }), use('crypto:Decrypt', { version: 2 })]));
+  const reEncrypted = use('crypto:ReEncryptFrom', { version: 1, toKeyId: target, toVersion: 3 });
+  const no = [use('crypto:Decrypt', { outcome: 'denied' }), use('keys:Rotate'), use('crypto:Sign', { principal: 'Nobody!' })];
+  await inLedger(await publish(worker, [reEncrypted, ...no]));
+  const connection = await system.connection('key-lifecycle');
+  const ask = () => askInternal(connection, internalOperations.lastUses, { keyIds: [used, target, untouched] }, { timeoutMs: 5_000 });
+  const { keys } = await until(ask, { what: 'the answer' });
+  expect(keys).toEqual([
+    { keyId: used, known: 'used', use: expect.objectContaining({ action: 'crypto:ReEncryptFrom', version: 1, principal: 'payments-api' }) },
+    { keyId: target, known: 'used', use: expect.objectContaining({ action: 'crypto:ReEncryptFrom', version: 3 }) },
+    { keyId: untouched, known: 'never' },
+  ]);
+  const leaf = await system.ask('anna', 'audit.entries', { from: keys[0]?.use?.index as number, limit: 1 });
+  expect(JSON.parse(leaf.result?.lines[0] as string)).toMatchObject({ toKeyId: target });
   await child.stop();
 });
 

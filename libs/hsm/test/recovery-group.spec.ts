@@ -164,3 +164,17 @@ test.each(families)('%s: a token says what it is, and shows of its keys that the
   token.generateRootKey('clonable', { clonable: true });
   expect(keyFacts(token, 'clonable', 'secret').attributes).toMatchObject({ CKA_EXTRACTABLE: true, CKA_NEVER_EXTRACTABLE: false });
 });
+
+test.each(families)('%s: a key that another token wraps to the public key of the group comes in through the opened one', (family) => {
+  const [sender, token] = [fresh('softhsm'), fresh(family)];
+  const { group, shares } = made[family];
+  for (const each of [sender, token]) each.generateRootKey('root');
+  const from = sender.findTokenKey('root', 'secret');
+  const key = { ...sender.generateWrapped({ algorithm: 'EC_P256', wrappingKey: from }), algorithm: 'EC_P256', wrappingKey: from } as const;
+  const scheme = 'RSA_AES_KEY_WRAP_SHA_256';
+  const blob = sender.wrapToRecipient({ ...key, scheme, recipient: Buffer.from(group.publicKeySpki, 'base64url') });
+  const receiver = openRecoveryGroup(token, group, shares);
+  const wrappingKey = token.findTokenKey('root', 'secret');
+  const taken = token.unwrapFromSender({ blob, scheme, receiver, algorithm: 'EC_P256', wrappingKey });
+  expect(taken.publicKeySpki).toEqual(key.publicKeySpki);
+});
