@@ -9,6 +9,7 @@ import { cryptoCommands } from './commands/crypto';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { statusCommand } from './commands/status';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
@@ -26,6 +27,7 @@ export function createProgram(): Command {
     keysCommands,
     algorithmsCommand,
     cryptoCommands,
+    reEncryptAllCommand,
     keyEstablishmentCommands,
     policyCommands,
     accessCommands,

@@ -5,9 +5,12 @@ import { APP_FILTER } from '@nestjs/core';
 import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
+import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
@@ -18,18 +21,21 @@ export class AppModule {
     replies: RecordedReply;
     commands: KeyCommands;
     store: KeyStore;
+    keks: KekStore;
     bounds: LeaseBounds;
     lastUses: LastUses;
     floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, DeletionController, LeasesController],
+      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController],
       providers: [
+        KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },

@@ -52,6 +52,8 @@ export const actionTable = {
   'keys:SetConsumers': 'Key',
   'keys:SetOwner': 'Key',
   'keys:SetRotation': 'Key',
+  'keys:SetClassification': 'Key',
+  'keys:LowerClassification': 'Key',
   'keys:Update': 'Key',
   'keys:Protect': 'Key',
   'keys:Unprotect': 'Key',
