@@ -12,7 +12,7 @@ export const LIBRARIES = {
   ledger: { libs: [], packages: [] },
   client: { libs: ['contracts'], packages: ['@nats-io/*', '@opentelemetry/api', 'zod'] },
   operability: { libs: [], packages: ['@nestjs/common', '@opentelemetry/*', 'zod'] },
-  installation: { libs: ['contracts', 'hsm', 'ledger', 'messaging'], packages: ['zod'] },
+  installation: { libs: ['contracts', 'hsm', 'ledger', 'messaging'], packages: ['canonicalize', 'zod'] },
   service: {
     libs: ['contracts', 'messaging', 'hsm', 'authz', 'operability'],
     packages: ['@nats-io/*', '@nestjs/common', '@opentelemetry/api'],

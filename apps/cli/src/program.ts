@@ -4,6 +4,7 @@ import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
+import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
 import { keyEstablishmentCommands } from './commands/key-establishment';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     alertsCommands,
     statusCommand,
     bootstrapCommands,
+    ceremonyCommands,
   ])
     add(program);
   program.addHelpText(

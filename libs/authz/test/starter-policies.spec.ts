@@ -38,6 +38,7 @@ const may: Record<string, Action[]> = {
   'security-officer': [
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
+    'audit:RecordCeremony',
     ...['keys:Protect', 'keys:Unprotect'],
     ...['keys:SetClassification', 'keys:LowerClassification'],
   ] as Action[],
@@ -53,7 +54,7 @@ const may: Record<string, Action[]> = {
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read'],
+  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony'],
   none: [],
 };
 

@@ -2,6 +2,7 @@ export * from './alert-operations';
 export * from './alerts';
 export * from './algorithms';
 export * from './audit-operations';
+export * from './ceremony';
 export * from './crypto-operations';
 export * from './cryptoperiods';
 export * from './deletion-operations';

@@ -65,6 +65,7 @@ export const actionTable = {
   'access:ListSessions': 'System',
   'audit:Read': 'System',
   'audit:Verify': 'System',
+  'audit:RecordCeremony': 'System',
   'alerts:Read': 'System',
   'alerts:Acknowledge': 'System',
   'system:Status': 'System',

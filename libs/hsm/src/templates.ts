@@ -136,7 +136,10 @@ function sessionObject(algorithm: Algorithm, { usage, extractable }: Pick<KeyReq
   });
 }
 
-/** Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. */
+/**
+ * Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. Both, unlike a receiver: which
+ * one a blob needs depends on the token that it is opened in, and that is not known when it is made.
+ */
 export const recoveryKeyTemplate = (): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
