@@ -14,6 +14,7 @@ import {
   cancelDeletion,
   compromiseKey,
   deactivateKey,
+  type Key,
   resumeKey,
   rotateKey,
   scheduleDeletion,
@@ -26,6 +27,7 @@ import {
 } from './key';
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
+import { afterCompromise, afterOwnerChange } from './key-events';
 import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { KeyStore } from './key-store';
 import { ListCursors } from './list-cursors';
@@ -128,9 +130,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.markCompromised.name)
   markCompromised(@Payload() request: Request<Ops['markCompromised']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.markCompromised, request, context, (key) =>
-      compromiseKey(key, request.versions, request.reason, new Date().toISOString()),
-    );
+    return this.changes.answer(keyOperations.markCompromised, request, context, (key) => {
+      const now = new Date().toISOString();
+      return afterCompromise(key, compromiseKey(key, request.versions, request.reason, now), request.rotate, request.reason, now);
+    });
   }
 
   @MessagePattern(keyOperations.suspend.name)
@@ -165,8 +168,9 @@ export class KeysController {
 
   @MessagePattern(keyOperations.setOwner.name)
   setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { owner } = request;
-    return this.changes.answer(keyOperations.setOwner, request, context, (key) => setOwner(key, owner), { newOwner: owner });
+    const { owner, reason } = request;
+    const handOver = (key: Key) => afterOwnerChange(key, setOwner(key, owner), reason, new Date().toISOString());
+    return this.changes.answer(keyOperations.setOwner, request, context, handOver, { newOwner: owner });
   }
 
   @MessagePattern(keyOperations.setRotation.name)
