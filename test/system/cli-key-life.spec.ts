@@ -87,7 +87,7 @@ test('a key whose classification is raised, that is compromised or that is hande
   expect((await change('sam', 'set-classification', 'internal')).code).toBe(0);
   expect((await change('sam', 'mark-compromised', '--key-version', '2', '--rotate')).code).toBe(0);
   await rotated(3);
-  expect((await change('sam', 'set-owner', 'sam')).code).toBe(0);
+  expect((await change('sam', 'set-owner', 'owen')).code).toBe(0);
   await rotated(4);
   expect((await described()).versions.map(({ state }) => state)).toEqual(['deactivated', 'compromised', 'deactivated', 'active']);
   writeFileSync(file('raised'), 'forty-two');

@@ -203,6 +203,6 @@ test('what was encrypted meanwhile is decrypted by every version that may still 
 });
 
 test('the whole ledger verifies, and nobody was accused of tampering', async () => {
-  await new LedgerCopy(await system.as('ada')).verify(system.stack.trustFile, { committedTwice: true });
+  await new LedgerCopy(await system.as('ada')).verify(system.stack.trustFile, { bySweepsTwice: true });
   expect(ledger.records.filter(({ kind }) => kind === 'refused-state')).toEqual([]);
 });
