@@ -5,6 +5,8 @@ import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
 import { cryptoCommands } from './commands/crypto';
+import { jobsCommands } from './commands/jobs';
+import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
@@ -23,6 +25,8 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    keksCommands,
+    jobsCommands,
     algorithmsCommand,
     cryptoCommands,
     keyEstablishmentCommands,

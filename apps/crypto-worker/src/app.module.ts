@@ -8,6 +8,7 @@ import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
+import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
@@ -23,7 +24,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, RewrapController],
       providers: [
         CryptoController,
         { provide: Tokens, useValue: parts.tokens },

@@ -5,6 +5,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
@@ -12,6 +13,8 @@ import { KeysController } from './keys.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
+import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
+import { Roots } from './roots';
 
 @Module({})
 export class AppModule {
@@ -20,19 +23,27 @@ export class AppModule {
     commands: KeyCommands;
     store: KeyStore;
     keks: KekStore;
+    roots: Roots;
+    jobs: JobStore;
+    owedByJobs: OwedByJobs;
+    hsm: Hsm;
     bounds: LeaseBounds;
     lastUses: LastUses;
     floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, DeletionController, LeasesController],
+      controllers: [KeysController, DeletionController, LeasesController, RewrapController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: KekStore, useValue: parts.keks },
+        { provide: Roots, useValue: parts.roots },
+        { provide: JobStore, useValue: parts.jobs },
+        { provide: OwedByJobs, useValue: parts.owedByJobs },
+        { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },

@@ -6,12 +6,14 @@ import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propaga
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
 
 export const keyOperations = {
   ...deletionOperations,
+  ...rewrapOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',
