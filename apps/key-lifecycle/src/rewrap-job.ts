@@ -160,7 +160,9 @@ function passDone(job: RewrapJob, now: string): RewrapJob {
   if (job.phase === 'rewrapping') {
     if (job.kind === 'rotate-kek' && index + 1 < job.from.length) return { ...job, pass: { ...job.pass, index: index + 1 } };
     if (conflicts > 0) return { ...job, pass: noPass() };
-    return { ...job, phase: 'verifying', pass: noPass(), ...(job.settledAt ? { notBefore: job.settledAt } : {}) };
+    // A page that was done and not saved was counted by nobody: the index has nothing left but what failed.
+    const done = Math.max(job.done, job.total - failed);
+    return { ...job, done, phase: 'verifying', pass: noPass(), ...(job.settledAt ? { notBefore: job.settledAt } : {}) };
   }
   if (found > failed) return { ...job, pass: noPass() };
   if (unread > 0)
