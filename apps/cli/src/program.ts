@@ -4,12 +4,14 @@ import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
+import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
 import { jobsCommands } from './commands/jobs';
 import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { statusCommand } from './commands/status';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
@@ -29,6 +31,7 @@ export function createProgram(): Command {
     jobsCommands,
     algorithmsCommand,
     cryptoCommands,
+    reEncryptAllCommand,
     keyEstablishmentCommands,
     policyCommands,
     accessCommands,
@@ -36,6 +39,7 @@ export function createProgram(): Command {
     alertsCommands,
     statusCommand,
     bootstrapCommands,
+    ceremonyCommands,
   ])
     add(program);
   program.addHelpText(

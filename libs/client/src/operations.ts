@@ -3,6 +3,7 @@ import {
   auditOperations,
   cryptoOperations,
   type Input,
+  keyBatchOperations,
   keyOperations,
   type Operation,
   policyOperations,
@@ -17,7 +18,7 @@ const { show, publish, ...access } = policyOperations;
 /** The contract's operations, by service; the client's methods are made from this table, at run time and in their types. */
 export const operations = {
   crypto: cryptoOperations,
-  keys: keyOperations,
+  keys: { ...keyOperations, ...keyBatchOperations },
   policy: { show, publish },
   access,
   audit: auditOperations,

@@ -14,6 +14,8 @@ export const limits = {
   batchChars: 900_000,
   /** Wrapped keys of one request to rewrap them, in characters of base64url. */
   rewrapChars: 600_000,
+  /** What is said about the keys of one batch of creations, as JSON: the descriptions that come back say more. */
+  createBatchBytes: 400_000,
   /** Longest signature of any scheme. */
   signatureBytes: 8_192,
   /** Shortest and longest data key. */

@@ -24,7 +24,7 @@ const classes: Record<ObjectClass, number> = {
 
 /** Of PKCS#11 v3.2, which the binding does not know. */
 const v32 = { CKA_PARAMETER_SET: 0x61d, CKA_ENCAPSULATE: 0x633, CKA_DECAPSULATE: 0x634, CKA_SEED: 0x637 } as const;
-type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
+export type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
 const typeOf = (name: AttributeName): number =>
   (name in v32 ? v32[name as keyof typeof v32] : pkcs11[name as keyof typeof pkcs11]) as number;
 /** What a public half is for. */
@@ -136,7 +136,10 @@ function sessionObject(algorithm: Algorithm, { usage, extractable }: Pick<KeyReq
   });
 }
 
-/** Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. */
+/**
+ * Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. Both, unlike a receiver: which
+ * one a blob needs depends on the token that it is opened in, and that is not known when it is made.
+ */
 export const recoveryKeyTemplate = (): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
