@@ -160,8 +160,8 @@ function passDone(job: RewrapJob, now: string): RewrapJob {
   if (job.phase === 'rewrapping') {
     if (job.kind === 'rotate-kek' && index + 1 < job.from.length) return { ...job, pass: { ...job.pass, index: index + 1 } };
     if (conflicts > 0) return { ...job, pass: noPass() };
-    // A page that was done and not saved was counted by nobody: the index has nothing left but what failed.
-    const done = Math.max(job.done, job.total - failed);
+    // A page that was done and not saved was counted by nobody: the index has nothing left but what failed, or cannot be read.
+    const done = Math.max(job.done, job.total - failed - unread);
     return { ...job, done, phase: 'verifying', pass: noPass(), ...(job.settledAt ? { notBefore: job.settledAt } : {}) };
   }
   if (found > failed) return { ...job, pass: noPass() };
