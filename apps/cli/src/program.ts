@@ -6,6 +6,7 @@ import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
 import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
+import { discoverCommands } from './commands/discover';
 import { jobsCommands } from './commands/jobs';
 import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
@@ -29,6 +30,7 @@ export function createProgram(): Command {
     keysCommands,
     keksCommands,
     jobsCommands,
+    discoverCommands,
     algorithmsCommand,
     cryptoCommands,
     reEncryptAllCommand,

@@ -31,6 +31,7 @@ export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-
 export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
 export { canaryLabel, type Distance, Token, type TokenOptions } from './token';
+export { type TokenObject, tokenContents, typeNameOf } from './token-contents';
 export { type KeyFacts, keyFacts, type TokenFacts, tokenFacts } from './token-facts';
 export type { SessionKeyPair } from './token-keys';
 export { releaseOf, supportOf, type TokenSupport } from './token-support';

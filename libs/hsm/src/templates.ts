@@ -245,6 +245,9 @@ export const publicKeyTemplate = (algorithm: PairAlgorithm, parts: PublicParts, 
 export const searchTemplate = (label: string, objectClass?: ObjectClass): Template =>
   template({ ...(objectClass ? { CKA_CLASS: classes[objectClass] } : {}), CKA_TOKEN: true, CKA_LABEL: label });
 
+/** Token objects of one class. */
+export const classTemplate = (objectClass: ObjectClass): Template => template({ CKA_CLASS: classes[objectClass], CKA_TOKEN: true });
+
 /** Private: it is visible only to a session that is logged in, so seeing it proves storage and login at once. */
 export const canarySearchTemplate = (label: string): Template => template({ CKA_TOKEN: true, CKA_PRIVATE: true, CKA_LABEL: label });
 
