@@ -17,7 +17,9 @@ import { DueKeys } from './due-keys';
 import { Floors } from './floors';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
+import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { LastUses } from './last-uses';
@@ -27,6 +29,10 @@ import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { Reservations } from './reservations';
 import { ReservedObjects } from './reserved-objects';
+import { Hsm, OwedByJobs } from './rewrap.controller';
+import { RewrapChanges } from './rewrap-changes';
+import { RewrapRunner } from './rewrap-runner';
+import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
@@ -52,6 +58,7 @@ await runService(service, async (logger) => {
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const jobs = new JobStore(db, documents, tampered);
   const owed = new OwedRecords({
     source: store,
     trail,
@@ -60,6 +67,9 @@ await runService(service, async (logger) => {
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const owedByJobs = new OwedRecords({
+    ...{ source: jobs, trail, signer, trusted, onTampered: tampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 },
   });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
@@ -74,6 +84,11 @@ await runService(service, async (logger) => {
   const objects = new ReservedObjects(reservations, orphanAfterMs);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
   const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
+  const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const steps = new RewrapSteps({
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+  });
+  const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
   let rebuilt = false;
   let stopping = false;
@@ -91,6 +106,8 @@ await runService(service, async (logger) => {
         relay.start();
         owed.start();
         orphans.start();
+        owedByJobs.start();
+        runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
@@ -111,6 +128,10 @@ await runService(service, async (logger) => {
       commands,
       store,
       keks: kekStore,
+      roots,
+      jobs,
+      owedByJobs: new OwedByJobs(owedByJobs),
+      hsm: new Hsm(connection),
       bounds,
       lastUses: new LastUses(connection),
       floors,
@@ -141,8 +162,10 @@ await runService(service, async (logger) => {
     },
     () => storeCheck.stop(),
     () => orphans.stop(),
+    () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => owedByJobs.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -7,6 +7,7 @@ import { keyGovernanceOperations } from './key-governance-operations';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
@@ -17,6 +18,7 @@ export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,200}$/, 'a cursor 
 export const keyOperations = {
   ...keyGovernanceOperations,
   ...deletionOperations,
+  ...rewrapOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',
