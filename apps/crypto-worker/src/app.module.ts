@@ -10,6 +10,7 @@ import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
+import { TransportController } from './transport.controller';
 
 @Module({})
 export class AppModule {
@@ -23,7 +24,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, TransportController],
       providers: [
         CryptoController,
         { provide: Tokens, useValue: parts.tokens },

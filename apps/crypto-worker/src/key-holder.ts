@@ -94,7 +94,7 @@ export class KeyHolder {
     this.assertUnchanged(key);
     const { material } = version;
     const ready = this.prepare(key).versions.get(version.version);
-    if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
+    if (!material || !ready) throw new ProblemError('ERR_KEY_MATERIAL_MISSING', `Version ${version.version} has no material.`);
     if (material.custody === 'token') return this.inToken(material);
     return this.keys.getOrUnwrap(ready.unwrappedId, () =>
       this.tokens.primary.unwrap({

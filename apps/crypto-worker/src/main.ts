@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { cryptoOperations, internalOperations } from '@claviger/contracts';
+import { cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -70,6 +70,7 @@ await runService(service, async (logger) => {
         generateKek: internalOperations.generateKek,
         generateKey: internalOperations.generateKey,
         destroyKey: internalOperations.destroyKey,
+        ...transportHsmOperations,
       },
     },
     maxInFlight: config.REQUESTS_IN_FLIGHT_MAX,

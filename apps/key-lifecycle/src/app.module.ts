@@ -2,25 +2,35 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { ExportsController } from './exports.controller';
+import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { KeysController } from './keys.controller';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
 
 @Module({})
 export class AppModule {
-  static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore; bounds: LeaseBounds }): DynamicModule {
+  static with(parts: {
+    replies: RecordedReply;
+    commands: KeyCommands;
+    store: KeyStore;
+    bounds: LeaseBounds;
+    transport: KeyTransport;
+  }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, LeasesController],
+      controllers: [KeysController, ImportsController, ExportsController, LeasesController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: KeyTransport, useValue: parts.transport },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -9,6 +9,7 @@ import { type Delivery, outboxOf } from './delivery';
 import { abandoned, assertCreatable, createKey, type Key, type Material, type NewKey } from './key';
 import type { KeyStore, OutboxEntry } from './key-store';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
+import type { Kek } from './signed-documents';
 
 const hsmTimeoutMs = 5_000;
 /** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
@@ -40,7 +41,8 @@ export class KeyCommands {
     const now = new Date().toISOString();
     const named = { ...about, keyId: newKeyId() };
     assertCreatable(named, now, activationAt);
-    const key = createKey(named, await this.material(about, trace), now, activationAt);
+    const made = about.origin === 'external' ? {} : await this.material(about, trace);
+    const key = createKey(named, made, now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
@@ -81,6 +83,17 @@ export class KeyCommands {
     { algorithm, usage, environment, classification }: Pick<Key, 'algorithm' | 'usage' | 'environment' | 'classification'>,
     trace: Context,
   ): Promise<Material> {
+    const { kekId, material: kek } = await this.kekFor({ environment, classification }, trace);
+    return askInternal(
+      this.connection,
+      internalOperations.generateKey,
+      { algorithm, usage, kekId, kek },
+      { timeoutMs: generationTimeoutMs, trace },
+    );
+  }
+
+  /** The KEK that keys of this environment and classification are wrapped under. */
+  async kekFor({ environment, classification }: Pick<Key, 'environment' | 'classification'>, trace: Context): Promise<Kek> {
     const kekId = `kek_${environment}_${classification}_1`;
     let kek = await this.store.kek(kekId);
     if (!kek) {
@@ -89,12 +102,7 @@ export class KeyCommands {
     }
     // Before any key under it: a worker that sees the key must find its KEK.
     await this.delivery.putKek(kek);
-    return askInternal(
-      this.connection,
-      internalOperations.generateKey,
-      { algorithm, usage, kekId, kek: kek.material },
-      { timeoutMs: generationTimeoutMs, trace },
-    );
+    return kek;
   }
 
   /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */

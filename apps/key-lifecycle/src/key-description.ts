@@ -4,10 +4,11 @@ import { atEndOf, iso, nextOf, originatorPeriodEnd, recipientPeriodEnd } from '.
 
 /** What may leave this service towards people. */
 export function describeKey(key: Key): KeyDescription {
-  const { createdBy: _, versions, rotation, ...about } = key;
+  const { createdBy: _, versions, rotation, origin = 'generated', exportable = false, ...about } = key;
   const [end, next] = [originatorPeriodEnd(key), nextOf(key)];
   return {
     ...about,
+    ...{ origin, exportable },
     ...(rotation ? { schedule: rotation.schedule } : {}),
     atEnd: atEndOf(key),
     ...(end === undefined ? {} : { originatorPeriodEndsAt: iso(end) }),
@@ -17,11 +18,13 @@ export function describeKey(key: Key): KeyDescription {
 }
 
 function describeVersion(key: Key, version: KeyVersion): KeyDescription['versions'][number] {
-  const { material, ...about } = version;
+  const { material, imported, ...about } = version;
   // Of a compromised or destroyed version there is nothing left to process.
   const end = keyStates[version.state].uses.includes('process') ? recipientPeriodEnd(key, version) : undefined;
   return {
     ...about,
+    ...(imported ? { importedAt: imported.at } : {}),
+    ...(material && imported?.expiresAt !== undefined ? { materialExpiresAt: imported.expiresAt } : {}),
     ...(end === undefined ? {} : { recipientPeriodEndsAt: iso(end) }),
     ...(material ? { custody: material.custody } : {}),
     ...(material?.custody === 'wrapped' ? { kekId: material.kekId } : {}),

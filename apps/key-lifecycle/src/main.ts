@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { exportOperations, importOperations, internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -12,10 +12,13 @@ import { Config } from './config';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { ExpiredImports } from './expired-imports';
 import { checks } from './health';
+import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { SignedDocuments } from './signed-documents';
@@ -55,6 +58,9 @@ await runService(service, async (logger) => {
   const storeCheck = new StoreCheck(store, keyView, logger);
   const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
 
+  const imports = new ImportStore(db, documents, tampered);
+  const transport = new KeyTransport(connection, store, imports, commands, bounds);
+
   let rebuilt = false;
   let stopping = false;
   const rebuilding = (async () => {
@@ -80,7 +86,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: keyOperations },
+    services: { keys: { ...keyOperations, ...importOperations, ...exportOperations } },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -90,6 +96,7 @@ await runService(service, async (logger) => {
       commands,
       store,
       bounds,
+      transport,
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -107,12 +114,15 @@ await runService(service, async (logger) => {
 
   const sweep = new DueChanges({ commands, due: new DueKeys(db, documents, store), store, trail, bounds, logger });
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
+  const expiredImports = new ExpiredImports(imports, logger);
+  expiredImports.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {
       stopping = true;
       return sweep.stop();
     },
+    () => expiredImports.stop(),
     () => storeCheck.stop(),
     () => relay.stop(),
     () => owed.stop(),

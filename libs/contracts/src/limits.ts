@@ -37,6 +37,9 @@ export const limits = {
   /** Changes of state that the description of a key version holds; the ledger has all of them. */
   transitionsPerVersion: 50,
   activationDaysMax: 731,
+  /** How long import parameters are good, and how often material may be sent with them that is refused. */
+  importParametersHours: 24,
+  importTries: 5,
   cryptoperiodDaysMax: 36_500,
   listPage: 500,
   queryPage: 1_000,
