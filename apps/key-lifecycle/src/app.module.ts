@@ -2,13 +2,16 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { DeletionController } from './deletion.controller';
 import { ExportsController } from './exports.controller';
+import { Floors } from './floors';
 import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
 import { KeysController } from './keys.controller';
+import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
 
@@ -20,10 +23,12 @@ export class AppModule {
     store: KeyStore;
     bounds: LeaseBounds;
     transport: KeyTransport;
+    lastUses: LastUses;
+    floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, ImportsController, ExportsController, LeasesController],
+      controllers: [KeysController, DeletionController, ImportsController, ExportsController, LeasesController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
@@ -31,6 +36,8 @@ export class AppModule {
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: KeyTransport, useValue: parts.transport },
+        { provide: LastUses, useValue: parts.lastUses },
+        { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

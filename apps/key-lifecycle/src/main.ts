@@ -13,12 +13,14 @@ import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
 import { ExpiredImports } from './expired-imports';
+import { Floors } from './floors';
 import { checks } from './health';
 import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
+import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { SignedDocuments } from './signed-documents';
@@ -29,7 +31,7 @@ const service = 'key-lifecycle';
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const core = await openCoreService({ service, short: 'kl', config, certifier: tokenKeyLabels.control.certifier, logger });
-  const { worker, trust, trusted, token, trail, sessions, policy, gate, connection } = core;
+  const { worker, trust, trusted, token, trail, sessions, policy, gate, evaluator, connection } = core;
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
 
   const mongo = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
@@ -41,7 +43,7 @@ await runService(service, async (logger) => {
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
-  const delivery = new Delivery(connection, owner, store);
+  const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const owed = new OwedRecords({
     source: store,
@@ -56,7 +58,8 @@ await runService(service, async (logger) => {
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const storeCheck = new StoreCheck(store, keyView, logger);
-  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
+  const floors = new Floors(evaluator);
+  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, floors, logger);
 
   const imports = new ImportStore(db, documents, tampered);
   const transport = new KeyTransport(connection, store, imports, commands, bounds);
@@ -97,6 +100,8 @@ await runService(service, async (logger) => {
       store,
       bounds,
       transport,
+      lastUses: new LastUses(connection),
+      floors,
     }),
     { strategy: server, logger, abortOnError: false },
   );

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { Cryptoperiod } from './cryptoperiods';
+import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
 import { MissingMaterial, Origin } from './key-transport';
 import { limits } from './limits';
@@ -75,6 +76,10 @@ export const KekDescription = z.strictObject({
 });
 export type KekDescription = z.infer<typeof KekDescription>;
 
+/** Data that only this key opens. */
+export const RegisteredData = z.strictObject({ name: z.string(), by: PrincipalId, at: Timestamp, until: Timestamp.optional() });
+export type RegisteredData = z.infer<typeof RegisteredData>;
+
 /** What people and services may know of a key; no material, wrapped or not. */
 export const KeyDescription = z.strictObject({
   keyId: KeyId,
@@ -99,9 +104,17 @@ export const KeyDescription = z.strictObject({
   /** When a version that waits in pre-activation becomes active by itself. */
   activationAt: Timestamp.optional(),
   deletionAt: Timestamp.optional(),
+  /** Who ordered that. */
+  deletionOrder: DeletionOrder.optional(),
+  /** No deletion can be scheduled. */
+  purgeProtected: z.boolean(),
+  /** What only this key opens, as whoever holds it said: until then, or for good. */
+  data: z.array(RegisteredData),
   cryptoperiod: Cryptoperiod,
   schedule: RotationSchedule.optional(),
   atEnd: AtEnd,
+  /** By itself a version is rotated, or protects no more, after so many days at most, jitter and window left out; absent where nothing ends its use. */
+  protectsAtMostDays: z.int().min(1).optional(),
   /** Of the primary version, once it has been activated. */
   originatorPeriodEndsAt: Timestamp.optional(),
   /** What happens by itself next; absent where nothing does, as of a suspended key. */

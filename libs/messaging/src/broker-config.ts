@@ -83,6 +83,7 @@ const services = {
       'audit.v1.key-lifecycle.*',
       'keys.v1.>',
       internalSubject('hsm', '*'),
+      internalSubject('audit', 'last-uses'),
       ...streamInfo('AUDIT', 'KEYS'),
     ],
     subscribe: [serviceSubject('keys'), internalSubject('keys', '*'), appliedSubject('*')],

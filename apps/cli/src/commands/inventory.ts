@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ClavigerError, type Client } from '@claviger/client';
-import { type KekDescription, KekId, type KeyDescription, KeyId } from '@claviger/contracts';
+import { type KekDescription, KekId, type KeyDescription, KeyId, type LastUseOfKey } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { cbomDocument } from '../cbom-document';
 import { CommandError, Finding } from '../exit-codes';
@@ -10,6 +10,7 @@ import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter
 import { addImpact, type Impact, noImpact } from '../key-impact';
 import { gathered, keysMeant } from '../key-pages';
 import { linesOf, treeOf } from '../key-tree';
+import { isUnusedSince, withLastUse } from '../last-uses';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
@@ -24,7 +25,7 @@ export function inventoryCommands(keys: Command): void {
     .option('--weak', 'less than 128 bits of strength, or past the last day on which NIST lets it protect')
     .option('--deprecated', 'NIST has set a last day')
     .option('--unowned', 'its owner is no principal of the policies in force or is disabled, or no team answers for it')
-    .option('--non-compliant', 'less than the floor of its environment and classification')
+    .option('--non-compliant', 'less than the profiles of its environment and classification ask for')
     .option('--suspended', 'frozen, and nothing decided yet')
     .option('--unused', 'nobody has used it, by the ledger; asked for each key, so it takes a while')
     .option('--unused-days <n>', 'for so long', '90')
@@ -64,15 +65,15 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
   const wanted = asked.length > 0 ? asked : inventoryChecks;
   const checks = inventoryChecks.filter((check) => wanted.includes(check));
   const nowMs = Date.now();
-  const known: Known = { nowMs, ...(checks.includes('unowned') ? await principals(client, asked.includes('unowned'), output) : {}) };
+  const known: Known = { nowMs, ...(await inForce(client, checks, asked, output)) };
   const found: InventoryFinding[] = [];
   let looked = 0;
   // Without a filter, which an index that somebody changed could leave incomplete.
-  for await (const key of keysMeant(client)) {
+  const all = keysMeant(client);
+  for await (const { key, last } of wanted.includes('unused') ? withLastUse(client, all) : alone(all)) {
     looked += 1;
     found.push(...findingsOf(key, checks, known));
-    if (wanted.includes('unused') && (await isUnused(client, key, nowMs - unusedDays * 86_400_000)))
-      found.push(unusedFinding(key, unusedDays));
+    if (last && isUnusedSince(key, last, nowMs - unusedDays * 86_400_000)) found.push(unusedFinding(key, unusedDays));
     output.progress(`${looked} keys looked at, ${found.length} findings`);
   }
   output.progress(undefined);
@@ -87,28 +88,26 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
 }
 
 /** Not asked for in so many words, it is left out where the caller may not read policies; and that is said. */
-async function principals(client: Client, must: boolean, output: Output): Promise<Pick<Known, 'principals'>> {
+async function inForce(
+  client: Client,
+  checks: readonly InventoryCheck[],
+  asked: readonly InventoryCheck[],
+  output: Output,
+): Promise<Pick<Known, 'principals' | 'profiles'>> {
+  const fromPolicies = (wanted: readonly InventoryCheck[]) => wanted.some((check) => check === 'unowned' || check === 'non-compliant');
+  if (!fromPolicies(checks)) return {};
   try {
     const { bundle } = await client.policy.show();
-    return { principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])) };
+    return { principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])), profiles: bundle.profiles ?? [] };
   } catch (error) {
-    if (must || !isDenied(error)) throw error;
-    output.note('whether owners are principals was not looked at: you may not read policies');
+    if (fromPolicies(asked) || !isDenied(error)) throw error;
+    output.note('whether owners are principals and keys below their floor was not looked at: you may not read policies');
     return {};
   }
 }
 
-/** Made before `sinceMs`, and no successful use of it in the ledger since then. */
-async function isUnused(client: Client, key: KeyDescription, sinceMs: number): Promise<boolean> {
-  const first = key.versions[0] as KeyDescription['versions'][number];
-  if (Date.parse(first.createdAt) >= sinceMs || key.versions.every(({ state }) => state === 'destroyed')) return false;
-  const from = new Date(sinceMs).toISOString();
-  for (let before: number | undefined; ; ) {
-    const { records, next } = await client.audit.query({ keyId: key.keyId, outcome: 'success', from, before, limit: 100 });
-    if (records.some(({ record }) => String(record.action).startsWith('crypto:'))) return false;
-    if (next === undefined) return true;
-    before = next;
-  }
+async function* alone(keys: AsyncIterable<KeyDescription>): AsyncGenerator<{ key: KeyDescription; last?: LastUseOfKey }> {
+  for await (const key of keys) yield { key };
 }
 
 async function writeCbom(client: Client, out: string | undefined, output: Output): Promise<void> {

@@ -1,12 +1,15 @@
-import type { Algorithm, Classification, Environment, KeyUsage } from '@claviger/contracts';
+import type { Algorithm, Classification, Environment, KeyUsage, Origin } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
 import { gathered, keysMeant } from '../key-pages';
+import { lastUseOf } from '../last-uses';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import { deletionCommands } from './deletion';
 import { inventoryCommands } from './inventory';
 import { describeKey, stateOf, tellChange } from './key-summary';
+import { keyTransportCommands } from './key-transport';
 import { atEndIn, cryptoperiodIn, nextText, type RotationOptions, scheduleIn, withRotationOptions } from './rotation-options';
 
 interface Reason {
@@ -33,12 +36,15 @@ export function keysCommands(program: Command): void {
     .option('--contact <text>', 'whom to reach when something is wrong with it')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
+    .option('--origin <origin>', 'external: nothing is generated, its material is imported', 'generated')
+    .option('--exportable', 'it may leave, wrapped for a recipient; cannot be changed afterwards')
     .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)');
   withRotationOptions(create).action(
     online<
-      Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> &
+      Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt' | 'origin', string> &
         Notes &
         RotationOptions & {
+          exportable?: boolean;
           consumer?: string[];
           tag?: string[];
         },
@@ -55,6 +61,8 @@ export function keysCommands(program: Command): void {
         ...notesOf(options),
         consumers: consumer,
         tags: pairs('tag', tag) ?? {},
+        ...(options.origin === undefined ? {} : { origin: options.origin as Origin }),
+        exportable: options.exportable ?? false,
         ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
         schedule: scheduleIn(options),
         cryptoperiod: cryptoperiodIn(options),
@@ -66,7 +74,12 @@ export function keysCommands(program: Command): void {
   keys
     .command('describe <key>')
     .description('metadata, state and versions of one key')
-    .action(online<object, [string]>(async ({ client, output }, keyId) => describeKey(output, await client.keys.describe({ keyId }))));
+    .action(
+      online<object, [string]>(async ({ client, output }, keyId) => {
+        const key = await client.keys.describe({ keyId });
+        describeKey(output, key, await lastUseOf(client, keyId));
+      }),
+    );
   withKeyFilter(keys.command('list').description('keys that you may describe; of several flags all must be so'))
     .option('--limit <n>', 'at most this many', '100')
     .action(
@@ -87,6 +100,8 @@ export function keysCommands(program: Command): void {
       }),
     );
   inventoryCommands(keys);
+  keyTransportCommands(keys);
+  deletionCommands(keys);
 
   const change = (name: string, summary: string) =>
     keys.command(`${name} <key>`).description(summary).requiredOption('--reason <text>', 'goes into the ledger');
