@@ -29,9 +29,11 @@ export function versionToWrapUnder(key: Key): Exportable {
 function usableVersion(key: Key, number: number, states: readonly string[]): Exportable {
   const version = key.versions[number - 1];
   if (!version) throw new ProblemError('ERR_NOT_FOUND', `The key ${key.keyId} has no version ${number}.`);
-  if (key.deletionAt !== undefined && version.state !== 'destroyed') throw new ProblemError('ERR_KEY_PENDING_DELETION');
+  const state = () => new ProblemError('ERR_KEY_STATE', `Version ${number} of ${key.keyId} is ${version.state}.`);
+  if (version.state === 'destroyed' || version.state === 'compromised') throw state();
+  if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION');
   if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', `The key ${key.keyId} is suspended.`);
-  if (!states.includes(version.state)) throw new ProblemError('ERR_KEY_STATE', `Version ${number} of ${key.keyId} is ${version.state}.`);
+  if (!states.includes(version.state)) throw state();
   if (!version.material) throw new ProblemError('ERR_KEY_MATERIAL_MISSING', `Version ${number} of ${key.keyId} has no material.`);
   if (version.material.custody !== 'wrapped')
     throw new ProblemError('ERR_KEY_NOT_EXPORTABLE', 'It is kept in the token, which lets no key of its algorithm out.');
