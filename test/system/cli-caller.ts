@@ -23,9 +23,14 @@ export class CliCallers {
   }
 
   as(principal: string, ...args: string[]) {
+    return this.asIn({}, principal, ...args);
+  }
+
+  /** With variables of its own beside. */
+  asIn(environment: Record<string, string>, principal: string, ...args: string[]) {
     return runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
       allowFailure: true,
-      env: this.environmentOf(principal),
+      env: { ...this.environmentOf(principal), ...environment },
     });
   }
 

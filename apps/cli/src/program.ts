@@ -4,10 +4,13 @@ import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
+import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
+import { discoverCommands } from './commands/discover';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { statusCommand } from './commands/status';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
@@ -23,8 +26,10 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    discoverCommands,
     algorithmsCommand,
     cryptoCommands,
+    reEncryptAllCommand,
     keyEstablishmentCommands,
     policyCommands,
     accessCommands,
@@ -32,6 +37,7 @@ export function createProgram(): Command {
     alertsCommands,
     statusCommand,
     bootstrapCommands,
+    ceremonyCommands,
   ])
     add(program);
   program.addHelpText(

@@ -4,6 +4,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { CryptoController } from './crypto.controller';
 import { CryptoBatchController } from './crypto-batch.controller';
 import { HsmController } from './hsm.controller';
+import { HsmBatchController } from './hsm-batch.controller';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
@@ -24,9 +25,10 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, TransportController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, TransportController],
       providers: [
         CryptoController,
+        HsmController,
         { provide: Tokens, useValue: parts.tokens },
         { provide: KeyHolder, useValue: parts.keys },
         { provide: TokenBreaker, useValue: parts.breaker },

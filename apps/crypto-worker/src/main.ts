@@ -69,6 +69,7 @@ await runService(service, async (logger) => {
       hsm: {
         generateKek: internalOperations.generateKek,
         generateKey: internalOperations.generateKey,
+        generateKeys: internalOperations.generateKeys,
         destroyKey: internalOperations.destroyKey,
         ...transportHsmOperations,
       },

@@ -11,7 +11,7 @@ import {
 import {
   type Algorithm,
   internalOperations,
-  type KekView,
+  type KekMaterial,
   type Result,
   requestType,
   transportHsmOperations,
@@ -29,7 +29,7 @@ import { TransportController } from '../src/transport.controller';
 import { customerToken } from './worker-under-test';
 
 type Offer = { publicKeySpki: Buffer; receiver: { spec: 'RSA_2048'; material: WrappedKey; kek: Kek } };
-type Kek = { kekId: string; material: KekView['material'] };
+type Kek = { kekId: string; material: KekMaterial };
 const wrappingAlgorithm: WrappingAlgorithm = 'RSA_AES_KEY_WRAP_SHA_256';
 let token: Token;
 let hsm: HsmController;
@@ -49,7 +49,10 @@ beforeAll(async () => {
   breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
   hsm = new HsmController(new Tokens(token), keys, breaker);
   transport = new TransportController(new Tokens(token), keys, breaker);
-  kek = { kekId: 'kek_production_internal_1', material: internalOperations.generateKek.result.parse((await hsm.generateKek()).result) };
+  kek = {
+    kekId: 'kek_production_internal_1',
+    material: internalOperations.generateKek.result.parse((await hsm.generateKek({ type: requestType })).result),
+  };
   const { material, publicKeySpki } = await generate('RSA_2048');
   offer = {
     publicKeySpki: Buffer.from(publicKeySpki as string, 'base64url'),

@@ -7,10 +7,13 @@ import { ExportsController } from './exports.controller';
 import { Floors } from './floors';
 import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
+import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
 import { KeysController } from './keys.controller';
+import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
@@ -21,6 +24,7 @@ export class AppModule {
     replies: RecordedReply;
     commands: KeyCommands;
     store: KeyStore;
+    keks: KekStore;
     bounds: LeaseBounds;
     transport: KeyTransport;
     lastUses: LastUses;
@@ -28,12 +32,22 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, DeletionController, ImportsController, ExportsController, LeasesController],
+      controllers: [
+        KeysController,
+        KeyGovernanceController,
+        KeysBatchController,
+        DeletionController,
+        LeasesController,
+        ImportsController,
+        ExportsController,
+      ],
       providers: [
+        KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },

@@ -6,6 +6,7 @@ import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import type { ImportParameters } from './import-parameters';
 import type { Key } from './key';
+import { kekUseMs } from './key-commands';
 import {
   assertImportable,
   assertMaterialTimes,
@@ -52,7 +53,7 @@ export class ImportsController {
     const about = { importId, ...(expiresAt ? { expiresAt } : {}), ...(priorEncryptions === undefined ? {} : { priorEncryptions }) };
     let parameters: ImportParameters | undefined;
     let counted = false;
-    let received: { of: Key; material: Received } | undefined;
+    let received: { of: Key; material: Received; atMs: number } | undefined;
     const answer = await this.changes.answer(importOperations.importMaterial, request, context, async (key) => {
       if (request.newVersion && request.version !== undefined)
         throw new ProblemError('ERR_MALFORMED_REQUEST', 'A new version has no number yet: leave one of version and newVersion out.');
@@ -60,8 +61,8 @@ export class ImportsController {
       assertImportable(key, target, importId);
       assertMaterialTimes(key, about, Date.now());
       parameters ??= await this.transport.claim(key.keyId, importToken);
-      if (!received || !isUnderSameKek(received.of, key))
-        received = { of: key, material: await this.transport.receive(key, parameters, request, context.trace) };
+      if (!received || !isUnderSameKek(received.of, key) || performance.now() - received.atMs > kekUseMs / 2)
+        received = { of: key, atMs: performance.now(), material: await this.transport.receive(key, parameters, request, context.trace) };
       const imported = importMaterial(key, target, received.material, about, reason, new Date().toISOString());
       // Before the material is there, and once.
       const version = target === 'new' ? imported.primaryVersion : target;
@@ -81,4 +82,5 @@ export class ImportsController {
   }
 }
 
+/** What took long is done anew: the KEK that it is under may be on its way out (kekUseMs). */
 const isUnderSameKek = (a: Key, b: Key): boolean => a.environment === b.environment && a.classification === b.classification;

@@ -46,6 +46,10 @@ export function materialExpiry({ versions }: Key): number | undefined {
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
+/** Something asked for a rotation. Before its activation the key has nothing to rotate yet. */
+const rotatesOnEvent = (key: Key): key is Key & Required<Pick<Key, 'rotationDue'>> =>
+  key.rotationDue !== undefined && primaryOf(key).state !== 'pre-activation';
+
 /** What happens next, and when; the time may have come, or be over. Frozen keys wait for nothing but their destruction, and that of imported material. */
 export function nextChange(key: Key): { change: DueChange; atMs: number } | undefined {
   const [expiry, other] = [materialExpiry(key), nextOther(key)];
@@ -59,6 +63,7 @@ function nextOther(key: Key): { change: DueChange; atMs: number } | undefined {
   // Without material it waits for that first.
   if (key.activationAt !== undefined && primaryOf(key).missing) return undefined;
   if (key.activationAt !== undefined) return { change: 'activate', atMs: Date.parse(key.activationAt) };
+  if (rotatesOnEvent(key)) return { change: 'rotate', atMs: Date.parse(key.rotationDue.at) };
   const [rotation, end] = [rotationAt(key), originatorPeriodEnd(key)];
   const deactivation = atEndOf(key) === 'deactivate' && protects(key) ? end : undefined;
   if (rotation !== undefined && (deactivation === undefined || rotation < deactivation)) return { change: 'rotate', atMs: rotation };
@@ -69,7 +74,8 @@ function nextOther(key: Key): { change: DueChange; atMs: number } | undefined {
 export function dueChange(key: Key, nowMs: number): DueChange | undefined {
   const next = nextChange(key);
   if (!next || next.atMs > nowMs) return undefined;
-  if (next.change !== 'rotate') return next.change;
+  // What happened waits for no window.
+  if (next.change !== 'rotate' || rotatesOnEvent(key)) return next.change;
   const endMs = originatorPeriodEnd(key) as number;
   if (atEndOf(key) === 'deactivate' && endMs <= nowMs) return 'deactivate';
   return isOpen(key.rotation?.schedule ?? whenever, nowMs) ? 'rotate' : undefined;
@@ -110,7 +116,7 @@ export function dueAt(key: Key): string | undefined {
 /** … and when again, after it has found that now there is nothing to do. */
 export function dueAfter(key: Key, nowMs: number): string | undefined {
   const next = nextChange(key);
-  const missed = next?.change === 'rotate' && next.atMs <= nowMs;
+  const missed = next?.change === 'rotate' && next.atMs <= nowMs && !rotatesOnEvent(key);
   // Its window is closed.
   const again = missed ? [settled(key.rotation?.schedule ?? whenever, key.keyId, nowMs)] : next ? [next.atMs] : [];
   // The period may end before the window opens.

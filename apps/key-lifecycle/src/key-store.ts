@@ -8,8 +8,10 @@ import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
 import { indexFormat, isMeant } from './key-facets';
+import { KeyInserts } from './key-inserts';
 import { type IndexFields, indexFieldsOf, indexFor, isFiltered, keyIndexes, misindexedFields, queryFor } from './key-query';
-import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
+import { SettledEntries } from './settled-entries';
+import { type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
 export type OutboxEntry =
@@ -48,10 +50,6 @@ export interface StoredInvocations {
   /** As it stands there: what the next change is compared with. */
   signed: string;
 }
-interface KekDocument {
-  _id: string;
-  signed: string;
-}
 
 /** One page by id. */
 export interface KeyPage {
@@ -68,7 +66,8 @@ export interface KeyPage {
  */
 export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
-  private readonly keks: Collection<KekDocument>;
+  private readonly inserts: KeyInserts;
+  private readonly settled: SettledEntries;
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
   private readonly tamperedIndexes: TamperedDocuments;
@@ -85,7 +84,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tamperedOutboxes = new TamperedDocuments(onTampered);
     this.tamperedIndexes = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
-    this.keks = db.collection('keks');
+    this.inserts = new KeyInserts(this.keys, reached);
+    this.settled = new SettledEntries(this.keys, reached);
   }
 
   createIndexes(): Promise<void> {
@@ -119,7 +119,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await this.createIndexes();
     try {
       const invocations = this.documents.signInvocations(noInvocations(key.keyId));
-      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true }));
+      await this.inserts.insert({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true });
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -242,47 +242,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return matchedCount === 1;
   }
 
-  async kek(kekId: string): Promise<Kek | undefined> {
-    const delivered = this.documents.delivered(kekId);
-    const found = await reached(() => this.keks.findOne({ _id: kekId }));
-    return this.told(kekId, () => {
-      // One that the workers have and the store has not is lost, not absent: a new one would be another key under its name.
-      if (!found) assertNotOlder(kekId, undefined, delivered);
-      return found ? this.documents.readKek(found._id, found.signed) : undefined;
-    });
-  }
-
-  /** The KEK that is stored: the given one, or that of whoever was first. */
-  async claimKek(kek: Kek): Promise<Kek> {
-    try {
-      await reached(() => this.keks.insertOne({ _id: kek.kekId, signed: this.documents.signKek(kek) }));
-      return kek;
-    } catch (error) {
-      if (!isDuplicate(error)) throw error;
-      const first = await this.kek(kek.kekId);
-      if (!first) throw new ProblemError('ERR_CONFLICT');
-      return first;
-    }
-  }
-
-  async allKeks(): Promise<Kek[]> {
-    const found = await reached(() => this.keks.find().toArray());
-    return found.map((d) => this.told(d._id, () => this.documents.readKek(d._id, d.signed)));
-  }
-
-  /** As `allKeks`, but tampered ones are passed over, as in a list of keys. */
-  async listKeks(): Promise<Kek[]> {
-    const found = await reached(() => this.keks.find().sort({ _id: 1 }).toArray());
-    return found.flatMap((d) => {
-      try {
-        return [this.told(d._id, () => this.documents.readKek(d._id, d.signed))];
-      } catch (error) {
-        if (error instanceof TamperedDocument) return [];
-        throw error;
-      }
-    });
-  }
-
   async pending(limit: number, after?: string): Promise<OutboxPage<OutboxEntry>> {
     const found = await this.withEntries('outbox', limit, after);
     const items = found.flatMap(({ _id, outbox }) =>
@@ -292,7 +251,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async remove(keyId: string, entryIds: string[]): Promise<void> {
-    await this.take('outbox', keyId, entryIds);
+    await this.settled.remove(keyId, 'outbox', entryIds);
   }
 
   async owed(limit: number, after?: string): Promise<OwedPage> {
@@ -301,7 +260,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async removeOwed(keyId: string, ids: string[]): Promise<void> {
-    await this.take('owed', keyId, ids);
+    await this.settled.remove(keyId, 'owed', ids);
   }
 
   async ping(): Promise<void> {
@@ -369,20 +328,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     if (ours.length === entries.length) this.tamperedOutboxes.well(keyId);
     else this.tamperedOutboxes.found(keyId, 'outbox: it holds what is no message');
     return ours;
-  }
-
-  private async take(list: 'outbox' | 'owed', keyId: string, ids: string[]): Promise<void> {
-    const left = await reached(() =>
-      this.keys.findOneAndUpdate(
-        { _id: keyId },
-        { $pull: { [list]: { id: { $in: ids } } } },
-        { returnDocument: 'after', projection: { outbox: { $slice: 1 }, owed: { $slice: 1 } } },
-      ),
-    );
-    // Documents from before there was `owed` have none.
-    if (!left || left.outbox?.length > 0 || left.owed?.length > 0) return;
-    const nothingLeft = { _id: keyId, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
-    await reached(() => this.keys.updateOne(nothingLeft, { $set: { pending: false } }));
   }
 
   private fields(key: Key) {

@@ -11,12 +11,13 @@ import {
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Context } from '@opentelemetry/api';
+import type { CurrentKeks } from './current-keks';
 import { assertGood, expiryOf, type ImportParameters, newToken, tried } from './import-parameters';
 import type { ImportStore } from './import-store';
 import type { LeaseBounds } from './invocations';
 import { give } from './invocations';
+import type { KekStore } from './kek-store';
 import type { Key } from './key';
-import type { KeyCommands } from './key-commands';
 import type { Exportable } from './key-export';
 import type { Received } from './key-material';
 import type { KeyStore } from './key-store';
@@ -42,18 +43,21 @@ export type Recipient = { publicKeySpki: string; wrappingAlgorithm: WrappingAlgo
 /** Keys that come from elsewhere and go there, by the tokens of the workers. What is in the key's document is decided in key-material.ts and key-export.ts. */
 export class KeyTransport {
   constructor(
-    private readonly connection: NatsConnection,
-    private readonly store: KeyStore,
-    private readonly imports: ImportStore,
-    private readonly commands: KeyCommands,
-    private readonly bounds: LeaseBounds,
+    private readonly parts: {
+      connection: NatsConnection;
+      store: KeyStore;
+      imports: ImportStore;
+      keks: Pick<CurrentKeks, 'of'>;
+      kekStore: Pick<KekStore, 'get'>;
+      bounds: LeaseBounds;
+    },
   ) {}
 
   /** New import parameters in place of those before. The private half is an RSA key as any other; that it only receives is said where it is unwrapped. */
   async offer(key: Key, wrappingAlgorithm: WrappingAlgorithm, spec: WrappingKeySpec, trace: Context): Promise<Offer> {
-    const kek = await this.commands.kekFor(key, trace);
+    const kek = await this.parts.keks.of(key, trace);
     const { material, publicKeySpki } = await askInternal(
-      this.connection,
+      this.parts.connection,
       internalOperations.generateKey,
       { algorithm: spec, usage: 'sign', kekId: kek.kekId, kek: kek.material },
       { timeoutMs: generationTimeoutMs, trace },
@@ -63,27 +67,27 @@ export class KeyTransport {
     const { token, importId, tokenHash } = newToken(randomBytes);
     const expiresAt = expiryOf(Date.now());
     const parameters = { keyId: key.keyId, importId, wrappingAlgorithm, spec, receiver: material, tokenHash, expiresAt, tries: 0 };
-    await this.imports.put(parameters);
+    await this.parts.imports.put(parameters);
     return { parameters, token, publicKeySpki };
   }
 
   /** The parameters that a token names, with this try counted. Throws ERR_IMPORT_PARAMETERS. */
   async claim(keyId: string, token: string): Promise<ImportParameters> {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const stored = await this.imports.get(keyId);
+      const stored = await this.parts.imports.get(keyId);
       const good = assertGood(stored?.parameters, token, Date.now());
-      if (stored && (await this.imports.change(stored, tried(good)))) return good;
+      if (stored && (await this.parts.imports.change(stored, tried(good)))) return good;
     }
     throw new ProblemError('ERR_CONFLICT');
   }
 
   /** The material, wrapped under the KEK of the key as it is now. Throws ERR_IMPORT_REFUSED, ERR_KEY_MATERIAL_UNSUITABLE. */
   async receive(key: Key, { wrappingAlgorithm, spec, receiver }: ImportParameters, sent: Sent, trace: Context): Promise<Received> {
-    const [kek, under] = [await this.commands.kekFor(key, trace), await this.kekOf(receiver)];
+    const [kek, under] = [await this.parts.keks.of(key, trace), await this.kekOf(receiver)];
     if (!under)
       throw new ProblemError('ERR_IMPORT_PARAMETERS', 'The key-encryption key that these parameters are under is gone: ask for new ones.');
     return askInternal(
-      this.connection,
+      this.parts.connection,
       transportHsmOperations.receiveKey,
       {
         algorithm: key.algorithm,
@@ -100,19 +104,19 @@ export class KeyTransport {
   /** Encryptions elsewhere, given out like those of workers. Counted before the material is there; what is counted twice after a crash is on the safe side. */
   async count(keyId: string, version: number, encryptions: number): Promise<void> {
     for (let attempt = 0; encryptions > 0 && attempt < attempts; attempt++) {
-      const from = await this.store.invocations(keyId);
+      const from = await this.parts.store.invocations(keyId);
       if (!from) throw new ProblemError('ERR_KEY_UNKNOWN');
-      const left = this.bounds.max - (from.invocations.given[version] ?? 0);
+      const left = this.parts.bounds.max - (from.invocations.given[version] ?? 0);
       if (left <= 0) return;
-      const { to, outbox } = give(from.invocations, version, Math.min(encryptions, left), this.bounds, new Date().toISOString());
-      if (await this.store.changeInvocations(from, to, outbox)) return;
+      const { to, outbox } = give(from.invocations, version, Math.min(encryptions, left), this.parts.bounds, new Date().toISOString());
+      if (await this.parts.store.changeInvocations(from, to, outbox)) return;
       if (attempt === attempts - 1) throw new ProblemError('ERR_CONFLICT');
     }
   }
 
   /** The pair that wrapped is of no more use. That it could not be removed is no failure of the import: it is good for no other. */
   async forget(parameters: ImportParameters): Promise<void> {
-    await this.imports.remove(parameters).catch(() => undefined);
+    await this.parts.imports.remove(parameters).catch(() => undefined);
   }
 
   /** A version of a key, wrapped for a recipient. */
@@ -124,7 +128,7 @@ export class KeyTransport {
   ): Promise<Result<typeof transportHsmOperations.sendKey>> {
     const to = 'key' in recipient ? { key: await this.kept(recipient.key, recipient.exportable.material) } : recipient;
     return askInternal(
-      this.connection,
+      this.parts.connection,
       transportHsmOperations.sendKey,
       { key: await this.kept(key, material), recipient: to },
       { timeoutMs: hsmTimeoutMs, trace },
@@ -138,7 +142,7 @@ export class KeyTransport {
   }
 
   private async kekOf({ kekId }: WrappedKey) {
-    const kek = await this.store.kek(kekId);
-    return kek && { kekId, material: kek.material };
+    const kek = await this.parts.kekStore.get(kekId);
+    return kek?.material && { kekId, material: kek.material };
   }
 }

@@ -22,6 +22,7 @@ import {
   usagesOf,
 } from '@claviger/contracts';
 import { assertRotatedInTime, planned } from './key-dates';
+import type { DueRotation } from './key-events';
 import { assertDeletable } from './key-protection';
 import { assertSchedule } from './rotation-schedule';
 
@@ -51,6 +52,7 @@ export interface Key extends KeyNotes {
   data?: RegisteredData[];
   cryptoperiod: Cryptoperiod;
   rotation?: Rotation;
+  rotationDue?: DueRotation;
   /** As somebody asked for; left out, it depends on whether there is a schedule. */
   atEnd?: AtEnd;
   /** Absent of keys whose material is generated here. */
@@ -218,7 +220,8 @@ export function rotateKey(key: Key, made: Material, reason: string, now: string)
 export function withNewVersion(key: Key, made: Material & Pick<KeyVersion, 'imported'>, reason: string, now: string): Key {
   const version = key.versions.length + 1;
   const before = key.versions.map((v) => (v.state === 'active' ? move(v, 'deactivated', reason, now) : v));
-  return planned(next(key, { primaryVersion: version, versions: [...before, newVersion(version, 'active', reason, now, made)] }), now);
+  const { rotationDue: _, ...rest } = key;
+  return planned(next(rest, { primaryVersion: version, versions: [...before, newVersion(version, 'active', reason, now, made)] }), now);
 }
 
 /** What is to be said of a key's rotation: what is left out stays, null gives back the default. */

@@ -5,6 +5,8 @@ import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
+import { describeKek } from './kek';
+import { KekStore } from './kek-store';
 import {
   activateKey,
   assertActivation,
@@ -25,10 +27,10 @@ import {
 } from './key';
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
+import { afterCompromise, afterOwnerChange } from './key-events';
 import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { type KeyPage, KeyStore } from './key-store';
 import { RecordedChange } from './recorded-change';
-import { describeKek } from './signed-documents';
 
 type Ops = typeof keyOperations;
 
@@ -40,6 +42,7 @@ export class KeysController {
     private readonly commands: KeyCommands,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly keks: KekStore,
     private readonly floors: Floors,
   ) {}
 
@@ -93,7 +96,7 @@ export class KeysController {
   listKeks(@Payload() _request: Request<Ops['listKeks']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.listKeks, context, {}, async ({ admit }) => {
       admit('keys:ListKeks', claviger);
-      return { result: { keks: (await this.store.listKeks()).map(describeKek) } };
+      return { result: { keks: (await this.keks.list()).map(describeKek) } };
     });
   }
 
@@ -121,9 +124,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.markCompromised.name)
   markCompromised(@Payload() request: Request<Ops['markCompromised']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.markCompromised, request, context, (key) =>
-      compromiseKey(key, request.versions, request.reason, new Date().toISOString()),
-    );
+    return this.changes.answer(keyOperations.markCompromised, request, context, (key) => {
+      const now = new Date().toISOString();
+      return afterCompromise(key, compromiseKey(key, request.versions, request.reason, now), request.rotate, request.reason, now);
+    });
   }
 
   @MessagePattern(keyOperations.suspend.name)
@@ -158,7 +162,9 @@ export class KeysController {
 
   @MessagePattern(keyOperations.setOwner.name)
   setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
+    return this.changes.answer(keyOperations.setOwner, request, context, (key) =>
+      afterOwnerChange(key, setOwner(key, request.owner), request.reason, new Date().toISOString()),
+    );
   }
 
   @MessagePattern(keyOperations.setRotation.name)

@@ -1,5 +1,13 @@
 import 'reflect-metadata';
-import { exportOperations, importOperations, internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import {
+  exportOperations,
+  importOperations,
+  internalOperations,
+  type KekView,
+  type KeyView,
+  keyBatchOperations,
+  keyOperations,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -8,7 +16,9 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
+import { ComplianceWatch } from './compliance-watch';
 import { Config } from './config';
+import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
@@ -17,12 +27,14 @@ import { Floors } from './floors';
 import { checks } from './health';
 import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
 
@@ -40,6 +52,8 @@ await runService(service, async (logger) => {
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new KeyStore(db, documents, tampered);
+  const kekStore = new KekStore(db, documents, tampered);
+  const roots = new Roots(db, documents);
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
@@ -57,12 +71,15 @@ await runService(service, async (logger) => {
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
-  const storeCheck = new StoreCheck(store, keyView, logger);
   const floors = new Floors(evaluator);
-  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, floors, logger);
+  const due = new DueKeys(db, documents, store);
+  const compliance = new ComplianceWatch(due, floors, logger);
+  const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
+  const keks = new CurrentKeks(connection, kekStore, roots, delivery);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
 
   const imports = new ImportStore(db, documents, tampered);
-  const transport = new KeyTransport(connection, store, imports, commands, bounds);
+  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
 
   let rebuilt = false;
   let stopping = false;
@@ -72,7 +89,7 @@ await runService(service, async (logger) => {
         // Asked for in so many words: a client whose implicit first connection failed never tries again.
         await mongo.connect();
         await store.createIndexes();
-        const count = await rebuildView(store, delivery, logger);
+        const count = await rebuildView(store, kekStore, delivery, logger);
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         owner.keepMark(keyView);
@@ -89,7 +106,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: { ...keyOperations, ...importOperations, ...exportOperations } },
+    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations } },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -98,6 +115,7 @@ await runService(service, async (logger) => {
       replies: new RecordedReply(gate, trail),
       commands,
       store,
+      keks: kekStore,
       bounds,
       transport,
       lastUses: new LastUses(connection),
@@ -117,7 +135,8 @@ await runService(service, async (logger) => {
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const sweep = new DueChanges({ commands, due: new DueKeys(db, documents, store), store, trail, bounds, logger });
+  const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
+  commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
   const expiredImports = new ExpiredImports(imports, logger);
   expiredImports.start(config.DUE_SWEEP_SECONDS * 1_000);

@@ -38,7 +38,10 @@ beforeAll(async () => {
   serve();
   const documents = new SignedDocuments(l.control, l.control.trusted);
   imports = new ImportStore(l.db, documents, (id, reason) => void l.tampered.push(`${id}: ${reason}`));
-  const transport = new KeyTransport(l.connection, l.store, imports, l.commands, new LeaseBounds(1_000, 0.5));
+  const transport = new KeyTransport({
+    ...{ connection: l.connection, store: l.store, imports, bounds: new LeaseBounds(1_000, 0.5) },
+    ...{ keks: l.currentKeks, kekStore: l.keks },
+  });
   const view = { kind: 'session', session, principal: 'kim', mfa: true, ip: 'x' } as unknown as SessionView;
   const admission = { session: view, policies: ['p'], revisions: { session: 1, bundle: 1 } };
   const gate = { knows: () => true, session: () => view, arrived: async () => view, decide: () => admission, anyone: () => admission };

@@ -5,6 +5,7 @@ import {
   exportOperations,
   type Input,
   importOperations,
+  keyBatchOperations,
   keyOperations,
   type Operation,
   policyOperations,
@@ -19,7 +20,7 @@ const { show, publish, ...access } = policyOperations;
 /** The contract's operations, by service; the client's methods are made from this table, at run time and in their types. */
 export const operations = {
   crypto: cryptoOperations,
-  keys: { ...keyOperations, ...importOperations, ...exportOperations },
+  keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
   access,
   audit: auditOperations,

@@ -53,6 +53,14 @@ export const eventTypes = {
       dueAt: Timestamp.optional(),
     }),
   },
+  /** It is less than the profiles in force ask for: `what` is the field of the profile. Once for each set of shortfalls. */
+  'io.claviger.key.non-compliant': {
+    stream: 'KEYS',
+    data: z.strictObject({
+      ...{ keyId: KeyId, name: z.string(), owner: PrincipalId },
+      shortfalls: z.array(z.strictObject({ what: z.string(), profile: z.string(), why: z.string() })),
+    }),
+  },
   'io.claviger.policy.published': {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),

@@ -3,10 +3,10 @@ import { Algorithm } from './algorithms';
 import { PublicKeySpki, WrappedBytes, WrappingAlgorithm, WrappingKeySpec } from './key-transport';
 import { defineOperation } from './operation';
 import { b64u, KekId } from './primitives';
-import { KekView, WrappedKey } from './views';
+import { KekMaterial, WrappedKey } from './views';
 
 /** A KEK, and that it is that one. */
-const Kek = z.strictObject({ kekId: KekId, material: KekView.shape.material });
+const Kek = z.strictObject({ kekId: KekId, material: KekMaterial });
 /** A key that is kept wrapped, with what it is wrapped under. */
 const Kept = z.strictObject({ algorithm: Algorithm, material: WrappedKey, kek: Kek });
 
