@@ -20,5 +20,5 @@ export async function run(cli: CliCallers, lines: readonly string[], before = ''
   chmodSync(join(bin, 'claviger'), 0o755);
   const script = ['set -e', 'cd "$FOLDER"', before, ...lines].join('\n');
   const env = { ...cli.environmentOf('kim'), PATH: `${bin}:${process.env.PATH}`, FOLDER: cli.file('.') };
-  return runCommand('bash', ['-c', script], { allowFailure: true, env });
+  return runCommand('bash', ['--norc', '-c', script], { allowFailure: true, env });
 }
