@@ -102,6 +102,8 @@ test('a key below the profile of its environment and classification is not made;
     cards,
   );
   expect(JSON.stringify(denied)).toContain('ERR_BELOW_FLOOR');
+  const certify = ['--json', 'keys', 'certify', cards, '--reason', 'as every year'];
+  expect(await as('kim', ...certify)).toMatchObject({ code: 2, stderr: expect.stringContaining('keys:Certify') });
   expect(await ok('sam', 'policy', 'show')).toContain('production-restricted (restricted production keys): rotateWithinDays 90');
   await ok('sam', 'policy', 'export', file('exported'));
   const profiles = JSON.parse(readFileSync(`${file('exported')}/profiles.json`, 'utf8')) as { id: string }[];

@@ -59,6 +59,7 @@ export const PURE = [
     'jwe',
     'kek',
     'key',
+    'key-certification',
     'key-dates',
     'key-description',
     'key-events',

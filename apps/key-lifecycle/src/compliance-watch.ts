@@ -25,7 +25,7 @@ export class ComplianceWatch {
       try {
         const from = told(key.keyId);
         const tale = complianceTale(key, from.told, this.floors.of(key), this.nowMs());
-        if (tale) await this.due.tell(key, from, tale.told, tale.event);
+        if (tale) await this.due.tell(key, from, tale.told, ...tale.events);
       } catch (error) {
         // That it is tampered with is told where it is read.
         if (!(error instanceof TamperedDocument))

@@ -72,14 +72,14 @@ export class DueKeys {
     };
   }
 
-  /** The event, if there is one, and what was told, in one write; false when the key has changed since, or another replica told it. */
-  async tell({ keyId, revision }: Key, from: StoredTold, to: Told, event?: CloudEvent): Promise<boolean> {
+  /** The events and what was told, in one write; false when the key has changed since, or another replica told it. */
+  async tell({ keyId, revision }: Key, from: StoredTold, to: Told, ...events: CloudEvent[]): Promise<boolean> {
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: keyId, revision, told: from.signed ?? { $exists: false } },
         {
-          $set: { told: this.documents.signTold(to), ...(event ? { pending: true } : {}) },
-          ...(event ? { $push: { outbox: { id: event.id, kind: 'event', event } } } : {}),
+          $set: { told: this.documents.signTold(to), ...(events.length > 0 ? { pending: true } : {}) },
+          $push: { outbox: { $each: events.map((event) => ({ id: event.id, kind: 'event' as const, event })) } },
         },
       ),
     );

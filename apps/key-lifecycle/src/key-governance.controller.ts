@@ -4,6 +4,7 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
+import { certifyKey } from './key-certification';
 import { isLowered, setClassification } from './key-events';
 import { assertNotBelow, withRotation } from './key-floor';
 import { RecordedChange } from './recorded-change';
@@ -33,5 +34,12 @@ export class KeyGovernanceController {
       assertNotBelow(to, floor);
       return to;
     });
+  }
+
+  @MessagePattern(keyGovernanceOperations.certify.name)
+  certify(@Payload() request: Request<Ops['certify']>, @Ctx() context: RequestContext): Promise<Answer> {
+    return this.changes.answer(keyGovernanceOperations.certify, request, context, (key) =>
+      certifyKey(key, context.principal, new Date().toISOString()),
+    );
   }
 }

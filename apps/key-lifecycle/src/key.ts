@@ -53,6 +53,8 @@ export interface Key extends KeyNotes {
   cryptoperiod: Cryptoperiod;
   rotation?: Rotation;
   rotationDue?: DueRotation;
+  /** When its owner last confirmed what is written of it. */
+  certified?: { at: string; by: string };
   /** As somebody asked for; left out, it depends on whether there is a schedule. */
   atEnd?: AtEnd;
   /** Absent of keys whose material is generated here. */

@@ -12,6 +12,7 @@ export interface Told {
   rotationFailed?: { version: number; at: string };
   /** Digest of what it was said to be less in than its floor. */
   nonCompliant?: string;
+  certification?: { at: string; days: number };
 }
 
 export const nothingTold = (keyId: string): Told => ({ keyId });

@@ -6,7 +6,9 @@ import { context } from '@opentelemetry/api';
 import { ComplianceWatch } from '../src/compliance-watch';
 import { Floors } from '../src/floors';
 import { compromiseKey, type Key, type NewKey, setRotation, updateNotes } from '../src/key';
+import { certifyKey } from '../src/key-certification';
 import { afterCompromise, setClassification } from '../src/key-events';
+import { dayMs } from '../src/rotation-schedule';
 import { about, intent, type Lifecycle, now, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
@@ -122,5 +124,28 @@ test('a key that is less than a new profile asks for is told once, by one of man
   await change(key, (k) => setRotation(k, { schedule: null }, new Date().toISOString()));
   await look();
   expect(await told()).toHaveLength(3);
+  l.policies.current = undefined;
+});
+
+test('an owner who has to certify a key is told 30, 7 and 1 days before and when it is over, each once; certified, the time begins anew', async () => {
+  const key = await create();
+  const look = async (days: number) => {
+    const watch = new ComplianceWatch(l.due, new Floors(l.policies), l.logger, () => Date.now() + days * dayMs);
+    const found = await stored(key);
+    await watch.look([found]);
+    await watch.look([found]);
+    return (await events('io.claviger.key.certification-due', key)).map((event) => (event as { days: number }).days);
+  };
+  inForce({ recertifyEveryDays: 365 }, { recertifyEveryDays: 1_000 });
+  expect(await look(334)).toEqual([]);
+  expect(await look(336)).toEqual([30]);
+  // What came since the last look is told as what it is now.
+  expect(await look(364.5)).toEqual([30, 1]);
+  expect(await look(400)).toEqual([30, 1, 0]);
+  await change(key, (k) => certifyKey(k, 'kim', new Date(Date.now() + 400 * dayMs).toISOString()));
+  expect(await look(401)).toEqual([30, 1, 0]);
+  expect(await look(400 + 336)).toEqual([30, 1, 0, 30]);
+  inForce();
+  expect(await look(2_000)).toEqual([30, 1, 0, 30]);
   l.policies.current = undefined;
 });

@@ -56,6 +56,7 @@ const may: Record<string, Action[]> = {
     'keys:Protect',
     'keys:RegisterData',
     'keys:SetClassification',
+    'keys:Certify',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],

@@ -13,4 +13,12 @@ export const keyGovernanceOperations = {
     input: { ...keyFields.target, classification: Classification },
     result: Propagation,
   }),
+  certify: defineOperation({
+    name: 'keys.certify',
+    action: 'keys:Certify',
+    summary: 'As its owner, confirm what is written of the key: its classification, who uses it, that it is still needed.',
+    retry: 'safe',
+    input: keyFields.target,
+    result: Propagation,
+  }),
 } as const;

@@ -54,6 +54,7 @@ export const actionTable = {
   'keys:SetRotation': 'Key',
   'keys:SetClassification': 'Key',
   'keys:LowerClassification': 'Key',
+  'keys:Certify': 'Key',
   'keys:Update': 'Key',
   'keys:ImportParameters': 'Key',
   'keys:ImportMaterial': 'Key',

@@ -14,4 +14,13 @@ export function governanceCommands(keys: Command): void {
         tellChange(output, await client.keys.setClassification({ keyId, reason, classification: classification as Classification })),
       ),
     );
+  keys
+    .command('certify <key>')
+    .description('as its owner: its classification, its consumers and that it is needed are as they are written')
+    .requiredOption('--reason <text>', 'goes into the ledger')
+    .action(
+      online<{ reason: string }, [string]>(async ({ client, options: { reason }, output }, keyId) =>
+        tellChange(output, await client.keys.certify({ keyId, reason })),
+      ),
+    );
 }
