@@ -9,6 +9,7 @@ import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
+import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 import { TransportController } from './transport.controller';
@@ -26,6 +27,7 @@ export class AppModule {
     return {
       module: AppModule,
       controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, TransportController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, RewrapController],
       providers: [
         CryptoController,
         HsmController,

@@ -7,6 +7,7 @@ import { ExportsController } from './exports.controller';
 import { Floors } from './floors';
 import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyGovernanceController } from './key-governance.controller';
@@ -17,6 +18,8 @@ import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
+import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
+import { Roots } from './roots';
 
 @Module({})
 export class AppModule {
@@ -25,6 +28,10 @@ export class AppModule {
     commands: KeyCommands;
     store: KeyStore;
     keks: KekStore;
+    roots: Roots;
+    jobs: JobStore;
+    owedByJobs: OwedByJobs;
+    hsm: Hsm;
     bounds: LeaseBounds;
     transport: KeyTransport;
     lastUses: LastUses;
@@ -41,6 +48,7 @@ export class AppModule {
         ImportsController,
         ExportsController,
       ],
+      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController, RewrapController],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
@@ -48,6 +56,10 @@ export class AppModule {
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: KekStore, useValue: parts.keks },
+        { provide: Roots, useValue: parts.roots },
+        { provide: JobStore, useValue: parts.jobs },
+        { provide: OwedByJobs, useValue: parts.owedByJobs },
+        { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },

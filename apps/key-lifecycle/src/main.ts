@@ -27,13 +27,19 @@ import { Floors } from './floors';
 import { checks } from './health';
 import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
+import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Hsm, OwedByJobs } from './rewrap.controller';
+import { RewrapChanges } from './rewrap-changes';
+import { RewrapRunner } from './rewrap-runner';
+import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
@@ -59,6 +65,7 @@ await runService(service, async (logger) => {
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const jobs = new JobStore(db, documents, tampered);
   const owed = new OwedRecords({
     source: store,
     trail,
@@ -67,6 +74,9 @@ await runService(service, async (logger) => {
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const owedByJobs = new OwedRecords({
+    ...{ source: jobs, trail, signer, trusted, onTampered: tampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 },
   });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
@@ -77,6 +87,11 @@ await runService(service, async (logger) => {
   const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+  const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const steps = new RewrapSteps({
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+  });
+  const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
   const imports = new ImportStore(db, documents, tampered);
   const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
@@ -96,6 +111,8 @@ await runService(service, async (logger) => {
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        owedByJobs.start();
+        runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
@@ -116,6 +133,10 @@ await runService(service, async (logger) => {
       commands,
       store,
       keks: kekStore,
+      roots,
+      jobs,
+      owedByJobs: new OwedByJobs(owedByJobs),
+      hsm: new Hsm(connection),
       bounds,
       transport,
       lastUses: new LastUses(connection),
@@ -148,8 +169,10 @@ await runService(service, async (logger) => {
     },
     () => expiredImports.stop(),
     () => storeCheck.stop(),
+    () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => owedByJobs.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -8,6 +8,7 @@ import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
@@ -15,6 +16,7 @@ const { name, tags, note, consumers, target } = keyFields;
 export const keyOperations = {
   ...keyGovernanceOperations,
   ...deletionOperations,
+  ...rewrapOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',
