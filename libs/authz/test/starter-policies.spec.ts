@@ -39,8 +39,8 @@ const may: Record<string, Action[]> = {
   ] as Action[],
   'application-owner': ['keys:Describe', 'keys:List', 'keys:Update', 'keys:SetOwner', 'keys:SetConsumers'],
   application: cryptoActions,
-  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read'],
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
+  operator: ['system:Status', 'alerts:Read', 'backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
   none: [],
 };
 

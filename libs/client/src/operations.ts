@@ -1,6 +1,7 @@
 import {
   alertOperations,
   auditOperations,
+  backupOperations,
   cryptoOperations,
   type Input,
   keyOperations,
@@ -18,6 +19,7 @@ const { show, publish, ...access } = policyOperations;
 export const operations = {
   crypto: cryptoOperations,
   keys: keyOperations,
+  backup: backupOperations,
   policy: { show, publish },
   access,
   audit: auditOperations,

@@ -6,6 +6,8 @@ import {
   actionTable,
   alertOperations,
   auditOperations,
+  backupHsmOperations,
+  backupOperations,
   CloudEventEnvelope,
   CommittedRecord,
   cryptoOperations,
@@ -24,10 +26,15 @@ import {
   ViolationRecord,
 } from '../src/index';
 
-const published: Operation[] = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-  Object.values(group),
-);
-const internal: Operation[] = Object.values(internalOperations);
+const published: Operation[] = [
+  cryptoOperations,
+  keyOperations,
+  backupOperations,
+  policyOperations,
+  auditOperations,
+  alertOperations,
+].flatMap((group) => Object.values(group));
+const internal: Operation[] = [internalOperations, backupHsmOperations].flatMap((group) => Object.values(group));
 const all = [...published, ...internal];
 const named = all.map((operation) => [operation.name, operation] as const);
 const shapeOf = (operation: Operation) => (operation.request as z.ZodObject).shape as Record<string, z.ZodType>;

@@ -83,9 +83,12 @@ const services = {
       'audit.v1.key-lifecycle.*',
       'keys.v1.>',
       internalSubject('hsm', '*'),
-      ...streamInfo('AUDIT', 'KEYS'),
+      ...streamInfo('AUDIT', 'KEYS', 'LEDGER'),
+      // The newest checkpoint, for a backup.
+      '$JS.API.STREAM.MSG.GET.LEDGER',
+      '$JS.API.DIRECT.GET.LEDGER.>',
     ],
-    subscribe: [serviceSubject('keys'), internalSubject('keys', '*'), appliedSubject('*')],
+    subscribe: [serviceSubject('keys'), serviceSubject('backup'), internalSubject('keys', '*'), appliedSubject('*')],
   },
   policy: {
     publish: [
