@@ -7,6 +7,7 @@ import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
 import { LeasesController } from './leases.controller';
+import { RecordedChange } from './recorded-change';
 
 @Module({})
 export class AppModule {
@@ -17,6 +18,7 @@ export class AppModule {
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
+        { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: APP_FILTER, useClass: ProblemFilter },

@@ -1,5 +1,5 @@
 import { claviger, keyResource } from '@claviger/authz';
-import { type Action, keyOperations, limits, type Operation, ProblemError, type Request } from '@claviger/contracts';
+import { keyOperations, limits, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
@@ -25,10 +25,10 @@ import {
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
 import { type KeyPage, KeyStore } from './key-store';
+import { RecordedChange } from './recorded-change';
 import { describeKek } from './signed-documents';
 
 type Ops = typeof keyOperations;
-type Target = { keyId: string; reason: string };
 
 /** The edge of the key service: commands in, key descriptions out. Policy decides on the key as it is when the command is carried out. */
 @Controller()
@@ -36,6 +36,7 @@ export class KeysController {
   constructor(
     private readonly replies: RecordedReply,
     private readonly commands: KeyCommands,
+    private readonly changes: RecordedChange,
     private readonly store: KeyStore,
   ) {}
 
@@ -94,7 +95,7 @@ export class KeysController {
 
   @MessagePattern(keyOperations.rotate.name)
   rotate(@Payload() request: Request<Ops['rotate']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.rotate, request, context, async (key) => {
+    return this.changes.answer(keyOperations.rotate, request, context, async (key) => {
       assertRotatable(key);
       return rotateKey(key, await this.commands.material(key, context.trace), request.reason, new Date().toISOString());
     });
@@ -102,86 +103,68 @@ export class KeysController {
 
   @MessagePattern(keyOperations.activate.name)
   activate(@Payload() request: Request<Ops['activate']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.activate, request, context, (key) => activateKey(key, request.reason, new Date().toISOString()));
+    return this.changes.answer(keyOperations.activate, request, context, (key) =>
+      activateKey(key, request.reason, new Date().toISOString()),
+    );
   }
 
   @MessagePattern(keyOperations.deactivate.name)
   deactivate(@Payload() request: Request<Ops['deactivate']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.deactivate, request, context, (key) => deactivateKey(key, request.reason, new Date().toISOString()));
+    return this.changes.answer(keyOperations.deactivate, request, context, (key) =>
+      deactivateKey(key, request.reason, new Date().toISOString()),
+    );
   }
 
   @MessagePattern(keyOperations.markCompromised.name)
   markCompromised(@Payload() request: Request<Ops['markCompromised']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.markCompromised, request, context, (key) =>
+    return this.changes.answer(keyOperations.markCompromised, request, context, (key) =>
       compromiseKey(key, request.versions, request.reason, new Date().toISOString()),
     );
   }
 
   @MessagePattern(keyOperations.suspend.name)
   suspend(@Payload() request: Request<Ops['suspend']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.suspend, request, context, (key) =>
+    return this.changes.answer(keyOperations.suspend, request, context, (key) =>
       suspendKey(key, request.allowProcessing, request.reason, new Date().toISOString()),
     );
   }
 
   @MessagePattern(keyOperations.resume.name)
   resume(@Payload() request: Request<Ops['resume']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.resume, request, context, (key) => resumeKey(key, request.reason, new Date().toISOString()));
+    return this.changes.answer(keyOperations.resume, request, context, (key) => resumeKey(key, request.reason, new Date().toISOString()));
   }
 
   @MessagePattern(keyOperations.scheduleDeletion.name)
   scheduleDeletion(@Payload() request: Request<Ops['scheduleDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.scheduleDeletion, request, context, (key) =>
+    return this.changes.answer(keyOperations.scheduleDeletion, request, context, (key) =>
       scheduleDeletion(key, request.waitDays, request.reason, Date.now()),
     );
   }
 
   @MessagePattern(keyOperations.cancelDeletion.name)
   cancelDeletion(@Payload() request: Request<Ops['cancelDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.cancelDeletion, request, context, (key) => cancelDeletion(key));
+    return this.changes.answer(keyOperations.cancelDeletion, request, context, (key) => cancelDeletion(key));
   }
 
   @MessagePattern(keyOperations.setConsumers.name)
   setConsumers(@Payload() request: Request<Ops['setConsumers']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.setConsumers, request, context, (key) => setConsumers(key, request.consumers));
+    return this.changes.answer(keyOperations.setConsumers, request, context, (key) => setConsumers(key, request.consumers));
   }
 
   @MessagePattern(keyOperations.setOwner.name)
   setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
+    return this.changes.answer(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
   }
 
   @MessagePattern(keyOperations.setRotation.name)
   setRotation(@Payload() request: Request<Ops['setRotation']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.change(keyOperations.setRotation, request, context, (key) => setRotation(key, request, new Date().toISOString()));
+    return this.changes.answer(keyOperations.setRotation, request, context, (key) => setRotation(key, request, new Date().toISOString()));
   }
 
   @MessagePattern(keyOperations.update.name)
   update(@Payload() request: Request<Ops['update']>, @Ctx() context: RequestContext): Promise<Answer> {
     const { description, team, contact, tags } = request;
-    return this.change(keyOperations.update, request, context, (key) => updateNotes(key, { description, team, contact }, tags));
-  }
-
-  private change(
-    operation: Operation,
-    { keyId, reason }: Target,
-    context: RequestContext,
-    decide: (key: Key) => Key | Promise<Key>,
-  ): Promise<Answer> {
-    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, admitAlso, intend }) => {
-      const { key, reached, recorded } = await this.commands.change(
-        keyId,
-        async (current) => {
-          admit(operation.action as Action, keyResource(current));
-          const decided = await decide(current);
-          // Policies may look at tags: who takes one away must be allowed to with and without it.
-          if (decided.tags !== current.tags) admitAlso(operation.action as Action, keyResource(decided));
-          return decided;
-        },
-        ({ primaryVersion, revision }) => intend({ version: primaryVersion, revision }),
-      );
-      return { result: { key: describeKey(key), ...reached }, record: { version: key.primaryVersion }, recorded };
-    });
+    return this.changes.answer(keyOperations.update, request, context, (key) => updateNotes(key, { description, team, contact }, tags));
   }
 }
 

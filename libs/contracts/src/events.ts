@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
-import { KeyDescription } from './key-operations';
+import { KeyDescription } from './key-description';
 import { KeyId, PrincipalId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
 

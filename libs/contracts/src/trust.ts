@@ -12,6 +12,8 @@ export const Trust = z.strictObject({
   certifiers: keys,
   /** Name of the log and its verifier key (C2SP signed note vkey). */
   ledger: z.strictObject({ origin: z.string(), vkey: z.string() }),
+  /** Public keys of recovery groups, by group id: what backups are encrypted to. */
+  recovery: keys.optional(),
 });
 export type Trust = z.infer<typeof Trust>;
 

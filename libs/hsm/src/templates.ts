@@ -117,17 +117,35 @@ export const keyPairTemplates = (algorithm: PairAlgorithm, key: KeyRequest) => (
 });
 
 /** Session object that an unwrapped key becomes: usable, and never to leave again. */
-export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Template => {
+export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Template =>
+  sessionObject(algorithm, { usage, extractable: false });
+
+/** Session object that a wrapped key is on its way from one wrapping key to another: of no use but to be wrapped. */
+export const passingKeyTemplate = (algorithm: Algorithm): Template => sessionObject(algorithm, { extractable: true });
+
+function sessionObject(algorithm: Algorithm, { usage, extractable }: Pick<KeyRequest, 'usage' | 'extractable'>): Template {
   const secret = rowOf(algorithm).shape === 'secret';
   return template({
     CKA_CLASS: secret ? pkcs11.CKO_SECRET_KEY : pkcs11.CKO_PRIVATE_KEY,
     CKA_KEY_TYPE: rowOf(algorithm).keyType,
     CKA_TOKEN: false,
-    ...secrecy(false),
+    ...secrecy(extractable),
     ...(secret ? secretUsage(usage) : privateUsage(usage)),
     ...sealed,
   });
-};
+}
+
+/** Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. */
+export const recoveryKeyTemplate = (): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
+    CKA_KEY_TYPE: keyTypes.RSA,
+    CKA_TOKEN: false,
+    ...secrecy(false),
+    ...privateUsage('encrypt'),
+    CKA_UNWRAP: true,
+    ...sealed,
+  });
 
 /** Known secret key as a session object: for known-answer tests, and for a key that lives for one call. */
 export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AES_256', usage: KeyUsage = 'encrypt'): Template =>

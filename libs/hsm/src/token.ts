@@ -12,6 +12,7 @@ import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { importPublicKey } from './public-keys';
+import { type RewrapRequest, rewrap } from './rewrapping';
 import type { DigestScheme } from './signature-schemes';
 import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
 import type { SigningContext } from './signing-context';
@@ -105,7 +106,7 @@ export class Token {
     return new Token(new Connection({ ...options, ...named, now, asyncSessions, asyncTimeoutMs, seenAfresh }), distance);
   }
 
-  /** For this lib's self test, which alone imports a key; not handed out by the lib's door. */
+  /** For the files of this lib that stand on a token from outside (the self test, recovery groups); not handed out by the lib's door. */
   static connectionOf(token: Token): Connection {
     return token.#connection;
   }
@@ -212,6 +213,14 @@ export class Token {
   /** The key as a non-extractable, sensitive session object that can do exactly `usage`. @throws HsmError HSM_WRAPPED_KEY_INVALID */
   unwrap(request: UnwrapRequest): KeyHandle {
     return unwrap(this.#connection, request);
+  }
+
+  /**
+   * A wrapped key, or a KEK, under another wrapping key, without leaving the token; store what it gives as that of `generateWrapped`.
+   * @throws HsmError HSM_WRAPPED_KEY_INVALID, HSM_KEY_USE_REFUSED (a key that wraps no others), HSM_MECHANISM_UNAVAILABLE, HSM_SELF_TEST_FAILED
+   */
+  rewrap(request: RewrapRequest): WrappedKeyMaterial {
+    return rewrap(this.#connection, request);
   }
 
   /** A new pair for use outside of the token, its private half in clear (PKCS#8); off the event loop. @throws HsmError HSM_MECHANISM_UNAVAILABLE */

@@ -1,3 +1,4 @@
+import type { Template } from 'pkcs11js';
 import { type Algorithm, algorithms, type KeyUsage, type PairAlgorithm, rowOf } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
@@ -14,15 +15,25 @@ export interface UnwrapRequest {
 }
 
 /** @throws HsmError HSM_WRAPPED_KEY_INVALID (the blob is wrong; the token, where it was asked, is alive), HSM_SESSION_LOST, HSM_UNAVAILABLE, HSM_MECHANISM_UNAVAILABLE */
-export function unwrap(connection: Connection, { wrapped, mechanism, algorithm, wrappingKey, usage }: UnwrapRequest): KeyHandle {
+export function unwrap(connection: Connection, { usage, ...request }: UnwrapRequest): KeyHandle {
+  const { algorithm } = request;
+  connection.assertCurrent(request.wrappingKey);
+  if (!rowOf(algorithm).usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
+  return unwrapAs(connection, request, unwrappedTemplate(algorithm, usage));
+}
+
+/** The same, as what the template says. The object is known to be of the algorithm. */
+export function unwrapAs(
+  connection: Connection,
+  { wrapped, mechanism, algorithm, wrappingKey }: Omit<UnwrapRequest, 'usage'>,
+  attributes: Template,
+): KeyHandle {
   connection.assertCurrent(wrappingKey);
   const row = rowOf(algorithm);
-  if (!row.usages.includes(usage)) throw new HsmError('HSM_KEY_USE_REFUSED', `An ${algorithm} key is not for ${usage}`);
   const [least, most] = row.wrappedBytes;
   if (wrapped.length < least || wrapped.length > most) throw invalid(`A blob of ${wrapped.length} bytes holds no ${algorithm} key`);
   connection.assertAlgorithm(algorithm);
   if (row.shape === 'secret') assertNoPair(connection, wrapped, mechanism, wrappingKey);
-  const attributes = unwrappedTemplate(algorithm, usage);
   const object = connection.call(
     'unwrap',
     (p11, { objects }) => p11.C_UnwrapKey(objects, { mechanism }, wrappingKey.object, wrapped, attributes),

@@ -67,7 +67,8 @@ export async function generateWrappedAsync(
   return material;
 }
 
-function assertWrappable(connection: Connection, algorithm: Algorithm): void {
+/** @throws HsmError HSM_MECHANISM_UNAVAILABLE */
+export function assertWrappable(connection: Connection, algorithm: Algorithm): void {
   const { family, tokenLabel } = connection;
   if (!custodiesOf(algorithm, family).includes('wrapped'))
     throw new HsmError(
@@ -93,20 +94,24 @@ function generateSecret(connection: Connection, algorithm: SecretAlgorithm): Key
 /** `wrappingKey` may be the source of one: what fails there must leave no extractable key behind either. */
 function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySource, key: KeyHandle): WrappedKeyMaterial {
   try {
-    const under = typeof wrappingKey === 'function' ? wrappingKey() : wrappingKey;
-    connection.assertCurrent(under);
-    connection.assertCurrent(key);
-    const { family } = connection;
-    const mechanism = families[family].wrap;
-    const wrapped = connection.call(
-      'wrap',
-      (p11, { objects }) => p11.C_WrapKey(objects, { mechanism }, under.object, key.object, Buffer.alloc(wrappedBytesMax)),
-      key.algorithm,
-    );
-    return { wrapped: Buffer.from(wrapped), mechanism, family };
+    return wrapObject(connection, typeof wrappingKey === 'function' ? wrappingKey() : wrappingKey, key);
   } finally {
     destroyQuietly(connection, key);
   }
+}
+
+/** An extractable session object, wrapped in the way of this token's family. */
+export function wrapObject(connection: Connection, wrappingKey: KeyHandle, key: KeyHandle): WrappedKeyMaterial {
+  connection.assertCurrent(wrappingKey);
+  connection.assertCurrent(key);
+  const { family } = connection;
+  const mechanism = families[family].wrap;
+  const wrapped = connection.call(
+    'wrap',
+    (p11, { objects }) => p11.C_WrapKey(objects, { mechanism }, wrappingKey.object, key.object, Buffer.alloc(wrappedBytesMax)),
+    key.algorithm,
+  );
+  return { wrapped: Buffer.from(wrapped), mechanism, family };
 }
 
 const unwrapForTest = (connection: Connection, material: WrappedKeyMaterial, algorithm: PairAlgorithm, wrappingKey: KeyHandle) =>

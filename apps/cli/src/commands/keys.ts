@@ -1,21 +1,13 @@
-import type { Algorithm, Classification, Environment, KeyDescription, KeyUsage, Propagation, Transition } from '@claviger/contracts';
+import type { Algorithm, Classification, Environment, KeyUsage } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
 import { gathered, keysMeant } from '../key-pages';
-import type { Output } from '../output';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
 import { inventoryCommands } from './inventory';
-import {
-  atEndIn,
-  cryptoperiodIn,
-  nextText,
-  type RotationOptions,
-  rotationSummary,
-  scheduleIn,
-  withRotationOptions,
-} from './rotation-options';
+import { describeKey, stateOf, tellChange } from './key-summary';
+import { atEndIn, cryptoperiodIn, nextText, type RotationOptions, scheduleIn, withRotationOptions } from './rotation-options';
 
 interface Reason {
   reason: string;
@@ -68,13 +60,13 @@ export function keysCommands(program: Command): void {
         cryptoperiod: cryptoperiodIn(options),
         atEnd: atEndIn(options),
       });
-      describe(output, key);
+      describeKey(output, key);
     }),
   );
   keys
     .command('describe <key>')
     .description('metadata, state and versions of one key')
-    .action(online<object, [string]>(async ({ client, output }, keyId) => describe(output, await client.keys.describe({ keyId }))));
+    .action(online<object, [string]>(async ({ client, output }, keyId) => describeKey(output, await client.keys.describe({ keyId }))));
   withKeyFilter(keys.command('list').description('keys that you may describe; of several flags all must be so'))
     .option('--limit <n>', 'at most this many', '100')
     .action(
@@ -100,17 +92,17 @@ export function keysCommands(program: Command): void {
     keys.command(`${name} <key>`).description(summary).requiredOption('--reason <text>', 'goes into the ledger');
   change('rotate', 'make a new version; older ones go on to decrypt and verify').action(
     online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
-      changed(output, await client.keys.rotate({ keyId, reason })),
+      tellChange(output, await client.keys.rotate({ keyId, reason })),
     ),
   );
   change('activate', 'end its pre-activation before its time').action(
     online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
-      changed(output, await client.keys.activate({ keyId, reason })),
+      tellChange(output, await client.keys.activate({ keyId, reason })),
     ),
   );
   change('deactivate', 'protect nothing more with it; it goes on to decrypt and verify').action(
     online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
-      changed(output, await client.keys.deactivate({ keyId, reason })),
+      tellChange(output, await client.keys.deactivate({ keyId, reason })),
     ),
   );
   change('mark-compromised', 'its material may be known to others: for good no use of it, but for re-encrypt; suspend can be undone')
@@ -118,7 +110,7 @@ export function keysCommands(program: Command): void {
     .action(
       online<Reason & { keyVersion?: string[] }, [string]>(async ({ client, options: { reason, keyVersion }, output }, keyId) => {
         const versions = keyVersion?.map((text) => wholeNumber('--key-version', text) as number);
-        changed(output, await client.keys.markCompromised({ keyId, reason, ...(versions ? { versions } : {}) }));
+        tellChange(output, await client.keys.markCompromised({ keyId, reason, ...(versions ? { versions } : {}) }));
       }),
     );
   change('suspend', 'freeze it at every worker')
@@ -126,31 +118,31 @@ export function keysCommands(program: Command): void {
     .action(
       online<Reason & { allowProcessing?: boolean }, [string]>(
         async ({ client, options: { reason, allowProcessing = false }, output }, keyId) =>
-          changed(output, await client.keys.suspend({ keyId, reason, allowProcessing })),
+          tellChange(output, await client.keys.suspend({ keyId, reason, allowProcessing })),
       ),
     );
   change('resume', 'end a suspension').action(
     online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
-      changed(output, await client.keys.resume({ keyId, reason })),
+      tellChange(output, await client.keys.resume({ keyId, reason })),
     ),
   );
   change('schedule-deletion', 'freeze it and destroy its material after the wait')
     .option('--wait-days <n>', '7 to 90', '30')
     .action(
       online<Reason & { waitDays: string }, [string]>(async ({ client, options: { reason, waitDays }, output }, keyId) =>
-        changed(output, await client.keys.scheduleDeletion({ keyId, reason, waitDays: wholeNumber('--wait-days', waitDays) })),
+        tellChange(output, await client.keys.scheduleDeletion({ keyId, reason, waitDays: wholeNumber('--wait-days', waitDays) })),
       ),
     );
   change('cancel-deletion', 'keep it; it comes back suspended').action(
     online<Reason, [string]>(async ({ client, options: { reason }, output }, keyId) =>
-      changed(output, await client.keys.cancelDeletion({ keyId, reason })),
+      tellChange(output, await client.keys.cancelDeletion({ keyId, reason })),
     ),
   );
   change('set-consumers', 'replace the list of principals that may use it')
     .option('--consumer <principal>', 'may be repeated; none empties the list', collect)
     .action(
       online<Reason & { consumer?: string[] }, [string]>(async ({ client, options: { reason, consumer = [] }, output }, keyId) =>
-        changed(output, await client.keys.setConsumers({ keyId, reason, consumers: consumer })),
+        tellChange(output, await client.keys.setConsumers({ keyId, reason, consumers: consumer })),
       ),
     );
   keys
@@ -159,7 +151,7 @@ export function keysCommands(program: Command): void {
     .requiredOption('--reason <text>', 'goes into the ledger')
     .action(
       online<Reason, [string, string]>(async ({ client, options: { reason }, output }, keyId, owner) =>
-        changed(output, await client.keys.setOwner({ keyId, reason, owner })),
+        tellChange(output, await client.keys.setOwner({ keyId, reason, owner })),
       ),
     );
   withRotationOptions(
@@ -178,7 +170,7 @@ export function keysCommands(program: Command): void {
             atEnd: alternative('--default-at-end', defaultAtEnd, atEndIn(options)),
           };
           if (Object.values(settings).every((value) => value === undefined)) throw new CommandError('usage', 'say what is to be set');
-          changed(output, await client.keys.setRotation({ keyId, reason, ...settings }));
+          tellChange(output, await client.keys.setRotation({ keyId, reason, ...settings }));
         },
       ),
     );
@@ -195,7 +187,7 @@ export function keysCommands(program: Command): void {
         if (unknown !== undefined) throw new CommandError('usage', `--remove takes ${noteNames.join(', ')} or tags`);
         const removed = Object.fromEntries(remove.filter((what) => what !== 'tags').map((what) => [what, null]));
         const tags = remove.includes('tags') ? {} : pairs('tag', tag);
-        changed(output, await client.keys.update({ keyId, reason, ...notesOf(options), ...removed, ...(tags ? { tags } : {}) }));
+        tellChange(output, await client.keys.update({ keyId, reason, ...notesOf(options), ...removed, ...(tags ? { tags } : {}) }));
       }),
     );
 }
@@ -204,49 +196,4 @@ export function keysCommands(program: Command): void {
 function alternative<T>(flag: string, taken: boolean | undefined, value: T | undefined): T | null | undefined {
   if (taken && value !== undefined) throw new CommandError('usage', `${flag} and another value for the same exclude each other`);
   return taken ? null : value;
-}
-
-function stateOf(key: KeyDescription): string {
-  if (key.deletionAt) return `deletion ${key.deletionAt}`;
-  if (key.activationAt && !key.suspended) return `pre-activation until ${key.activationAt}`;
-  if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
-  return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
-}
-
-const summary = (key: KeyDescription) => ({
-  key: key.keyId,
-  name: key.name,
-  algorithm: key.algorithm,
-  usage: key.usage,
-  state: stateOf(key),
-  'primary version': key.primaryVersion,
-  environment: key.environment,
-  classification: key.classification,
-  owner: key.owner,
-  team: key.team,
-  contact: key.contact,
-  description: key.description,
-  consumers: key.consumers.join(', ') || 'none',
-  tags:
-    Object.entries(key.tags)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(', ') || undefined,
-  ...rotationSummary(key),
-  revision: key.revision,
-  versions: key.versions
-    .map(({ version, state, transitions, recipientPeriodEndsAt }) => {
-      const { at, reason } = transitions.at(-1) as Transition;
-      return `${version} ${state} (${at}: ${reason}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
-    })
-    .join(', '),
-});
-
-const describe = (output: Output, key: KeyDescription) => output.fields(key, summary(key));
-
-function changed(output: Output, outcome: Propagation): void {
-  const { key, confirmed, workers, fenced } = outcome;
-  const reached = confirmed
-    ? `confirmed by ${workers.length} worker(s)${fenced.length > 0 ? `, ${fenced.length} fenced` : ''}`
-    : 'durable, but not yet proven at every worker: repeat the command or look at `claviger status`';
-  output.fields(outcome, { ...summary(key), reached });
 }

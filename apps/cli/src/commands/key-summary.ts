@@ -1,0 +1,49 @@
+import type { KeyDescription, Propagation, Transition } from '@claviger/contracts';
+import type { Output } from '../output';
+import { rotationSummary } from './rotation-options';
+
+export function stateOf(key: KeyDescription): string {
+  if (key.deletionAt) return `deletion ${key.deletionAt}`;
+  if (key.activationAt && !key.suspended) return `pre-activation until ${key.activationAt}`;
+  if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
+  return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
+}
+
+const summary = (key: KeyDescription) => ({
+  key: key.keyId,
+  name: key.name,
+  algorithm: key.algorithm,
+  usage: key.usage,
+  state: stateOf(key),
+  'primary version': key.primaryVersion,
+  environment: key.environment,
+  classification: key.classification,
+  owner: key.owner,
+  team: key.team,
+  contact: key.contact,
+  description: key.description,
+  consumers: key.consumers.join(', ') || 'none',
+  tags:
+    Object.entries(key.tags)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(', ') || undefined,
+  ...rotationSummary(key),
+  revision: key.revision,
+  versions: key.versions
+    .map(({ version, state, transitions, recipientPeriodEndsAt }) => {
+      const { at, reason } = transitions.at(-1) as Transition;
+      return `${version} ${state} (${at}: ${reason}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
+    })
+    .join(', '),
+});
+
+export const describeKey = (output: Output, key: KeyDescription) => output.fields(key, summary(key));
+
+/** A key after a command, and whether every worker has it so. */
+export function tellChange(output: Output, outcome: Propagation): void {
+  const { key, confirmed, workers, fenced } = outcome;
+  const reached = confirmed
+    ? `confirmed by ${workers.length} worker(s)${fenced.length > 0 ? `, ${fenced.length} fenced` : ''}`
+    : 'durable, but not yet proven at every worker: repeat the command or look at `claviger status`';
+  output.fields(outcome, { ...summary(key), reached });
+}

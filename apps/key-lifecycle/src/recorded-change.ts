@@ -1,0 +1,37 @@
+import { keyResource } from '@claviger/authz';
+import type { Action, Operation } from '@claviger/contracts';
+import type { Answer, RequestContext } from '@claviger/messaging';
+import { RecordedReply } from '@claviger/service';
+import type { Key } from './key';
+import { KeyCommands } from './key-commands';
+import { describeKey } from './key-description';
+
+/** A command that changes one key: policy decides on the key as it is when the command is carried out; the change is followed to the workers, and recorded. */
+export class RecordedChange {
+  constructor(
+    private readonly replies: RecordedReply,
+    private readonly commands: KeyCommands,
+  ) {}
+
+  answer(
+    operation: Operation,
+    { keyId, reason }: { keyId: string; reason: string },
+    context: RequestContext,
+    decide: (key: Key) => Key | Promise<Key>,
+  ): Promise<Answer> {
+    return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, admitAlso, intend }) => {
+      const { key, reached, recorded } = await this.commands.change(
+        keyId,
+        async (current) => {
+          admit(operation.action as Action, keyResource(current));
+          const decided = await decide(current);
+          // Policies may look at tags: who takes one away must be allowed to with and without it.
+          if (decided.tags !== current.tags) admitAlso(operation.action as Action, keyResource(decided));
+          return decided;
+        },
+        ({ primaryVersion, revision }) => intend({ version: primaryVersion, revision }),
+      );
+      return { result: { key: describeKey(key), ...reached }, record: { version: key.primaryVersion }, recorded };
+    });
+  }
+}
