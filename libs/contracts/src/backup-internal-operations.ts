@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { BackupId, Canary, CanarySubject, Wrapped } from './backup-format';
 import { defineOperation } from './operation';
 import { b64u } from './primitives';
+import { RecoveryGroupId } from './recovery-group';
 import { KekView } from './views';
 
 /** Under the token root, as a KEK is. */
@@ -21,10 +22,10 @@ export const backupHsmOperations = {
     name: 'hsm.generate-epoch-key',
     action,
     summary:
-      'Generate the key of an epoch of backups: under the token root, and under the public key of the recovery group that this worker trusts.',
+      'Generate the key of an epoch of backups: under the token root, and under the public key of a recovery group that this worker trusts.',
     retry: 'safe',
-    input: {},
-    result: z.strictObject({ epochKey: UnderRoot, group: z.string(), escrow: b64u(2_048) }),
+    input: { group: RecoveryGroupId },
+    result: z.strictObject({ epochKey: UnderRoot, escrow: b64u(2_048) }),
   }),
   generateBackupKey: defineOperation({
     name: 'hsm.generate-backup-key',
@@ -37,7 +38,7 @@ export const backupHsmOperations = {
   sealBackup: defineOperation({
     name: 'hsm.seal-backup',
     action,
-    summary: 'Seal one chunk of a backup (AES-256-GCM; the number of the chunk is the nonce, so each is sealed once).',
+    summary: 'Seal one chunk of a backup (AES-256-GCM; the number of the chunk is the nonce, so each number is for one plaintext).',
     retry: 'never',
     input: { ...chunk, plaintext: b64u(chunkBytes) },
     result: z.strictObject({ sealed: z.string() }),

@@ -144,6 +144,24 @@ const table = {
     title: 'The policy bundle does not validate',
     next: 'Run claviger policy check and mend what it names.',
   },
+  ERR_BACKUP_UNAVAILABLE: {
+    status: 501,
+    retryable: false,
+    title: 'Backups are not set up here',
+    next: 'Operators: set BACKUP_FOLDER and BACKUP_ESCROW_FOLDER of key-lifecycle, and hold a ceremony of a recovery group.',
+  },
+  ERR_BACKUP_REFUSED: {
+    status: 409,
+    retryable: false,
+    title: 'This backup cannot be made, read or restored like this',
+    next: 'The detail says why.',
+  },
+  ERR_BACKUP_DAMAGED: {
+    status: 422,
+    retryable: false,
+    title: 'The backup is not what its site signed',
+    next: 'Take another copy of it, or another backup; nothing after the named chunk was used.',
+  },
   ERR_INTERNAL: {
     status: 500,
     retryable: false,
