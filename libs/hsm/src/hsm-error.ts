@@ -55,6 +55,10 @@ const table = {
     retryable: false,
     next: 'The blob was altered, is of another kind of key, or was wrapped under another key; the token itself is well',
   },
+  HSM_KEY_UNSUITABLE: {
+    retryable: false,
+    next: 'It is intact and not what it was said to be: compare algorithm, length and curve with the key that it is for',
+  },
   HSM_ARGUMENT_INVALID: { retryable: false, next: 'Correct the argument' },
   HSM_OPERATION_FAILED: { retryable: false, next: 'The token is alive and refuses this call: see the cause' },
   HSM_SELF_TEST_FAILED: { retryable: false, next: 'Do not use this token: its results are wrong' },

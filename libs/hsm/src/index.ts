@@ -4,6 +4,7 @@ export {
   custodiesOf,
   type KeyUsage,
   type PairAlgorithm,
+  type RsaAlgorithm,
   type SecretAlgorithm,
   type TokenFamily,
   usagesOf,
@@ -19,16 +20,19 @@ export type { KeyOperations } from './key-operations';
 export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
 export { probe, probeAsync } from './probe';
+export type { Receiver, ReceiverRequest } from './receivers';
 export { createRecoveryGroup, type MadeRecoveryGroup, openRecoveryGroup, type RecoveryGroupRequest } from './recovery-group';
 export { type RecoveryShare, shareDigest, shareOfText, textOfShare } from './recovery-shares';
 export type { RewrapRequest } from './rewrapping';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
+export type { ReceivedMaterial, ReceiveRequest, SendRequest } from './sent-keys';
 export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-schemes';
 export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
 export { canaryLabel, type Distance, Token, type TokenOptions } from './token';
 export type { SessionKeyPair } from './token-keys';
 export { releaseOf, supportOf, type TokenSupport } from './token-support';
+export { type TransportScheme, transportSchemes } from './transport-schemes';
 export { openEpoch, type TrustedSigner, trustedSigner } from './trusted-signers';
 export { UnwrappedKeys, type UnwrappedKeysOptions, unwrappedKeyId } from './unwrapped-keys';
 export type { UnwrapRequest } from './unwrapping';

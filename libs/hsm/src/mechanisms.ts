@@ -2,6 +2,7 @@
 export const mechanisms = {
   CKM_RSA_PKCS_KEY_PAIR_GEN: 0x00,
   CKM_RSA_PKCS: 0x01,
+  CKM_RSA_X_509: 0x03,
   CKM_RSA_PKCS_OAEP: 0x09,
   CKM_RSA_PKCS_PSS: 0x0d,
   CKM_ML_KEM_KEY_PAIR_GEN: 0x0f,
@@ -21,6 +22,7 @@ export const mechanisms = {
   CKM_EDDSA: 0x1057,
   CKM_AES_KEY_GEN: 0x1080,
   CKM_AES_GCM: 0x1087,
+  CKM_AES_CMAC: 0x108a,
   CKM_AES_KEY_WRAP: 0x2109,
   CKM_AES_KEY_WRAP_PAD: 0x210a,
   CKM_AES_KEY_WRAP_KWP: 0x210b,

@@ -40,6 +40,10 @@ export function readAlgorithm(connection: Connection, object: Buffer): Algorithm
   return algorithmOf(keyType, { ecParams: readAttributes(connection, object, ['CKA_EC_PARAMS'])[0] });
 }
 
+/** Bytes of a secret key; 0 where the token does not say (SoftHSM, of one that was unwrapped). */
+export const secretBytesOf = (connection: Connection, object: Buffer): number =>
+  readAttributes(connection, object, ['CKA_VALUE_LEN'])[0]!.readUInt32LE(0);
+
 type Readable =
   | 'CKA_VALUE'
   | 'CKA_PARAMETER_SET'

@@ -28,7 +28,7 @@ type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
 const typeOf = (name: AttributeName): number =>
   (name in v32 ? v32[name as keyof typeof v32] : pkcs11[name as keyof typeof pkcs11]) as number;
 /** What a public half is for. */
-export type PublicUsage = 'sign' | 'encrypt' | 'encapsulate';
+export type PublicUsage = 'sign' | 'encrypt' | 'encapsulate' | 'wrap';
 type Attributes = Partial<Record<AttributeName, number | boolean | string | Buffer | undefined>>;
 
 /** Attribute list in the order written: SoftHSM accepts no attribute after CKA_MODIFIABLE false. */
@@ -59,6 +59,7 @@ const privateUsage = (usage: KeyUsage | undefined): Attributes => ({
 const publicUsage = (usage: PublicUsage): Attributes => ({
   CKA_VERIFY: usage === 'sign',
   CKA_ENCRYPT: usage === 'encrypt',
+  CKA_WRAP: usage === 'wrap',
   ...(usage === 'encapsulate' ? { CKA_ENCAPSULATE: true } : {}),
 });
 /** Of a generated pair: what its private half undoes. One for wrapping is used in whatever way it will be; only its bytes are read here. */
@@ -120,7 +121,7 @@ export const keyPairTemplates = (algorithm: PairAlgorithm, key: KeyRequest) => (
 export const unwrappedTemplate = (algorithm: Algorithm, usage: KeyUsage): Template =>
   sessionObject(algorithm, { usage, extractable: false });
 
-/** Session object that a wrapped key is on its way from one wrapping key to another: of no use but to be wrapped. */
+/** Session object that a wrapped key is on its way from one wrapping key to another, or to a recipient: of no use but to be wrapped. */
 export const passingKeyTemplate = (algorithm: Algorithm): Template => sessionObject(algorithm, { extractable: true });
 
 function sessionObject(algorithm: Algorithm, { usage, extractable }: Pick<KeyRequest, 'usage' | 'extractable'>): Template {
@@ -146,6 +147,38 @@ export const recoveryKeyTemplate = (): Template =>
     CKA_UNWRAP: true,
     ...sealed,
   });
+
+/** A private RSA key that takes keys in: by unwrapping them, or, for a token that has not the hash, by raw decryption of the key that carries them. */
+export const receiverTemplate = (how: 'unwrap' | 'decrypt'): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
+    CKA_KEY_TYPE: keyTypes.RSA,
+    CKA_TOKEN: false,
+    ...secrecy(false),
+    ...privateUsage(undefined),
+    CKA_DECRYPT: how === 'decrypt',
+    CKA_UNWRAP: how === 'unwrap',
+    ...sealed,
+  });
+
+/** The AES-256 key that carries another key for one transport: one way only. `value`: where it was made or opened outside of the token. */
+export const carrierTemplate = (way: 'wrap' | 'unwrap', from: 'generated' | 'unwrapped' | Buffer): Template =>
+  template({
+    CKA_CLASS: pkcs11.CKO_SECRET_KEY,
+    CKA_KEY_TYPE: keyTypes.AES,
+    ...(from === 'generated' ? { CKA_VALUE_LEN: algorithms.AES_256.keyBytes } : {}),
+    ...(Buffer.isBuffer(from) ? { CKA_VALUE: from } : {}),
+    CKA_TOKEN: false,
+    ...secrecy(from === 'generated'),
+    ...secretUsage(undefined),
+    CKA_WRAP: way === 'wrap',
+    CKA_UNWRAP: way === 'unwrap',
+    ...sealed,
+  });
+
+/** Unwrapped for one step of the examination of a key that somebody sent: it does only that, and does not leave. */
+export const examinedKeyTemplate = (algorithm: Algorithm, does: 'mac' | 'derive' | 'sign'): Template =>
+  sessionObject(algorithm, { usage: does === 'derive' ? 'agree' : does, extractable: false });
 
 /** Known secret key as a session object: for known-answer tests, and for a key that lives for one call. */
 export const knownKeyTemplate = (value: Buffer, algorithm: SecretAlgorithm = 'AES_256', usage: KeyUsage = 'encrypt'): Template =>

@@ -1,5 +1,13 @@
 import { deriveSharedSecret } from './agreement';
-import { type Algorithm, type KeyUsage, type PairAlgorithm, rowOf, type SecretAlgorithm, type TokenFamily } from './algorithms';
+import {
+  type Algorithm,
+  type KeyUsage,
+  type PairAlgorithm,
+  type RsaAlgorithm,
+  rowOf,
+  type SecretAlgorithm,
+  type TokenFamily,
+} from './algorithms';
 import { Connection, type KeyHandle, type KeySource } from './connection';
 import { decapsulate, type Encapsulated, encapsulate } from './encapsulation';
 import { type ExportedPair, generateExportedPairAsync } from './exported-pairs';
@@ -13,7 +21,9 @@ import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
 import { assertConsistentAsync } from './pairwise';
 import { importPublicKey } from './public-keys';
+import { generateReceiverAsync, type Receiver, type ReceiverRequest, unwrapReceiver } from './receivers';
 import { type RewrapRequest, rewrap } from './rewrapping';
+import { type ReceivedMaterial, type ReceiveRequest, type SendRequest, unwrapFromSender, wrapToRecipient } from './sent-keys';
 import type { DigestScheme } from './signature-schemes';
 import { planDigest, planMessage, sign, signAsync, signMessageAsync, verify, verifyAsync } from './signatures';
 import type { SigningContext } from './signing-context';
@@ -31,6 +41,7 @@ import {
   publicKeySpki,
   type SessionKeyPair,
 } from './token-keys';
+import type { TransportScheme } from './transport-schemes';
 import { type UnwrapRequest, unwrap } from './unwrapping';
 import { generateWrapped, generateWrappedAsync, type WrappedKeyMaterial } from './wrapped-keys';
 
@@ -214,6 +225,35 @@ export class Token {
   /** The key as a non-extractable, sensitive session object that can do exactly `usage`. @throws HsmError HSM_WRAPPED_KEY_INVALID */
   unwrap(request: UnwrapRequest): KeyHandle {
     return unwrap(this.#connection, request);
+  }
+
+  /** A new RSA pair whose private half only receives keys, by that scheme; as a session object. Off the event loop. */
+  generateReceiverAsync(algorithm: RsaAlgorithm, scheme: TransportScheme): Promise<Receiver> {
+    return generateReceiverAsync(this.#connection, algorithm, scheme);
+  }
+
+  /** The private half of an RSA pair that `generateWrappedAsync` made, as one that only receives keys by that scheme. Errors: see unwrap. */
+  unwrapReceiver(request: ReceiverRequest): KeyHandle {
+    return unwrapReceiver(this.#connection, request);
+  }
+
+  /**
+   * A key, wrapped to a recipient's RSA public key. It is in clear only inside the token. A private half is PKCS#8; SoftHSM appends up to 7 zero bytes to it.
+   * @throws HsmError HSM_ARGUMENT_INVALID (the recipient's key; a private half under RSAES_OAEP), HSM_MECHANISM_UNAVAILABLE (SoftHSM: RSAES_OAEP_SHA_256),
+   * and those of unwrap
+   */
+  wrapToRecipient(request: SendRequest): Buffer {
+    return wrapToRecipient(this.#connection, request);
+  }
+
+  /**
+   * The key that a sender wrapped to a receiver's public key, now wrapped under another one. It is in clear only inside the token, and has been used there
+   * as what it was said to be. Synchronous: a few private RSA operations.
+   * @throws HsmError HSM_WRAPPED_KEY_INVALID (the one answer to a blob that does not open), HSM_KEY_UNSUITABLE (it opens, and is another kind of key),
+   * HSM_ARGUMENT_INVALID, HSM_KEY_USE_REFUSED (a receiver of another scheme), HSM_MECHANISM_UNAVAILABLE (SoftHSM: RSAES_OAEP_SHA_256)
+   */
+  unwrapFromSender(request: ReceiveRequest): ReceivedMaterial {
+    return unwrapFromSender(this.#connection, request);
   }
 
   /**

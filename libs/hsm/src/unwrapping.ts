@@ -4,7 +4,7 @@ import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly } from './key-pairs';
 import { readAlgorithm } from './public-keys';
-import { unwrappedTemplate } from './templates';
+import { passingKeyTemplate, unwrappedTemplate } from './templates';
 
 export interface UnwrapRequest {
   readonly wrapped: Buffer;
@@ -22,7 +22,11 @@ export function unwrap(connection: Connection, { usage, ...request }: UnwrapRequ
   return unwrapAs(connection, request, unwrappedTemplate(algorithm, usage));
 }
 
-/** The same, as what the template says. The object is known to be of the algorithm. */
+/** As an extractable session object that can do nothing but be wrapped, for whoever destroys it in the same call. Errors: see unwrap. */
+export const unwrapPassing = (connection: Connection, request: Omit<UnwrapRequest, 'usage'>): KeyHandle =>
+  unwrapAs(connection, request, passingKeyTemplate(request.algorithm));
+
+/** What it becomes is said by `attributes`; that it is a key of the algorithm is checked here. Errors: see unwrap. */
 export function unwrapAs(
   connection: Connection,
   { wrapped, mechanism, algorithm, wrappingKey }: Omit<UnwrapRequest, 'usage'>,

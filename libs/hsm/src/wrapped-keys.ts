@@ -92,7 +92,7 @@ function generateSecret(connection: Connection, algorithm: SecretAlgorithm): Key
 }
 
 /** `wrappingKey` may be the source of one: what fails there must leave no extractable key behind either. */
-function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySource, key: KeyHandle): WrappedKeyMaterial {
+export function wrapAndDestroy(connection: Connection, wrappingKey: KeyHandle | KeySource, key: KeyHandle): WrappedKeyMaterial {
   try {
     return wrapObject(connection, typeof wrappingKey === 'function' ? wrappingKey() : wrappingKey, key);
   } finally {
