@@ -1,4 +1,12 @@
-import { backupHsmOperations, type CanarySubject, type KekView, ProblemError, type Request, type Trust, type Wrapped } from '@claviger/contracts';
+import {
+  backupHsmOperations,
+  type CanarySubject,
+  type KekView,
+  ProblemError,
+  type Request,
+  type Trust,
+  type Wrapped,
+} from '@claviger/contracts';
 import { type KeyHandle, type Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
@@ -41,7 +49,8 @@ export class BackupHsmController {
   generateEpochKey(@Payload() { group }: Request<Ops['generateEpochKey']>): Promise<Answer> {
     return this.answered(async () => {
       const recipient = Object.hasOwn(this.recovery.trusted, group) ? this.recovery.trusted[group] : undefined;
-      if (recipient === undefined) throw new ProblemError('ERR_BACKUP_REFUSED', `trust.json of this worker names no recovery group ${group}.`);
+      if (recipient === undefined)
+        throw new ProblemError('ERR_BACKUP_REFUSED', `trust.json of this worker names no recovery group ${group}.`);
       const { token, root } = this;
       const made = token.generateKek(root);
       const escrow = token.wrapToRecipient({
@@ -82,7 +91,12 @@ export class BackupHsmController {
     return this.answered(async () => ({
       keks: keks.map((kek) =>
         encoded(
-          this.token.rewrap({ ...decoded(kek), algorithm, from: this.token.findTokenKey(kek.rootLabel, 'secret'), to: this.epoch(epochKey) }),
+          this.token.rewrap({
+            ...decoded(kek),
+            algorithm,
+            from: this.token.findTokenKey(kek.rootLabel, 'secret'),
+            to: this.epoch(epochKey),
+          }),
         ),
       ),
     }));
@@ -143,7 +157,10 @@ export class BackupHsmController {
     return this.keys.unwrapKek('of backups', epochKey);
   }
 
-  private async withDataKey<T>({ epochKey, dataKey }: { epochKey: UnderRoot; dataKey: Wrapped }, use: (key: KeyHandle) => T | Promise<T>): Promise<T> {
+  private async withDataKey<T>(
+    { epochKey, dataKey }: { epochKey: UnderRoot; dataKey: Wrapped },
+    use: (key: KeyHandle) => T | Promise<T>,
+  ): Promise<T> {
     const key = this.token.unwrap({ ...decoded(dataKey), algorithm, wrappingKey: this.epoch(epochKey), usage: 'encrypt' });
     try {
       return await use(key);
@@ -203,5 +220,12 @@ function ivOf(n: number): Buffer {
   return iv;
 }
 const aadOf = ({ backupId, n }: { backupId: string; n: number }) => Buffer.from(`${backupId}#${n}`);
-const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial): Wrapped => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
-const decoded = ({ wrapped, mechanism }: Pick<Wrapped, 'wrapped' | 'mechanism'>) => ({ wrapped: Buffer.from(wrapped, 'base64url'), mechanism });
+const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial): Wrapped => ({
+  mechanism,
+  family,
+  wrapped: wrapped.toString('base64url'),
+});
+const decoded = ({ wrapped, mechanism }: Pick<Wrapped, 'wrapped' | 'mechanism'>) => ({
+  wrapped: Buffer.from(wrapped, 'base64url'),
+  mechanism,
+});

@@ -10,7 +10,11 @@ const wrappedText = (text: string) => Buffer.from(text.padEnd(64).slice(0, 64));
  * The canary of a key that encrypts, computes MACs or wraps: null for a pair, whose public half is one. Nothing can be learnt from it: a tag over a text
  * that names the version, and an invocation that counts as any other.
  */
-export async function makeCanary(token: Token, key: KeyHandle, { keyId, version, usage, publicKeySpki }: CanarySubject): Promise<Canary | null> {
+export async function makeCanary(
+  token: Token,
+  key: KeyHandle,
+  { keyId, version, usage, publicKeySpki }: CanarySubject,
+): Promise<Canary | null> {
   if (publicKeySpki !== undefined) return null;
   const text = canaryText(keyId, version);
   const message = Buffer.from(text);

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { cryptoOperations, internalOperations } from '@claviger/contracts';
+import { backupHsmOperations, cryptoOperations, internalOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
+import { RecoveryKeys } from './backup-hsm.controller';
 import { Config } from './config';
 import { FurtherToken } from './further-token';
 import { openFurtherToken, readFurtherTokens } from './further-tokens';
@@ -70,6 +71,7 @@ await runService(service, async (logger) => {
         generateKek: internalOperations.generateKek,
         generateKey: internalOperations.generateKey,
         destroyKey: internalOperations.destroyKey,
+        ...backupHsmOperations,
       },
     },
     maxInFlight: config.REQUESTS_IN_FLIGHT_MAX,
@@ -105,6 +107,7 @@ await runService(service, async (logger) => {
       recorded,
       operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
+      recovery: new RecoveryKeys(core.trust.recovery ?? {}),
     }),
     { strategy: server, logger, abortOnError: false },
   );

@@ -2,6 +2,7 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { BackupController, BackupParts } from './backup.controller';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
@@ -11,16 +12,23 @@ import { RecordedChange } from './recorded-change';
 
 @Module({})
 export class AppModule {
-  static with(parts: { replies: RecordedReply; commands: KeyCommands; store: KeyStore; bounds: LeaseBounds }): DynamicModule {
+  static with(parts: {
+    replies: RecordedReply;
+    commands: KeyCommands;
+    store: KeyStore;
+    bounds: LeaseBounds;
+    backups: BackupParts;
+  }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, LeasesController],
+      controllers: [KeysController, LeasesController, BackupController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: BackupParts, useValue: parts.backups },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,4 +1,12 @@
-import { backupHsmOperations, type CanarySubject, canariesPerRequest, type KekView, ProblemError, type Result, type Wrapped } from '@claviger/contracts';
+import {
+  backupHsmOperations,
+  type CanarySubject,
+  canariesPerRequest,
+  type KekView,
+  ProblemError,
+  type Result,
+  type Wrapped,
+} from '@claviger/contracts';
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 

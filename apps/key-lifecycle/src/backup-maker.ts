@@ -3,8 +3,8 @@ import {
   type BackupCounts,
   type BackupHeader,
   type BackupManifest,
-  backupFormat,
   type BundleView,
+  backupFormat,
   type KekInBackup,
   type KeyInBackup,
   type Trust,
@@ -77,7 +77,12 @@ export class BackupMaker {
       ...{ format: backupFormat, backupId, epoch: epoch.epoch, group: epoch.group, site: trust.ledger.origin },
       ...{ createdAt: from, dataKey, trust },
     };
-    const writer = new BackupWriter({ header, signer, write, seal: (n, plaintext) => hsm.seal({ epochKey, dataKey, backupId }, n, plaintext) });
+    const writer = new BackupWriter({
+      header,
+      signer,
+      write,
+      seal: (n, plaintext) => hsm.seal({ epochKey, dataKey, backupId }, n, plaintext),
+    });
     await writer.begin();
 
     const counts = { keys: 0, versions: 0, keks: 0, proven: 0, destroyed: 0, inToken: 0 };
@@ -85,7 +90,9 @@ export class BackupMaker {
     for (const kek of await this.underEpoch(epoch, first)) await writer.add('keks', kek);
     const { keysInToken, tampered } = await this.addKeys(writer, counts, progress);
     // A key that was read may lie under a KEK that was made, or rewrapped, after the first look at them.
-    const late = (await keks()).filter((kek) => !first.some((one) => one.kekId === kek.kekId && one.material.wrapped === kek.material.wrapped));
+    const late = (await keks()).filter(
+      (kek) => !first.some((one) => one.kekId === kek.kekId && one.material.wrapped === kek.material.wrapped),
+    );
     for (const kek of await this.underEpoch(epoch, late)) await writer.add('late-keks', kek);
     counts.keks = first.length + late.length;
     const policy = bundle();
@@ -107,7 +114,9 @@ export class BackupMaker {
     let after: string | undefined;
     do {
       const page = await source.page(after);
-      const wanted = page.keys.flatMap(({ key }) => key.versions.flatMap(({ material }) => (material?.custody === 'wrapped' ? [material.kekId] : [])));
+      const wanted = page.keys.flatMap(({ key }) =>
+        key.versions.flatMap(({ material }) => (material?.custody === 'wrapped' ? [material.kekId] : [])),
+      );
       if (wanted.some((kekId) => !known.has(kekId))) known = new Map((await keks()).map((kek) => [kek.kekId, kek]));
       const made = await canaries.of(
         page.keys.map(({ key }) => key),
@@ -160,7 +169,11 @@ export class BackupMaker {
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-const entryOf = ({ key, revision, signed, invocations }: StoredKey, canaries: KeyInBackup['canaries'], counted = invocations): KeyInBackup => ({
+const entryOf = (
+  { key, revision, signed, invocations }: StoredKey,
+  canaries: KeyInBackup['canaries'],
+  counted = invocations,
+): KeyInBackup => ({
   ...{ keyId: key.keyId, revision, signed, canaries },
   invocations: counted,
 });

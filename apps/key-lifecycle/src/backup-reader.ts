@@ -54,7 +54,8 @@ export class BackupReader {
   /** The file may have been exchanged since it was verified: every line is verified again, and it must be the same backup. */
   private async *lines(): AsyncGenerator<BackupLine> {
     for await (const line of readBackup(linesOf(this.path), this.trusted)) {
-      if (line.kind === 'manifest' && line.digest !== this.whole.digest) throw new Error('the file of the backup was exchanged while it was read');
+      if (line.kind === 'manifest' && line.digest !== this.whole.digest)
+        throw new Error('the file of the backup was exchanged while it was read');
       yield line;
     }
   }

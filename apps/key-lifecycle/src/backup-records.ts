@@ -64,7 +64,8 @@ export const currentEpoch = (epochs: readonly EpochRecord[], group: string, nowM
   epochs.find((e) => e.epochKey !== undefined && e.group === group && Date.parse(e.createdAt) <= nowMs && nowMs < Date.parse(e.endsAt));
 
 /** Its key and its escrow are to be destroyed. */
-export const isOver = (epoch: EpochRecord, nowMs: number): boolean => epoch.destroyedAt === undefined && Date.parse(epoch.destroyAt) <= nowMs;
+export const isOver = (epoch: EpochRecord, nowMs: number): boolean =>
+  epoch.destroyedAt === undefined && Date.parse(epoch.destroyAt) <= nowMs;
 
 /** After a failure it is tried again much sooner than after a success. */
 const afterFailureMs = 15 * 60_000;

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { ProblemError } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import type { BackupRecord, EpochRecord, KeyCanaries, RestoreRecord } from './backup-records';
@@ -53,8 +54,20 @@ export class BackupStore {
     return found ? this.read<BackupRecord>('backup', found, (b) => b.backupId) : undefined;
   }
 
-  async putBackup(record: BackupRecord): Promise<void> {
-    await this.put(this.backups, record.backupId, 'backup', record);
+  async insertBackup(record: BackupRecord): Promise<void> {
+    await reached(() => this.backups.insertOne({ _id: record.backupId, signed: this.sign('backup', record) }));
+  }
+
+  /** `change` gets it as it is now, again when somebody else was first. */
+  async changeBackup(backupId: string, change: (record: BackupRecord) => BackupRecord): Promise<BackupRecord> {
+    for (;;) {
+      const found = await reached(() => this.backups.findOne({ _id: backupId }));
+      if (!found) throw new ProblemError('ERR_NOT_FOUND', `There is no backup ${backupId}.`);
+      const to = change(this.read<BackupRecord>('backup', found, (b) => b.backupId));
+      const signed = this.sign('backup', to);
+      const { matchedCount } = await reached(() => this.backups.replaceOne({ _id: backupId, signed: found.signed }, { signed }));
+      if (matchedCount === 1) return to;
+    }
   }
 
   /** Throws TamperedDocument. */

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { backupOperations, internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
+import { composeBackups } from './compose-backups';
 import { Config } from './config';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
@@ -55,6 +56,8 @@ await runService(service, async (logger) => {
   const storeCheck = new StoreCheck(store, keyView, logger);
   const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
 
+  const backups = composeBackups({ config, core, db, signer, documents, store, keks: () => store.allKeks(), bounds, logger });
+
   let rebuilt = false;
   let stopping = false;
   const rebuilding = (async () => {
@@ -71,6 +74,7 @@ await runService(service, async (logger) => {
         relay.start();
         owed.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
+        backups.start();
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -80,7 +84,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: keyOperations },
+    services: { keys: keyOperations, backup: backupOperations },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -90,6 +94,7 @@ await runService(service, async (logger) => {
       commands,
       store,
       bounds,
+      backups: backups.parts,
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -113,6 +118,7 @@ await runService(service, async (logger) => {
       stopping = true;
       return sweep.stop();
     },
+    () => backups.stop(),
     () => storeCheck.stop(),
     () => relay.stop(),
     () => owed.stop(),

@@ -28,7 +28,8 @@ export function publishedCheckpoints(connection: NatsConnection, { origin, vkey 
       const message = await jsm.streams.getMessage('LEDGER', { last_by_subj: eventSubject(type) });
       if (!message) return undefined;
       const { checkpoint, size, streamSeq } = eventTypes[type].data.parse(message.json<{ data?: unknown }>().data);
-      if (openCheckpoint(checkpoint, [verifier], origin).size !== size) throw new Error('the checkpoint on LEDGER is of another size than it says');
+      if (openCheckpoint(checkpoint, [verifier], origin).size !== size)
+        throw new Error('the checkpoint on LEDGER is of another size than it says');
       return { note: checkpoint, size, streamSeq };
     },
     auditSeq: async () => (await (await jetstreamManager(connection)).streams.info('AUDIT')).state.last_seq,

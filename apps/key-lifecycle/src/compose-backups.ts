@@ -1,0 +1,68 @@
+import { ConfigurationError } from '@claviger/operability';
+import type { CoreService } from '@claviger/service';
+import type { LoggerService } from '@nestjs/common';
+import type { Db } from 'mongodb';
+import { BackupParts } from './backup.controller';
+import { BackupEpochs } from './backup-epochs';
+import { BackupHsm } from './backup-hsm';
+import { BackupMaker } from './backup-maker';
+import { BackupSource } from './backup-source';
+import { BackupStore } from './backup-store';
+import { BackupTales } from './backup-tales';
+import { Backups } from './backups';
+import { CanaryMaker } from './canary-maker';
+import type { Config } from './config';
+import type { LeaseBounds } from './invocations';
+import type { KeyStore } from './key-store';
+import { publishedCheckpoints } from './newest-checkpoint';
+import type { Kek, SignedDocuments } from './signed-documents';
+import { WorkInHand } from './work-in-hand';
+
+interface Given {
+  config: Config;
+  core: CoreService;
+  db: Db;
+  signer: ConstructorParameters<typeof BackupStore>[1];
+  documents: SignedDocuments;
+  store: KeyStore;
+  keks: () => Promise<Kek[]>;
+  bounds: LeaseBounds;
+  logger: LoggerService;
+}
+
+/** Backups, where folders for them are configured: how long they are kept, on what schedule they are made and looked at. */
+export function composeBackups({ config, core, db, signer, documents, store, keks, bounds, logger }: Given) {
+  const { connection, trusted, trust, trail, policy, worker } = core;
+  const { BACKUP_FOLDER: folder, BACKUP_ESCROW_FOLDER: escrowFolder } = config;
+  if (folder === undefined || escrowFolder === undefined) {
+    if (folder !== escrowFolder) throw new ConfigurationError(['BACKUP_FOLDER and BACKUP_ESCROW_FOLDER: set both, or none']);
+    return { parts: new BackupParts(undefined), start: () => undefined, stop: async () => undefined };
+  }
+  if (folder === escrowFolder) throw new ConfigurationError(['BACKUP_ESCROW_FOLDER: must be another folder than BACKUP_FOLDER']);
+  const hsm = new BackupHsm(connection);
+  const backupStore = new BackupStore(db, signer, trusted);
+  const retention = { epochDays: config.BACKUP_EPOCH_DAYS, retentionDays: config.BACKUP_RETENTION_DAYS };
+  const group = config.BACKUP_RECOVERY_GROUP;
+  const canaries = new CanaryMaker({ hsm, backups: backupStore, keys: store, bounds });
+  const maker = new BackupMaker({
+    ...{ hsm, canaries, keks, signer, trust, folder },
+    source: new BackupSource(db, documents),
+    bundle: () => [...policy.values()].at(0),
+    checkpoints: publishedCheckpoints(connection, trust.ledger),
+  });
+  const work = new WorkInHand(backupStore, worker, (what, error) => logger.warn(`${what} a backup: ${String(error)}`));
+  const backups = new Backups({
+    ...{ store: backupStore, maker, hsm, documents, trusted, work, folder, logger },
+    epochs: new BackupEpochs({ hsm, store: backupStore, signer, trust, folder: escrowFolder, retention, group }),
+    tales: new BackupTales(connection, trail, backupStore, logger),
+    ...{ everyHours: config.BACKUP_EVERY_HOURS, verifyHours: config.BACKUP_VERIFY_HOURS },
+  });
+  return {
+    parts: new BackupParts(backups),
+    start: () => backups.start(config.DUE_SWEEP_SECONDS * 1_000),
+    stop: async () => {
+      await backups.stop();
+      await work.idle();
+    },
+  };
+}
