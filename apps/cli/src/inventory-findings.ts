@@ -1,5 +1,5 @@
-import { type Algorithm, algorithms, type KeyDescription, type KeyUsage } from '@claviger/contracts';
-import { floors } from './inventory-floors';
+import { type Floor, floorOf, missingNotes, shortfalls } from '@claviger/authz';
+import { type Algorithm, algorithms, type KeyDescription, type KeyProfile, type KeyUsage } from '@claviger/contracts';
 
 /** One thing about one key that somebody should do something about. */
 export interface InventoryFinding {
@@ -14,7 +14,9 @@ export interface InventoryFinding {
 export interface Known {
   /** Milliseconds since 1970-01-01 UTC. */
   readonly nowMs: number;
-  /** Principals of the policy bundle in force, and whether each is disabled; absent where the caller may not read it. */
+  /** Of the policy bundle in force; absent where the caller may not read it. */
+  readonly profiles?: readonly KeyProfile[];
+  /** Its principals, and whether each is disabled. */
   readonly principals?: ReadonlyMap<string, { readonly disabled: boolean }>;
 }
 
@@ -44,17 +46,16 @@ const checks = {
     if (key.team === undefined) found.push({ why: 'no team answers for it', next: say(key, ['team']) });
     return found;
   },
-  'non-compliant': (key) => {
-    const { strengthBits, said } = floors[key.environment][key.classification];
-    const { strengthBits: has } = algorithms[key.algorithm];
+  'non-compliant': (key, { profiles }) => {
+    const floor = floorOf(profiles ?? [], key);
+    const missing = missingNotes(key, floor);
+    const below = shortfalls(key, floor).map(({ what, profile, why }) => ({
+      why: `profile ${profile}: ${why}`,
+      next: what === 'algorithms' || what === 'strengthBitsMin' ? replacement(key) : rotation(key, floor),
+    }));
+    if (missing.length === 0) return below;
     const what = `a ${key.classification} ${key.environment} key`;
-    const missing = said.filter((name) => key[name] === undefined);
-    return [
-      ...(has < strengthBits
-        ? [{ why: `${what} needs ${strengthBits} bits of strength and ${key.algorithm} has ${has}`, next: replacement(key) }]
-        : []),
-      ...(missing.length > 0 ? [{ why: `${what} needs a ${missing.join(', a ')}`, next: say(key, missing) }] : []),
-    ];
+    return [...below, { why: `${what} needs a ${missing.join(', a ')}`, next: say(key, missing) }];
   },
   suspended: (key) => {
     // What waits for its deletion is decided already.
@@ -101,6 +102,12 @@ export function successorsOf({ algorithm, usage }: Pick<KeyDescription, 'algorit
 
 const replacement = (key: KeyDescription): string =>
   `make a key of ${successorsOf(key).join(' or ')}, move its consumers to it, then claviger keys deactivate ${key.keyId} --reason …`;
+
+const rotation = ({ keyId }: KeyDescription, { rotateWithinDays, originatorDaysMax }: Floor): string => {
+  const every = rotateWithinDays ? ` --every ${rotateWithinDays.value}d` : '';
+  const most = originatorDaysMax ? ` --originator-days ${originatorDaysMax.value} --recipient-days …` : '';
+  return `claviger keys set-rotation ${keyId}${every}${most} --reason …`;
+};
 
 const handOver = ({ keyId }: KeyDescription): string => `claviger keys set-owner ${keyId} PRINCIPAL --reason …`;
 

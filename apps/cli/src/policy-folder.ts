@@ -9,9 +9,10 @@ const files = {
   roles: 'roles.json',
   principals: 'principals.json',
   grants: 'grants.json',
+  profiles: 'profiles.json',
 };
 
-/** A bundle as people keep it: Cedar and JSON files in a folder. `principals.json` and `grants.json` may be missing. @throws CommandError */
+/** A bundle as people keep it: Cedar and JSON files in a folder. All JSON files but `roles.json` may be missing. @throws CommandError */
 export function readPolicyFolder(folder: string, now: Date): Record<string, unknown> {
   return {
     format: bundleFormat,
@@ -22,6 +23,7 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
     roles: json(folder, files.roles),
     principals: json(folder, files.principals, []),
     grants: json(folder, files.grants, []),
+    ...optional('profiles', json(folder, files.profiles, null)),
     publishedAt: now.toISOString(),
   };
 }
@@ -36,6 +38,7 @@ export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
     [files.roles]: pretty(bundle.roles),
     [files.principals]: pretty(bundle.principals),
     [files.grants]: pretty(bundle.grants),
+    ...(bundle.profiles ? { [files.profiles]: pretty(bundle.profiles) } : {}),
   };
   for (const [name, content] of Object.entries(contents)) {
     try {
@@ -49,6 +52,8 @@ export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
     }
   }
 }
+
+const optional = (name: string, value: unknown) => (value === null ? {} : { [name]: value });
 
 function text(folder: string, name: string): string {
   try {

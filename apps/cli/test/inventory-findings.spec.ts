@@ -1,7 +1,9 @@
-import { Algorithm, algorithms, Classification, Environment, type KeyDescription, usagesOf } from '@claviger/contracts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Algorithm, algorithms, type KeyDescription, type KeyProfile, usagesOf } from '@claviger/contracts';
+import { workspaceRoot } from '@claviger/testing';
 import { expect, test } from '@jest/globals';
 import { findingsOf, inventoryChecks, successorsOf } from '../src/inventory-findings';
-import { floors } from '../src/inventory-floors';
 import { described, destroyedVersion, version } from './keys-described';
 
 const nowMs = Date.parse('2026-06-01T00:00:00.000Z');
@@ -56,26 +58,25 @@ test('unowned is what belongs to nobody known, to somebody disabled, or to no te
   expect(findingsOf(described({ owner: 'nobody' }), ['unowned'], { nowMs })).toEqual([]);
 });
 
-test('each floor is held by what is on it, and by nothing less', () => {
-  for (const environment of Environment.options)
-    for (const classification of Classification.options) {
-      const { strengthBits, said } = floors[environment][classification];
-      const told = Object.fromEntries(said.map((name) => [name, 'x']));
-      const { team: _, ...bare } = described({ environment, classification });
-      const find = (key: KeyDescription) => findingsOf(key, ['non-compliant'], { nowMs }).length;
-      expect(find({ ...bare, ...told })).toBe(0);
-      for (const name of said) expect(find({ ...bare, ...told, [name]: undefined })).toBe(1);
-      const weak = { ...bare, ...told, algorithm: 'RSA_2048' as const, usage: 'sign' as const };
-      expect(find(weak)).toBe(strengthBits > 112 ? 1 : 0);
-    }
-});
-
-test('a restricted production key needs 128 bits, a team and a contact', () => {
+test('a key below a profile is found with the profile, what it asks for, and what to do', () => {
+  const file = join(workspaceRoot(), 'deploy/policies/starter/profiles.json');
+  const profiles = JSON.parse(readFileSync(file, 'utf8')) as KeyProfile[];
   const { team: _, ...bare } = described({ classification: 'restricted', algorithm: 'RSA_2048', usage: 'sign' });
-  expect(findingsOf(bare, ['non-compliant'], { nowMs }).map(({ why }) => why)).toEqual([
-    'a restricted production key needs 128 bits of strength and RSA_2048 has 112',
+  const found = (key: KeyDescription) => findingsOf(key, ['non-compliant'], { nowMs, profiles }).map(({ why }) => why);
+  expect(found(bare)).toEqual([
+    'profile restricted: RSA_2048 is not let in',
+    'profile production-confidential: 128 bits of strength are asked for, and RSA_2048 has 112',
+    'profile production-restricted: a rotation at least every 90 days is asked for, and nothing ends the use of a version',
     'a restricted production key needs a team, a contact, a description',
   ]);
+  const said = { team: 'payments', contact: 'rota', description: 'cards' };
+  const good = described({ classification: 'restricted', protectsAtMostDays: 90, ...said });
+  expect(found(good)).toEqual([]);
+  expect(found({ ...good, protectsAtMostDays: 91 })).toHaveLength(1);
+  const [rarely] = findingsOf({ ...good, protectsAtMostDays: 91 }, ['non-compliant'], { nowMs, profiles });
+  expect(rarely?.next).toBe(`claviger keys set-rotation ${good.keyId} --every 90d --reason …`);
+  // What the policies ask for is not known: nothing is said to be below it.
+  expect(findingsOf(bare, ['non-compliant'], { nowMs })).toEqual([]);
 });
 
 test('suspended is told with its day, unless the key waits for its deletion', () => {

@@ -3,6 +3,7 @@ import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { BackupController, BackupParts } from './backup.controller';
+import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
@@ -18,6 +19,7 @@ export class AppModule {
     store: KeyStore;
     bounds: LeaseBounds;
     backups: BackupParts;
+    floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -29,6 +31,7 @@ export class AppModule {
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: BackupParts, useValue: parts.backups },
+        { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

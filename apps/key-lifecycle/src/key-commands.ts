@@ -6,7 +6,9 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
 import { type Delivery, outboxOf } from './delivery';
-import { abandoned, assertCreatable, createKey, type Key, type Material, type NewKey } from './key';
+import type { Floors } from './floors';
+import { abandoned, createKey, type Key, type Material, type NewKey } from './key';
+import { assertNotBelow, withDefaults } from './key-floor';
 import type { KeyStore, OutboxEntry } from './key-store';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
 
@@ -33,13 +35,16 @@ export class KeyCommands {
     private readonly relay: OutboxRelay<OutboxEntry>,
     private readonly owed: OwedRecords,
     private readonly propagation: Propagation,
+    private readonly floors: Pick<Floors, 'of'>,
     private readonly logger: LoggerService,
   ) {}
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
-    const named = { ...about, keyId: newKeyId() };
-    assertCreatable(named, now, activationAt);
+    const floor = this.floors.of(about);
+    const named = withDefaults({ ...about, keyId: newKeyId() }, floor);
+    // What is refused is refused before any material is made.
+    assertNotBelow(createKey(named, {}, now, activationAt), floor);
     const key = createKey(named, await this.material(about, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);

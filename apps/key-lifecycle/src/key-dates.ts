@@ -1,6 +1,6 @@
 import { type AtEnd, type KeyDescription, ProblemError, warningDays } from '@claviger/contracts';
 import type { Key, KeyVersion } from './key';
-import { dayMs, isOpen, rotationOf, type Settling, settled } from './rotation-schedule';
+import { dayMs, isOpen, longestBetween, rotationOf, type Settling, settled } from './rotation-schedule';
 
 /** What happens to a key by itself, and when. Times are ms since 1970 where nothing else is said. */
 export type DueChange = 'destroy' | 'activate' | 'rotate' | 'deactivate';
@@ -15,6 +15,14 @@ export const originatorPeriodEnd = (key: Key): number | undefined => after(prima
 export const recipientPeriodEnd = (key: Key, version: KeyVersion): number | undefined => after(version, key.cryptoperiod.recipientDays);
 const after = ({ activatedAt }: KeyVersion, days: number) =>
   activatedAt === undefined ? undefined : Date.parse(activatedAt) + days * dayMs;
+
+/** For how many days a version protects at most before something ends that by itself; undefined where nothing does. Jitter and window are not counted. */
+export function protectsAtMostDays(key: Pick<Key, 'rotation' | 'atEnd' | 'cryptoperiod'>): number | undefined {
+  const scheduled = key.rotation ? [longestBetween(key.rotation.schedule)] : [];
+  const ended = (key.atEnd ?? (key.rotation ? 'rotate' : 'warn')) === 'warn' ? [] : [key.cryptoperiod.originatorDays];
+  const days = [...scheduled, ...ended];
+  return days.length === 0 ? undefined : Math.min(...days);
+}
 
 /** Its primary version protects: only then does its time run out, or is it rotated. What somebody deactivated or called compromised no schedule brings back. */
 export const protects = (key: Key): boolean => key.deletionAt === undefined && primaryOf(key).state === 'active';

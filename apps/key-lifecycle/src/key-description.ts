@@ -1,15 +1,16 @@
 import { type KeyDescription, type KeyView, keyStates } from '@claviger/contracts';
 import type { Key, KeyVersion } from './key';
-import { atEndOf, iso, nextOf, originatorPeriodEnd, recipientPeriodEnd } from './key-dates';
+import { atEndOf, iso, nextOf, originatorPeriodEnd, protectsAtMostDays, recipientPeriodEnd } from './key-dates';
 
 /** What may leave this service towards people. */
 export function describeKey(key: Key): KeyDescription {
   const { createdBy: _, versions, rotation, ...about } = key;
-  const [end, next] = [originatorPeriodEnd(key), nextOf(key)];
+  const [end, next, most] = [originatorPeriodEnd(key), nextOf(key), protectsAtMostDays(key)];
   return {
     ...about,
     ...(rotation ? { schedule: rotation.schedule } : {}),
     atEnd: atEndOf(key),
+    ...(most === undefined ? {} : { protectsAtMostDays: most }),
     ...(end === undefined ? {} : { originatorPeriodEndsAt: iso(end) }),
     ...(next ? { next } : {}),
     versions: versions.map((version) => describeVersion(key, version)),

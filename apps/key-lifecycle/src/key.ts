@@ -114,9 +114,6 @@ export function createKey({ schedule, cryptoperiod, ...about }: NewKey, made: Pa
   return key;
 }
 
-/** What `createKey` refuses, before any material is made. Throws ERR_MALFORMED_REQUEST. */
-export const assertCreatable = (about: NewKey, now: string, activationAt?: string): void => void createKey(about, {}, now, activationAt);
-
 /** Throws ERR_MALFORMED_REQUEST. */
 export function assertActivation(activateAt: string, nowMs: number): void {
   const days = (Date.parse(activateAt) - nowMs) / 86_400_000;

@@ -4,6 +4,7 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Floors } from './floors';
 import {
   activateKey,
   assertActivation,
@@ -24,6 +25,7 @@ import {
 } from './key';
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
+import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { type KeyPage, KeyStore } from './key-store';
 import { RecordedChange } from './recorded-change';
 import { describeKek } from './signed-documents';
@@ -38,6 +40,7 @@ export class KeysController {
     private readonly commands: KeyCommands,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly floors: Floors,
   ) {}
 
   @MessagePattern(keyOperations.create.name)
@@ -136,9 +139,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.scheduleDeletion.name)
   scheduleDeletion(@Payload() request: Request<Ops['scheduleDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.scheduleDeletion, request, context, (key) =>
-      scheduleDeletion(key, request.waitDays, request.reason, Date.now()),
-    );
+    return this.changes.answer(keyOperations.scheduleDeletion, request, context, (key) => {
+      assertWait(key, request.waitDays, this.floors.of(key));
+      return scheduleDeletion(key, request.waitDays, request.reason, Date.now());
+    });
   }
 
   @MessagePattern(keyOperations.cancelDeletion.name)
@@ -158,7 +162,13 @@ export class KeysController {
 
   @MessagePattern(keyOperations.setRotation.name)
   setRotation(@Payload() request: Request<Ops['setRotation']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.setRotation, request, context, (key) => setRotation(key, request, new Date().toISOString()));
+    return this.changes.answer(keyOperations.setRotation, request, context, (key) => {
+      const [now, floor] = [new Date().toISOString(), this.floors.of(key)];
+      const set = setRotation(key, request, now);
+      const to = set === key ? key : withRotation(set, floor, now);
+      if (to !== key) assertRotationNotBelow(to, floor);
+      return to;
+    });
   }
 
   @MessagePattern(keyOperations.update.name)

@@ -13,6 +13,7 @@ import { Config } from './config';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { Floors } from './floors';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
@@ -27,7 +28,7 @@ const service = 'key-lifecycle';
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const core = await openCoreService({ service, short: 'kl', config, certifier: tokenKeyLabels.control.certifier, logger });
-  const { worker, trust, trusted, token, trail, sessions, policy, gate, connection } = core;
+  const { worker, trust, trusted, token, trail, sessions, policy, gate, evaluator, connection } = core;
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
 
   const mongo = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
@@ -54,7 +55,8 @@ await runService(service, async (logger) => {
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const storeCheck = new StoreCheck(store, keyView, logger);
-  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, logger);
+  const floors = new Floors(evaluator);
+  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, floors, logger);
 
   const backups = composeBackups({ config, core, db, signer, documents, store, keks: () => store.allKeks(), bounds, logger });
 
@@ -95,6 +97,7 @@ await runService(service, async (logger) => {
       store,
       bounds,
       backups: backups.parts,
+      floors,
     }),
     { strategy: server, logger, abortOnError: false },
   );

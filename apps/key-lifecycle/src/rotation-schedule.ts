@@ -27,6 +27,27 @@ export function rotationOf(schedule: RotationSchedule, keyId: string, sinceMs: n
   return settled(schedule, keyId, Math.max(next, nowMs));
 }
 
+/** The longest time between two rotations, in whole days: of a cron expression those that begin in the 14 months from 2024 on, a leap year. */
+export function longestBetween(schedule: RotationSchedule): number {
+  if (!('cron' in schedule)) return schedule.everyDays;
+  const name = `${schedule.timeZone} ${schedule.cron}`;
+  const known = longest.get(name);
+  if (known !== undefined) return known;
+  const cron = cronOf(schedule);
+  let [from, most] = [Date.UTC(2024, 0, 1), 0];
+  for (let to: number | undefined; from < Date.UTC(2025, 2, 1); from = to) {
+    to = cron.nextRun(new Date(from))?.getTime();
+    if (to === undefined) return Number.MAX_SAFE_INTEGER;
+    most = Math.max(most, to - from);
+  }
+  if (longest.size >= 1_000) longest.clear();
+  // A day of 25 hours is one day.
+  const days = Math.max(1, Math.round(most / dayMs));
+  longest.set(name, days);
+  return days;
+}
+const longest = new Map<string, number>();
+
 /** Later by the key's share of the jitter; where that is outside the window, in the next opening, by the share of as much of it as the jitter. */
 export function settled({ timeZone, window, jitterMinutes }: Settling, keyId: string, atMs: number): number {
   const [share, jitterMs] = [shareOf(keyId), jitterMinutes * minuteMs];

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KekView, type KeyView } from '@claviger/contracts';
+import { internalSubject, type KekView, type KeyView, type PolicyBundle } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -20,6 +20,7 @@ import { MongoClient } from 'mongodb';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
 import { DueKeys } from '../src/due-keys';
+import { Floors } from '../src/floors';
 import { LeaseBounds } from '../src/invocations';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
@@ -141,6 +142,8 @@ export async function startLifecycle() {
   const logger = quiet();
   const db = storage.database();
   const tampered: string[] = [];
+  /** The floors in force: tests put profiles there. */
+  const policies: { current: { bundle: PolicyBundle; hash: string } | undefined } = { current: undefined };
   const trail = openTrail(connection, 'kl-test');
   const replica = ({ records = trail, ...more }: { records?: AuditTrail; dueAfterMs?: number } = {}) => {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
@@ -164,7 +167,7 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, logger),
+      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, new Floors(policies), logger),
     };
   };
   const first = replica();
@@ -179,6 +182,7 @@ export async function startLifecycle() {
     logger,
     db,
     tampered,
+    policies,
     trail,
     replica,
     ...first,

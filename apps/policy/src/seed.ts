@@ -6,7 +6,7 @@ import { ConfigurationError } from '@claviger/operability';
 
 /**
  * The first bundle of a new system, from `POLICY_SEED_DIR`: policies.cedar, schema.cedarschema, roles.json, and where there are some
- * principals.json and grants.json. Throws ConfigurationError.
+ * principals.json, grants.json and profiles.json. Throws ConfigurationError.
  */
 export function readSeed(dir: string, now: Date): PolicyBundle {
   const bundle = {
@@ -17,12 +17,15 @@ export function readSeed(dir: string, now: Date): PolicyBundle {
     roles: json(dir, 'roles.json'),
     principals: json(dir, 'principals.json', []),
     grants: json(dir, 'grants.json', []),
+    ...optional('profiles', json(dir, 'profiles.json', null)),
     publishedAt: now.toISOString(),
   };
   const issues = validateBundle(bundle);
   if (issues.length > 0) throw new ConfigurationError([`POLICY_SEED_DIR: ${issues.map(issueText).join('; ')}`]);
   return PolicyBundle.parse(bundle);
 }
+
+const optional = (name: string, value: unknown) => (value === null ? {} : { [name]: value });
 
 function text(dir: string, name: string): string {
   try {

@@ -1,5 +1,6 @@
 import type { Identity, PolicyBundle } from '@claviger/contracts';
 import type { BundleIssue } from './bundle-issue';
+import { unsatisfiable } from './floor';
 import type { Policy } from './policy-set';
 
 /** What the shapes cannot say: ids are unique, references lead somewhere, an identity proves to be one principal only, periods are not empty. */
@@ -37,6 +38,8 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
       if (!roles.has(role)) issues.push({ where: `policy ${id}`, message: `@approvers names ${role}, which is not in roles` });
     }
   }
+  uniqueIds(bundle.profiles ?? [], 'profiles', issues);
+  for (const message of unsatisfiable(bundle.profiles ?? [])) issues.push({ where: 'profiles', message });
   return issues;
 }
 

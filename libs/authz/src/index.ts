@@ -3,6 +3,7 @@ export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
+export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export {
   type AuthorizationRequest,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { bundleFormat, type Grant, type PolicyBundle, type Principal, type Role } from '@claviger/contracts';
+import { bundleFormat, type Grant, type KeyProfile, type PolicyBundle, type Principal, type Role } from '@claviger/contracts';
 import type { KeyAttributes, KeyResource, RequestContext } from '../src/index';
 
 const folder = new URL('../../../deploy/policies/starter/', import.meta.url);
@@ -9,6 +9,7 @@ export const starter = {
   policies: read('policies.cedar'),
   schema: read('schema.cedarschema'),
   roles: JSON.parse(read('roles.json')) as Role[],
+  profiles: JSON.parse(read('profiles.json')) as KeyProfile[],
 };
 
 export function bundleOf(principals: Principal[], changes: Partial<PolicyBundle> = {}): PolicyBundle {

@@ -49,6 +49,12 @@ const table = {
     title: 'Policy asks for approval by other people first',
     next: 'Open a change request.',
   },
+  ERR_BELOW_FLOOR: {
+    status: 403,
+    retryable: false,
+    title: 'The key would be less than the profile of its environment and classification asks for',
+    next: 'Ask for what the profile asks for, or ask a security officer to change the profile.',
+  },
   ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {

@@ -20,6 +20,7 @@ export * from './operation';
 export * from './policy-bundle';
 export * from './policy-operations';
 export * from './primitives';
+export * from './profiles';
 export * from './records';
 export * from './recovery-group';
 export * from './reply';

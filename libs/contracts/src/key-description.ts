@@ -95,6 +95,8 @@ export const KeyDescription = z.strictObject({
   cryptoperiod: Cryptoperiod,
   schedule: RotationSchedule.optional(),
   atEnd: AtEnd,
+  /** By itself a version is rotated, or protects no more, after so many days at most, jitter and window left out; absent where nothing ends its use. */
+  protectsAtMostDays: z.int().min(1).optional(),
   /** Of the primary version, once it has been activated. */
   originatorPeriodEndsAt: Timestamp.optional(),
   /** What happens by itself next; absent where nothing does, as of a suspended key. */

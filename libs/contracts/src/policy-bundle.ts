@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
+import { KeyProfile } from './profiles';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -12,6 +13,7 @@ export const bundleLimits = {
   grants: 5_000,
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
+  profiles: 100,
   nameChars: 128,
   uriChars: 512,
 } as const;
@@ -133,6 +135,8 @@ export const PolicyBundle = z.strictObject({
   principals: z.array(Principal).max(bundleLimits.principals),
   roles: z.array(Role).max(bundleLimits.roles),
   grants: z.array(Grant).max(bundleLimits.grants),
+  /** The floors of keys; none when left out. */
+  profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

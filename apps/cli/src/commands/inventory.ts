@@ -24,7 +24,7 @@ export function inventoryCommands(keys: Command): void {
     .option('--weak', 'less than 128 bits of strength, or past the last day on which NIST lets it protect')
     .option('--deprecated', 'NIST has set a last day')
     .option('--unowned', 'its owner is no principal of the policies in force or is disabled, or no team answers for it')
-    .option('--non-compliant', 'less than the floor of its environment and classification')
+    .option('--non-compliant', 'less than the profiles of its environment and classification ask for')
     .option('--suspended', 'frozen, and nothing decided yet')
     .option('--unused', 'nobody has used it, by the ledger; asked for each key, so it takes a while')
     .option('--unused-days <n>', 'for so long', '90')
@@ -64,7 +64,7 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
   const wanted = asked.length > 0 ? asked : inventoryChecks;
   const checks = inventoryChecks.filter((check) => wanted.includes(check));
   const nowMs = Date.now();
-  const known: Known = { nowMs, ...(checks.includes('unowned') ? await principals(client, asked.includes('unowned'), output) : {}) };
+  const known: Known = { nowMs, ...(await inForce(client, checks, asked, output)) };
   const found: InventoryFinding[] = [];
   let looked = 0;
   // Without a filter, which an index that somebody changed could leave incomplete.
@@ -87,13 +87,20 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
 }
 
 /** Not asked for in so many words, it is left out where the caller may not read policies; and that is said. */
-async function principals(client: Client, must: boolean, output: Output): Promise<Pick<Known, 'principals'>> {
+async function inForce(
+  client: Client,
+  checks: readonly InventoryCheck[],
+  asked: readonly InventoryCheck[],
+  output: Output,
+): Promise<Pick<Known, 'principals' | 'profiles'>> {
+  const fromPolicies = (wanted: readonly InventoryCheck[]) => wanted.some((check) => check === 'unowned' || check === 'non-compliant');
+  if (!fromPolicies(checks)) return {};
   try {
     const { bundle } = await client.policy.show();
-    return { principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])) };
+    return { principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])), profiles: bundle.profiles ?? [] };
   } catch (error) {
-    if (must || !isDenied(error)) throw error;
-    output.note('whether owners are principals was not looked at: you may not read policies');
+    if (fromPolicies(asked) || !isDenied(error)) throw error;
+    output.note('whether owners are principals and keys below their floor was not looked at: you may not read policies');
     return {};
   }
 }

@@ -1,5 +1,5 @@
 import { issueText, validateBundle } from '@claviger/authz';
-import { PolicyBundle } from '@claviger/contracts';
+import { type KeyProfile, PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { Finding } from '../exit-codes';
 import type { Output } from '../output';
@@ -24,6 +24,7 @@ export function policyCommands(program: Command): void {
           roles: bundle.roles.map(({ id }) => id).join(', '),
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
+          profiles: bundle.profiles?.map(profileText).join('; ') || 'none',
         });
       }),
     );
@@ -43,10 +44,11 @@ export function policyCommands(program: Command): void {
     .action(
       offline<object, [string]>(({ output }, folder) => {
         const bundle = checked(output, folder);
-        output.fields(
-          { valid: true, principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
-          { valid: 'yes', principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
-        );
+        const counts = {
+          ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
+          profiles: bundle.profiles?.length ?? 0,
+        };
+        output.fields({ valid: true, ...counts }, { valid: 'yes', ...counts });
       }),
     );
   policy
@@ -62,6 +64,13 @@ export function policyCommands(program: Command): void {
         output.fields(published, { ...published, receipt: undefined });
       }),
     );
+}
+
+/** One profile in a line: which keys it means, and what it asks of them. */
+function profileText({ id, description: _, environments, classifications, ...asks }: KeyProfile): string {
+  const meant = [classifications?.join('|'), environments?.join('|')].filter((part) => part !== undefined).join(' ') || 'all';
+  const wanted = Object.entries(asks).map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`);
+  return `${id} (${meant} keys): ${wanted.join(', ') || 'nothing'}`;
 }
 
 /** @throws Finding after the issues were printed */
