@@ -34,9 +34,8 @@ export interface KeyCanaries {
 /** The restore that filled this site. */
 export interface RestoreRecord extends RestoreDescription {
   session: string;
-  /** SHA-256 of the backup's manifest: another file of that name is another backup. */
-  manifestDigest: string;
-  told?: string;
+  /** SHA-256 of the backup's header, which no other backup has. */
+  headerDigest: string;
 }
 
 const dayMs = 86_400_000;
@@ -85,7 +84,7 @@ export function isVerificationDue(newest: Pick<BackupRecord, 'verified'>, everyH
 export function describeBackup({ session: _, told: __, ...record }: BackupRecord, epoch: EpochRecord | undefined): BackupDescription {
   return { ...record, readableUntil: epoch?.destroyedAt ?? epoch?.destroyAt ?? record.createdAt };
 }
-export const describeRestore = ({ session: _, manifestDigest: __, told: ___, ...record }: RestoreRecord): RestoreDescription => record;
+export const describeRestore = ({ session: _, headerDigest: __, ...record }: RestoreRecord): RestoreDescription => record;
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 /** `b_20260301120000000_…`: sorts by time. `random` gives a number below its argument. */

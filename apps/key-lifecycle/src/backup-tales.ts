@@ -42,10 +42,10 @@ export class BackupTales {
 
   /** Under one id for each end of a restore. @throws ProblemError ERR_AUDIT_UNAVAILABLE */
   async restored(record: RestoreRecord): Promise<void> {
-    const { backupId, manifestDigest, by, session, proof, progress, restored, failure } = record;
+    const { backupId, by, session, proof, progress, restored, failure } = record;
     await this.trail.append(
       {
-        ...{ kind: 'backup', event: record.state === 'complete' ? 'restored' : 'restore-failed', backupId, by, session, manifestDigest },
+        ...{ kind: 'backup', event: record.state === 'complete' ? 'restored' : 'restore-failed', backupId, by, session },
         ...{ keys: progress.keys, ...(proof ? { proven: proof.proven, failures: proof.failures } : {}) },
         ...(restored ? { detail: `${restored.usable} usable, ${restored.suspended} suspended, ${restored.destroyed} destroyed` } : {}),
         ...(failure ? { detail: failure.detail } : {}),

@@ -132,6 +132,7 @@ export class Backups {
   private async make({ backupId }: BackupRecord, epoch: Awaited<ReturnType<BackupEpochs['current']>>): Promise<void> {
     const { store, maker, tales, logger } = this.parts;
     const progress = async (keys: number) => {
+      if (this.stopped) throw stopped();
       if (keys % progressEveryKeys === 0) await this.change(backupId, { progress: { what: 'making', keys } });
     };
     let end: Partial<BackupRecord>;
@@ -172,6 +173,7 @@ export class Backups {
         const reader = await BackupReader.open({ folder, file: record.file ?? '' }, { documents, trusted }, hsm, epochKey);
         if (reader.whole.digest !== record.manifestDigest) throw new BackupDamaged('it is another backup than the one that was made');
         return proveBackup(reader, epochKey, hsm, async (keys) => {
+          if (this.stopped) throw stopped();
           await this.change(backupId, { progress: { what: 'verifying', keys } });
         });
       });
@@ -248,6 +250,8 @@ export class Backups {
     return new Date(this.nowMs()).toISOString();
   }
 }
+
+const stopped = () => new ProblemError('ERR_SHUTTING_DOWN', 'The process that did it was stopped.');
 
 export function failureOf(error: unknown): { code: string; detail: string } {
   if (error instanceof ProblemError) return { code: error.code, detail: error.message };

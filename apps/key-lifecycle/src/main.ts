@@ -58,7 +58,10 @@ await runService(service, async (logger) => {
   const floors = new Floors(evaluator);
   const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, floors, logger);
 
-  const backups = composeBackups({ config, core, db, signer, documents, store, keks: () => store.allKeks(), bounds, logger });
+  const backups = composeBackups({
+    ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
+    keks: () => store.allKeks(),
+  });
 
   let rebuilt = false;
   let stopping = false;

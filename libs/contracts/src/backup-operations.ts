@@ -68,20 +68,24 @@ export const RestoreDescription = z.strictObject({
 });
 export type RestoreDescription = z.infer<typeof RestoreDescription>;
 
-/** A key that is destroyed, as its signed record says it. */
-export const Tombstone = z.strictObject({ keyId: KeyId, destroyedAt: Timestamp });
+/** A key that must not come back as it was: it was destroyed, suspended, or (versions of it) marked as compromised. */
+export const Tombstone = z.strictObject({ keyId: KeyId, is: z.enum(['destroyed', 'suspended', 'compromised']) });
 export type Tombstone = z.infer<typeof Tombstone>;
 export const tombstonesType = 'claviger-tombstones+jws';
-/** Every key that was destroyed up to `at`, in pages; signed in the control token. A restore wants all pages of one list. */
+/** Every such key with an id after `after` up to `to`; signed in the control token. All pages of a list, from the first id to the last, are what a restore wants. */
 export const TombstonePage = z.strictObject({
   site: z.string(),
-  /** Of the list: when it was begun. */
   at: Timestamp,
-  page: z.int().min(0),
-  last: z.boolean(),
-  tombstones: z.array(Tombstone).max(1_000),
+  /** Leaves of the ledger that were signed for before the page was read: what they tell is in it. */
+  ledgerSize: count,
+  /** Left out on the first page. */
+  after: KeyId.optional(),
+  /** Left out on the last page. */
+  to: KeyId.optional(),
+  tombstones: z.array(Tombstone).max(2_000),
 });
 export type TombstonePage = z.infer<typeof TombstonePage>;
+const fileName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/, 'a file name, without a folder');
 
 export const backupOperations = {
   create: defineOperation({
@@ -119,9 +123,10 @@ export const backupOperations = {
   tombstones: defineOperation({
     name: 'backup.tombstones',
     action: 'backup:List',
-    summary: 'A page of the signed list of every key that is destroyed, which a restore needs so that they stay destroyed.',
+    summary:
+      'A page of the signed list of every key that is destroyed, suspended or compromised, which a restore needs so that they stay so.',
     retry: 'safe',
-    input: { after: KeyId.optional(), at: Timestamp.optional(), page: z.int().min(0).default(0) },
+    input: { after: KeyId.optional() },
     result: z.strictObject({ signed: z.string(), next: KeyId.optional() }),
   }),
   restore: defineOperation({
@@ -133,7 +138,7 @@ export const backupOperations = {
     input: {
       reason,
       /** In the folder of backups. */
-      file: z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/, 'a file name, without a folder'),
+      file: fileName,
       /** Public keys of the site that the backup is of. */
       trust: Trust,
       epochKey: z.strictObject({ rootLabel: z.string(), ...Wrapped.shape }),
@@ -141,8 +146,8 @@ export const backupOperations = {
       evidence: z
         .strictObject({
           checkpoint: z.string().max(131_072),
-          /** File names, in the same folder. */
-          tombstones: z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/, 'a file name, without a folder'),
+          /** The list, in the same folder. */
+          tombstones: fileName,
         })
         .optional(),
     },
