@@ -82,6 +82,59 @@ async function age(keyId: string, days: number): Promise<void> {
   });
 }
 
+test('a key that nobody needs is found, protected, deleted after its wait, and its destruction is certified', async () => {
+  const create = (name: string) => json<{ keyId: string }>('kim', 'keys', 'create', name, '--consumer', 'payments-api');
+  const [{ keyId }, { keyId: wanted }] = [await create('reap/orphan'), await create('reap/archive')];
+  writeFileSync(file('old'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('old'), '--out', file('old.jwe'));
+  expect(await ok('ada', 'keys', 'describe', wanted)).toMatch(/last use +never/);
+  const last = await until(
+    async () => (await json<{ lastUse?: { known: string; use?: { index: number } } }>('ada', 'keys', 'describe', keyId)).lastUse?.use,
+    { what: 'the use in the ledger', timeoutMs: 20_000 },
+  );
+  expect(last).toMatchObject({ action: 'crypto:Encrypt', principal: 'payments-api', version: 1, index: expect.any(Number) });
+
+  const orphans = async (...more: string[]) => as('kim', 'keys', 'orphans', '--name-prefix', 'reap/', '--unused-days', '0', ...more);
+  const reason = ['--reason', 'spring cleaning'];
+  await ok('payments-api', 'keys', 'register-data', wanted, 'backup:2026', '--until', '2099-01-01T00:00:00Z', ...reason);
+  const found = await orphans();
+  expect(found).toMatchObject({ code: 1, stdout: expect.stringContaining(keyId) });
+  expect(found.stdout).not.toContain(wanted);
+  expect((await as('kim', 'keys', 'schedule-deletion', wanted, ...reason)).stderr).toMatch(/^ERR_KEY_PROTECTED.*backup:2026/s);
+  await ok('payments-api', 'keys', 'unregister-data', wanted, 'backup:2026', ...reason);
+  await ok('kim', 'keys', 'protect', wanted, ...reason);
+  expect((await as('kim', 'keys', 'unprotect', wanted, ...reason)).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  expect((await orphans('--schedule-deletion')).code).toBe(64);
+  const purge = await orphans('--schedule-deletion', '--wait-days', '7', ...reason);
+  expect(purge).toMatchObject({ code: 1, stderr: expect.stringMatching(/reap\/archive k_\w+ stays: .*ERR_KEY_PROTECTED/) });
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ deletionOrder: { by: 'kim', reason: 'spring cleaning' } });
+
+  expect(await as('ada', 'keys', 'certificate', keyId)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('it is destroyed at 20'),
+  });
+  await age(keyId, 8);
+  const certificate = await until(
+    async () => {
+      const { code, stdout } = await as('ada', 'keys', 'certificate', keyId, '--out', file('orphan.jws'));
+      return code === 0 ? stdout : undefined;
+    },
+    { what: 'the certificate', timeoutMs: 60_000, everyMs: 500 },
+  );
+  expect(certificate).toMatch(/ordered by +kim .*spring cleaning/);
+  expect(certificate).toMatch(/signature +verified/);
+  expect(await ok('ada', 'keys', 'verify-certificate', file('orphan.jws'))).toContain(keyId);
+  const [head, body, signature] = readFileSync(file('orphan.jws'), 'utf8').trim().split('.') as [string, string, string];
+  const forged = { ...JSON.parse(Buffer.from(body, 'base64url').toString()), keyId: wanted };
+  writeFileSync(file('forged.jws'), [head, Buffer.from(JSON.stringify(forged)).toString('base64url'), signature].join('.'));
+  expect(await as('ada', 'keys', 'verify-certificate', file('forged.jws'))).toMatchObject({ code: 1 });
+  await until(async () => (await ok('ada', 'audit', 'query', '--key', keyId, '--kind', 'destruction')).includes('destruction'), {
+    what: 'the certificate in the ledger',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+}, 180_000);
+
 test('keys rotate by themselves when their schedule has come: what was encrypted before decrypts, what is new has the new version', async () => {
   type Described = { primaryVersion: number; next?: { event: string; at: string } };
   const window = ['--time-zone', 'Europe/Berlin', '--window', 'Mon-Sun 00:00-24:00', '--jitter', '0m'];

@@ -4,6 +4,8 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AuditController } from './audit.controller';
 import { CheckpointStore } from './checkpoint-store';
+import { LastUses } from './last-uses';
+import { LastUsesController } from './last-uses.controller';
 import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
 import { PersonalController } from './personal.controller';
@@ -22,11 +24,12 @@ export class AppModule {
   static with({ replies, ledger, reader, checkpoints, personal }: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [AuditController, PersonalController],
+      controllers: [AuditController, LastUsesController, PersonalController],
       providers: [
         { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },
         { provide: LedgerReader, useValue: reader },
+        { provide: LastUses, useValue: new LastUses(reader) },
         { provide: CheckpointStore, useValue: checkpoints },
         { provide: PersonalStore, useValue: personal },
         { provide: APP_FILTER, useClass: ProblemFilter },

@@ -42,7 +42,7 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection,
     services: { audit: auditOperations },
-    internal: { audit: { personal: internalOperations.storePersonal } },
+    internal: { audit: { personal: internalOperations.storePersonal, lastUses: internalOperations.lastUses } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const { ledger, reader, checkpoints } = parts;

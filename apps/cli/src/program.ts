@@ -3,11 +3,13 @@ import { accessCommands } from './commands/access';
 import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
+import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
 import { cryptoCommands } from './commands/crypto';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
@@ -30,6 +32,8 @@ export function createProgram(): Command {
     accessCommands,
     auditCommands,
     alertsCommands,
+    backupCommands,
+    restoreCommand,
     statusCommand,
     bootstrapCommands,
   ])

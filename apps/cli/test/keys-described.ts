@@ -21,6 +21,8 @@ export const described = (more: Partial<KeyDescription> = {}): KeyDescription =>
     revision: 1,
     primaryVersion: 1,
     suspended: false,
+    purgeProtected: false,
+    data: [],
     processingAllowed: false,
     versions: [version()],
     ...more,

@@ -3,11 +3,13 @@ import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { BackupController, BackupParts } from './backup.controller';
+import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
 
@@ -19,11 +21,13 @@ export class AppModule {
     store: KeyStore;
     bounds: LeaseBounds;
     backups: BackupParts;
+    lastUses: LastUses;
     floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
       controllers: [KeysController, LeasesController, BackupController],
+      controllers: [KeysController, DeletionController, LeasesController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
@@ -31,6 +35,7 @@ export class AppModule {
         { provide: KeyStore, useValue: parts.store },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: BackupParts, useValue: parts.backups },
+        { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

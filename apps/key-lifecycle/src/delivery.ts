@@ -1,5 +1,5 @@
 import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type KekView, type KeyView } from '@claviger/contracts';
-import { askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
+import { type AuditTrail, askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Key } from './key';
@@ -15,23 +15,38 @@ export class Delivery {
     private readonly connection: NatsConnection,
     private readonly owner: KvOwner<KeyView | KekView>,
     private readonly store: KeyStore,
+    private readonly trail: Pick<AuditTrail, 'append'>,
   ) {}
 
   deliver = async ({ aggregateId, entry }: OutboxItem<OutboxEntry>): Promise<void> => {
-    if (entry.kind === 'event') {
-      await jetstream(this.connection).publish(eventSubject(entry.event.type, aggregateId), JSON.stringify(entry.event), {
-        msgID: entry.event.id,
-      });
-      return;
-    }
+    if (entry.kind === 'event') return this.publish(aggregateId, entry.event);
     if (entry.kind === 'token-key') {
       const { token, label } = this.store.abandoned(aggregateId, entry.signed);
       await askInternal(this.connection, internalOperations.destroyKey, { token, label }, { timeoutMs: hsmTimeoutMs });
       return;
     }
+    if (entry.kind === 'destruction') return this.certify(aggregateId, entry.id, entry.signed);
     const key = await this.store.get(aggregateId);
     if (key) await this.owner.put(viewKey(key));
   };
+
+  private async publish(keyId: string, event: CloudEvent): Promise<void> {
+    await jetstream(this.connection).publish(eventSubject(event.type, keyId), JSON.stringify(event), { msgID: event.id });
+  }
+
+  /** Comes after the objects of the tokens in the outbox, so that they are gone by now. The certificate is kept, then recorded, then told. */
+  private async certify(keyId: string, id: string, signed: string): Promise<void> {
+    const now = new Date().toISOString();
+    const certificate = await this.store.certified(keyId, signed, now);
+    await this.trail.append({ kind: 'destruction', keyId, certificate }, id);
+    const key = await this.store.get(keyId);
+    if (!key) return;
+    const data = { keyId, name: key.name, owner: key.owner, certificate, record: id };
+    await this.publish(
+      keyId,
+      cloudEvent('io.claviger.key.destroyed', { id, source: 'claviger/key-lifecycle', time: now, subject: keyId, data }),
+    );
+  }
 
   putKek = (kek: Kek): Promise<unknown> => this.owner.put({ kind: 'kek', id: kek.kekId, ...kek });
 

@@ -4,10 +4,12 @@ import { atEndOf, iso, nextOf, originatorPeriodEnd, protectsAtMostDays, recipien
 
 /** What may leave this service towards people. */
 export function describeKey(key: Key): KeyDescription {
-  const { createdBy: _, versions, rotation, ...about } = key;
+  const { createdBy: _, versions, rotation, purgeProtected = false, data = [], ...about } = key;
   const [end, next, most] = [originatorPeriodEnd(key), nextOf(key), protectsAtMostDays(key)];
   return {
     ...about,
+    purgeProtected,
+    data,
     ...(rotation ? { schedule: rotation.schedule } : {}),
     atEnd: atEndOf(key),
     ...(most === undefined ? {} : { protectsAtMostDays: most }),

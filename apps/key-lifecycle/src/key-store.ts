@@ -3,6 +3,7 @@ import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
+import { destructionOf, isDestruction } from './destruction';
 import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
@@ -15,7 +16,9 @@ export type OutboxEntry =
   | { id: string; kind: 'view' }
   | { id: string; kind: 'event'; event: CloudEvent }
   /** An object of the token that no version has any more. Signed, for whoever writes to the store must not be able to have a key destroyed. */
-  | { id: string; kind: 'token-key'; signed: string };
+  | { id: string; kind: 'token-key'; signed: string }
+  /** What the certificate of the key's destruction will say: issued when every entry before it is delivered. Signed, for it will be believed. */
+  | { id: string; kind: 'destruction'; signed: string };
 
 export interface KeyDocument extends IndexFields {
   _id: string;
@@ -30,6 +33,8 @@ export interface KeyDocument extends IndexFields {
   /** Signed: what was told of times that come. Absent before the first. */
   told?: string;
   signed: string;
+  /** Of its destruction, signed; absent before it is issued. */
+  certificate?: string;
   /** Signed as well: a count that somebody set back would let a key encrypt too often. */
   invocations: string;
   outbox: OutboxEntry[];
@@ -145,7 +150,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
 
   /** False when somebody else changed it since it was read. */
   async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
-    const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object))];
+    const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object)), ...this.toCertify(from, to)];
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
@@ -165,6 +170,38 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
 
   private toDestroy({ keyId, revision }: Key, object: TokenKey): OutboxEntry {
     return { id: `${keyId}.${revision}.${object.label}`, kind: 'token-key', signed: this.documents.signAbandoned(keyId, object) };
+  }
+
+  private toCertify(from: Key, to: Key): OutboxEntry[] {
+    if (!isDestruction(from, to)) return [];
+    return [
+      {
+        id: `${to.keyId}.${to.revision}.destruction`,
+        kind: 'destruction',
+        signed: this.documents.signDestruction(destructionOf(from, to)),
+      },
+    ];
+  }
+
+  /** The certificate of the key's destruction: the one that was issued, or one that is issued now from what the outbox says. Throws TamperedDocument. */
+  async certified(keyId: string, signed: string, issuedAt: string): Promise<string> {
+    const certificate = this.told(keyId, () => this.documents.issueCertificate(keyId, signed, issuedAt));
+    const { matchedCount } = await reached(() =>
+      this.keys.updateOne({ _id: keyId, certificate: { $exists: false } }, { $set: { certificate } }),
+    );
+    if (matchedCount === 1) return certificate;
+    const issued = await this.certificate(keyId);
+    if (issued === undefined) throw new TamperedDocument(keyId, 'it is gone');
+    return issued;
+  }
+
+  /** Undefined while none is issued. Throws TamperedDocument. */
+  async certificate(keyId: string): Promise<string | undefined> {
+    const found = await reached(() => this.keys.findOne({ _id: keyId }, { projection: { certificate: 1 } }));
+    const certificate = found?.certificate;
+    if (certificate === undefined) return undefined;
+    this.told(keyId, () => this.documents.readCertificate(keyId, certificate));
+    return certificate;
   }
 
   /** Undefined when there is no such key. Throws TamperedDocument. */
@@ -396,7 +433,10 @@ const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
     signed?: unknown;
   };
   if (typeof id !== 'string') return false;
-  return kind === 'view' || (kind === 'event' && typeof event?.type === 'string') || (kind === 'token-key' && typeof signed === 'string');
+  if (kind === 'view') return true;
+  return kind === 'event'
+    ? typeof event?.type === 'string'
+    : (kind === 'token-key' || kind === 'destruction') && typeof signed === 'string';
 };
 
 const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;

@@ -5,6 +5,7 @@ import {
   type Classification,
   type Cryptoperiod,
   cryptoperiods,
+  type DeletionOrder,
   type Environment,
   type KeyMaterial,
   type KeyNotes,
@@ -13,12 +14,14 @@ import {
   keyStates,
   limits,
   ProblemError,
+  type RegisteredData,
   type RotationSchedule,
   type TokenKey,
   type Transition,
   usagesOf,
 } from '@claviger/contracts';
 import { assertRotatedInTime, planned } from './key-dates';
+import { assertDeletable } from './key-protection';
 import { assertSchedule } from './rotation-schedule';
 
 /** A key as it is stored: one document, changed as a whole. Times are RFC 3339, UTC. */
@@ -40,6 +43,11 @@ export interface Key extends KeyNotes {
   /** Its version is in pre-activation until then. */
   activationAt?: string;
   deletionAt?: string;
+  /** Absent of what was scheduled before orders were kept. */
+  deletionOrder?: DeletionOrder;
+  purgeProtected?: true;
+  /** Data that only this key opens; what has ended may still stand here. */
+  data?: RegisteredData[];
   cryptoperiod: Cryptoperiod;
   rotation?: Rotation;
   /** As somebody asked for; left out, it depends on whether there is a schedule. */
@@ -216,19 +224,22 @@ export function resumeKey(key: Key, reason: string, now: string): Key {
 }
 
 /** Frozen at once; destroyed when the waiting period ends. Scheduling again never brings the end nearer. */
-export function scheduleDeletion(key: Key, waitDays: number, reason: string, nowMs: number): Key {
+export function scheduleDeletion(key: Key, waitDays: number, { by, reason }: Pick<DeletionOrder, 'by' | 'reason'>, nowMs: number): Key {
   if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
+  assertDeletable(key, nowMs);
   const now = new Date(nowMs).toISOString();
   const deletionAt = new Date(nowMs + waitDays * 86_400_000).toISOString();
   if (key.deletionAt !== undefined && key.deletionAt >= deletionAt) return key;
-  return next(key, { suspended: true, processingAllowed: false, deletionAt, versions: moveAll(key, 'active', 'suspended', reason, now) });
+  const deletionOrder = { by, reason, at: now };
+  const versions = moveAll(key, 'active', 'suspended', reason, now);
+  return next(key, { suspended: true, processingAllowed: false, deletionAt, deletionOrder, versions });
 }
 
 /** The key comes back suspended: whoever needs it resumes it. */
 export function cancelDeletion(key: Key): Key {
   if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
   if (key.deletionAt === undefined) return key;
-  const { deletionAt: _, ...kept } = key;
+  const { deletionAt: _, deletionOrder: __, ...kept } = key;
   return { ...kept, revision: key.revision + 1 };
 }
 

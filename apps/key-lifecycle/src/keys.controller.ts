@@ -141,7 +141,7 @@ export class KeysController {
   scheduleDeletion(@Payload() request: Request<Ops['scheduleDeletion']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.changes.answer(keyOperations.scheduleDeletion, request, context, (key) => {
       assertWait(key, request.waitDays, this.floors.of(key));
-      return scheduleDeletion(key, request.waitDays, request.reason, Date.now());
+      return scheduleDeletion(key, request.waitDays, { by: context.principal, reason: request.reason }, Date.now());
     });
   }
 

@@ -18,6 +18,7 @@ import { checks } from './health';
 import { LeaseBounds } from './invocations';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
 import { SignedDocuments } from './signed-documents';
@@ -40,7 +41,7 @@ await runService(service, async (logger) => {
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
-  const delivery = new Delivery(connection, owner, store);
+  const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const owed = new OwedRecords({
     source: store,
@@ -100,6 +101,7 @@ await runService(service, async (logger) => {
       store,
       bounds,
       backups: backups.parts,
+      lastUses: new LastUses(connection),
       floors,
     }),
     { strategy: server, logger, abortOnError: false },

@@ -1,6 +1,14 @@
 import type { KeyObject } from 'node:crypto';
-import { cryptoperiods, type KekDescription, type KekView, type TokenKey } from '@claviger/contracts';
+import {
+  cryptoperiods,
+  DestructionCertificate,
+  destructionCertificateType,
+  type KekDescription,
+  type KekView,
+  type TokenKey,
+} from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
+import type { Destruction } from './destruction';
 import type { Invocations } from './invocations';
 import type { Key, KeyVersion } from './key';
 import type { Told } from './warnings';
@@ -61,6 +69,21 @@ export class SignedDocuments {
     const found = this.verified<{ keyId: string; object: TokenKey }>(keyId, 'claviger-abandoned-key+jws', signed);
     if (found.keyId !== keyId) throw new TamperedDocument(keyId, `it has an object of ${found.keyId} destroyed`);
     return found.object;
+  }
+
+  /** What a certificate will say, for the outbox: it is issued when all that it says is true. */
+  signDestruction = (destruction: Destruction): string => signRecord('claviger-destruction+jws', destruction, this.signer);
+
+  issueCertificate(keyId: string, signed: string, issuedAt: string): string {
+    const destruction = this.verified<Destruction>(keyId, 'claviger-destruction+jws', signed);
+    if (destruction.keyId !== keyId) throw new TamperedDocument(keyId, `it certifies the destruction of ${destruction.keyId}`);
+    return signRecord(destructionCertificateType, { ...destruction, issuedAt }, this.signer);
+  }
+
+  readCertificate(keyId: string, signed: string): DestructionCertificate {
+    const certificate = DestructionCertificate.parse(this.verified(keyId, destructionCertificateType, signed));
+    if (certificate.keyId !== keyId) throw new TamperedDocument(keyId, `it has the certificate of ${certificate.keyId}`);
+    return certificate;
   }
 
   readKey(keyId: string, revision: number, signed: string): Key {

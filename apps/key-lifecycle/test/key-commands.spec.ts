@@ -115,7 +115,7 @@ const keepingTrail = (records: object[], available = true) =>
 const dueAt = Date.now() + 8 * 86_400_000;
 const scheduled = async () => {
   const { keyId } = await create();
-  return (await change(keyId, (key) => scheduleDeletion(key, 7, 'obsolete', Date.now()))).key;
+  return (await change(keyId, (key) => scheduleDeletion(key, 7, { by: 'ada', reason: 'obsolete' }, Date.now()))).key;
 };
 
 test('two replicas that sweep at once destroy each key once and record it once; what was cancelled stays', async () => {

@@ -46,7 +46,7 @@ test('a tag value is never taken for a name, nor an owner for a consumer', () =>
 });
 
 test('a key that waits for its deletion waits no more once it is cancelled, or has happened', () => {
-  const waiting = scheduleDeletion(newKey(), 7, 'd', nowMs);
+  const waiting = scheduleDeletion(newKey(), 7, { by: 'ada', reason: 'd' }, nowMs);
   expect(isMeant(waiting, { pendingDeletion: true })).toBe(true);
   expect(isMeant(cancelDeletion(waiting), { pendingDeletion: true })).toBe(false);
   const destroyed = destroyKey(waiting, nowMs + 8 * 86_400_000);

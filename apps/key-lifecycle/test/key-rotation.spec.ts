@@ -81,13 +81,13 @@ describe('given a key with a schedule', () => {
     ['suspended', (key: Key) => suspendKey(key, true, 's', now)],
     ['deactivated', (key: Key) => deactivateKey(key, 'd', now)],
     ['compromised', (key: Key) => compromiseKey(key, undefined, 'c', now)],
-    ['back from its deletion', (key: Key) => cancelDeletion(scheduleDeletion(key, 7, 'd', nowMs))],
+    ['back from its deletion', (key: Key) => cancelDeletion(scheduleDeletion(key, 7, { by: 'ada', reason: 'd' }, nowMs))],
   ])('when it is %s, nothing happens to it by itself', (_what, change) => {
     const frozen = change(scheduled);
     expect([nextChange(frozen), dueChange(frozen, later(9_000)), dueAt(frozen)]).toEqual([undefined, undefined, undefined]);
   });
   test('when it waits for its deletion, that alone is due', () => {
-    const deleting = scheduleDeletion(scheduled, 90, 'd', nowMs);
+    const deleting = scheduleDeletion(scheduled, 90, { by: 'ada', reason: 'd' }, nowMs);
     expect([dueChange(deleting, later(90) - 1), dueChange(deleting, later(90))]).toEqual([undefined, 'destroy']);
     expect(nextChange(destroyKey(deleting, later(90)))).toBeUndefined();
   });
@@ -162,7 +162,7 @@ describe('warnings', () => {
     expect(warning(moved, told, later(729))?.event.data).toMatchObject({ days: 7 });
   });
   test('come before a deletion, and of nothing that is frozen or gone', () => {
-    const deleting = scheduleDeletion(newKey(), 90, 'd', nowMs);
+    const deleting = scheduleDeletion(newKey(), 90, { by: 'ada', reason: 'd' }, nowMs);
     expect(toldOf(deleting, [0, 60, 61, 83, 89, 90])).toEqual([30, 7, 1]);
     expect(toldOf(destroyKey(deleting, later(90)), [90])).toEqual([]);
     expect(toldOf(suspendKey(newKey(), false, 's', now), [729])).toEqual([]);
@@ -185,7 +185,7 @@ test('whatever happens to a key, it is looked at in time: before a sweep would d
     fc.constant((key: Key, at: number) => rotateKey(key, made(), 'r', iso(at))),
     fc.constant((key: Key, at: number) => suspendKey(key, false, 's', iso(at))),
     fc.constant((key: Key, at: number) => resumeKey(key, 'r', iso(at))),
-    fc.constant((key: Key, at: number) => scheduleDeletion(key, 30, 'd', at)),
+    fc.constant((key: Key, at: number) => scheduleDeletion(key, 30, { by: 'ada', reason: 'd' }, at)),
     fc.constant((key: Key) => cancelDeletion(key)),
   );
   fc.assert(

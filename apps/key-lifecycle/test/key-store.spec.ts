@@ -215,7 +215,7 @@ test('lists go by id, page by page, also over a tampered document at the end of 
 test('due are keys whose waiting period is over, neither cancelled nor destroyed', async () => {
   const [waiting, due, cancelled, gone] = [await insert(), await insert(), await insert(), await insert()] as [Key, Key, Key, Key];
   const scheduled = async (key: Key, days: number) => {
-    const to = scheduleDeletion(key, days, 'd', nowMs);
+    const to = scheduleDeletion(key, days, { by: 'ada', reason: 'd' }, nowMs);
     await change(key, to);
     return to;
   };
@@ -291,7 +291,7 @@ test('a destroyed key leaves the object in the token to be destroyed, in the sam
   const object = { custody: 'token' as const, family: 'softhsm', token: 'customer', label: `key-${'a'.repeat(24)}` };
   const key = createKey(about({ algorithm: 'ED25519', usage: 'sign' }), { material: object, publicKeySpki: 'spki' }, now);
   await store.insert(key, [], []);
-  const waiting = scheduleDeletion(key, 7, 'unused', nowMs);
+  const waiting = scheduleDeletion(key, 7, { by: 'ada', reason: 'unused' }, nowMs);
   await store.change(key, waiting, [], []);
   expect((await store.pending(10)).items).toEqual([]);
   await store.change(waiting, destroyKey(waiting, Date.parse(waiting.deletionAt as string)), [], []);

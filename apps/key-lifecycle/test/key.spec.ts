@@ -38,7 +38,7 @@ const codeOf = (act: () => unknown): string => {
 const active = newKey();
 const rotated = rotateKey(active, made(2), 'yearly', now);
 const suspended = suspendKey(active, false, 'stolen', now);
-const deleting = scheduleDeletion(rotated, 30, 'obsolete', nowMs);
+const deleting = scheduleDeletion(rotated, 30, { by: 'ada', reason: 'obsolete' }, nowMs);
 const destroyed = destroyKey(deleting, later(30));
 
 describe('given a new key', () => {
@@ -96,8 +96,8 @@ describe('given a key that waits for its deletion', () => {
     expect(codeOf(act)).toBe('ERR_KEY_PENDING_DELETION');
   });
   test('when it is scheduled again, the end comes no nearer', () => {
-    expect(scheduleDeletion(deleting, 7, 'sooner', nowMs)).toBe(deleting);
-    expect(scheduleDeletion(deleting, 90, 'later', nowMs).deletionAt).toBe(new Date(later(90)).toISOString());
+    expect(scheduleDeletion(deleting, 7, { by: 'ada', reason: 'sooner' }, nowMs)).toBe(deleting);
+    expect(scheduleDeletion(deleting, 90, { by: 'ada', reason: 'later' }, nowMs).deletionAt).toBe(new Date(later(90)).toISOString());
   });
   test('when it is cancelled, the key comes back suspended', () => {
     const kept = cancelDeletion(deleting);
@@ -190,7 +190,7 @@ describe('given a destroyed key', () => {
     ['resumed', () => resumeKey(destroyed, 'r', now)],
     ['suspended', () => suspendKey(destroyed, true, 'r', now)],
     ['kept after all', () => cancelDeletion(destroyed)],
-    ['scheduled', () => scheduleDeletion(destroyed, 30, 'r', nowMs)],
+    ['scheduled', () => scheduleDeletion(destroyed, 30, { by: 'ada', reason: 'r' }, nowMs)],
     ['lent', () => setConsumers(destroyed, ['x'])],
     ['handed over', () => setOwner(destroyed, 'x')],
     ['activated', () => activateKey(destroyed, 'r', now)],
@@ -240,7 +240,7 @@ const command = fc.oneof(
   fc.constant((key: Key, at: number) => rotateKey(key, made(), 'r', new Date(at).toISOString())),
   fc.boolean().map((allow) => (key: Key, at: number) => suspendKey(key, allow, 's', new Date(at).toISOString())),
   fc.constant((key: Key, at: number) => resumeKey(key, 'r', new Date(at).toISOString())),
-  fc.integer({ min: 7, max: 90 }).map((days) => (key: Key, at: number) => scheduleDeletion(key, days, 'd', at)),
+  fc.integer({ min: 7, max: 90 }).map((days) => (key: Key, at: number) => scheduleDeletion(key, days, { by: 'ada', reason: 'd' }, at)),
   fc.constant((key: Key) => cancelDeletion(key)),
   fc.constant((key: Key, at: number) => destroyKey(key, at)),
   fc.constant((key: Key) => setConsumers(key, ['x'])),

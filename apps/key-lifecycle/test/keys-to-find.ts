@@ -15,7 +15,7 @@ export function variedKeys(): Key[] {
     createKey(about({ name: 'sign/invoices', algorithm: 'ED25519', usage: 'sign', consumers: [] }), { material: token }, now),
     createKey(about({ name: 'staging/one', environment: 'staging', consumers: [] }), elsewhere, now),
     suspendKey(key('billing/frozen'), false, 's', now),
-    scheduleDeletion(key('billing/goes'), 7, 'd', nowMs),
+    scheduleDeletion(key('billing/goes'), 7, { by: 'ada', reason: 'd' }, nowMs),
     compromiseKey(key('billing/known'), undefined, 'c', now),
     older,
   ];

@@ -149,7 +149,7 @@ export async function startLifecycle() {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, onTampered);
-    const delivery = new Delivery(connection, owner, store);
+    const delivery = new Delivery(connection, owner, store, records);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owed = new OwedRecords({
       source: store,

@@ -218,7 +218,7 @@ test('what this process has in hand is not recorded as nobody’s, however its c
 
 test('a destruction as scheduled is owed like any other change', async () => {
   const key = await create();
-  const changed = await l.commands.change(key.keyId, (k) => scheduleDeletion(k, 7, 'obsolete', Date.now()), asked);
+  const changed = await l.commands.change(key.keyId, (k) => scheduleDeletion(k, 7, { by: 'ada', reason: 'obsolete' }, Date.now()), asked);
   changed.recorded();
   await nothingIsOwedBy(key);
   const dueAt = Date.now() + 8 * 86_400_000;

@@ -96,7 +96,7 @@ test.each(Algorithm.options)('a key of %s is rotated as scheduled', async (algor
 test('a key that is frozen, or waits for its deletion, is not rotated; resumed after its time it is, at the next sweep', async () => {
   const [frozen, deleting] = [await create({ schedule: every(5) }), await create({ schedule: every(5) })];
   await change(frozen, (key) => suspendKey(key, false, 's', now));
-  await change(deleting, (key) => scheduleDeletion(key, 90, 'd', Date.now()));
+  await change(deleting, (key) => scheduleDeletion(key, 90, { by: 'ada', reason: 'd' }, Date.now()));
   await sweep(inDays(6));
   expect([(await stored(frozen)).primaryVersion, (await stored(deleting)).primaryVersion]).toEqual([1, 1]);
   await change(frozen, (key) => resumeKey(key, 'r', iso(inDays(6))));
@@ -224,7 +224,7 @@ test('of many that tell the same at once one does, none of a key that has change
 
 test('a deletion that comes is told too', async () => {
   const key = await create();
-  await change(key, (k) => scheduleDeletion(k, 60, 'd', Date.now()));
+  await change(key, (k) => scheduleDeletion(k, 60, { by: 'ada', reason: 'd' }, Date.now()));
   for (const day of [29, 31, 54, 59.5]) await sweep(inDays(day));
   expect((await events('io.claviger.key.deletion-approaching', key)).map((event) => (event as { days: number }).days)).toEqual([29, 6, 1]);
   await sweep(inDays(60.1));

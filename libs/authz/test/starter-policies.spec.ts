@@ -30,15 +30,25 @@ const may: Record<string, Action[]> = {
     'keys:MarkCompromised',
     'keys:Suspend',
     'keys:Update',
+    'keys:Protect',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
   ],
   'security-officer': [
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
+    ...['keys:Protect', 'keys:Unprotect'],
   ] as Action[],
-  'application-owner': ['keys:Describe', 'keys:List', 'keys:Update', 'keys:SetOwner', 'keys:SetConsumers'],
-  application: cryptoActions,
+  'application-owner': [
+    'keys:Describe',
+    'keys:List',
+    'keys:Update',
+    'keys:SetOwner',
+    'keys:SetConsumers',
+    'keys:Protect',
+    'keys:RegisterData',
+  ],
+  application: [...cryptoActions, 'keys:RegisterData'],
   auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
   operator: ['system:Status', 'alerts:Read', 'backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
   none: [],
@@ -116,6 +126,18 @@ test('an application uses only keys that name it, and only as a service', () => 
 test('the creator of a key never uses it, also after the role was given back', () => {
   const decision = decide(['application'], 'crypto:Decrypt', key({ consumers: ['caller'], createdBy: 'caller' }), context(), 'service');
   expect(decision).toMatchObject({ kind: 'deny', code: 'forbidden', policyIds: ['creator-never-uses'] });
+});
+
+test('who protects a key against deletion cannot lift that, but for the security officer, who needs a second factor for it in production', () => {
+  const production = key({ environment: 'production' });
+  for (const role of ['key-administrator', 'application-owner'])
+    expect(decide([role], 'keys:Unprotect', key({ owner: 'caller' }))).toMatchObject({ code: 'no-permit' });
+  expect(decide(['security-officer'], 'keys:Unprotect', production, context({ mfa: false }))).toMatchObject({ kind: 'deny' });
+  expect(decide(['security-officer'], 'keys:Unprotect', production).kind).toBe('allow');
+  expect(decide(['security-officer'], 'keys:Protect', production, context({ mfa: false })).kind).toBe('allow');
+  expect(decide(['application'], 'keys:RegisterData', key({ consumers: ['other'] }), context(), 'service')).toMatchObject({
+    code: 'no-permit',
+  });
 });
 
 test('an application owner has no say over the keys of others', () => {

@@ -69,6 +69,12 @@ const table = {
     title: 'The key waits for its deletion',
     next: 'Cancel the deletion if the key is still needed.',
   },
+  ERR_KEY_PROTECTED: {
+    status: 409,
+    retryable: false,
+    title: 'The key is protected against deletion',
+    next: 'Unregister the data that it opens, or have a security officer lift the protection.',
+  },
   ERR_KEY_EXHAUSTED: {
     status: 409,
     retryable: false,

@@ -46,6 +46,11 @@ export const eventTypes = {
     stream: 'KEYS',
     data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, deletionAt: Timestamp, days: z.int() }),
   },
+  /** The material of the key is gone, from the store and from every token; `certificate` is a compact JWS that says so. */
+  'io.claviger.key.destroyed': {
+    stream: 'KEYS',
+    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, certificate: z.string(), record: z.string() }),
+  },
   /** A rotation could not be done. It is tried again every minute; told once for each version and `dueAt`, absent where the number of encryptions asks for it. */
   'io.claviger.key.rotation-failed': {
     stream: 'KEYS',

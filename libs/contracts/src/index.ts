@@ -7,6 +7,8 @@ export * from './backup-internal-operations';
 export * from './backup-operations';
 export * from './crypto-operations';
 export * from './cryptoperiods';
+export * from './deletion-operations';
+export * from './destruction-certificate';
 export * from './ecdsa-der';
 export * from './errors';
 export * from './events';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
+import { LastUseOfKey } from './deletion-operations';
 import { defineOperation } from './operation';
 import { KekId, KeyId } from './primitives';
 import { PersonalValue } from './records';
@@ -45,6 +46,14 @@ export const internalOperations = {
         .max(2 ** 24),
     },
     result: z.strictObject({ granted: z.int().min(1) }),
+  }),
+  lastUses: defineOperation({
+    name: 'audit.last-uses',
+    action: 'internal',
+    summary: 'The newest successful use of each key that the ledger has.',
+    retry: 'safe',
+    input: { keyIds: z.array(KeyId).min(1).max(100) },
+    result: z.strictObject({ keys: z.array(LastUseOfKey) }),
   }),
   storePersonal: defineOperation({
     name: 'audit.personal',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { Cryptoperiod } from './cryptoperiods';
+import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
 import { limits } from './limits';
 import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp } from './primitives';
@@ -72,6 +73,10 @@ export const KekDescription = z.strictObject({
 });
 export type KekDescription = z.infer<typeof KekDescription>;
 
+/** Data that only this key opens. */
+export const RegisteredData = z.strictObject({ name: z.string(), by: PrincipalId, at: Timestamp, until: Timestamp.optional() });
+export type RegisteredData = z.infer<typeof RegisteredData>;
+
 /** What people and services may know of a key; no material, wrapped or not. */
 export const KeyDescription = z.strictObject({
   keyId: KeyId,
@@ -92,6 +97,12 @@ export const KeyDescription = z.strictObject({
   /** When a version that waits in pre-activation becomes active by itself. */
   activationAt: Timestamp.optional(),
   deletionAt: Timestamp.optional(),
+  /** Who ordered that. */
+  deletionOrder: DeletionOrder.optional(),
+  /** No deletion can be scheduled. */
+  purgeProtected: z.boolean(),
+  /** What only this key opens, as whoever holds it said: until then, or for good. */
+  data: z.array(RegisteredData),
   cryptoperiod: Cryptoperiod,
   schedule: RotationSchedule.optional(),
   atEnd: AtEnd,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { Cryptoperiod } from './cryptoperiods';
+import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
 import { limits } from './limits';
 import { defineOperation } from './operation';
@@ -10,6 +11,7 @@ import { AtEnd, RotationSchedule } from './rotation';
 const { name, tags, note, consumers, target } = keyFields;
 
 export const keyOperations = {
+  ...deletionOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',

@@ -36,6 +36,8 @@ export const limits = {
   keyVersionsBytes: 600_000,
   /** Changes of state that the description of a key version holds; the ledger has all of them. */
   transitionsPerVersion: 50,
+  /** Names of data that one key is registered to open. */
+  dataPerKey: 64,
   activationDaysMax: 731,
   cryptoperiodDaysMax: 36_500,
   listPage: 500,

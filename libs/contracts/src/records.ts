@@ -164,6 +164,16 @@ export const BackupRecord = z.strictObject({
 });
 export type BackupRecord = z.infer<typeof BackupRecord>;
 
+/** The material of a key is gone, from the store and from every token. Written again after a crash it has the same id and certificate. */
+export const DestructionRecord = z.strictObject({
+  kind: z.literal('destruction'),
+  ...common,
+  keyId: z.string(),
+  /** Compact JWS of a DestructionCertificate. */
+  certificate: z.string(),
+});
+export type DestructionRecord = z.infer<typeof DestructionRecord>;
+
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });
 

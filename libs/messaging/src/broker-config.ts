@@ -87,6 +87,7 @@ const services = {
       // The newest checkpoint, for a backup.
       '$JS.API.STREAM.MSG.GET.LEDGER',
       '$JS.API.DIRECT.GET.LEDGER.>',
+      internalSubject('audit', 'last-uses'),
     ],
     subscribe: [serviceSubject('keys'), serviceSubject('backup'), internalSubject('keys', '*'), appliedSubject('*')],
   },

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ClavigerError, type Client } from '@claviger/client';
-import { type KekDescription, KekId, type KeyDescription, KeyId } from '@claviger/contracts';
+import { type KekDescription, KekId, type KeyDescription, KeyId, type LastUseOfKey } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { cbomDocument } from '../cbom-document';
 import { CommandError, Finding } from '../exit-codes';
@@ -10,6 +10,7 @@ import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter
 import { addImpact, type Impact, noImpact } from '../key-impact';
 import { gathered, keysMeant } from '../key-pages';
 import { linesOf, treeOf } from '../key-tree';
+import { isUnusedSince, withLastUse } from '../last-uses';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
@@ -68,11 +69,11 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
   const found: InventoryFinding[] = [];
   let looked = 0;
   // Without a filter, which an index that somebody changed could leave incomplete.
-  for await (const key of keysMeant(client)) {
+  const all = keysMeant(client);
+  for await (const { key, last } of wanted.includes('unused') ? withLastUse(client, all) : alone(all)) {
     looked += 1;
     found.push(...findingsOf(key, checks, known));
-    if (wanted.includes('unused') && (await isUnused(client, key, nowMs - unusedDays * 86_400_000)))
-      found.push(unusedFinding(key, unusedDays));
+    if (last && isUnusedSince(key, last, nowMs - unusedDays * 86_400_000)) found.push(unusedFinding(key, unusedDays));
     output.progress(`${looked} keys looked at, ${found.length} findings`);
   }
   output.progress(undefined);
@@ -105,17 +106,8 @@ async function inForce(
   }
 }
 
-/** Made before `sinceMs`, and no successful use of it in the ledger since then. */
-async function isUnused(client: Client, key: KeyDescription, sinceMs: number): Promise<boolean> {
-  const first = key.versions[0] as KeyDescription['versions'][number];
-  if (Date.parse(first.createdAt) >= sinceMs || key.versions.every(({ state }) => state === 'destroyed')) return false;
-  const from = new Date(sinceMs).toISOString();
-  for (let before: number | undefined; ; ) {
-    const { records, next } = await client.audit.query({ keyId: key.keyId, outcome: 'success', from, before, limit: 100 });
-    if (records.some(({ record }) => String(record.action).startsWith('crypto:'))) return false;
-    if (next === undefined) return true;
-    before = next;
-  }
+async function* alone(keys: AsyncIterable<KeyDescription>): AsyncGenerator<{ key: KeyDescription; last?: LastUseOfKey }> {
+  for await (const key of keys) yield { key };
 }
 
 async function writeCbom(client: Client, out: string | undefined, output: Output): Promise<void> {

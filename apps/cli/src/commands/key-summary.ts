@@ -1,4 +1,4 @@
-import type { KeyDescription, Propagation, Transition } from '@claviger/contracts';
+import type { KeyDescription, LastUseOfKey, Propagation, Transition } from '@claviger/contracts';
 import type { Output } from '../output';
 import { rotationSummary } from './rotation-options';
 
@@ -27,6 +27,9 @@ const summary = (key: KeyDescription) => ({
     Object.entries(key.tags)
       .map(([name, value]) => `${name}=${value}`)
       .join(', ') || undefined,
+  'deletion ordered by': key.deletionOrder && `${key.deletionOrder.by}: ${key.deletionOrder.reason}`,
+  'protected against deletion': key.purgeProtected ? 'yes' : undefined,
+  'opens data': key.data.map(({ name, by, until }) => `${name} (${by}${until ? `, until ${until}` : ''})`).join(', ') || undefined,
   ...rotationSummary(key),
   revision: key.revision,
   versions: key.versions
@@ -37,7 +40,10 @@ const summary = (key: KeyDescription) => ({
     .join(', '),
 });
 
-export const describeKey = (output: Output, key: KeyDescription) => output.fields(key, summary(key));
+/** With when it was last used, where that was asked for. */
+export function describeKey(output: Output, key: KeyDescription, used?: { last?: LastUseOfKey; text: string }): void {
+  output.fields({ ...key, ...(used?.last ? { lastUse: used.last } : {}) }, { ...summary(key), ...(used ? { 'last use': used.text } : {}) });
+}
 
 /** A key after a command, and whether every worker has it so. */
 export function tellChange(output: Output, outcome: Propagation): void {

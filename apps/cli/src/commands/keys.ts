@@ -3,8 +3,10 @@ import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
 import { gathered, keysMeant } from '../key-pages';
+import { lastUseOf } from '../last-uses';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import { deletionCommands } from './deletion';
 import { inventoryCommands } from './inventory';
 import { describeKey, stateOf, tellChange } from './key-summary';
 import { atEndIn, cryptoperiodIn, nextText, type RotationOptions, scheduleIn, withRotationOptions } from './rotation-options';
@@ -66,7 +68,12 @@ export function keysCommands(program: Command): void {
   keys
     .command('describe <key>')
     .description('metadata, state and versions of one key')
-    .action(online<object, [string]>(async ({ client, output }, keyId) => describeKey(output, await client.keys.describe({ keyId }))));
+    .action(
+      online<object, [string]>(async ({ client, output }, keyId) => {
+        const key = await client.keys.describe({ keyId });
+        describeKey(output, key, await lastUseOf(client, keyId));
+      }),
+    );
   withKeyFilter(keys.command('list').description('keys that you may describe; of several flags all must be so'))
     .option('--limit <n>', 'at most this many', '100')
     .action(
@@ -87,6 +94,7 @@ export function keysCommands(program: Command): void {
       }),
     );
   inventoryCommands(keys);
+  deletionCommands(keys);
 
   const change = (name: string, summary: string) =>
     keys.command(`${name} <key>`).description(summary).requiredOption('--reason <text>', 'goes into the ledger');
