@@ -26,8 +26,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, LeasesController, BackupController],
-      controllers: [KeysController, DeletionController, LeasesController],
+      controllers: [KeysController, DeletionController, LeasesController, BackupController],
       providers: [
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },

@@ -1,5 +1,5 @@
 import type { Tombstone } from '@claviger/contracts';
-import { activateKey, compromiseKey, deactivateKey, destroyKey, isDestroyed, type Key, scheduleDeletion, suspendKey } from './key';
+import { activateKey, compromiseKey, deactivateKey, destroyKey, isDestroyed, type Key, suspendKey } from './key';
 import { staysInToken } from './provable';
 
 const dayMs = 86_400_000;
@@ -59,8 +59,10 @@ function reasonToSuspend(key: Key, { proven, tombstone, defect }: Omit<RestoreRu
 
 function destroyed(key: Key, backupId: string, nowMs: number): Key {
   const { deletionAt: _, ...kept } = key;
-  const over = scheduleDeletion(kept, 0, `destroyed after backup ${backupId} was made`, nowMs);
-  return { ...destroyKey(over, nowMs), revision: key.revision + 1 };
+  const now = new Date(nowMs).toISOString();
+  // By the table an active version is suspended before it is destroyed. It waits no more: it has waited, at the site that it comes from.
+  const over = suspendKey(kept, false, `destroyed after backup ${backupId} was made`, now);
+  return { ...destroyKey({ ...over, deletionAt: now }, nowMs), revision: key.revision + 1 };
 }
 
 /** Whatever else is under way. A version that waited for its activation may have been activated after the backup. */
