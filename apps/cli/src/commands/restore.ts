@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { linesOf, verifyBackup } from '@claviger/backup';
 import type { Client } from '@claviger/client';
@@ -56,8 +56,7 @@ export function restoreCommand(program: Command): void {
         const place = layout(resolve(options.folder));
         const epochKey = recoverEpochKey({ place, libraryPath: resolve(options.library) }, recovery, () => readShares(options.share));
         output.note(`the key of epoch ${header.epoch} is under this site's root`);
-        for (const file of [options.backup, options.tombstones])
-          if (options.backupFolder !== undefined && file !== undefined) copyFileSync(file, join(options.backupFolder, basename(file)));
+        copyInto(options.backupFolder, [options.backup, options.tombstones]);
         await withClient(settings, async (client) => {
           await client.backup.restore({
             ...{ reason: options.reason, file: basename(options.backup), trust, epochKey },
@@ -67,6 +66,12 @@ export function restoreCommand(program: Command): void {
         });
       }),
     );
+}
+
+function copyInto(folder: string | undefined, files: (string | undefined)[]): void {
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const file of files) if (file !== undefined) copyFileSync(file, join(folder, basename(file)));
 }
 
 /** @throws CommandError; HsmError names no part of a share */
