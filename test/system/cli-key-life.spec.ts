@@ -180,6 +180,46 @@ test('keys rotate by themselves when their schedule has come: what was encrypted
   expect((await described(keyId)).next?.event).toBe('rotate');
 }, 180_000);
 
+test('a table of ciphertexts is brought under the newest version, interrupted and gone on with; what is wrong with one line is said in its place', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/table', '--consumer', 'payments-api');
+  writeFileSync(file('row'), 'forty-two');
+  const encrypt = ['encrypt', keyId, '--in', file('row'), '--context', 'table=cards', '--out', file('row.jwe')];
+  await ok('payments-api', ...encrypt);
+  await ok('kim', 'keys', 'rotate', keyId, '--reason', 'yearly');
+  const ciphertext = readFileSync(file('row.jwe'), 'utf8').trim();
+  const row = (id: number) => JSON.stringify({ id, ciphertext, ...(id === 77 ? { context: { table: 'another' } } : {}) });
+  const rows = Array.from({ length: 750 }, (_, n) => row(n));
+  const write = (lines: string[]) => writeFileSync(file('table.ndjson'), lines.map((line) => `${line}\n`).join(''));
+  const run = [
+    're-encrypt-all',
+    keyId,
+    '--in',
+    file('table.ndjson'),
+    '--out',
+    file('new.ndjson'),
+    '--context',
+    'table=cards',
+    '--in-flight',
+    '1',
+  ];
+  write([...rows.slice(0, 620), 'no JSON', ...rows.slice(621)]);
+  expect(await as('payments-api', ...run)).toMatchObject({ code: 65, stderr: expect.stringContaining('line 621 is not JSON') });
+  write([...rows.slice(0, 3), row(99_999), ...rows.slice(4)]);
+  expect(await as('payments-api', ...run)).toMatchObject({ code: 65, stderr: expect.stringContaining('not the one that was begun with') });
+  write(rows);
+  const finished = await as('payments-api', ...run);
+  expect(finished).toMatchObject({ code: 1, stderr: expect.stringMatching(/going on after line [1-9]\d\d\b.*1 of 750 line/s) });
+  const made = readFileSync(file('new.ndjson'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(made.map(({ id }) => id)).toEqual(rows.map((_, n) => n));
+  expect(made[77]).toEqual({ id: 77, problem: { code: 'ERR_DECRYPTION_FAILED', detail: expect.any(String) } });
+  for (const { id, version } of made) expect(version).toBe(id === 77 ? undefined : 2);
+  writeFileSync(file('row.2.jwe'), made[749].ciphertext);
+  expect(await ok('payments-api', 'decrypt', keyId, '--in', file('row.2.jwe'), '--context', 'table=cards', '--reveal')).toBe('forty-two');
+}, 120_000);
+
 test('who answers for a key is said, changed and handed over', async () => {
   const said = ['--description', 'card numbers', '--team', 'payments'];
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/notes', ...said);

@@ -95,7 +95,7 @@ export const keyComponents = (key: KeyDescription): CbomComponent[] =>
     };
   });
 
-export const kekComponent = ({ kekId, environment, classification, rootLabel, family }: KekDescription): CbomComponent => ({
+export const kekComponent = ({ kekId, environment, classification, rootLabel, family, state }: KekDescription): CbomComponent => ({
   type: 'cryptographic-asset',
   'bom-ref': kekRef(kekId),
   name: kekId,
@@ -104,14 +104,20 @@ export const kekComponent = ({ kekId, environment, classification, rootLabel, fa
     relatedCryptoMaterialProperties: {
       type: 'secret-key',
       id: kekId,
-      state: 'active',
+      // One that is retiring opens what it wrapped, and wraps nothing more.
+      state: state === 'retiring' ? 'deactivated' : state,
       algorithmRef: algorithmRef(wrapping),
       size: 256,
       securedBy: { mechanism: 'HSM', algorithmRef: algorithmRef(wrapping) },
     },
     oid: cbomAlgorithms[wrapping.algorithm][wrapping.usage]?.oid,
   },
-  properties: about({ usage: 'key-encryption key', environment, classification, root: rootLabel, family }),
+  properties: about({
+    usage: 'key-encryption key',
+    environment,
+    classification,
+    ...(rootLabel === undefined ? {} : { root: rootLabel, family }),
+  }),
 });
 
 const kekRef = (kekId: string): string => `kek/${kekId}`;

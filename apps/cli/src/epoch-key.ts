@@ -1,13 +1,13 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type BackupHeader, Escrow, escrowType, KekView, type RecoveryGroup, type Trust } from '@claviger/contracts';
+import { type BackupHeader, Escrow, escrowType, KekMaterial, type RecoveryGroup, type Trust } from '@claviger/contracts';
 import { openRecoveryGroup, type RecoveryShare, readPin, Token, tokenKeyLabels } from '@claviger/hsm';
 import type { layout } from '@claviger/installation';
 import { importTrustedKeys, verifyRecord } from '@claviger/messaging';
 import { CommandError } from './exit-codes';
 import { writePrivately } from './files';
 
-export type EpochKey = KekView['material'];
+export type EpochKey = KekMaterial;
 const transport = 'RSA_AES_KEY_WRAP_SHA_256';
 
 export interface Recovery {
@@ -49,7 +49,7 @@ export function recoverEpochKey(
 ): EpochKey {
   const escrow = assertFitTogether(recovery);
   const file = `${place.folder}/restore/${escrow.epoch}.json`;
-  if (existsSync(file)) return KekView.shape.material.parse(JSON.parse(readFileSync(file, 'utf8')));
+  if (existsSync(file)) return KekMaterial.parse(JSON.parse(readFileSync(file, 'utf8')));
   const { root } = tokenKeyLabels.customer;
   // The SoftHSM of an installation has a configuration per token; other libraries ignore this.
   process.env.SOFTHSM2_CONF = place.softhsmConf('customer');

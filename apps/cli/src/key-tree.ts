@@ -20,9 +20,14 @@ export function treeOf(keks: readonly KekDescription[] | undefined, keys: readon
     roots.set(id, node);
     return node;
   };
-  for (const { kekId, rootLabel, family, environment, classification } of keks ?? []) {
-    const kek: TreeNode = { kind: 'kek', id: kekId, label: `KEK ${kekId} (${environment}, ${classification})`, children: [] };
-    root('root', rootLabel, `root ${rootLabel} (${family})`).children.push(kek);
+  for (const { kekId, rootLabel, family, environment, classification, state } of keks ?? []) {
+    const about = [environment, classification, ...(state === 'active' ? [] : [state])].join(', ');
+    const kek: TreeNode = { kind: 'kek', id: kekId, label: `KEK ${kekId} (${about})`, children: [] };
+    const above =
+      rootLabel === undefined
+        ? root('group', 'destroyed-keks', 'destroyed KEKs: the record is left')
+        : root('root', rootLabel, `root ${rootLabel} (${family})`);
+    above.children.push(kek);
     parents.set(kekId, kek);
   }
   const parentOf = ({ kekId, custody }: KeyDescription['versions'][number]): TreeNode => {

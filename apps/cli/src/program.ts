@@ -9,6 +9,7 @@ import { cryptoCommands } from './commands/crypto';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
 import { assertDistinctOutputs } from './distinct-outputs';
@@ -27,6 +28,7 @@ export function createProgram(): Command {
     keysCommands,
     algorithmsCommand,
     cryptoCommands,
+    reEncryptAllCommand,
     keyEstablishmentCommands,
     policyCommands,
     accessCommands,

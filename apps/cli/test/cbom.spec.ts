@@ -1,4 +1,4 @@
-import { Algorithm, algorithms, type KeyDescription, KeyState, usagesOf } from '@claviger/contracts';
+import { Algorithm, algorithms, type KekDescription, type KeyDescription, KeyState, usagesOf } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { keyComponents } from '../src/cbom';
@@ -11,7 +11,7 @@ const problems = cyclonedxProblems();
 const about = { timestamp: '2026-06-01T00:00:00.000Z', uuid: '3e671687-395b-41f5-a30f-a58921a69b79' };
 const kek = {
   ...{ kekId: 'kek_production_internal_1', environment: 'production' as const, classification: 'internal' as const, revision: 1 },
-  ...{ rootLabel: 'root', family: 'softhsm' },
+  ...{ rootLabel: 'root', family: 'softhsm', state: 'active' as const },
 };
 interface Component {
   'bom-ref': string;
@@ -21,7 +21,7 @@ interface Component {
 async function* stream<T>(items: Iterable<T>) {
   yield* items;
 }
-async function documentOf(keys: KeyDescription[], keks = [kek]): Promise<{ components: Component[] }> {
+async function documentOf(keys: KeyDescription[], keks: KekDescription[] = [kek]): Promise<{ components: Component[] }> {
   const parts: Buffer[] = [];
   for await (const part of cbomDocument({ keks, keys: stream(keys) }, about)) parts.push(part);
   return JSON.parse(Buffer.concat(parts).toString('utf8')) as { components: Component[] };

@@ -62,7 +62,15 @@ test('of a compromised version it is said who must do what, since when, and with
 
 test('every version stands in the tree once, under what it is wrapped by', () => {
   const kek = (kekId: string, rootLabel = 'root') => ({
-    ...{ kekId, rootLabel, family: 'softhsm', environment: 'production' as const, classification: 'internal' as const, revision: 1 },
+    ...{
+      kekId,
+      rootLabel,
+      family: 'softhsm',
+      environment: 'production' as const,
+      classification: 'internal' as const,
+      revision: 1,
+      state: 'active' as const,
+    },
   });
   const place = fc.constantFrom('kek_production_internal_1', other, 'kek_not_listed_1', 'token', 'destroyed');
   fc.assert(
@@ -97,6 +105,7 @@ test('a tree reads as one', () => {
       environment: 'production' as const,
       classification: 'internal' as const,
       revision: 1,
+      state: 'active' as const,
       rootLabel: 'root',
       family: 'f',
     },
@@ -108,6 +117,13 @@ test('a tree reads as one', () => {
     `      └─ ${key.name} ${key.keyId} AES_256 encrypt`,
     '         ├─ version 1 deactivated',
     '         └─ version 2 active (primary)',
+  ]);
+  const { rootLabel: _, family: __, ...gone } = { ...keks[0]!, kekId: 'kek_production_internal_0', state: 'destroyed' as const };
+  expect([...linesOf(treeOf([{ ...keks[0]!, state: 'retiring' as const }, gone], []))]).toEqual([
+    '├─ root root (f)',
+    '│  └─ KEK kek_production_internal_1 (production, internal, retiring)',
+    '└─ destroyed KEKs: the record is left',
+    '   └─ KEK kek_production_internal_0 (production, internal, destroyed)',
   ]);
   expect([...linesOf(treeOf(undefined, [key]))][0]).toContain('you may not list KEKs');
 });

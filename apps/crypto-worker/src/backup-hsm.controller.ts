@@ -1,7 +1,7 @@
 import {
   backupHsmOperations,
   type CanarySubject,
-  type KekView,
+  type KekMaterial,
   ProblemError,
   type Request,
   type Trust,
@@ -18,7 +18,8 @@ import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
 type Ops = typeof backupHsmOperations;
-type UnderRoot = KekView['material'];
+type UnderRoot = KekMaterial;
+const firstRoot = tokenKeyLabels.customer.root;
 const algorithm = 'AES_256';
 const transport = 'RSA_AES_KEY_WRAP_SHA_256';
 /** So many versions are looked at before callers of this worker have their turn. */
@@ -46,18 +47,27 @@ export class BackupHsmController {
   ) {}
 
   @MessagePattern(backupHsmOperations.generateEpochKey.name)
-  generateEpochKey(@Payload() { group }: Request<Ops['generateEpochKey']>): Promise<Answer> {
+  generateEpochKey(@Payload() { group, rootLabel = firstRoot }: Request<Ops['generateEpochKey']>): Promise<Answer> {
     return this.answered(async () => {
       const recipient = Object.hasOwn(this.recovery.trusted, group) ? this.recovery.trusted[group] : undefined;
       if (recipient === undefined)
         throw new ProblemError('ERR_BACKUP_REFUSED', `trust.json of this worker names no recovery group ${group}.`);
-      const { token, root } = this;
+      const { token } = this;
+      const root = this.root(rootLabel);
       const made = token.generateKek(root);
       const escrow = token.wrapToRecipient({
         ...{ ...made, algorithm, wrappingKey: root },
         ...{ recipient: Buffer.from(recipient, 'base64url'), scheme: transport },
       });
-      return { epochKey: { rootLabel: tokenKeyLabels.customer.root, ...encoded(made) }, escrow: escrow.toString('base64url') };
+      return { epochKey: { rootLabel, ...encoded(made) }, escrow: escrow.toString('base64url') };
+    });
+  }
+
+  @MessagePattern(backupHsmOperations.moveEpochKey.name)
+  moveEpochKey(@Payload() { epochKey, rootLabel }: Request<Ops['moveEpochKey']>): Promise<Answer> {
+    return this.answered(async () => {
+      const moved = this.token.rewrap({ ...decoded(epochKey), algorithm, from: this.root(epochKey.rootLabel), to: this.root(rootLabel) });
+      return { rootLabel, ...encoded(moved) };
     });
   }
 
@@ -94,7 +104,7 @@ export class BackupHsmController {
           this.token.rewrap({
             ...decoded(kek),
             algorithm,
-            from: this.token.findTokenKey(kek.rootLabel, 'secret'),
+            from: this.root(kek.rootLabel),
             to: this.epoch(epochKey),
           }),
         ),
@@ -103,11 +113,11 @@ export class BackupHsmController {
   }
 
   @MessagePattern(backupHsmOperations.keksFromEpoch.name)
-  keksFromEpoch(@Payload() { epochKey, keks }: Request<Ops['keksFromEpoch']>): Promise<Answer> {
+  keksFromEpoch(@Payload() { epochKey, keks, rootLabel = firstRoot }: Request<Ops['keksFromEpoch']>): Promise<Answer> {
     return this.answered(async () => ({
       keks: keks.map((kek) => ({
-        rootLabel: tokenKeyLabels.customer.root,
-        ...encoded(this.token.rewrap({ ...decoded(kek), algorithm, from: this.epoch(epochKey), to: this.root })),
+        rootLabel,
+        ...encoded(this.token.rewrap({ ...decoded(kek), algorithm, from: this.epoch(epochKey), to: this.root(rootLabel) })),
       })),
     }));
   }
@@ -148,8 +158,8 @@ export class BackupHsmController {
     return this.tokens.primary;
   }
 
-  private get root(): KeyHandle {
-    return this.token.findTokenKey(tokenKeyLabels.customer.root, 'secret');
+  private root(label: string): KeyHandle {
+    return this.token.findTokenKey(label, 'secret');
   }
 
   /** It lies under the root as a KEK does. */

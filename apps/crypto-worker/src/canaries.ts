@@ -3,7 +3,7 @@ import { HsmError, type HsmErrorCode, type KeyHandle, type Token } from '@clavig
 import { nextIv } from './iv';
 
 const wrapScheme = 'KW';
-/** What is wrapped as a canary: as long as a key, and none. */
+/** What is wrapped as a canary, in whole blocks of 8 bytes; AES Key Wrap is deterministic, so it comes out the same again (SP 800-38F §6.2). */
 const wrappedText = (text: string) => Buffer.from(text.padEnd(64).slice(0, 64));
 
 /**
@@ -24,7 +24,7 @@ export async function makeCanary(
     return { iv: b64u(iv), tag: b64u(tag) };
   }
   if (usage === 'mac') return { tag: b64u(await token.use.mac(() => key, message)) };
-  if (usage === 'wrap') return { tag: digestLike(token.wrapValue(key, wrapScheme, wrappedText(text))) };
+  if (usage === 'wrap') return { tag: b64u(token.wrapValue(key, wrapScheme, wrappedText(text))) };
   return null;
 }
 
@@ -44,7 +44,7 @@ export async function checkCanary(token: Token, key: KeyHandle, subject: CanaryS
       return 'ok';
     }
     if (usage === 'mac') return (await token.use.verifyMac(() => key, Buffer.from(text), tag)) ? 'ok' : another;
-    return digestLike(token.wrapValue(key, wrapScheme, wrappedText(text))) === canary.tag ? 'ok' : another;
+    return b64u(token.wrapValue(key, wrapScheme, wrappedText(text))) === canary.tag ? 'ok' : another;
   } catch (error) {
     const said = error instanceof HsmError ? verdicts[error.code] : undefined;
     if (said === undefined) throw error;
@@ -62,5 +62,3 @@ export const unwrapVerdict = (error: unknown): string | undefined =>
   error instanceof HsmError && error.code === 'HSM_WRAPPED_KEY_INVALID' ? verdicts[error.code] : undefined;
 
 const b64u = (bytes: Buffer) => bytes.toString('base64url');
-/** AES Key Wrap is deterministic: its last 64 bytes depend on all that was wrapped. */
-const digestLike = (wrapped: Buffer) => b64u(wrapped.subarray(-64));

@@ -19,8 +19,9 @@ export class HsmController {
   ) {}
 
   @MessagePattern(internalOperations.generateKek.name)
-  generateKek(): Promise<Answer> {
-    const rootLabel = tokenKeyLabels.customer.root;
+  generateKek(
+    @Payload() { rootLabel = tokenKeyLabels.customer.root }: Request<(typeof internalOperations)['generateKek']>,
+  ): Promise<Answer> {
     return this.answered(async () => {
       const { primary } = this.tokens;
       const material = primary.generateKek(primary.findTokenKey(rootLabel, 'secret'));

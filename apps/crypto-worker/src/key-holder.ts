@@ -1,5 +1,5 @@
 import { type KeyResource, keyResource } from '@claviger/authz';
-import { type KekView, type KeyView, ProblemError, type TokenKey } from '@claviger/contracts';
+import { type KekMaterial, type KekView, type KeyView, ProblemError, type TokenKey } from '@claviger/contracts';
 import { type KeyHandle, type PairAlgorithm, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
@@ -140,11 +140,14 @@ export class KeyHolder {
     const record = this.view.get(kekId);
     // The key's own record came with the KEK's before it; a KEK that is not here is a view that is not complete.
     if (record?.kind !== 'kek') throw new ProblemError('ERR_STATE_STALE', `KEK ${kekId} has not arrived.`);
+    if (!record.material) throw destroyed(kekId);
     return this.unwrapKek(record.kekId, record.material);
   }
 
-  /** A KEK as a session object that can only wrap and unwrap. */
-  unwrapKek(kekId: string, material: KekView['material']): KeyHandle {
+  /** A KEK as a session object that can only wrap and unwrap. One that is destroyed wraps nothing, whoever still has its material. Throws ERR_KEY_STATE. */
+  unwrapKek(kekId: string, material: KekMaterial): KeyHandle {
+    const known = this.view.get(kekId);
+    if (known?.kind === 'kek' && known.state === 'destroyed') throw destroyed(kekId);
     const wrapped = Buffer.from(material.wrapped, 'base64url');
     return this.keks.getOrUnwrap(unwrappedKeyId(kekId, 1, wrapped), () =>
       this.tokens.primary.unwrap({
@@ -172,3 +175,5 @@ export class KeyHolder {
     return prepared;
   }
 }
+
+const destroyed = (kekId: string) => new ProblemError('ERR_KEY_STATE', `${kekId} is destroyed, and with it what it still wrapped.`);

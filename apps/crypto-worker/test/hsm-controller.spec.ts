@@ -1,7 +1,7 @@
 import {
   type Algorithm,
   internalOperations,
-  type KekView,
+  type KekMaterial,
   type KeyMaterial,
   type Result,
   requestType,
@@ -29,8 +29,8 @@ beforeAll(() => {
 });
 afterAll(() => token.close());
 
-const generateKek = async () => internalOperations.generateKek.result.parse((await hsm.generateKek()).result);
-const generate = async (algorithm: Algorithm, kek: KekView['material']) =>
+const generateKek = async () => internalOperations.generateKek.result.parse((await hsm.generateKek({ type: 'claviger.request/1' })).result);
+const generate = async (algorithm: Algorithm, kek: KekMaterial) =>
   internalOperations.generateKey.result.parse(
     (await hsm.generateKey({ type: requestType, algorithm, usage: usagesOf(algorithm)[0], kekId: 'kek_production_internal_1', kek }))
       .result,

@@ -281,7 +281,7 @@ test('while the token fails: what needs it is refused at once and recorded, a de
   const encrypted = jest.spyOn(w.token, 'encryptGcm');
   expect(await codeOf(encrypt(key))).toBe('ERR_HSM_UNAVAILABLE');
   expect(encrypted).not.toHaveBeenCalled();
-  await expect(w.hsm.generateKek()).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  await expect(w.hsm.generateKek({ type: 'claviger.request/1' })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
   const { getPublicKey } = cryptoOperations;
   const publicKey = w.recorded.ofKey(getPublicKey, signer, caller, (record) => w.operations.getPublicKey({ keyId: signer.keyId }, record));
   expect(await codeOf(publicKey)).toBe('OK');

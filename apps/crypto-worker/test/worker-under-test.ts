@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { type Decision, Gate } from '@claviger/authz';
-import { type KekView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
+import { type KekMaterial, type KekView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
 import {
   createCustomerKeys,
   type Distance,
@@ -143,7 +143,7 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const jsm = await jetstreamManager(provisioner);
 
   const kekId = 'kek_production_internal_1';
-  const kek = (await hsm.generateKek()).result as KekView['material'];
+  const kek = (await hsm.generateKek({ type: 'claviger.request/1' })).result as KekMaterial;
   await owner.put({ kind: 'kek', id: kekId, kekId, revision: 1, environment: 'production', classification: 'internal', material: kek });
   const arrived = (id: string, revision: number) =>
     until(() => keyView.get(id)?.revision === revision, { what: `revision ${revision} of ${id}` });

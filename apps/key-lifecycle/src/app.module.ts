@@ -6,6 +6,7 @@ import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
@@ -19,6 +20,7 @@ export class AppModule {
     replies: RecordedReply;
     commands: KeyCommands;
     store: KeyStore;
+    keks: KekStore;
     bounds: LeaseBounds;
     backups: BackupParts;
     lastUses: LastUses;
@@ -32,6 +34,7 @@ export class AppModule {
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: BackupParts, useValue: parts.backups },
         { provide: LastUses, useValue: parts.lastUses },

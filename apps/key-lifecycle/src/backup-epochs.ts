@@ -9,8 +9,10 @@ import { currentEpoch, type EpochRecord, idAt, newEpoch, type Retention } from '
 import type { BackupStore } from './backup-store';
 
 export interface BackupEpochsParts {
-  hsm: Pick<BackupHsm, 'generateEpochKey'>;
+  hsm: Pick<BackupHsm, 'generateEpochKey' | 'moveEpochKey'>;
   store: Pick<BackupStore, 'allEpochs' | 'putEpoch'>;
+  /** Label of the root that new keys are wrapped under; undefined while there is but one. */
+  root: () => Promise<string | undefined>;
   signer: RecordSigner;
   trust: Trust;
   /** Of escrows: apart from that of backups. */
@@ -33,7 +35,7 @@ export class BackupEpochs {
     const group = this.group();
     const known = currentEpoch(await store.allEpochs(), group, nowMs);
     if (known) return known;
-    const { epochKey, escrow } = await hsm.generateEpochKey(group);
+    const { epochKey, escrow } = await hsm.generateEpochKey(group, await this.parts.root());
     const epoch = idAt('e', nowMs, randomInt);
     const escrowFile = `${epoch}.escrow`;
     const record = newEpoch({ epoch, group, epochKey, escrowFile }, retention, nowMs);
@@ -47,6 +49,16 @@ export class BackupEpochs {
     });
     await store.putEpoch(record);
     return record;
+  }
+
+  /** Keys of epochs go with the KEKs when the root is rotated. */
+  async followRoot(): Promise<void> {
+    const { store, hsm, root } = this.parts;
+    const label = await root();
+    if (label === undefined) return;
+    for (const epoch of await store.allEpochs())
+      if (epoch.epochKey && epoch.epochKey.rootLabel !== label)
+        await store.putEpoch({ ...epoch, epochKey: await hsm.moveEpochKey(epoch.epochKey, label) });
   }
 
   /** @throws ProblemError ERR_BACKUP_REFUSED */

@@ -2,7 +2,7 @@ import {
   backupHsmOperations,
   type CanarySubject,
   canariesPerRequest,
-  type KekView,
+  type KekMaterial,
   ProblemError,
   type Result,
   type Wrapped,
@@ -11,7 +11,7 @@ import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 type Ops = typeof backupHsmOperations;
-type UnderRoot = KekView['material'];
+type UnderRoot = KekMaterial;
 export interface Chunks {
   epochKey: UnderRoot;
   dataKey: Wrapped;
@@ -31,8 +31,12 @@ export class BackupHsm {
   ) {}
 
   /** An epoch's key under the root, and to the recovery group. */
-  generateEpochKey(group: string): Promise<Result<Ops['generateEpochKey']>> {
-    return this.ask(backupHsmOperations.generateEpochKey, { group });
+  generateEpochKey(group: string, rootLabel: string | undefined): Promise<Result<Ops['generateEpochKey']>> {
+    return this.ask(backupHsmOperations.generateEpochKey, { group, ...at(rootLabel) });
+  }
+
+  moveEpochKey(epochKey: UnderRoot, rootLabel: string): Promise<UnderRoot> {
+    return this.ask(backupHsmOperations.moveEpochKey, { epochKey, rootLabel });
   }
 
   generateBackupKey(epochKey: UnderRoot): Promise<Wrapped> {
@@ -51,8 +55,11 @@ export class BackupHsm {
     return inParts(keks, async (part) => (await this.ask(backupHsmOperations.keksToEpoch, { epochKey, keks: part })).keks);
   }
 
-  keksFromEpoch(epochKey: UnderRoot, keks: readonly Wrapped[]): Promise<UnderRoot[]> {
-    return inParts(keks, async (part) => (await this.ask(backupHsmOperations.keksFromEpoch, { epochKey, keks: part })).keks);
+  keksFromEpoch(epochKey: UnderRoot, keks: readonly Wrapped[], rootLabel: string | undefined): Promise<UnderRoot[]> {
+    return inParts(
+      keks,
+      async (part) => (await this.ask(backupHsmOperations.keksFromEpoch, { epochKey, keks: part, ...at(rootLabel) })).keks,
+    );
   }
 
   makeCanaries(kek: UnderRoot, versions: readonly CanarySubject[]) {
@@ -74,6 +81,8 @@ export class BackupHsm {
       }
   }
 }
+/** Left out for the root of the ceremony. */
+const at = (rootLabel: string | undefined) => (rootLabel === undefined ? {} : { rootLabel });
 export type KekOfCanaries = { underRoot: UnderRoot } | { epochKey: UnderRoot; inBackup: Wrapped };
 
 async function inParts<T, R>(all: readonly T[], work: (part: T[]) => Promise<R[]>): Promise<R[]> {

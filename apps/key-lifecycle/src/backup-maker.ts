@@ -14,10 +14,10 @@ import type { BackupHsm } from './backup-hsm';
 import type { EpochRecord } from './backup-records';
 import type { BackupSource, StoredKey } from './backup-source';
 import type { CanaryMaker } from './canary-maker';
+import { isLiving, type Kek } from './kek';
 import { isDestroyed } from './key';
 import type { Checkpoints, SignedCheckpoint } from './newest-checkpoint';
 import { isInBackup, provable, staysInToken } from './provable';
-import type { Kek } from './signed-documents';
 
 export interface BackupMakerParts {
   hsm: BackupHsm;
@@ -90,9 +90,7 @@ export class BackupMaker {
     for (const kek of await this.underEpoch(epoch, first)) await writer.add('keks', kek);
     const { keysInToken, tampered } = await this.addKeys(writer, counts, progress);
     // A key that was read may lie under a KEK that was made, or rewrapped, after the first look at them.
-    const late = (await keks()).filter(
-      (kek) => !first.some((one) => one.kekId === kek.kekId && one.material.wrapped === kek.material.wrapped),
-    );
+    const late = (await keks()).filter((kek) => !first.some((one) => one.kekId === kek.kekId && one.revision === kek.revision));
     for (const kek of await this.underEpoch(epoch, late)) await writer.add('late-keks', kek);
     counts.keks = first.length + late.length;
     const policy = bundle();
@@ -110,14 +108,15 @@ export class BackupMaker {
     const { source, canaries, keks } = this.parts;
     const keysInToken: string[] = [];
     const tampered: string[] = [];
-    let known = new Map((await keks()).map((kek) => [kek.kekId, kek]));
+    const living = async () => new Map((await keks()).filter(isLiving).map((kek) => [kek.kekId, kek]));
+    let known = await living();
     let after: string | undefined;
     do {
       const page = await source.page(after);
       const wanted = page.keys.flatMap(({ key }) =>
         key.versions.flatMap(({ material }) => (material?.custody === 'wrapped' ? [material.kekId] : [])),
       );
-      if (wanted.some((kekId) => !known.has(kekId))) known = new Map((await keks()).map((kek) => [kek.kekId, kek]));
+      if (wanted.some((kekId) => !known.has(kekId))) known = await living();
       const made = await canaries.of(
         page.keys.map(({ key }) => key),
         (kekId) => known.get(kekId),
@@ -137,12 +136,15 @@ export class BackupMaker {
   }
 
   private async underEpoch({ epochKey }: EpochRecord, keks: readonly Kek[]): Promise<KekInBackup[]> {
-    if (!epochKey || keks.length === 0) return [];
+    if (!epochKey) return [];
+    const living = keks.filter(isLiving);
     const wrapped = await this.parts.hsm.keksToEpoch(
       epochKey,
-      keks.map(({ material }) => material),
+      living.map(({ material }) => material),
     );
-    return keks.map((kek, i) => ({ ...kek, material: wrapped[i] as KekInBackup['material'] }));
+    const materials = new Map(living.map(({ kekId }, i) => [kekId, wrapped[i]]));
+    // Of those that are destroyed the record alone: their generations are never used again.
+    return keks.map(({ material: _, ...kek }) => ({ ...kek, material: materials.get(kek.kekId) }));
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { CanarySubject, KekInBackup, KekView, Proof } from '@claviger/contracts';
+import type { CanarySubject, KekInBackup, KekMaterial, Proof } from '@claviger/contracts';
 import type { BackupHsm } from './backup-hsm';
 import type { BackupReader } from './backup-reader';
 import { provable } from './provable';
@@ -57,14 +57,14 @@ export class Prover {
  */
 export async function proveBackup(
   reader: BackupReader,
-  epochKey: KekView['material'],
+  epochKey: KekMaterial,
   hsm: Pick<BackupHsm, 'checkCanaries'>,
   progress: (keys: number) => Promise<void>,
 ): Promise<Omit<Proof, 'at' | 'tookMs'>> {
   const keks = await reader.keks();
   const prover = new Prover((kekId, subjects) => {
     const kek: KekInBackup | undefined = keks.get(kekId);
-    if (!kek) return Promise.resolve(subjects.map(() => `its KEK ${kekId} is not in the backup`));
+    if (!kek?.material) return Promise.resolve(subjects.map(() => `its KEK ${kekId} is not in the backup`));
     return hsm.checkCanaries({ epochKey, inBackup: kek.material }, subjects);
   });
   let keys = 0;

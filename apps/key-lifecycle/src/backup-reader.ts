@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type BackupLine, entriesOf, linesOf, readBackup, type VerifiedBackup, verifyBackup } from '@claviger/backup';
-import { BundleView, KekInBackup, type KekView, KeyInBackup } from '@claviger/contracts';
+import { BundleView, KekInBackup, type KekMaterial, KeyInBackup } from '@claviger/contracts';
 import type { BackupHsm } from './backup-hsm';
 import type { Key } from './key';
 import type { SignedDocuments } from './signed-documents';
@@ -13,7 +13,7 @@ export class BackupReader {
     /** Of the site that the backup is of. */
     private readonly documents: SignedDocuments,
     private readonly trusted: Parameters<typeof verifyBackup>[1],
-    private readonly epochKey: KekView['material'],
+    private readonly epochKey: KekMaterial,
     readonly whole: VerifiedBackup,
   ) {}
 
@@ -22,7 +22,7 @@ export class BackupReader {
     place: { folder: string; file: string },
     site: { documents: SignedDocuments; trusted: Parameters<typeof verifyBackup>[1] },
     hsm: Pick<BackupHsm, 'open'>,
-    epochKey: KekView['material'],
+    epochKey: KekMaterial,
   ): Promise<BackupReader> {
     const path = join(place.folder, place.file);
     return new BackupReader(path, hsm, site.documents, site.trusted, epochKey, await verifyBackup(linesOf(path), site.trusted));
@@ -30,7 +30,9 @@ export class BackupReader {
 
   async keks(): Promise<Map<string, KekInBackup>> {
     const keks = new Map<string, KekInBackup>();
-    for await (const kek of this.entries(['keks', 'late-keks'], KekInBackup)) keks.set(kek.kekId, kek);
+    // One that was destroyed while the backup was made is there twice: what opens keys that were read before counts.
+    for await (const kek of this.entries(['keks', 'late-keks'], KekInBackup))
+      if (kek.material || !keks.has(kek.kekId)) keks.set(kek.kekId, kek);
     return keks;
   }
 

@@ -1,4 +1,4 @@
-import type { BackupDescription, Canary, KekView, RestoreDescription } from '@claviger/contracts';
+import type { BackupDescription, Canary, KekMaterial, RestoreDescription } from '@claviger/contracts';
 
 /** A backup as it is stored: what is told of it, and what is still to be told. */
 export interface BackupRecord extends Omit<BackupDescription, 'readableUntil'> {
@@ -19,7 +19,7 @@ export interface EpochRecord {
   /** The recovery group that its key is escrowed to. */
   group: string;
   /** Under the token root; gone at `destroyAt`. */
-  epochKey?: KekView['material'];
+  epochKey?: KekMaterial;
   /** In the folder of escrows. */
   escrowFile: string;
   destroyedAt?: string;

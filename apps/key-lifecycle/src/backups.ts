@@ -100,6 +100,7 @@ export class Backups {
     for (const record of records) if (record.state !== 'running') await tales.tell(record);
     await this.buryAbandoned(records);
     await this.endRetention();
+    await this.parts.epochs.followRoot();
     if (this.stopped) return;
     if (everyHours > 0 && isBackupDue(records, everyHours, this.nowMs())) {
       await this.beginMaking(schedule);

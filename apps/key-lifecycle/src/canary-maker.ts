@@ -3,10 +3,10 @@ import type { BackupHsm } from './backup-hsm';
 import type { KeyCanaries } from './backup-records';
 import type { BackupStore } from './backup-store';
 import { give, type LeaseBounds } from './invocations';
+import type { LivingKek } from './kek';
 import type { Key, KeyVersion } from './key';
 import type { KeyStore } from './key-store';
 import { subjectOf, withoutCanary } from './provable';
-import type { Kek } from './signed-documents';
 
 const attempts = 8;
 
@@ -22,7 +22,7 @@ export class CanaryMaker {
   ) {}
 
   /** Of these keys, those that they had and those that were made. Versions that can have none are left out. */
-  async of(keys: readonly Key[], kekOf: (kekId: string) => Kek | undefined): Promise<Map<string, Readonly<Record<string, Canary>>>> {
+  async of(keys: readonly Key[], kekOf: (kekId: string) => LivingKek | undefined): Promise<Map<string, Readonly<Record<string, Canary>>>> {
     const known = await this.parts.backups.canariesOf(keys.map(({ keyId }) => keyId));
     const canaries = new Map(keys.map(({ keyId }) => [keyId, { ...known.get(keyId)?.canaries }]));
     const lacking = keys.flatMap((key) => withoutCanary(key, canaries.get(key.keyId) ?? {}).map((version) => ({ key, version })));

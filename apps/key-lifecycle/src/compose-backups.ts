@@ -14,11 +14,13 @@ import { CanaryMaker } from './canary-maker';
 import type { Config } from './config';
 import type { Delivery } from './delivery';
 import type { LeaseBounds } from './invocations';
+import type { KekStore } from './kek-store';
 import type { KeyCommands } from './key-commands';
 import type { KeyStore } from './key-store';
 import { publishedCheckpoints } from './newest-checkpoint';
 import { Restoring } from './restoring';
-import type { Kek, SignedDocuments } from './signed-documents';
+import type { Roots } from './roots';
+import type { SignedDocuments } from './signed-documents';
 import { tombstonePage } from './tombstones';
 import { WorkInHand } from './work-in-hand';
 
@@ -31,13 +33,14 @@ interface Given {
   store: KeyStore;
   commands: KeyCommands;
   delivery: Delivery;
-  keks: () => Promise<Kek[]>;
+  keks: KekStore;
+  roots: Roots;
   bounds: LeaseBounds;
   logger: LoggerService;
 }
 
 /** Backups, where folders for them are configured: how long they are kept, on what schedule they are made and looked at. */
-export function composeBackups({ config, core, db, signer, documents, store, commands, delivery, keks, bounds, logger }: Given) {
+export function composeBackups({ config, core, db, signer, documents, store, commands, delivery, keks, roots, bounds, logger }: Given) {
   const { connection, trusted, trust, trail, policy, worker } = core;
   const { BACKUP_FOLDER: folder, BACKUP_ESCROW_FOLDER: escrowFolder } = config;
   if (folder === undefined || escrowFolder === undefined) {
@@ -50,20 +53,37 @@ export function composeBackups({ config, core, db, signer, documents, store, com
   const retention = { epochDays: config.BACKUP_EPOCH_DAYS, retentionDays: config.BACKUP_RETENTION_DAYS };
   const group = config.BACKUP_RECOVERY_GROUP;
   const canaries = new CanaryMaker({ hsm, backups: backupStore, keys: store, bounds });
+  const root = () => roots.current();
   const source = new BackupSource(db, documents);
   const checkpoints = publishedCheckpoints(connection, trust.ledger);
   const bundle = () => [...policy.values()].at(0);
-  const maker = new BackupMaker({ hsm, canaries, keks, signer, trust, folder, source, bundle, checkpoints });
+  const maker = new BackupMaker({ hsm, canaries, keks: () => keks.all(), signer, trust, folder, source, bundle, checkpoints });
   const tales = new BackupTales(connection, trail, backupStore, logger);
   const work = new WorkInHand(backupStore, worker, (what, error) => logger.warn(`${what} a backup: ${String(error)}`));
   const backups = new Backups({
     ...{ store: backupStore, maker, hsm, documents, trusted, work, folder, logger },
-    epochs: new BackupEpochs({ hsm, store: backupStore, signer, trust, folder: escrowFolder, retention, group }),
+    epochs: new BackupEpochs({ root, hsm, store: backupStore, signer, trust, folder: escrowFolder, retention, group }),
     tales,
     ...{ everyHours: config.BACKUP_EVERY_HOURS, verifyHours: config.BACKUP_VERIFY_HOURS },
   });
   const restoring = new Restoring({
-    ...{ hsm, store: backupStore, source, keys: store, commands, delivery, documents, signer, trail, tales, work, folder, logger },
+    ...{
+      hsm,
+      store: backupStore,
+      source,
+      keys: store,
+      keks,
+      root,
+      commands,
+      delivery,
+      documents,
+      signer,
+      trail,
+      tales,
+      work,
+      folder,
+      logger,
+    },
   });
   const site = trust.ledger.origin;
   return {

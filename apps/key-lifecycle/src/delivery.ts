@@ -2,10 +2,10 @@ import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type Kek
 import { type AuditTrail, askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { type Kek, viewKek } from './kek';
 import type { Key } from './key';
 import { describeKey, viewKey } from './key-description';
 import type { KeyStore, OutboxEntry } from './key-store';
-import type { Kek } from './signed-documents';
 
 const hsmTimeoutMs = 5_000;
 
@@ -48,7 +48,7 @@ export class Delivery {
     );
   }
 
-  putKek = (kek: Kek): Promise<unknown> => this.owner.put({ kind: 'kek', id: kek.kekId, ...kek });
+  putKek = (kek: Kek): Promise<unknown> => this.owner.put(viewKek(kek));
 
   putKey = (key: Key): Promise<unknown> => this.owner.put(viewKey(key));
 }

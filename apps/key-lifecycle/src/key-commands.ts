@@ -5,6 +5,7 @@ import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
+import type { CurrentKeks } from './current-keks';
 import { type Delivery, outboxOf } from './delivery';
 import type { Floors } from './floors';
 import { abandoned, createKey, type Key, type Material, type NewKey } from './key';
@@ -16,6 +17,8 @@ const hsmTimeoutMs = 5_000;
 /** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
 const generationTimeoutMs = 30_000;
 const attempts = 8;
+/** Between the choice of a KEK and the write of what is under it. Whoever destroys a KEK waits longer, the store's own time included (rewrap-job.ts). */
+export const kekUseMs = 60_000;
 
 /** The record of who makes this change, as it will be. */
 export type Intend = (to: Key) => RecordIntent;
@@ -31,6 +34,7 @@ export class KeyCommands {
   constructor(
     private readonly connection: NatsConnection,
     private readonly store: KeyStore,
+    private readonly keks: Pick<CurrentKeks, 'of'>,
     private readonly delivery: Delivery,
     private readonly relay: OutboxRelay<OutboxEntry>,
     private readonly owed: OwedRecords,
@@ -45,10 +49,12 @@ export class KeyCommands {
     const named = withDefaults({ ...about, keyId: newKeyId() }, floor);
     // What is refused is refused before any material is made.
     assertNotBelow(createKey(named, {}, now, activationAt), floor);
+    const assertInTime = inTime();
     const key = createKey(named, await this.material(about, trace), now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
+    assertInTime();
     await this.store.insert(key, outbox, [owed]);
     await this.send(key, outbox);
     return { key, recorded: () => this.owed.settle(key.keyId, owed) };
@@ -57,6 +63,7 @@ export class KeyCommands {
   /** `decide` gets the key as it is at each attempt; giving it back unchanged means that there is nothing to change but much to confirm. */
   async change(keyId: string, decide: (key: Key) => Key | Promise<Key>, intend: Intend): Promise<Changed & { reached: Reached }> {
     for (let attempt = 0; attempt < attempts; attempt++) {
+      const assertInTime = inTime();
       const from = await this.store.get(keyId);
       if (!from) throw new ProblemError('ERR_KEY_UNKNOWN');
       const decided = await decide(from);
@@ -67,6 +74,7 @@ export class KeyCommands {
       const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
       try {
+        assertInTime();
         if (!(await this.store.change(from, to, outbox, [owed]))) {
           this.discard(abandoned(to, from));
           continue;
@@ -86,18 +94,11 @@ export class KeyCommands {
     { algorithm, usage, environment, classification }: Pick<Key, 'algorithm' | 'usage' | 'environment' | 'classification'>,
     trace: Context,
   ): Promise<Material> {
-    const kekId = `kek_${environment}_${classification}_1`;
-    let kek = await this.store.kek(kekId);
-    if (!kek) {
-      const material = await askInternal(this.connection, internalOperations.generateKek, {}, { timeoutMs: hsmTimeoutMs, trace });
-      kek = await this.store.claimKek({ kekId, environment, classification, material, revision: 1 });
-    }
-    // Before any key under it: a worker that sees the key must find its KEK.
-    await this.delivery.putKek(kek);
+    const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
     return askInternal(
       this.connection,
       internalOperations.generateKey,
-      { algorithm, usage, kekId, kek: kek.material },
+      { algorithm, usage, kekId, kek },
       { timeoutMs: generationTimeoutMs, trace },
     );
   }
@@ -120,6 +121,15 @@ export class KeyCommands {
     await this.delivery.putKey(key).catch(later);
     void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
+}
+
+/** What took too long is not written: the KEK that it is under may be destroyed by now. */
+function inTime(): () => void {
+  const begunMs = performance.now();
+  return () => {
+    if (performance.now() - begunMs > kekUseMs)
+      throw new ProblemError('ERR_TIMEOUT', 'It took too long to make key material: nothing was changed.');
+  };
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';

@@ -9,7 +9,7 @@ import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
 import { indexFormat, isMeant } from './key-facets';
 import { type IndexFields, indexFieldsOf, indexFor, isFiltered, keyIndexes, misindexedFields, queryFor } from './key-query';
-import { type Kek, type SignedDocuments, TamperedDocument } from './signed-documents';
+import { type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
 export type OutboxEntry =
@@ -48,10 +48,6 @@ export interface StoredInvocations {
   /** As it stands there: what the next change is compared with. */
   signed: string;
 }
-interface KekDocument {
-  _id: string;
-  signed: string;
-}
 
 /** One page by id. */
 export interface KeyPage {
@@ -68,7 +64,6 @@ export interface KeyPage {
  */
 export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
-  private readonly keks: Collection<KekDocument>;
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
   private readonly tamperedIndexes: TamperedDocuments;
@@ -85,7 +80,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tamperedOutboxes = new TamperedDocuments(onTampered);
     this.tamperedIndexes = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
-    this.keks = db.collection('keks');
   }
 
   createIndexes(): Promise<void> {
@@ -262,47 +256,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       throw error;
     });
     return matchedCount === 1;
-  }
-
-  async kek(kekId: string): Promise<Kek | undefined> {
-    const delivered = this.documents.delivered(kekId);
-    const found = await reached(() => this.keks.findOne({ _id: kekId }));
-    return this.told(kekId, () => {
-      // One that the workers have and the store has not is lost, not absent: a new one would be another key under its name.
-      if (!found) assertNotOlder(kekId, undefined, delivered);
-      return found ? this.documents.readKek(found._id, found.signed) : undefined;
-    });
-  }
-
-  /** The KEK that is stored: the given one, or that of whoever was first. */
-  async claimKek(kek: Kek): Promise<Kek> {
-    try {
-      await reached(() => this.keks.insertOne({ _id: kek.kekId, signed: this.documents.signKek(kek) }));
-      return kek;
-    } catch (error) {
-      if (!isDuplicate(error)) throw error;
-      const first = await this.kek(kek.kekId);
-      if (!first) throw new ProblemError('ERR_CONFLICT');
-      return first;
-    }
-  }
-
-  async allKeks(): Promise<Kek[]> {
-    const found = await reached(() => this.keks.find().toArray());
-    return found.map((d) => this.told(d._id, () => this.documents.readKek(d._id, d.signed)));
-  }
-
-  /** As `allKeks`, but tampered ones are passed over, as in a list of keys. */
-  async listKeks(): Promise<Kek[]> {
-    const found = await reached(() => this.keks.find().sort({ _id: 1 }).toArray());
-    return found.flatMap((d) => {
-      try {
-        return [this.told(d._id, () => this.documents.readKek(d._id, d.signed))];
-      } catch (error) {
-        if (error instanceof TamperedDocument) return [];
-        throw error;
-      }
-    });
   }
 
   async pending(limit: number, after?: string): Promise<OutboxPage<OutboxEntry>> {

@@ -5,6 +5,8 @@ import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
+import { describeKek } from './kek';
+import { KekStore } from './kek-store';
 import {
   activateKey,
   assertActivation,
@@ -28,7 +30,6 @@ import { describeKey } from './key-description';
 import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { type KeyPage, KeyStore } from './key-store';
 import { RecordedChange } from './recorded-change';
-import { describeKek } from './signed-documents';
 
 type Ops = typeof keyOperations;
 
@@ -40,6 +41,7 @@ export class KeysController {
     private readonly commands: KeyCommands,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly keks: KekStore,
     private readonly floors: Floors,
   ) {}
 
@@ -92,7 +94,7 @@ export class KeysController {
   listKeks(@Payload() _request: Request<Ops['listKeks']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.listKeks, context, {}, async ({ admit }) => {
       admit('keys:ListKeks', claviger);
-      return { result: { keks: (await this.store.listKeks()).map(describeKek) } };
+      return { result: { keks: (await this.keks.list()).map(describeKek) } };
     });
   }
 

@@ -10,17 +10,20 @@ import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
 import { composeBackups } from './compose-backups';
 import { Config } from './config';
+import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
 import { Floors } from './floors';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
+import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
 
@@ -38,6 +41,8 @@ await runService(service, async (logger) => {
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new KeyStore(db, documents, tampered);
+  const kekStore = new KekStore(db, documents, tampered);
+  const roots = new Roots(db, documents);
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
@@ -57,11 +62,12 @@ await runService(service, async (logger) => {
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const storeCheck = new StoreCheck(store, keyView, logger);
   const floors = new Floors(evaluator);
-  const commands = new KeyCommands(connection, store, delivery, relay, owed, propagation, floors, logger);
+  const keks = new CurrentKeks(connection, kekStore, roots, delivery);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
 
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    keks: () => store.allKeks(),
+    ...{ keks: kekStore, roots },
   });
 
   let rebuilt = false;
@@ -72,7 +78,7 @@ await runService(service, async (logger) => {
         // Asked for in so many words: a client whose implicit first connection failed never tries again.
         await mongo.connect();
         await store.createIndexes();
-        const count = await rebuildView(store, delivery, logger);
+        const count = await rebuildView(store, kekStore, delivery, logger);
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         owner.keepMark(keyView);
@@ -99,6 +105,7 @@ await runService(service, async (logger) => {
       replies: new RecordedReply(gate, trail),
       commands,
       store,
+      keks: kekStore,
       bounds,
       backups: backups.parts,
       lastUses: new LastUses(connection),

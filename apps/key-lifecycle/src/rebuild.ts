@@ -1,5 +1,6 @@
 import type { LoggerService } from '@nestjs/common';
 import type { Delivery } from './delivery';
+import type { KekStore } from './kek-store';
 import type { KeyStore } from './key-store';
 
 /**
@@ -7,8 +8,8 @@ import type { KeyStore } from './key-store';
  * since this process began, no new high-water mark is signed: an incomplete bucket must not be called complete.
  * On the way what the indexes say of each key is put right, so that lists by filter are complete from then on.
  */
-export async function rebuildView(store: KeyStore, delivery: Delivery, logger: LoggerService): Promise<number> {
-  for (const kek of await store.allKeks()) await delivery.putKek(kek);
+export async function rebuildView(store: KeyStore, keks: KekStore, delivery: Delivery, logger: LoggerService): Promise<number> {
+  for (const kek of await keks.all()) await delivery.putKek(kek);
   let count = 0;
   let indexed = 0;
   let after: string | undefined;

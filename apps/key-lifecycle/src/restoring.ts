@@ -1,7 +1,15 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupDamaged, digestOf, linesOf, readBackup } from '@claviger/backup';
-import { type BundleView, type backupOperations, ProblemError, type Proof, type Request, type Trust } from '@claviger/contracts';
+import {
+  type BundleView,
+  type backupOperations,
+  type KekInBackup,
+  ProblemError,
+  type Proof,
+  type Request,
+  type Trust,
+} from '@claviger/contracts';
 import { type AuditTrail, importTrustedKeys } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
@@ -14,12 +22,14 @@ import type { BackupStore } from './backup-store';
 import type { BackupTales } from './backup-tales';
 import { failureOf } from './backups';
 import type { Delivery } from './delivery';
+import { isLiving, type Kek, type LivingKek } from './kek';
+import type { KekStore } from './kek-store';
 import { rotateKey } from './key';
 import type { KeyCommands } from './key-commands';
 import type { KeyStore } from './key-store';
 import { provable } from './provable';
 import { type Restored, restoredKey } from './restored-key';
-import { type Kek, SignedDocuments } from './signed-documents';
+import { SignedDocuments } from './signed-documents';
 import { type Evidence, readEvidence } from './tombstones';
 import type { WorkInHand } from './work-in-hand';
 
@@ -31,7 +41,10 @@ export interface RestoringParts {
   hsm: BackupHsm;
   store: BackupStore;
   source: BackupSource;
-  keys: Pick<KeyStore, 'insertRestored' | 'claimKek' | 'allKeks'>;
+  keys: Pick<KeyStore, 'insertRestored'>;
+  keks: Pick<KekStore, 'claim' | 'all'>;
+  /** Label of the root that KEKs are wrapped under; undefined while there is but one. */
+  root: () => Promise<string | undefined>;
   commands: Pick<KeyCommands, 'material'>;
   delivery: Pick<Delivery, 'putKek' | 'putKey'>;
   documents: SignedDocuments;
@@ -52,7 +65,7 @@ interface Plan {
   reader: BackupReader;
   /** Of the site that the backup is of. */
   theirs: SignedDocuments;
-  keks: ReadonlyMap<string, Kek>;
+  keks: ReadonlyMap<string, LivingKek>;
   evidence: Evidence | undefined;
 }
 
@@ -119,7 +132,7 @@ export class Restoring {
   }
 
   private async isEmpty(): Promise<boolean> {
-    return (await this.parts.source.isEmpty()) && (await this.parts.keys.allKeks()).length === 0;
+    return (await this.parts.source.isEmpty()) && (await this.parts.keks.all()).length === 0;
   }
 
   private async run(record: RestoreRecord, asked: Asked): Promise<void> {
@@ -150,24 +163,31 @@ export class Restoring {
   }
 
   private async plan({ file, trust, epochKey, evidence }: Asked): Promise<Plan> {
-    const { folder, hsm, signer, keys, delivery } = this.parts;
+    const { folder, hsm, signer } = this.parts;
     const trusted = importTrustedKeys(trust.control);
     const theirs = new SignedDocuments(signer, trusted);
     const reader = await BackupReader.open({ folder, file }, { documents: theirs, trusted }, hsm, epochKey);
     assertOf(trust, reader);
     const known = evidence && (await this.evidence(evidence, trust, reader));
-    const theirKeks = [...(await reader.keks()).values()];
+    return { reader, theirs, keks: await this.restoreKeks([...(await reader.keks()).values()], epochKey), evidence: known };
+  }
+
+  private async restoreKeks(theirs: readonly KekInBackup[], epochKey: Asked['epochKey']): Promise<Map<string, LivingKek>> {
+    const { hsm, keks: store, delivery, root } = this.parts;
+    const wrapped = theirs.flatMap(({ kekId, material }) => (material ? [{ kekId, material }] : []));
     const materials = await hsm.keksFromEpoch(
       epochKey,
-      theirKeks.map(({ material }) => material),
+      wrapped.map(({ material }) => material),
+      await root(),
     );
-    const keks = new Map<string, Kek>();
-    for (const [i, kek] of theirKeks.entries()) {
-      const ours = await keys.claimKek({ ...kek, material: materials[i] } as unknown as Kek);
+    const byId = new Map(wrapped.map(({ kekId }, i) => [kekId, materials[i]]));
+    const keks = new Map<string, LivingKek>();
+    for (const kek of theirs) {
+      const ours = await store.claim({ ...kek, material: byId.get(kek.kekId) } as unknown as Kek);
       await delivery.putKek(ours);
-      keks.set(ours.kekId, ours);
+      if (isLiving(ours)) keks.set(ours.kekId, ours);
     }
-    return { reader, theirs, keks, evidence: known };
+    return keks;
   }
 
   private async evidence(

@@ -1,24 +1,12 @@
 import type { KeyObject } from 'node:crypto';
-import {
-  cryptoperiods,
-  DestructionCertificate,
-  destructionCertificateType,
-  type KekDescription,
-  type KekView,
-  type TokenKey,
-} from '@claviger/contracts';
+import { cryptoperiods, DestructionCertificate, destructionCertificateType, type TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Destruction } from './destruction';
 import type { Invocations } from './invocations';
+import { type EarlierKek, type Kek, kekAsNow } from './kek';
 import type { Key, KeyVersion } from './key';
+import type { Root } from './root';
 import type { Told } from './warnings';
-
-export type Kek = Pick<KekView, 'kekId' | 'environment' | 'classification' | 'material' | 'revision'>;
-
-/** What may leave this service towards people. */
-export const describeKek = ({ kekId, environment, classification, revision, material: { rootLabel, family } }: Kek): KekDescription => ({
-  ...{ kekId, environment, classification, revision, rootLabel, family },
-});
 
 /** A document whose signature does not fit: somebody changed it behind this service's back. It is not used. */
 export class TamperedDocument extends Error {
@@ -94,9 +82,17 @@ export class SignedDocuments {
   }
 
   readKek(kekId: string, signed: string): Kek {
-    const kek = this.verified<Kek>(kekId, 'claviger-kek-document+jws', signed);
+    const kek = this.verified<Kek | EarlierKek>(kekId, 'claviger-kek-document+jws', signed);
     if (kek.kekId !== kekId) throw new TamperedDocument(kekId, `it holds ${kek.kekId}`);
-    return kek;
+    return kekAsNow(kek);
+  }
+
+  signRoot = (root: Root): string => signRecord('claviger-root-document+jws', root, this.signer);
+
+  readRoot(label: string, signed: string): Root {
+    const root = this.verified<Root>(label, 'claviger-root-document+jws', signed);
+    if (root.label !== label) throw new TamperedDocument(label, `it holds root ${root.label}`);
+    return root;
   }
 
   private verified<T>(id: string, typ: string, signed: string): T {

@@ -38,7 +38,7 @@ test('keys of one environment and classification are made under one KEK, also wh
   const keks = new Set(keys.map((k) => (k.versions[0]?.material as WrappedKey | undefined)?.kekId));
   expect([...keks]).toEqual(['kek_staging_internal_1']);
   await arrives('kek_staging_internal_1', 1);
-  const inUse = await l.store.kek('kek_staging_internal_1');
+  const inUse = await l.keks.get('kek_staging_internal_1');
   expect(l.view.get('kek_staging_internal_1')).toMatchObject({ material: inUse?.material });
   const before = asked.kek;
   await create({ environment: 'staging' });
@@ -97,7 +97,7 @@ test('a rebuild brings the bucket up to the store and never lowers it, and lists
   await l.store.change(behind, to, [], []);
   const unindexed = { $unset: { facets: '' as const, indexed: '' as const } };
   await l.db.collection<{ _id: string; facets: string[]; indexed: number }>('keys').updateOne({ _id: behind.keyId }, unindexed);
-  const count = await rebuildView(l.store, l.delivery, quiet());
+  const count = await rebuildView(l.store, l.keks, l.delivery, quiet());
   expect(count).toBeGreaterThan(0);
   await arrives(behind.keyId, 2);
   expect((await l.store.list(undefined, 10, { namePrefix: behind.name, suspended: true })).keys).toEqual([to]);

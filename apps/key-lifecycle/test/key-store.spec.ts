@@ -36,13 +36,6 @@ const insert = async (key = newKey()): Promise<Key> => {
   return key;
 };
 const change = (from: Key, to: Key) => store.change(from, to, outboxOf(to, 'io.claviger.key.changed', intent(to.revision)), []);
-const kek = (wrapped: string) => ({
-  kekId: 'kek_production_internal_1',
-  environment: 'production' as const,
-  classification: 'internal' as const,
-  revision: 1,
-  material: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped },
-});
 
 test('a key of before versions had transitions and keys a cryptoperiod is read as one of today, can be changed, and becomes due', async () => {
   const { cryptoperiod: _, ...rest } = await insert();
@@ -226,28 +219,6 @@ test('due are keys whose waiting period is over, neither cancelled nor destroyed
   const ended = await scheduled(gone, 7);
   await change(ended, destroyKey(ended, nowMs + 8 * 86_400_000));
   expect(await dueKeys.ids(new Date(nowMs + 8 * 86_400_000).toISOString(), 100)).toEqual([due.keyId]);
-});
-
-test('of many who claim a KEK one wins, and all get that one', async () => {
-  const claimed = await Promise.all(Array.from({ length: 20 }, (_, n) => store.claimKek(kek(`wrapped-${n}`))));
-  expect(new Set(claimed.map((k) => k.material.wrapped)).size).toBe(1);
-  expect(await store.kek('kek_production_internal_1')).toEqual(claimed[0]);
-});
-
-test('a KEK that the workers have and the store has not is lost, not absent', async () => {
-  expect(await store.kek('kek_production_internal_1')).toBeUndefined();
-  delivered.set('kek_production_internal_1', 1);
-  await expect(store.kek('kek_production_internal_1')).rejects.toBeInstanceOf(TamperedDocument);
-  expect(tampered).toEqual(['kek_production_internal_1: it is gone']);
-});
-
-test('a KEK that was exchanged is refused', async () => {
-  await store.claimKek(kek('mine'));
-  const other = new SignedDocuments(signer(storage.control.kid), storage.control.trusted).signKek(kek('theirs'));
-  await db.collection<{ _id: string; signed: string }>('keks').updateOne({ _id: 'kek_production_internal_1' }, { $set: { signed: other } });
-  await expect(store.kek('kek_production_internal_1')).rejects.toBeInstanceOf(TamperedDocument);
-  await expect(store.allKeks()).rejects.toBeInstanceOf(TamperedDocument);
-  expect(tampered).toEqual([expect.stringContaining('kek_production_internal_1: ')]);
 });
 
 test('a document that is well again and tampered with again is told again', async () => {

@@ -17,15 +17,18 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { MongoClient } from 'mongodb';
+import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
 import { DueKeys } from '../src/due-keys';
 import { Floors } from '../src/floors';
 import { LeaseBounds } from '../src/invocations';
+import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
 import { Propagation } from '../src/propagation';
+import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
 
 export const now = '2026-03-01T12:00:00.000Z';
@@ -149,7 +152,10 @@ export async function startLifecycle() {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, onTampered);
+    const keks = new KekStore(db, documents, onTampered);
+    const roots = new Roots(db, documents);
     const delivery = new Delivery(connection, owner, store, records);
+    const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owed = new OwedRecords({
       source: store,
@@ -163,11 +169,15 @@ export async function startLifecycle() {
     });
     return {
       store,
+      keks,
+      roots,
+      currentKeks,
+      documents,
       due: new DueKeys(db, documents, store),
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, delivery, relay, owed, propagation, new Floors(policies), logger),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger),
     };
   };
   const first = replica();

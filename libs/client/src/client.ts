@@ -8,6 +8,7 @@ import { type DataKeyBounds, DataKeys, defaultBounds } from './envelope/data-key
 import { Envelope } from './envelope/envelope';
 import { Link } from './link';
 import { bindOperations, type Operations } from './operations';
+import { type ReEncryptAllOptions, type ReEncrypted, reEncryptAll, type ToReEncrypt } from './re-encrypt-all';
 
 export interface ConnectOptions {
   /** `nats://` or `tls://` URLs; several in a list or separated by commas. */
@@ -28,6 +29,8 @@ export type Client = Operations &
     readonly principal: string;
     /** Session id of the connection in use; changes with each reconnection. */
     readonly session: string | undefined;
+    /** Any number of ciphertexts under the newest version, another key or another context; see re-encrypt-all.ts. */
+    reEncryptAll(source: AsyncIterable<ToReEncrypt>, options?: ReEncryptAllOptions): AsyncGenerator<ReEncrypted>;
     /** @throws ClavigerError ERR_ACCESS_DENIED when the principal may not read alerts */
     watchAlerts(options?: WatchAlertsOptions): AsyncGenerator<AlertNotice>;
     /** Waits for the answers under way (at most the default deadline), overwrites data keys, closes the connection. */
@@ -82,6 +85,7 @@ export async function connect({ servers, principal, credential, tls, timeoutMs =
     open: (...args) => envelope.open(...args),
     sealStream: (...args) => envelope.sealStream(...args),
     openStream: (...args) => envelope.openStream(...args),
+    reEncryptAll: (source, options) => reEncryptAll((items) => operations.crypto.reEncryptBatch({ items }), source, options),
     watchAlerts: ({ durable = false, signal } = {}) => (durable ? watchDurably(link, timeoutMs, signal) : watchLive(link, signal)),
     close,
     [Symbol.asyncDispose]: close,

@@ -6,3 +6,4 @@ export type { Credential, TokenSource } from './credential';
 export type { DataKeyBounds } from './envelope/data-keys';
 export type { EnvelopeOptions } from './envelope/envelope';
 export type { CallInput, Operations, Outcome } from './operations';
+export type { ReEncryptAllOptions, ReEncrypted, ToReEncrypt } from './re-encrypt-all';

@@ -101,7 +101,7 @@ export type BackupManifest = z.infer<typeof BackupManifest>;
  * By what a key version is proven after a restore. Made once, in a worker, and kept beside the key. AES-GCM: nothing encrypted, the name of the version
  * authenticated (one invocation, counted); HMAC and key wrap: of a text that names it. Pairs have their public half in the key's signed document.
  */
-export const Canary = z.strictObject({ iv: b64u(12, 12).optional(), tag: b64u(64) });
+export const Canary = z.strictObject({ iv: b64u(12, 12).optional(), tag: b64u(72) });
 export type Canary = z.infer<typeof Canary>;
 /** What a canary is made of. */
 export const canaryText = (keyId: string, version: number): string => `claviger-canary/1 ${keyId}#${version}`;
@@ -118,8 +118,8 @@ export const CanarySubject = z.strictObject({
 });
 export type CanarySubject = z.infer<typeof CanarySubject>;
 
-/** A KEK in a backup: as it is stored, and its material under the epoch's key. */
-export const KekInBackup = z.looseObject({ kekId: KekId, material: Wrapped });
+/** A KEK in a backup: as it is stored, and its material under the epoch's key; of one that is destroyed, its record alone. */
+export const KekInBackup = z.looseObject({ kekId: KekId, material: Wrapped.optional() });
 export type KekInBackup = z.infer<typeof KekInBackup>;
 
 /** A key in a backup: the signed documents as they are stored. */

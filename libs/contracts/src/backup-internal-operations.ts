@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { BackupId, Canary, CanarySubject, Wrapped } from './backup-format';
 import { defineOperation } from './operation';
-import { b64u } from './primitives';
+import { b64u, RootLabel } from './primitives';
 import { RecoveryGroupId } from './recovery-group';
-import { KekView } from './views';
+import { KekMaterial } from './views';
 
 /** Under the token root, as a KEK is. */
-const UnderRoot = KekView.shape.material;
+const UnderRoot = KekMaterial;
 /** What names a chunk, so that it opens as that one only. */
 const chunk = { epochKey: UnderRoot, dataKey: Wrapped, backupId: BackupId, n: z.int().min(1) };
 const action = 'internal';
@@ -24,8 +24,16 @@ export const backupHsmOperations = {
     summary:
       'Generate the key of an epoch of backups: under the token root, and under the public key of a recovery group that this worker trusts.',
     retry: 'safe',
-    input: { group: RecoveryGroupId },
+    input: { group: RecoveryGroupId, rootLabel: RootLabel.optional() },
     result: z.strictObject({ epochKey: UnderRoot, escrow: b64u(2_048) }),
+  }),
+  moveEpochKey: defineOperation({
+    name: 'hsm.move-epoch-key',
+    action,
+    summary: 'The key of an epoch of backups from one token root to another, inside the token.',
+    retry: 'safe',
+    input: { epochKey: UnderRoot, rootLabel: RootLabel },
+    result: UnderRoot,
   }),
   generateBackupKey: defineOperation({
     name: 'hsm.generate-backup-key',
@@ -64,7 +72,7 @@ export const backupHsmOperations = {
     action,
     summary: 'KEKs of a backup from the key of its epoch to the token root, inside the token.',
     retry: 'safe',
-    input: { epochKey: UnderRoot, keks: z.array(Wrapped).min(1).max(canariesPerRequest) },
+    input: { epochKey: UnderRoot, keks: z.array(Wrapped).min(1).max(canariesPerRequest), rootLabel: RootLabel.optional() },
     result: z.strictObject({ keks: z.array(UnderRoot) }),
   }),
   makeCanaries: defineOperation({

@@ -2,26 +2,26 @@ import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { LastUseOfKey } from './deletion-operations';
 import { defineOperation } from './operation';
-import { KekId, KeyId } from './primitives';
+import { KekId, KeyId, RootLabel } from './primitives';
 import { PersonalValue } from './records';
-import { KekView, KeyMaterial, TokenKeyLabel } from './views';
+import { KekMaterial, KeyMaterial, TokenKeyLabel } from './views';
 
 /** Between services over `claviger-internal.v1.<service>.<verb>`; no account but CORE reaches these. */
 export const internalOperations = {
   generateKek: defineOperation({
     name: 'hsm.generate-kek',
     action: 'internal',
-    summary: 'Generate a key-encryption key in the HSM, wrapped under the token root.',
+    summary: 'Generate a key-encryption key in the HSM, wrapped under a root of the token.',
     retry: 'safe',
-    input: {},
-    result: KekView.shape.material,
+    input: { rootLabel: RootLabel.optional() },
+    result: KekMaterial,
   }),
   generateKey: defineOperation({
     name: 'hsm.generate-key',
     action: 'internal',
     summary: 'Generate a customer key in the HSM: wrapped under the given KEK, or kept in the token where it cannot be wrapped.',
     retry: 'safe',
-    input: { algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekView.shape.material },
+    input: { algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
     result: z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() }),
   }),
   destroyKey: defineOperation({

@@ -4,7 +4,7 @@ import { Cryptoperiod } from './cryptoperiods';
 import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
 import { limits } from './limits';
-import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp } from './primitives';
+import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
@@ -67,9 +67,14 @@ export const KekDescription = z.strictObject({
   environment: Environment,
   classification: Classification,
   revision: z.int().min(1),
-  /** Label of the token's root key that it is wrapped under, and the family of tokens that can unwrap it. */
-  rootLabel: z.string(),
-  family: z.string(),
+  state: WrappingKeyState,
+  /** Label of the token's root key that it is wrapped under, and the family of tokens that can unwrap it; absent once destroyed. */
+  rootLabel: z.string().optional(),
+  family: z.string().optional(),
+  /** Absent of those that were made before there were generations. */
+  createdAt: Timestamp.optional(),
+  retiredAt: Timestamp.optional(),
+  destroyedAt: Timestamp.optional(),
 });
 export type KekDescription = z.infer<typeof KekDescription>;
 

@@ -35,6 +35,15 @@ export const KekId = z
   .max(64)
   .regex(/^kek_[a-z]+_[a-z]+_[0-9]+$/, 'a KEK id is kek_, environment, classification and number');
 
+/** Label of a root key in the customer token: that of the ceremony, and those that took its place. */
+export const RootLabel = z.string().regex(/^root(-[1-9][0-9]{0,5})?$/, 'a root label is root, or root- and a number');
+/**
+ * Of a key-encryption key or a root. `active`: the newest one wraps what is new. `retiring`: it opens what is not rewrapped yet, and wraps nothing new.
+ * `destroyed`: only the record is left.
+ */
+export const WrappingKeyState = z.enum(['active', 'retiring', 'destroyed']);
+export type WrappingKeyState = z.infer<typeof WrappingKeyState>;
+
 export const Environment = z.enum(['development', 'staging', 'production']);
 export type Environment = z.infer<typeof Environment>;
 export const Classification = z.enum(['public', 'internal', 'confidential', 'restricted']);

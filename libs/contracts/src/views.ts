@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { KeyState } from './key-states';
-import { b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp } from './primitives';
+import { b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp, WrappingKeyState } from './primitives';
 
 /**
  * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
@@ -53,14 +53,19 @@ export const KeyView = z.strictObject({
 });
 export type KeyView = z.infer<typeof KeyView>;
 
+export const KekMaterial = z.strictObject({ rootLabel: z.string(), mechanism: z.int(), family: z.string(), wrapped: z.string() });
+export type KekMaterial = z.infer<typeof KekMaterial>;
+
 export const KekView = z.strictObject({
   kind: z.literal('kek'),
   ...header,
   kekId: z.string(),
   environment: Environment,
   classification: Classification,
-  /** Wrapped under the token's root key. */
-  material: z.strictObject({ rootLabel: z.string(), mechanism: z.int(), family: z.string(), wrapped: z.string() }),
+  /** Absent: active. */
+  state: WrappingKeyState.optional(),
+  /** Wrapped under a root key of the token; gone once destroyed. */
+  material: KekMaterial.optional(),
 });
 export type KekView = z.infer<typeof KekView>;
 

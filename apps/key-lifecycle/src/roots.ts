@@ -1,0 +1,63 @@
+import { ProblemError } from '@claviger/contracts';
+import { type Collection, type Db, MongoServerError } from 'mongodb';
+import { reached } from './key-store';
+import { allRoots, currentRoot, firstRoot, type Root } from './root';
+import type { SignedDocuments } from './signed-documents';
+
+interface RootDocument {
+  _id: string;
+  signed: string;
+}
+
+/** The roots of the customer token, one signed document each. Until there is a second one, nothing is stored. */
+export class Roots {
+  private readonly roots: Collection<RootDocument>;
+
+  constructor(
+    db: Db,
+    private readonly documents: SignedDocuments,
+  ) {
+    this.roots = db.collection('roots');
+  }
+
+  /** Throws TamperedDocument. */
+  async all(): Promise<Root[]> {
+    return allRoots((await this.stored()).map(({ _id, signed }) => this.documents.readRoot(_id, signed)));
+  }
+
+  /** Label of the root that new KEKs are wrapped under; undefined while there is but one. */
+  async current(): Promise<string | undefined> {
+    const roots = await this.all();
+    const { label } = currentRoot(roots);
+    return roots.length === 1 ? undefined : label;
+  }
+
+  /** Does nothing when it is there. */
+  async insert(root: Root): Promise<void> {
+    try {
+      await reached(() => this.roots.insertOne({ _id: root.label, signed: this.documents.signRoot(root) }));
+    } catch (error) {
+      if (!(error instanceof MongoServerError && error.code === 11000)) throw error;
+    }
+  }
+
+  /** Decides on the root as it is now, and again when somebody else was first. */
+  async change(label: string, decide: (root: Root) => Root): Promise<Root> {
+    if (label === firstRoot.label) await this.insert(firstRoot);
+    for (;;) {
+      const found = await reached(() => this.roots.findOne({ _id: label }));
+      if (!found) throw new ProblemError('ERR_NOT_FOUND', `There is no root ${label}.`);
+      const from = this.documents.readRoot(label, found.signed);
+      const to = decide(from);
+      if (to === from) return from;
+      const { matchedCount } = await reached(() =>
+        this.roots.updateOne({ _id: label, signed: found.signed }, { $set: { signed: this.documents.signRoot(to) } }),
+      );
+      if (matchedCount === 1) return to;
+    }
+  }
+
+  private stored(): Promise<RootDocument[]> {
+    return reached(() => this.roots.find().toArray());
+  }
+}
