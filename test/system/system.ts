@@ -21,8 +21,7 @@ export interface System {
   stop(): Promise<void>;
 }
 
-export interface SystemOptions
-  extends Partial<Pick<StackOptions, 'workers' | 'dir' | 'brokerUrl' | 'storeUrl' | 'serviceEnv' | 'recovery'>> {
+export interface SystemOptions extends Partial<Pick<StackOptions, 'workers' | 'dir' | 'brokerUrl' | 'storeUrl' | 'serviceEnv'>> {
   /** A document store of its own, that the test may kill; else the run's shared one. */
   ownStore?: boolean;
 }

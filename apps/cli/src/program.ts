@@ -6,6 +6,7 @@ import { auditCommands } from './commands/audit';
 import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
 import { cryptoCommands } from './commands/crypto';
+import { drillCommands } from './commands/drill';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     alertsCommands,
     backupCommands,
     restoreCommand,
+    drillCommands,
     statusCommand,
     bootstrapCommands,
   ])

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { ProblemError } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
+import { TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import type { BackupRecord, EpochRecord, KeyCanaries, RestoreRecord } from './backup-records';
 import { reached } from './key-store';
@@ -31,11 +32,16 @@ export class BackupStore {
   private readonly restores: Collection<Document>;
   private readonly claims: Collection<Claim>;
 
+  private readonly tampered: TamperedDocuments;
+
+  /** `onTampered` hears of what somebody else wrote. It counts as not there, so that it stops no backup. */
   constructor(
     db: Db,
     private readonly signer: RecordSigner,
     private readonly trusted: ReadonlyMap<string, KeyObject>,
+    onTampered: (id: string, reason: string) => void,
   ) {
+    this.tampered = new TamperedDocuments(onTampered);
     this.backups = db.collection('backups');
     this.epochs = db.collection('backup_epochs');
     this.canaries = db.collection('canaries');
@@ -43,10 +49,10 @@ export class BackupStore {
     this.claims = db.collection('backup_work');
   }
 
-  /** Newest first. Throws TamperedDocument. */
+  /** Newest first. */
   async list(limit: number): Promise<BackupRecord[]> {
     const found = await reached(() => this.backups.find().sort({ _id: -1 }).limit(limit).toArray());
-    return found.map((d) => this.read<BackupRecord>('backup', d, ({ backupId }) => backupId));
+    return this.untampered<BackupRecord>('backup', found, ({ backupId }) => backupId);
   }
 
   async backup(backupId: string): Promise<BackupRecord | undefined> {
@@ -70,30 +76,19 @@ export class BackupStore {
     }
   }
 
-  /** Throws TamperedDocument. */
   async allEpochs(): Promise<EpochRecord[]> {
     const found = await reached(() => this.epochs.find().sort({ _id: -1 }).toArray());
-    return found.map((d) => this.read<EpochRecord>('epoch', d, ({ epoch }) => epoch));
+    return this.untampered<EpochRecord>('epoch', found, ({ epoch }) => epoch);
   }
 
   async putEpoch(record: EpochRecord): Promise<void> {
     await this.put(this.epochs, record.epoch, 'epoch', record);
   }
 
-  /** Of those keys that have some. One that somebody else wrote counts as none: another is made. */
+  /** Of those keys that have some. */
   async canariesOf(keyIds: readonly string[]): Promise<Map<string, KeyCanaries>> {
     const found = await reached(() => this.canaries.find({ _id: { $in: [...keyIds] } }).toArray());
-    const known = new Map<string, KeyCanaries>();
-    for (const document of found)
-      try {
-        known.set(
-          document._id,
-          this.read<KeyCanaries>('canaries', document, ({ keyId }) => keyId),
-        );
-      } catch (error) {
-        if (!(error instanceof TamperedDocument)) throw error;
-      }
-    return known;
+    return new Map(this.untampered<KeyCanaries>('canaries', found, ({ keyId }) => keyId).map((one) => [one.keyId, one]));
   }
 
   async putCanaries(all: readonly KeyCanaries[]): Promise<void> {
@@ -146,6 +141,21 @@ export class BackupStore {
     return signRecord(types[kind], record, this.signer);
   }
 
+  private untampered<T>(kind: Kind, documents: readonly Document[], idOf: (record: T) => string): T[] {
+    return documents.flatMap((document) => {
+      try {
+        const record = this.read(kind, document, idOf);
+        this.tampered.well(document._id);
+        return [record];
+      } catch (error) {
+        if (!(error instanceof TamperedDocument)) throw error;
+        this.tampered.found(document._id, `${kind}: ${String(error.cause)}`);
+        return [];
+      }
+    });
+  }
+
+  /** Throws TamperedDocument. */
   private read<T>(kind: Kind, { _id, signed }: Document, idOf: (record: T) => string): T {
     try {
       const record = verifyRecord(types[kind], signed, this.trusted) as T;

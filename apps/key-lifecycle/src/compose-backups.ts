@@ -36,11 +36,26 @@ interface Given {
   keks: KekStore;
   roots: Roots;
   bounds: LeaseBounds;
+  tampered: (id: string, reason: string) => void;
   logger: LoggerService;
 }
 
 /** Backups, where folders for them are configured: how long they are kept, on what schedule they are made and looked at. */
-export function composeBackups({ config, core, db, signer, documents, store, commands, delivery, keks, roots, bounds, logger }: Given) {
+export function composeBackups({
+  config,
+  core,
+  db,
+  signer,
+  documents,
+  store,
+  commands,
+  delivery,
+  keks,
+  roots,
+  bounds,
+  tampered,
+  logger,
+}: Given) {
   const { connection, trusted, trust, trail, policy, worker } = core;
   const { BACKUP_FOLDER: folder, BACKUP_ESCROW_FOLDER: escrowFolder } = config;
   if (folder === undefined || escrowFolder === undefined) {
@@ -49,7 +64,7 @@ export function composeBackups({ config, core, db, signer, documents, store, com
   }
   if (folder === escrowFolder) throw new ConfigurationError(['BACKUP_ESCROW_FOLDER: must be another folder than BACKUP_FOLDER']);
   const hsm = new BackupHsm(connection);
-  const backupStore = new BackupStore(db, signer, trusted);
+  const backupStore = new BackupStore(db, signer, trusted, tampered);
   const retention = { epochDays: config.BACKUP_EPOCH_DAYS, retentionDays: config.BACKUP_RETENTION_DAYS };
   const group = config.BACKUP_RECOVERY_GROUP;
   const canaries = new CanaryMaker({ hsm, backups: backupStore, keys: store, bounds });

@@ -67,7 +67,7 @@ await runService(service, async (logger) => {
 
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    ...{ keks: kekStore, roots },
+    ...{ keks: kekStore, roots, tampered },
   });
 
   let rebuilt = false;
