@@ -6,6 +6,7 @@ import { type StackPrincipal, startStack } from '../../deploy/local/stack';
 import { kryopticIsMissing, kryopticLibrary } from '../conformance/tokens';
 import type { Bench } from './bench';
 import { hsmScale } from './hsm-scale';
+import { keyScale } from './key-scale';
 import { options } from './options';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
@@ -65,8 +66,9 @@ async function onStack<R extends object>(
 }
 
 const run: () => Promise<{ result: object; ok: boolean }> =
-  { suspend: () => onStack(suspension), token: tokenAlone, 'hsm-scale': () => hsmScale(onStack) }[options.scenario] ??
-  (() => onStack(throughput));
+  { suspend: () => onStack(suspension), token: tokenAlone, keys: () => onStack(keyScale), 'hsm-scale': () => hsmScale(onStack) }[
+    options.scenario
+  ] ?? (() => onStack(throughput));
 const { result, ok } = await run();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 process.exit(ok ? 0 : 1);

@@ -14,6 +14,7 @@ import {
   eventTypes,
   internalOperations,
   internalSubject,
+  keyBatchOperations,
   keyOperations,
   keyStates,
   limits,
@@ -31,8 +32,8 @@ export const renderReference = (): string =>
     'Made from `libs/contracts` by `npm run docs`; a test fails when it is not current. Do not edit.',
     '## Operations',
     'A caller publishes a request on `claviger.v1.<principal>.<session>.<service>.<verb>`: JSON with `"type": "claviger.request/1"`, an optional `requestId` (1 to 64 of A-Z, a-z, 0-9, _ and -) and the fields below; unknown fields are refused. Bytes are base64url without padding. The reply is `{"result", "receipt"}` or `{"problem", "receipt"}`. _Safe_: sending it twice has the effect of once.',
-    ...[cryptoOperations, keyOperations, backupOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-      (Object.values(group) as Operation[]).flatMap(describeOperation),
+    ...[cryptoOperations, keyOperations, keyBatchOperations, backupOperations, policyOperations, auditOperations, alertOperations].flatMap(
+      (group) => (Object.values(group) as Operation[]).flatMap(describeOperation),
     ),
     '## Internal operations',
     'Between services, on subjects that no account but CORE reaches.',

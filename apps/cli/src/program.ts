@@ -5,7 +5,9 @@ import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
+import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
+import { discoverCommands } from './commands/discover';
 import { drillCommands } from './commands/drill';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
@@ -27,6 +29,7 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    discoverCommands,
     algorithmsCommand,
     cryptoCommands,
     reEncryptAllCommand,
@@ -40,6 +43,7 @@ export function createProgram(): Command {
     drillCommands,
     statusCommand,
     bootstrapCommands,
+    ceremonyCommands,
   ])
     add(program);
   program.addHelpText(

@@ -5,6 +5,7 @@ import { BackupHsmController, RecoveryKeys } from './backup-hsm.controller';
 import { CryptoController } from './crypto.controller';
 import { CryptoBatchController } from './crypto-batch.controller';
 import { HsmController } from './hsm.controller';
+import { HsmBatchController } from './hsm-batch.controller';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
@@ -25,9 +26,10 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, BackupHsmController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, BackupHsmController, HsmBatchController],
       providers: [
         CryptoController,
+        HsmController,
         { provide: Tokens, useValue: parts.tokens },
         { provide: KeyHolder, useValue: parts.keys },
         { provide: TokenBreaker, useValue: parts.breaker },

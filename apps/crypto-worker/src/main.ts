@@ -70,6 +70,7 @@ await runService(service, async (logger) => {
       hsm: {
         generateKek: internalOperations.generateKek,
         generateKey: internalOperations.generateKey,
+        generateKeys: internalOperations.generateKeys,
         destroyKey: internalOperations.destroyKey,
         ...backupHsmOperations,
       },

@@ -11,6 +11,7 @@ import {
 import type { Token } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
+import { HsmBatchController } from '../src/hsm-batch.controller';
 import { KeyHolder } from '../src/key-holder';
 import { TokenBreaker } from '../src/token-breaker';
 import { Tokens } from '../src/tokens';
@@ -44,6 +45,26 @@ test('a KEK leaves the token only wrapped under the root, a key only wrapped und
   // AES key wrap with padding (RFC 5649): 32 bytes become 40.
   expect(Buffer.from(wrappedIn(keys[0]?.material), 'base64url')).toHaveLength(40);
   expect(keys[0]).not.toHaveProperty('publicKeySpki');
+});
+
+test('many keys come with one message, each made or with a problem of its own', async () => {
+  const kek = await generateKek();
+  const keys = Array.from({ length: 6 }, (_, n) =>
+    n % 2 ? { algorithm: 'AES_256' as const, usage: 'encrypt' as const } : { algorithm: 'HMAC_SHA_256' as const, usage: 'mac' as const },
+  );
+  const batch = async (under: KekMaterial) => {
+    const { result } = await new HsmBatchController(hsm).generateKeys({
+      type: requestType,
+      kekId: 'kek_production_internal_1',
+      kek: under,
+      keys,
+    });
+    return internalOperations.generateKeys.result.parse(result).keys;
+  };
+  const made = await batch(kek);
+  expect(new Set(made.map((one) => ('material' in one ? wrappedIn(one.material) : ''))).size).toBe(6);
+  const refused = await batch({ ...kek, wrapped: Buffer.alloc(40, 1).toString('base64url') });
+  expect(refused.map((one) => ('problem' in one ? one.problem.code : 'made'))).toEqual(keys.map(() => 'ERR_HSM_UNAVAILABLE'));
 });
 
 test('a signing key comes with its public half', async () => {

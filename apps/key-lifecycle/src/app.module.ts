@@ -8,8 +8,10 @@ import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
+import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
+import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
@@ -28,8 +30,9 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, DeletionController, LeasesController, BackupController],
+      controllers: [KeysController, DeletionController, LeasesController, BackupController, KeyGovernanceController, KeysBatchController],
       providers: [
+        KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },

@@ -8,9 +8,14 @@ import { describeKey, viewKey } from './key-description';
 import type { KeyStore, OutboxEntry } from './key-store';
 
 const hsmTimeoutMs = 5_000;
+/** Enough for the changes of a few seconds. */
+const rememberedMax = 10_000;
 
 /** Takes what a change left in its outbox to where it belongs. Doing it twice has the effect of once. */
 export class Delivery {
+  /** Entries of outboxes that ask for a revision in the bucket which this process has just put there. */
+  private readonly put = new Set<string>();
+
   constructor(
     private readonly connection: NatsConnection,
     private readonly owner: KvOwner<KeyView | KekView>,
@@ -26,6 +31,7 @@ export class Delivery {
       return;
     }
     if (entry.kind === 'destruction') return this.certify(aggregateId, entry.id, entry.signed);
+    if (this.put.delete(entry.id)) return;
     const key = await this.store.get(aggregateId);
     if (key) await this.owner.put(viewKey(key));
   };
@@ -50,8 +56,21 @@ export class Delivery {
 
   putKek = (kek: Kek): Promise<unknown> => this.owner.put(viewKek(kek));
 
+  /** A key as the store has it. */
   putKey = (key: Key): Promise<unknown> => this.owner.put(viewKey(key));
+
+  /** A key that this process has just changed, or made. */
+  async putChanged(key: Key): Promise<void> {
+    await (key.revision === 1 ? this.owner.putNew(viewKey(key)) : this.owner.put(viewKey(key)));
+    this.put.add(viewEntryId(key));
+    for (const oldest of this.put) {
+      if (this.put.size <= rememberedMax) return;
+      this.put.delete(oldest);
+    }
+  }
 }
+
+const viewEntryId = ({ keyId, revision }: Key) => `${keyId}.${revision}.view`;
 
 /** The messages of a change: first the view, since that is what makes it true at the workers. */
 export function outboxOf(key: Key, type: 'io.claviger.key.created' | 'io.claviger.key.changed', intent: RecordIntent): OutboxEntry[] {
@@ -64,7 +83,7 @@ export function outboxOf(key: Key, type: 'io.claviger.key.created' | 'io.clavige
     data: { ...describeKey(key), change: changeOf(intent) },
   });
   return [
-    { id: `${id}.view`, kind: 'view' },
+    { id: viewEntryId(key), kind: 'view' },
     { id: `${id}.event`, kind: 'event', event },
   ];
 }

@@ -11,11 +11,10 @@ import type { Floors } from './floors';
 import { abandoned, createKey, type Key, type Material, type NewKey } from './key';
 import { assertNotBelow, withDefaults } from './key-floor';
 import type { KeyStore, OutboxEntry } from './key-store';
+import { MaterialRequests } from './material-requests';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
 
 const hsmTimeoutMs = 5_000;
-/** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
-const generationTimeoutMs = 30_000;
 const attempts = 8;
 /** Between the choice of a KEK and the write of what is under it. Whoever destroys a KEK waits longer, the store's own time included (rewrap-job.ts). */
 export const kekUseMs = 60_000;
@@ -31,6 +30,11 @@ export interface Changed {
 
 /** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
+  /** Told of a key for which something is due at once; the sweep finds it later, too. */
+  onDue: () => void = () => undefined;
+
+  private readonly materials: MaterialRequests;
+
   constructor(
     private readonly connection: NatsConnection,
     private readonly store: KeyStore,
@@ -41,7 +45,9 @@ export class KeyCommands {
     private readonly propagation: Propagation,
     private readonly floors: Pick<Floors, 'of'>,
     private readonly logger: LoggerService,
-  ) {}
+  ) {
+    this.materials = new MaterialRequests(connection);
+  }
 
   async create(about: Omit<NewKey, 'keyId'>, intend: Intend, trace: Context, activationAt?: string): Promise<Changed> {
     const now = new Date().toISOString();
@@ -81,6 +87,7 @@ export class KeyCommands {
         }
         await this.send(to, outbox);
         const reached = await expected.reached(confirmationWaitMs);
+        if (to.rotationDue) this.onDue();
         return { key: to, reached, recorded: () => this.owed.settle(keyId, owed) };
       } finally {
         expected.cancel();
@@ -95,12 +102,7 @@ export class KeyCommands {
     trace: Context,
   ): Promise<Material> {
     const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
-    return askInternal(
-      this.connection,
-      internalOperations.generateKey,
-      { algorithm, usage, kekId, kek },
-      { timeoutMs: generationTimeoutMs, trace },
-    );
+    return this.materials.ask({ algorithm, usage, kekId, kek, trace });
   }
 
   /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */
@@ -118,7 +120,7 @@ export class KeyCommands {
   private async send(key: Key, outbox: OutboxEntry[]): Promise<void> {
     const later = (error: unknown) =>
       this.logger.warn(`key ${key.keyId} revision ${key.revision} will be delivered later: ${String(error)}`);
-    await this.delivery.putKey(key).catch(later);
+    await this.delivery.putChanged(key).catch(later);
     void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
 }

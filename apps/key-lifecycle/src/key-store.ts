@@ -8,7 +8,9 @@ import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
 import { indexFormat, isMeant } from './key-facets';
+import { KeyInserts } from './key-inserts';
 import { type IndexFields, indexFieldsOf, indexFor, isFiltered, keyIndexes, misindexedFields, queryFor } from './key-query';
+import { SettledEntries } from './settled-entries';
 import { type SignedDocuments, TamperedDocument } from './signed-documents';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
@@ -64,6 +66,8 @@ export interface KeyPage {
  */
 export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly keys: Collection<KeyDocument>;
+  private readonly inserts: KeyInserts;
+  private readonly settled: SettledEntries;
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
   private readonly tamperedIndexes: TamperedDocuments;
@@ -80,6 +84,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tamperedOutboxes = new TamperedDocuments(onTampered);
     this.tamperedIndexes = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
+    this.inserts = new KeyInserts(this.keys, reached);
+    this.settled = new SettledEntries(this.keys, reached);
   }
 
   createIndexes(): Promise<void> {
@@ -113,7 +119,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await this.createIndexes();
     try {
       const invocations = this.documents.signInvocations(noInvocations(key.keyId));
-      await reached(() => this.keys.insertOne({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true }));
+      await this.inserts.insert({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true });
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -267,7 +273,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async remove(keyId: string, entryIds: string[]): Promise<void> {
-    await this.take('outbox', keyId, entryIds);
+    await this.settled.remove(keyId, 'outbox', entryIds);
   }
 
   async owed(limit: number, after?: string): Promise<OwedPage> {
@@ -276,7 +282,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async removeOwed(keyId: string, ids: string[]): Promise<void> {
-    await this.take('owed', keyId, ids);
+    await this.settled.remove(keyId, 'owed', ids);
   }
 
   async ping(): Promise<void> {
@@ -344,20 +350,6 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     if (ours.length === entries.length) this.tamperedOutboxes.well(keyId);
     else this.tamperedOutboxes.found(keyId, 'outbox: it holds what is no message');
     return ours;
-  }
-
-  private async take(list: 'outbox' | 'owed', keyId: string, ids: string[]): Promise<void> {
-    const left = await reached(() =>
-      this.keys.findOneAndUpdate(
-        { _id: keyId },
-        { $pull: { [list]: { id: { $in: ids } } } },
-        { returnDocument: 'after', projection: { outbox: { $slice: 1 }, owed: { $slice: 1 } } },
-      ),
-    );
-    // Documents from before there was `owed` have none.
-    if (!left || left.outbox?.length > 0 || left.owed?.length > 0) return;
-    const nothingLeft = { _id: keyId, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
-    await reached(() => this.keys.updateOne(nothingLeft, { $set: { pending: false } }));
   }
 
   private fields(key: Key) {

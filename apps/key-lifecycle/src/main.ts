@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { backupOperations, internalOperations, type KekView, type KeyView, keyOperations } from '@claviger/contracts';
+import { backupOperations, internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
+import { ComplianceWatch } from './compliance-watch';
 import { composeBackups } from './compose-backups';
 import { Config } from './config';
 import { CurrentKeks } from './current-keks';
@@ -60,8 +61,10 @@ await runService(service, async (logger) => {
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
-  const storeCheck = new StoreCheck(store, keyView, logger);
   const floors = new Floors(evaluator);
+  const due = new DueKeys(db, documents, store);
+  const compliance = new ComplianceWatch(due, floors, logger);
+  const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
 
@@ -96,7 +99,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: keyOperations, backup: backupOperations },
+    services: { keys: { ...keyOperations, ...keyBatchOperations }, backup: backupOperations },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -125,7 +128,8 @@ await runService(service, async (logger) => {
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const sweep = new DueChanges({ commands, due: new DueKeys(db, documents, store), store, trail, bounds, logger });
+  const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
+  commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),

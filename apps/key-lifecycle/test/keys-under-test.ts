@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KekView, type KeyView, type PolicyBundle } from '@claviger/contracts';
+import { internalSubject, type KekView, type KeyView, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -227,7 +227,16 @@ export async function startLifecycle() {
     },
     /** Makes key material, as any worker does: of ED25519 in the token. */
     serveHsm: () => {
-      const asked = { kek: 0, key: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() };
+      /** `key`: how many were made; `messages`: by how many messages. HMAC-SHA-512 it cannot make in a batch. */
+      const asked = { kek: 0, key: 0, messages: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() };
+      const madeOf = (kekId: string, algorithm: string) => {
+        asked.key++;
+        const wrapped = randomBytes(40).toString('base64url');
+        const label = `key-${randomBytes(12).toString('hex')}`;
+        return algorithm === 'ED25519'
+          ? { material: { custody: 'token', family: 'softhsm', token: 'customer', label } }
+          : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped } };
+      };
       const subscription = workers.subscribe(internalSubject('hsm', '*'), {
         callback: (_error, m) => {
           const wrapped = randomBytes(40).toString('base64url');
@@ -238,14 +247,12 @@ export async function startLifecycle() {
             asked.kek++;
             m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
-            asked.key++;
-            const { kekId, algorithm } = m.json<{ kekId: string; algorithm: string }>();
-            const label = `key-${randomBytes(12).toString('hex')}`;
-            const material =
-              algorithm === 'ED25519'
-                ? { custody: 'token', family: 'softhsm', token: 'customer', label }
-                : { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped };
-            m.respond(JSON.stringify({ result: { material } }));
+            asked.messages++;
+            const { kekId, algorithm, keys } = m.json<{ kekId: string; algorithm: string; keys?: { algorithm: string }[] }>();
+            if (!keys) return void m.respond(JSON.stringify({ result: madeOf(kekId, algorithm) }));
+            const hmacIsAway = { problem: new ProblemError('ERR_ALGORITHM_UNAVAILABLE', 'no HMAC-SHA-512 here').toProblem() };
+            const made = keys.map((one) => (one.algorithm === 'HMAC_SHA_512' ? hmacIsAway : madeOf(kekId, one.algorithm)));
+            m.respond(JSON.stringify({ result: { keys: made } }));
           }
         },
       });

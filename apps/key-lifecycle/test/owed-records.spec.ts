@@ -33,6 +33,7 @@ const create = async (): Promise<Key> => {
   const { keyId: _, ...wanted } = about();
   const { key, recorded } = await l.commands.create(wanted, asked, context.active());
   recorded();
+  await nothingIsOwedBy(key);
   return key;
 };
 const suspend = ({ keyId }: Key) => l.commands.change(keyId, (key) => suspendKey(key, false, 's', now), asked);

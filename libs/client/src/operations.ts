@@ -4,6 +4,7 @@ import {
   backupOperations,
   cryptoOperations,
   type Input,
+  keyBatchOperations,
   keyOperations,
   type Operation,
   policyOperations,
@@ -18,8 +19,8 @@ const { show, publish, ...access } = policyOperations;
 /** The contract's operations, by service; the client's methods are made from this table, at run time and in their types. */
 export const operations = {
   crypto: cryptoOperations,
-  keys: keyOperations,
   backup: backupOperations,
+  keys: { ...keyOperations, ...keyBatchOperations },
   policy: { show, publish },
   access,
   audit: auditOperations,

@@ -1,10 +1,14 @@
 import { z } from 'zod';
-import { Algorithm, KeyUsage } from './algorithms';
+import { Algorithm, algorithms, KeyUsage } from './algorithms';
 import { LastUseOfKey } from './deletion-operations';
+import { ProblemSchema } from './errors';
+import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
 import { PersonalValue } from './records';
 import { KekMaterial, KeyMaterial, TokenKeyLabel } from './views';
+
+const generated = z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() });
 
 /** Between services over `claviger-internal.v1.<service>.<verb>`; no account but CORE reaches these. */
 export const internalOperations = {
@@ -22,7 +26,23 @@ export const internalOperations = {
     summary: 'Generate a customer key in the HSM: wrapped under the given KEK, or kept in the token where it cannot be wrapped.',
     retry: 'safe',
     input: { algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
-    result: z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() }),
+    result: generated,
+  }),
+  generateKeys: defineOperation({
+    name: 'hsm.generate-keys',
+    action: 'internal',
+    summary: 'As generate-key, for many secret keys under one KEK: each is made or has its own problem, in the order of `keys`.',
+    retry: 'safe',
+    input: {
+      kekId: KekId,
+      kek: KekMaterial,
+      keys: z
+        .array(z.strictObject({ algorithm: Algorithm, usage: KeyUsage }))
+        .min(1)
+        .max(limits.batchItems)
+        .refine((keys) => keys.every(({ algorithm }) => !algorithms[algorithm].pair), 'a pair is asked for alone: it takes long'),
+    },
+    result: z.strictObject({ keys: z.array(z.union([generated, z.strictObject({ problem: ProblemSchema })])) }),
   }),
   destroyKey: defineOperation({
     name: 'hsm.destroy-key',

@@ -44,9 +44,16 @@ export function defineOperation<S extends z.ZodRawShape, Out extends z.ZodType>(
 }
 
 /** So that the answer, which is a little longer for each item, fits a message as well. */
-const fits = (items: readonly Record<string, unknown>[]): boolean => {
-  const chars = (value: unknown) => (typeof value === 'string' ? value.length : 0);
-  return items.reduce((sum, item) => sum + chars(item.plaintext) + chars(item.message) + chars(item.ciphertext), 0) <= limits.batchChars;
+interface BatchBound {
+  fits: (items: readonly Record<string, unknown>[]) => boolean;
+  otherwise: string;
+}
+const dataBound: BatchBound = {
+  fits: (items) => {
+    const chars = (value: unknown) => (typeof value === 'string' ? value.length : 0);
+    return items.reduce((sum, item) => sum + chars(item.plaintext) + chars(item.message) + chars(item.ciphertext), 0) <= limits.batchChars;
+  },
+  otherwise: `items of more than ${limits.batchChars} characters in all`,
 };
 
 /** What a caller passes to the client library: the request without its envelope. */
@@ -69,6 +76,7 @@ export function defineBatch<S extends z.ZodRawShape, Out extends z.ZodType>(
     readonly item: z.ZodObject<S>;
     readonly result: Out;
   },
+  { fits, otherwise }: BatchBound = dataBound,
 ) {
   const { service, action, retry, item, result } = one;
   return {
@@ -80,7 +88,7 @@ export function defineBatch<S extends z.ZodRawShape, Out extends z.ZodType>(
     retry,
     request: z.strictObject({
       ...envelope,
-      items: z.array(item).min(1).max(limits.batchItems).refine(fits, `items of more than ${limits.batchChars} characters in all`),
+      items: z.array(item).min(1).max(limits.batchItems).refine(fits, otherwise),
     }),
     result: z.strictObject({
       results: z.array(

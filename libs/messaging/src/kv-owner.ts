@@ -50,6 +50,11 @@ export class KvOwner<T extends ViewRecord> {
     }
   }
 
+  /** As `put`, for a record that was made just now, and so is hardly ever there: it is read only where the bucket refuses the write. */
+  async putNew(record: T): Promise<'written' | 'already there'> {
+    return (await this.created(record, undefined)) ? 'written' : this.put(record);
+  }
+
   private async read(id: string): Promise<Held> {
     const current = await this.kv.get(id);
     const revision = current?.operation === 'PUT' ? this.revisionOf(id, current.string()) : undefined;
@@ -57,7 +62,11 @@ export class KvOwner<T extends ViewRecord> {
   }
 
   /** Claims an id that nobody has used: true only for the one caller that created it. The record goes away by itself after `ttlSeconds`. */
-  async claim(record: T, ttlSeconds: number): Promise<boolean> {
+  claim(record: T, ttlSeconds: number): Promise<boolean> {
+    return this.created(record, ttlSeconds);
+  }
+
+  private async created(record: T, ttlSeconds: number | undefined): Promise<boolean> {
     try {
       await this.write(record, 0, ttlSeconds);
       return true;

@@ -23,6 +23,7 @@ export interface OutboxSource<E = unknown> {
 /** So many aggregates in a row cannot all be broken: the broker or the store is away. */
 const failuresInARow = 5;
 const pageSize = 500;
+const handOf = ({ aggregateId, entryId }: OutboxItem) => `${aggregateId} ${entryId}`;
 
 /**
  * Transactional outbox: delivers what a committed change left in its document, then removes it. At least once; `deliver` must be
@@ -32,6 +33,8 @@ export class OutboxRelay<E> {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
   private readonly delivering = new Set<Promise<void>>();
+  /** Entries that `deliverNow` is delivering: a sweep leaves them alone. */
+  private readonly inHand = new Set<string>();
   /** Aggregates whose entries cannot be delivered. Told when it begins and when it ends. */
   private readonly troubles = new Set<string>();
   private storeIsAway = false;
@@ -72,14 +75,22 @@ export class OutboxRelay<E> {
     return this.sweeping;
   }
 
+  /** All of one aggregate. */
   private async deliverAll(items: OutboxItem<E>[]): Promise<void> {
-    for (const item of items) await this.deliver(item);
     const [first] = items;
-    if (first)
+    if (!first) return;
+    const { aggregateId } = first;
+    const ids = items.map(handOf);
+    for (const id of ids) this.inHand.add(id);
+    try {
+      for (const item of items) await this.deliver(item);
       await this.source.remove(
-        first.aggregateId,
+        aggregateId,
         items.map((i) => i.entryId),
       );
+    } finally {
+      for (const id of ids) this.inHand.delete(id);
+    }
   }
 
   /** One page. An aggregate whose entry cannot be delivered keeps its later ones waiting, and nobody else's. */
@@ -97,12 +108,17 @@ export class OutboxRelay<E> {
     this.storeIsAway = false;
     this.after = page.next;
     const held = new Set<string>();
+    const left = new Set<string>();
     let inARow = 0;
     // Those known to be in trouble come last: they tell nothing about whether the others can be delivered.
     const known = new Set(this.troubles);
     const [well, bad] = [page.items.filter((i) => !known.has(i.aggregateId)), page.items.filter((i) => known.has(i.aggregateId))];
     for (const item of [...well, ...bad]) {
       if (held.has(item.aggregateId)) continue;
+      if (this.inHand.has(handOf(item))) {
+        left.add(item.aggregateId);
+        continue;
+      }
       try {
         await this.deliver(item);
         await this.source.remove(item.aggregateId, [item.entryId]);
@@ -116,7 +132,7 @@ export class OutboxRelay<E> {
     }
     // A page that came to its end has tried them all: what was not held is delivered, by us or by another process. Of other pages it says nothing.
     const onPage = (id: string) => (after === undefined || id > after) && (page.next === undefined || id <= page.next);
-    for (const id of this.troubles) if (!held.has(id) && onPage(id) && this.troubles.delete(id)) this.tellEnd(id);
+    for (const id of this.troubles) if (!held.has(id) && !left.has(id) && onPage(id) && this.troubles.delete(id)) this.tellEnd(id);
   }
 
   private tell(trouble: string, error: unknown): void {

@@ -1,0 +1,59 @@
+import { type Algorithm, algorithms, internalOperations, type KekMaterial, type KeyUsage, limits, ProblemError } from '@claviger/contracts';
+import { askInternal } from '@claviger/messaging';
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Context } from '@opentelemetry/api';
+import { Gathering, type Outcome } from './gathering';
+import type { Material } from './key';
+
+/** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
+const generationTimeoutMs = 30_000;
+
+export interface MaterialRequest {
+  algorithm: Algorithm;
+  usage: KeyUsage;
+  kekId: string;
+  kek: KekMaterial;
+  trace: Context;
+}
+
+/**
+ * Key material from any worker, wrapped under a KEK. Secret keys that are asked for side by side under one KEK come with one message. A pair is asked for
+ * alone: it takes long, and another worker may make the next.
+ */
+export class MaterialRequests {
+  private readonly gatherings = new Map<string, Gathering<MaterialRequest, Material>>();
+
+  constructor(private readonly connection: NatsConnection) {}
+
+  ask(request: MaterialRequest): Promise<Material> {
+    return algorithms[request.algorithm].pair ? this.alone(request) : this.gatheringOf(request).ask(request);
+  }
+
+  /** One for each KEK as it is wrapped now. There are few. */
+  private gatheringOf({ kekId, kek }: MaterialRequest): Gathering<MaterialRequest, Material> {
+    const id = `${kekId} ${kek.wrapped}`;
+    let gathering = this.gatherings.get(id);
+    if (!gathering) {
+      gathering = new Gathering(limits.batchItems, (requests) => this.together(requests));
+      this.gatherings.set(id, gathering);
+    }
+    return gathering;
+  }
+
+  private async together(requests: MaterialRequest[]): Promise<readonly Outcome<Material>[]> {
+    const [first] = requests as [MaterialRequest];
+    if (requests.length === 1) return [{ value: await this.alone(first) }];
+    const { kekId, kek, trace } = first;
+    const { keys } = await askInternal(
+      this.connection,
+      internalOperations.generateKeys,
+      { kekId, kek, keys: requests.map(({ algorithm, usage }) => ({ algorithm, usage })) },
+      { timeoutMs: generationTimeoutMs, trace },
+    );
+    return keys.map((made) => ('problem' in made ? { error: new ProblemError(made.problem.code, made.problem.detail) } : { value: made }));
+  }
+
+  private alone({ trace, ...request }: MaterialRequest): Promise<Material> {
+    return askInternal(this.connection, internalOperations.generateKey, request, { timeoutMs: generationTimeoutMs, trace });
+  }
+}

@@ -1,0 +1,89 @@
+import { ProblemError } from '@claviger/contracts';
+import type { Collection, Filter } from 'mongodb';
+import { Gathering, type Outcome } from './gathering';
+import type { KeyDocument } from './key-store';
+
+/** What is delivered, or recorded, and is to be taken out of a key's document. */
+interface Settled {
+  keyId: string;
+  list: 'outbox' | 'owed';
+  ids: readonly string[];
+}
+type OfKey = Record<Settled['list'], string[]>;
+
+/** So long more is waited for: a change's messages and its record are usually settled within a few milliseconds of each other. */
+const gatherMs = 10;
+const keysPerWrite = 200;
+
+/**
+ * Takes settled entries out of their documents, those of many keys with one write, one write at a time. A document that holds nothing else than what is
+ * settled is emptied by it and no longer pending; of the others the settled entries go. Doing it twice has the effect of once.
+ */
+export class SettledEntries {
+  private readonly gathering: Gathering<Settled, void>;
+  private writing: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly keys: Collection<KeyDocument>,
+    private readonly reached: <T>(call: () => Promise<T>) => Promise<T>,
+  ) {
+    const later = (begin: () => void) => void setTimeout(() => void this.writing.then(begin), gatherMs);
+    this.gathering = new Gathering(
+      2 * keysPerWrite,
+      async (settled) => {
+        const taking = this.writing.then(() => this.take(settled));
+        this.writing = taking.catch(() => undefined);
+        const failures = await taking;
+        return settled.map(({ keyId }): Outcome<void> => (failures.has(keyId) ? { error: failures.get(keyId) } : { value: undefined }));
+      },
+      later,
+    );
+  }
+
+  remove(keyId: string, list: Settled['list'], ids: readonly string[]): Promise<void> {
+    return this.gathering.ask({ keyId, list, ids });
+  }
+
+  /** @returns what failed, by key */
+  private async take(settled: readonly Settled[]): Promise<ReadonlyMap<string, unknown>> {
+    const byKey = new Map<string, OfKey>();
+    for (const { keyId, list, ids } of settled) {
+      const ofKey = byKey.get(keyId) ?? { outbox: [], owed: [] };
+      ofKey[list].push(...ids);
+      byKey.set(keyId, ofKey);
+    }
+    const groups = Map.groupBy(byKey, ([, { outbox, owed }]) => `${outbox.length} ${owed.length}`);
+    const failures = new Map<string, unknown>();
+    for (const group of groups.values())
+      await this.takeAlike(group).catch(async (error) => {
+        if (error instanceof ProblemError) throw error;
+        // Whatever somebody else wrote into one document keeps no other waiting.
+        for (const one of group) await this.takeAlike([one]).catch((its) => failures.set(one[0], its));
+      });
+    return failures;
+  }
+
+  /** Of each key of the group as many as of the others. */
+  private async takeAlike(group: readonly (readonly [string, OfKey])[]): Promise<void> {
+    const keyIds = group.map(([keyId]) => keyId);
+    const outbox = group.flatMap(([, ofKey]) => ofKey.outbox);
+    const owed = group.flatMap(([, ofKey]) => ofKey.owed);
+    const each = { outbox: outbox.length / group.length, owed: owed.length / group.length };
+    const _id = { $in: keyIds };
+    if (each.outbox > 0 && each.owed > 0) {
+      const only = (ids: readonly string[], size: number) => ({ $size: size, $not: { $elemMatch: { id: { $nin: ids } } } });
+      const nothingElse = { _id, outbox: only(outbox, each.outbox), owed: only(owed, each.owed) } as Filter<KeyDocument>;
+      const { matchedCount } = await this.reached(() =>
+        this.keys.updateMany(nothingElse, { $set: { outbox: [], owed: [], pending: false } }),
+      );
+      if (matchedCount === group.length) return;
+    }
+    const pull = {
+      ...(outbox.length > 0 ? { outbox: { id: { $in: outbox } } } : {}),
+      ...(owed.length > 0 ? { owed: { id: { $in: owed } } } : {}),
+    };
+    await this.reached(() => this.keys.updateMany({ _id }, { $pull: pull }));
+    const nothingLeft = { _id, pending: true, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
+    await this.reached(() => this.keys.updateMany(nothingLeft as Filter<KeyDocument>, { $set: { pending: false } }));
+  }
+}
