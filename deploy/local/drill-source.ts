@@ -1,4 +1,5 @@
 import { type Client, connect } from '@claviger/client';
+import { limits } from '@claviger/contracts';
 import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import type { Stack, StackPrincipal } from './stack';
 
@@ -39,7 +40,6 @@ const algorithms = [
 ] as const;
 /** RSA primes are found by luck: a pair takes a second. */
 const slowKeys = 3;
-const atOnce = 24;
 
 export interface Ciphertext {
   keyId: string;
@@ -61,14 +61,18 @@ export async function generate(site: Stack, count: number, report: (line: string
   const { application } = people;
   const ids = await as(site, 'administrator', async (client) => {
     const made: string[] = [];
-    const names = Array.from({ length: count }, (_, i) => i);
-    for (let i = 0; i < count; i += atOnce) {
-      const some = names.slice(i, i + atOnce).map(async (n) => {
-        const algorithm = n < slowKeys ? 'RSA_2048' : (algorithms[n % algorithms.length] as (typeof algorithms)[number]);
-        return (await client.keys.create({ name: `drill/key-${n}`, algorithm, consumers: [application.id] })).keyId;
+    for (let first = 0; first < count; first += limits.batchItems) {
+      const items = Array.from({ length: Math.min(limits.batchItems, count - first) }, (_, i) => {
+        const n = first + i;
+        const algorithm = n < slowKeys ? ('RSA_2048' as const) : (algorithms[n % algorithms.length] as (typeof algorithms)[number]);
+        return { name: `drill/key-${n}`, algorithm, consumers: [application.id] };
       });
-      made.push(...(await Promise.all(some)));
-      if (made.length % 2_400 < atOnce) report(`${made.length} of ${count} keys`);
+      const { results } = await client.keys.createBatch({ items });
+      for (const one of results) {
+        if (!('result' in one)) throw new Error(`a key could not be made: ${one.problem.code} ${one.problem.detail}`);
+        made.push(one.result.keyId);
+      }
+      if (made.length % 2_000 === 0) report(`${made.length} of ${count} keys`);
     }
     return made;
   });

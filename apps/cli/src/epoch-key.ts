@@ -42,14 +42,15 @@ export function assertFitTogether({ header, trust, escrow, group }: Recovery): E
  * needs no shares.
  * @throws HsmError (a share that is not of the group, too few), CommandError
  */
-export function recoverEpochKey(
+export async function recoverEpochKey(
   { place, libraryPath }: { place: ReturnType<typeof layout>; libraryPath: string },
   recovery: Recovery,
-  shares: () => RecoveryShare[],
-): EpochKey {
+  shares: () => Promise<RecoveryShare[]>,
+): Promise<EpochKey> {
   const escrow = assertFitTogether(recovery);
   const file = `${place.folder}/restore/${escrow.epoch}.json`;
   if (existsSync(file)) return KekMaterial.parse(JSON.parse(readFileSync(file, 'utf8')));
+  const given = await shares();
   const { root } = tokenKeyLabels.customer;
   // The SoftHSM of an installation has a configuration per token; other libraries ignore this.
   process.env.SOFTHSM2_CONF = place.softhsmConf('customer');
@@ -59,7 +60,6 @@ export function recoverEpochKey(
     pin: readPin(place.pinFile('customer')),
     canary: tokenKeyLabels.customer.certifier,
   });
-  const given = shares();
   try {
     const receiver = openRecoveryGroup(token, recovery.group, given);
     try {

@@ -3,7 +3,6 @@ import { basename, join, resolve } from 'node:path';
 import { linesOf, verifyBackup } from '@claviger/backup';
 import type { Client } from '@claviger/client';
 import { RecoveryGroup, type RestoreDescription } from '@claviger/contracts';
-import { type RecoveryShare, shareOfText } from '@claviger/hsm';
 import { layout } from '@claviger/installation';
 import { importTrustedKeys } from '@claviger/messaging';
 import type { Command } from 'commander';
@@ -12,7 +11,7 @@ import { CommandError, Finding } from '../exit-codes';
 import type { Output } from '../output';
 import { collect, offline } from '../run';
 import { withClient } from '../session';
-import { readTokenFile } from '../settings';
+import { readShares, typedShares } from '../share-collection';
 import { damaged, readJson, readTrust } from '../site-files';
 
 interface RestoreOptions extends Record<'backup' | 'escrow' | 'group' | 'siteTrust' | 'folder' | 'library' | 'reason', string> {
@@ -34,7 +33,7 @@ export function restoreCommand(program: Command): void {
     .requiredOption('--escrow <file>', 'of the backup’s epoch')
     .requiredOption('--group <file>', 'recovery-group.json of the site that the backup is of')
     .requiredOption('--site-trust <file>', 'trust.json of that site')
-    .option('--share <file>', 'of a custodian, readable by its owner only; as many as the group needs', collect)
+    .option('--share <file>', 'of a custodian, or FILE=PRIVATE_KEY_FILE for an encrypted one; default: they are typed in', collect)
     .requiredOption('--folder <folder>', 'where the installation of this site lies')
     .requiredOption('--library <file>', 'PKCS#11 library of its customer token')
     .option('--backup-folder <folder>', 'BACKUP_FOLDER of key-lifecycle, to copy the files there; default: they lie there')
@@ -54,7 +53,9 @@ export function restoreCommand(program: Command): void {
         const { header, manifest } = await damaged(() => verifyBackup(linesOf(resolve(options.backup)), importTrustedKeys(trust.control)));
         const recovery = { header, trust, group, escrow: readFileSync(options.escrow, 'utf8') };
         const place = layout(resolve(options.folder));
-        const epochKey = recoverEpochKey({ place, libraryPath: resolve(options.library) }, recovery, () => readShares(options.share));
+        const epochKey = await recoverEpochKey({ place, libraryPath: resolve(options.library) }, recovery, () =>
+          options.share ? readShares(group, options.share) : typedShares(group),
+        );
         output.note(`the key of epoch ${header.epoch} is under this site's root`);
         copyInto(options.backupFolder, [options.backup, options.tombstones]);
         await withClient(settings, async (client) => {
@@ -72,12 +73,6 @@ function copyInto(folder: string | undefined, files: (string | undefined)[]): vo
   if (folder === undefined) return;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   for (const file of files) if (file !== undefined) copyFileSync(file, join(folder, basename(file)));
-}
-
-/** @throws CommandError; HsmError names no part of a share */
-function readShares(files: string[] | undefined): RecoveryShare[] {
-  if (!files) throw new CommandError('usage', 'Give --share once for each custodian');
-  return files.map((file) => shareOfText(readTokenFile(file)));
 }
 
 const evidenceOf = ({ checkpoint, tombstones }: RestoreOptions) =>
