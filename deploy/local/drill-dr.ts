@@ -210,6 +210,7 @@ async function cli(at: Stack, role: keyof typeof people, args: string[]): Promis
   writeFileSync(file, tokens[people[role].id] as string, { mode: 0o600 });
   const { stdout, stderr, code } = await runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
     allowFailure: true,
+    timeoutMs: 3_600_000,
     env: { PATH: process.env.PATH, CLAVIGER_URL: at.broker.url, CLAVIGER_TOKEN_FILE: file, CLAVIGER_TRUST_FILE: at.trustFile },
   });
   if (code !== 0 && code !== 1) throw new Error(`claviger ${args.slice(0, 3).join(' ')} gave ${code}: ${stderr}`);

@@ -8,7 +8,7 @@ import {
   ProblemError,
   type Proof,
   type Request,
-  type Trust,
+  Trust,
 } from '@claviger/contracts';
 import { type AuditTrail, importTrustedKeys } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
@@ -33,7 +33,7 @@ import { SignedDocuments } from './signed-documents';
 import { type Evidence, readEvidence } from './tombstones';
 import type { WorkInHand } from './work-in-hand';
 
-type Asked = Request<typeof backupOperations.restore>;
+type Asked = Omit<Request<typeof backupOperations.restore>, 'trust'> & { trust: Trust };
 type Entry = BackupReader extends { keys(): AsyncGenerator<infer E> } ? E : never;
 type By = Pick<RestoreRecord, 'by' | 'session'>;
 
@@ -91,7 +91,8 @@ export class Restoring {
   }
 
   /** @throws ProblemError ERR_BACKUP_REFUSED (this site has keys, or comes from another backup), ERR_BACKUP_DAMAGED, ERR_CONFLICT, ERR_NOT_FOUND */
-  async begin(asked: Asked, by: By): Promise<RestoreRecord> {
+  async begin(request: Request<typeof backupOperations.restore>, by: By): Promise<RestoreRecord> {
+    const asked = { ...request, trust: trustIn(request.trust) };
     const { header, headerDigest } = await this.headerOf(asked);
     const begin = async (): Promise<RestoreRecord> => {
       const known = await this.parts.store.restore();
@@ -303,6 +304,15 @@ export class Restoring {
 
 function assertOf({ ledger }: Trust, { whole: { header } }: BackupReader): void {
   if (header.site !== ledger.origin) throw refused(`The backup is of ${header.site}, and the trust file of ${ledger.origin}.`);
+}
+
+/** @throws ProblemError ERR_MALFORMED_REQUEST */
+function trustIn(text: string): Trust {
+  try {
+    return Trust.parse(JSON.parse(text));
+  } catch {
+    throw new ProblemError('ERR_MALFORMED_REQUEST', 'trust is not the text of a trust.json.');
+  }
 }
 
 const refused = (why: string) => new ProblemError('ERR_BACKUP_REFUSED', why);

@@ -27,7 +27,7 @@ export const EpochId = z
   .regex(/^e_[0-9]{17}_[A-Za-z0-9]{10}$/, 'an epoch id is e_, a time of 17 digits, _ and 10 letters and digits');
 
 /** A key as it left the token wrapped: what it is wrapped under is said by where this stands. */
-export const Wrapped = z.strictObject({ mechanism: z.int(), family: z.string(), wrapped: b64u(4_096) });
+export const Wrapped = z.strictObject({ mechanism: z.int(), family: z.string().max(32), wrapped: b64u(4_096) });
 export type Wrapped = z.infer<typeof Wrapped>;
 
 const digest = b64u(32, 32);

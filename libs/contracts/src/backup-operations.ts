@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { BackupCounts, BackupId, EpochId, Wrapped } from './backup-format';
 import { defineOperation } from './operation';
-import { KeyId, PrincipalId, Timestamp } from './primitives';
-import { Trust } from './trust';
+import { KeyId, PrincipalId, RootLabel, Timestamp } from './primitives';
 
 const reason = z.string().min(1).max(500);
 const count = z.int().min(0);
@@ -139,9 +138,9 @@ export const backupOperations = {
       reason,
       /** In the folder of backups. */
       file: fileName,
-      /** Public keys of the site that the backup is of. */
-      trust: Trust,
-      epochKey: z.strictObject({ rootLabel: z.string(), ...Wrapped.shape }),
+      /** trust.json of the site that the backup is of, as text. */
+      trust: z.string().max(65_536),
+      epochKey: z.strictObject({ rootLabel: RootLabel, ...Wrapped.shape }),
       /** A checkpoint of that site's ledger that is newer than the backup, and every key that was destroyed up to then. Without both, every key comes up suspended. */
       evidence: z
         .strictObject({

@@ -60,7 +60,7 @@ export function restoreCommand(program: Command): void {
         copyInto(options.backupFolder, [options.backup, options.tombstones]);
         await withClient(settings, async (client) => {
           await client.backup.restore({
-            ...{ reason: options.reason, file: basename(options.backup), trust, epochKey },
+            ...{ reason: options.reason, file: basename(options.backup), trust: JSON.stringify(trust), epochKey },
             ...evidenceOf(options),
           });
           tell(output, await finished(client, output), manifest.counts.inToken);
