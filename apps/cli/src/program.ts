@@ -9,6 +9,8 @@ import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
 import { drillCommands } from './commands/drill';
+import { jobsCommands } from './commands/jobs';
+import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
@@ -29,6 +31,8 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    keksCommands,
+    jobsCommands,
     discoverCommands,
     algorithmsCommand,
     cryptoCommands,

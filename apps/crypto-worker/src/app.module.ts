@@ -10,8 +10,10 @@ import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
+import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
+import { TransportController } from './transport.controller';
 
 @Module({})
 export class AppModule {
@@ -26,7 +28,15 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, BackupHsmController, HsmBatchController],
+      controllers: [
+        CryptoController,
+        CryptoBatchController,
+        HsmController,
+        HsmBatchController,
+        TransportController,
+        RewrapController,
+        BackupHsmController,
+      ],
       providers: [
         CryptoController,
         HsmController,

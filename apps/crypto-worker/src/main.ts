@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { backupHsmOperations, cryptoOperations, internalOperations } from '@claviger/contracts';
+import { backupHsmOperations, cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -73,6 +73,11 @@ await runService(service, async (logger) => {
         generateKeys: internalOperations.generateKeys,
         destroyKey: internalOperations.destroyKey,
         ...backupHsmOperations,
+        ...transportHsmOperations,
+        rewrapKeys: internalOperations.rewrapKeys,
+        rewrapKek: internalOperations.rewrapKek,
+        createRoot: internalOperations.createRoot,
+        destroyRoot: internalOperations.destroyRoot,
       },
     },
     maxInFlight: config.REQUESTS_IN_FLIGHT_MAX,

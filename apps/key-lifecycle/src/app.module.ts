@@ -4,17 +4,23 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
+import { ExportsController } from './exports.controller';
 import { Floors } from './floors';
+import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
+import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
+import { Roots } from './roots';
 
 @Module({})
 export class AppModule {
@@ -23,14 +29,29 @@ export class AppModule {
     commands: KeyCommands;
     store: KeyStore;
     keks: KekStore;
+    roots: Roots;
+    jobs: JobStore;
+    owedByJobs: OwedByJobs;
+    hsm: Hsm;
     bounds: LeaseBounds;
     backups: BackupParts;
+    transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, DeletionController, LeasesController, BackupController, KeyGovernanceController, KeysBatchController],
+      controllers: [
+        BackupController,
+        KeysController,
+        KeyGovernanceController,
+        KeysBatchController,
+        DeletionController,
+        LeasesController,
+        ImportsController,
+        ExportsController,
+        RewrapController,
+      ],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
@@ -38,8 +59,13 @@ export class AppModule {
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: KekStore, useValue: parts.keks },
+        { provide: Roots, useValue: parts.roots },
+        { provide: JobStore, useValue: parts.jobs },
+        { provide: OwedByJobs, useValue: parts.owedByJobs },
+        { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: BackupParts, useValue: parts.backups },
+        { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
         { provide: APP_FILTER, useClass: ProblemFilter },

@@ -25,6 +25,8 @@ export const Config = z.object({
   /** Days that backups are made under one key, and that the last of them are kept: then that key and its escrow are destroyed. */
   BACKUP_EPOCH_DAYS: z.coerce.number('must be a whole number').int().min(1).max(365).default(30),
   BACKUP_RETENTION_DAYS: z.coerce.number('must be a whole number').int().min(1).max(3_650).default(90),
+  /** Keys that a job wraps under another KEK in a second, at most, in each replica: it shares workers, store and broker with everybody's requests. */
+  REWRAP_KEYS_PER_SECOND: z.coerce.number('must be a whole number').int().min(1).max(10_000).default(200),
   DUE_SWEEP_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(3_600).default(10),
 });
 export type Config = z.output<typeof Config>;

@@ -1,5 +1,14 @@
 import 'reflect-metadata';
-import { backupOperations, internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
+import {
+  backupOperations,
+  exportOperations,
+  importOperations,
+  internalOperations,
+  type KekView,
+  type KeyView,
+  keyBatchOperations,
+  keyOperations,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -15,15 +24,24 @@ import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { ExpiredImports } from './expired-imports';
 import { Floors } from './floors';
 import { checks } from './health';
+import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
+import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Hsm, OwedByJobs } from './rewrap.controller';
+import { RewrapChanges } from './rewrap-changes';
+import { RewrapRunner } from './rewrap-runner';
+import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
@@ -49,6 +67,7 @@ await runService(service, async (logger) => {
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const jobs = new JobStore(db, documents, tampered);
   const owed = new OwedRecords({
     source: store,
     trail,
@@ -57,6 +76,9 @@ await runService(service, async (logger) => {
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const owedByJobs = new OwedRecords({
+    ...{ source: jobs, trail, signer, trusted, onTampered: tampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 },
   });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
@@ -67,6 +89,14 @@ await runService(service, async (logger) => {
   const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+  const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const steps = new RewrapSteps({
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+  });
+  const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
+
+  const imports = new ImportStore(db, documents, tampered);
+  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
 
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
@@ -88,6 +118,8 @@ await runService(service, async (logger) => {
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        owedByJobs.start();
+        runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
         backups.start();
       } catch (error) {
@@ -99,7 +131,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: { ...keyOperations, ...keyBatchOperations }, backup: backupOperations },
+    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations }, backup: backupOperations },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -109,8 +141,13 @@ await runService(service, async (logger) => {
       commands,
       store,
       keks: kekStore,
+      roots,
+      jobs,
+      owedByJobs: new OwedByJobs(owedByJobs),
+      hsm: new Hsm(connection),
       bounds,
       backups: backups.parts,
+      transport,
       lastUses: new LastUses(connection),
       floors,
     }),
@@ -131,6 +168,8 @@ await runService(service, async (logger) => {
   const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
   commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
+  const expiredImports = new ExpiredImports(imports, logger);
+  expiredImports.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {
@@ -138,9 +177,12 @@ await runService(service, async (logger) => {
       return sweep.stop();
     },
     () => backups.stop(),
+    () => expiredImports.stop(),
     () => storeCheck.stop(),
+    () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => owedByJobs.stop(),
     core.drain.records,
     () => {
       owner.stop();

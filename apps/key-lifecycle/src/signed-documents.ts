@@ -2,9 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import { cryptoperiods, DestructionCertificate, destructionCertificateType, type TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Destruction } from './destruction';
+import type { ImportParameters } from './import-parameters';
 import type { Invocations } from './invocations';
 import { type EarlierKek, type Kek, kekAsNow } from './kek';
 import type { Key, KeyVersion } from './key';
+import type { RewrapJob } from './rewrap-job';
 import type { Root } from './root';
 import type { Told } from './warnings';
 
@@ -51,6 +53,14 @@ export class SignedDocuments {
     return told;
   }
 
+  signImport = (parameters: ImportParameters): string => signRecord('claviger-import-parameters+jws', parameters, this.signer);
+
+  readImport(keyId: string, signed: string): ImportParameters {
+    const parameters = this.verified<ImportParameters>(keyId, 'claviger-import-parameters+jws', signed);
+    if (parameters.keyId !== keyId) throw new TamperedDocument(keyId, `it holds the import parameters of ${parameters.keyId}`);
+    return parameters;
+  }
+
   signAbandoned = (keyId: string, object: TokenKey): string => signRecord('claviger-abandoned-key+jws', { keyId, object }, this.signer);
 
   readAbandoned(keyId: string, signed: string): TokenKey {
@@ -93,6 +103,14 @@ export class SignedDocuments {
     const root = this.verified<Root>(label, 'claviger-root-document+jws', signed);
     if (root.label !== label) throw new TamperedDocument(label, `it holds root ${root.label}`);
     return root;
+  }
+
+  signJob = (job: RewrapJob): string => signRecord('claviger-job-document+jws', job, this.signer);
+
+  readJob(jobId: string, signed: string): RewrapJob {
+    const job = this.verified<RewrapJob>(jobId, 'claviger-job-document+jws', signed);
+    if (job.jobId !== jobId) throw new TamperedDocument(jobId, `it holds ${job.jobId}`);
+    return job;
   }
 
   private verified<T>(id: string, typ: string, signed: string): T {

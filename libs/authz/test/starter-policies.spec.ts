@@ -5,6 +5,8 @@ import {
   alertOperations,
   auditOperations,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   keyOperations,
   policyOperations,
 } from '@claviger/contracts';
@@ -24,6 +26,12 @@ const may: Record<string, Action[]> = {
     'keys:List',
     'keys:ListKeks',
     'keys:Rotate',
+    'keys:RotateKek',
+    'keys:RotateRoot',
+    'keys:DestroyRoot',
+    'keys:ReadJobs',
+    'keys:PauseJob',
+    'keys:ResumeJob',
     'keys:SetRotation',
     'keys:SetClassification',
     'keys:Activate',
@@ -31,6 +39,9 @@ const may: Record<string, Action[]> = {
     'keys:MarkCompromised',
     'keys:Suspend',
     'keys:Update',
+    'keys:ImportParameters',
+    'keys:ImportMaterial',
+    'keys:DeleteMaterial',
     'keys:Protect',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
@@ -39,7 +50,7 @@ const may: Record<string, Action[]> = {
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
     'audit:RecordCeremony',
-    ...['keys:Protect', 'keys:Unprotect'],
+    ...['keys:Protect', 'keys:Unprotect', 'keys:ReadJobs'],
     ...['keys:SetClassification', 'keys:LowerClassification'],
   ] as Action[],
   'application-owner': [
@@ -54,9 +65,9 @@ const may: Record<string, Action[]> = {
     'keys:Certify',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
-  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:ReadJobs', 'keys:Describe'],
   operator: [
-    ...['system:Status', 'alerts:Read', 'audit:RecordCeremony'],
+    ...['system:Status', 'alerts:Read', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
     ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
   ] as Action[],
   none: [],
@@ -152,11 +163,28 @@ test('an application owner has no say over the keys of others', () => {
   expect(decide(['application-owner'], 'keys:SetConsumers', key({ owner: 'somebody' }))).toMatchObject({ code: 'no-permit' });
 });
 
+test('a key is exported by its owner alone only with the approval of two security officers, and by nobody else', () => {
+  const own = key({ owner: 'caller' });
+  const approval = { kind: 'needs-approval', quorum: 2, approvers: ['security-officer'] };
+  expect(decide(['application-owner'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner', 'key-administrator', 'security-officer'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner'], 'keys:Export', key({ owner: 'somebody' })).kind).toBe('deny');
+  expect(
+    decide(['application-owner'], 'keys:Export', key({ owner: 'caller', environment: 'production' }), context({ mfa: false })).kind,
+  ).toBe('deny');
+  for (const role of ['key-administrator', 'security-officer', 'application', 'auditor', 'operator'])
+    expect([role, decide([role], 'keys:Export', own).kind]).toEqual([role, 'deny']);
+});
+
 test('production keys are administered with MFA only, but suspending never waits for it', () => {
   const production = key({ environment: 'production' });
   const without = context({ mfa: false });
   expect(decide(['key-administrator'], 'keys:Rotate', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
   expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
+  expect(decide(['key-administrator'], 'keys:RotateKek', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
+  expect(decide(['key-administrator'], 'keys:RotateKek', key(), without).kind).toBe('allow');
+  for (const action of ['keys:RotateRoot', 'keys:DestroyRoot'] as const)
+    expect(decide(['key-administrator'], action, claviger, without)).toMatchObject({ policyIds: ['roots-need-mfa'] });
   expect(decide(['key-administrator'], 'keys:SetRotation', production, without).kind).toBe('deny');
   for (const action of ['keys:MarkCompromised', 'keys:Update'] as const)
     expect(decide(['key-administrator'], action, production, without).kind).toBe('deny');
@@ -177,9 +205,15 @@ test('what a production key is worth is said with MFA only, and lowered by secur
 });
 
 test('every action that an operation names can be asked of policy', () => {
-  const operations = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-    Object.values(group),
-  );
+  const operations = [
+    cryptoOperations,
+    keyOperations,
+    importOperations,
+    exportOperations,
+    policyOperations,
+    auditOperations,
+    alertOperations,
+  ].flatMap((group) => Object.values(group));
   expect(operations.length).toBeGreaterThan(20);
   expect(operations.map(({ action }) => action).filter((action) => !Object.hasOwn(actionTable, action))).toEqual([]);
 });

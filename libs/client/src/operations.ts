@@ -3,7 +3,9 @@ import {
   auditOperations,
   backupOperations,
   cryptoOperations,
+  exportOperations,
   type Input,
+  importOperations,
   keyBatchOperations,
   keyOperations,
   type Operation,
@@ -20,7 +22,7 @@ const { show, publish, ...access } = policyOperations;
 export const operations = {
   crypto: cryptoOperations,
   backup: backupOperations,
-  keys: { ...keyOperations, ...keyBatchOperations },
+  keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
   access,
   audit: auditOperations,
@@ -31,7 +33,7 @@ export const operations = {
 type WithBytes<T> = T extends unknown
   ? { [K in keyof T]: K extends ByteField ? Bytes<T[K]> : K extends Nested ? Inner<T[K]> : T[K] }
   : never;
-type Nested = 'items' | 'results' | 'result';
+type Nested = 'items' | 'results' | 'result' | 'recipient';
 type Bytes<V> = V extends string ? Uint8Array : V;
 type Inner<V> = V extends readonly (infer E)[] ? WithBytes<E>[] : V extends object ? WithBytes<V> : V;
 

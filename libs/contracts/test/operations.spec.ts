@@ -11,6 +11,8 @@ import {
   CloudEventEnvelope,
   CommittedRecord,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   internalOperations,
   keyOperations,
   type Operation,
@@ -22,6 +24,7 @@ import {
   requestType,
   SessionRecord,
   TokenRecord,
+  transportHsmOperations,
   UnansweredRecord,
   ViolationRecord,
 } from '../src/index';
@@ -30,11 +33,15 @@ const published: Operation[] = [
   cryptoOperations,
   keyOperations,
   backupOperations,
+  importOperations,
+  exportOperations,
   policyOperations,
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
-const internal: Operation[] = [internalOperations, backupHsmOperations].flatMap((group) => Object.values(group));
+const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations].flatMap((group) =>
+  Object.values<Operation>(group),
+);
 const all = [...published, ...internal];
 const named = all.map((operation) => [operation.name, operation] as const);
 const shapeOf = (operation: Operation) => (operation.request as z.ZodObject).shape as Record<string, z.ZodType>;
