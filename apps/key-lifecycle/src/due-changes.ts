@@ -7,6 +7,7 @@ import { asksForRotation, type LeaseBounds } from './invocations';
 import { activateKey, assertRotatable, deactivateKey, destroyKey, type Key, rotateKey } from './key';
 import type { KeyCommands } from './key-commands';
 import { type DueChange, dueAfter, dueChange, iso, nextChange, originatorPeriodEnd, rotatesOnUsage } from './key-dates';
+import { expireMaterial } from './key-material';
 import type { KeyStore } from './key-store';
 import { TamperedDocument } from './signed-documents';
 import { rotationFailure, warning } from './warnings';
@@ -20,6 +21,7 @@ const said: Record<DueChange, { action: string; done: string }> = {
   deactivate: { action: 'keys:Deactivate', done: 'deactivated: its originator usage period has ended' },
   rotate: { action: 'keys:Rotate', done: 'rotated as scheduled' },
   destroy: { action: 'keys:Destroy', done: 'destroyed as scheduled' },
+  'expire-material': { action: 'keys:ExpireMaterial', done: 'left without the imported material that expired' },
 };
 
 /** One change as somebody ordered it. */
@@ -145,6 +147,8 @@ export class DueChanges {
     switch (change) {
       case 'destroy':
         return destroyKey(key, nowMs);
+      case 'expire-material':
+        return expireMaterial(key, nowMs);
       case 'activate':
         return activateKey(key, 'scheduled activation', iso(nowMs));
       case 'deactivate':
@@ -191,6 +195,7 @@ const dueByUsage = ({ primaryVersion }: Key): Due => ({
 
 function reasonOf(key: Key, change: DueChange, at: string): string {
   if (change === 'deactivate') return `end of its originator usage period at ${at}`;
+  if (change === 'expire-material') return `imported to expire at ${at}`;
   if (change !== 'rotate') return `scheduled for ${at}`;
   if (key.rotationDue?.at === at) return key.rotationDue.reason;
   const schedule = key.rotation?.schedule;

@@ -56,7 +56,8 @@ export class KeyCommands {
     // What is refused is refused before any material is made.
     assertNotBelow(createKey(named, {}, now, activationAt), floor);
     const assertInTime = inTime();
-    const key = createKey(named, await this.material(about, trace), now, activationAt);
+    const made = about.origin === 'external' ? {} : await this.material(about, trace);
+    const key = createKey(named, made, now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);

@@ -48,9 +48,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { type: _, requestId: __, owner = context.principal, usage: asked, activateAt, ...rest } = request;
+    const { type: _, requestId: __, owner = context.principal, usage: asked, activateAt, origin, exportable, ...rest } = request;
+    const kind = { ...(origin === 'external' ? { origin } : {}), ...(exportable ? { exportable } : {}) };
     return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
-      const about = { ...rest, usage: usageFor(rest.algorithm, asked) };
+      const about = { ...rest, ...kind, usage: usageFor(rest.algorithm, asked) };
       if (activateAt !== undefined) assertActivation(activateAt, Date.now());
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),

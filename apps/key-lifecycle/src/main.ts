@@ -1,5 +1,13 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
+import {
+  exportOperations,
+  importOperations,
+  internalOperations,
+  type KekView,
+  type KeyView,
+  keyBatchOperations,
+  keyOperations,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -14,14 +22,17 @@ import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { ExpiredImports } from './expired-imports';
 import { Floors } from './floors';
 import { checks } from './health';
+import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
 import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
@@ -82,6 +93,9 @@ await runService(service, async (logger) => {
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
+  const imports = new ImportStore(db, documents, tampered);
+  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
+
   let rebuilt = false;
   let stopping = false;
   const rebuilding = (async () => {
@@ -109,7 +123,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: { ...keyOperations, ...keyBatchOperations } },
+    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations } },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -124,6 +138,7 @@ await runService(service, async (logger) => {
       owedByJobs: new OwedByJobs(owedByJobs),
       hsm: new Hsm(connection),
       bounds,
+      transport,
       lastUses: new LastUses(connection),
       floors,
     }),
@@ -144,12 +159,15 @@ await runService(service, async (logger) => {
   const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
   commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
+  const expiredImports = new ExpiredImports(imports, logger);
+  expiredImports.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {
       stopping = true;
       return sweep.stop();
     },
+    () => expiredImports.stop(),
     () => storeCheck.stop(),
     () => runner.stop(),
     () => relay.stop(),

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { cryptoperiods, DestructionCertificate, destructionCertificateType, type TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Destruction } from './destruction';
+import type { ImportParameters } from './import-parameters';
 import type { Invocations } from './invocations';
 import { type EarlierKek, type Kek, kekAsNow } from './kek';
 import type { Key, KeyVersion } from './key';
@@ -50,6 +51,14 @@ export class SignedDocuments {
     const told = this.verified<Told>(keyId, 'claviger-told+jws', signed);
     if (told.keyId !== keyId) throw new TamperedDocument(keyId, `it holds what was told of ${told.keyId}`);
     return told;
+  }
+
+  signImport = (parameters: ImportParameters): string => signRecord('claviger-import-parameters+jws', parameters, this.signer);
+
+  readImport(keyId: string, signed: string): ImportParameters {
+    const parameters = this.verified<ImportParameters>(keyId, 'claviger-import-parameters+jws', signed);
+    if (parameters.keyId !== keyId) throw new TamperedDocument(keyId, `it holds the import parameters of ${parameters.keyId}`);
+    return parameters;
   }
 
   signAbandoned = (keyId: string, object: TokenKey): string => signRecord('claviger-abandoned-key+jws', { keyId, object }, this.signer);

@@ -5,6 +5,8 @@ import {
   alertOperations,
   auditOperations,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   keyOperations,
   policyOperations,
 } from '@claviger/contracts';
@@ -37,6 +39,9 @@ const may: Record<string, Action[]> = {
     'keys:MarkCompromised',
     'keys:Suspend',
     'keys:Update',
+    'keys:ImportParameters',
+    'keys:ImportMaterial',
+    'keys:DeleteMaterial',
     'keys:Protect',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
@@ -155,6 +160,19 @@ test('an application owner has no say over the keys of others', () => {
   expect(decide(['application-owner'], 'keys:SetConsumers', key({ owner: 'somebody' }))).toMatchObject({ code: 'no-permit' });
 });
 
+test('a key is exported by its owner alone only with the approval of two security officers, and by nobody else', () => {
+  const own = key({ owner: 'caller' });
+  const approval = { kind: 'needs-approval', quorum: 2, approvers: ['security-officer'] };
+  expect(decide(['application-owner'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner', 'key-administrator', 'security-officer'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner'], 'keys:Export', key({ owner: 'somebody' })).kind).toBe('deny');
+  expect(
+    decide(['application-owner'], 'keys:Export', key({ owner: 'caller', environment: 'production' }), context({ mfa: false })).kind,
+  ).toBe('deny');
+  for (const role of ['key-administrator', 'security-officer', 'application', 'auditor', 'operator'])
+    expect([role, decide([role], 'keys:Export', own).kind]).toEqual([role, 'deny']);
+});
+
 test('production keys are administered with MFA only, but suspending never waits for it', () => {
   const production = key({ environment: 'production' });
   const without = context({ mfa: false });
@@ -184,9 +202,15 @@ test('what a production key is worth is said with MFA only, and lowered by secur
 });
 
 test('every action that an operation names can be asked of policy', () => {
-  const operations = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-    Object.values(group),
-  );
+  const operations = [
+    cryptoOperations,
+    keyOperations,
+    importOperations,
+    exportOperations,
+    policyOperations,
+    auditOperations,
+    alertOperations,
+  ].flatMap((group) => Object.values(group));
   expect(operations.length).toBeGreaterThan(20);
   expect(operations.map(({ action }) => action).filter((action) => !Object.hasOwn(actionTable, action))).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { Cryptoperiod } from './cryptoperiods';
 import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
 import { keyGovernanceOperations } from './key-governance-operations';
+import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
@@ -29,6 +30,10 @@ export const keyOperations = {
       environment: Environment.default('development'),
       classification: Classification.default('internal'),
       owner: PrincipalId.optional(),
+      /** `external`: nothing is generated; it waits in pre-activation for material that is imported. */
+      origin: Origin.default('generated'),
+      /** It may leave, wrapped for a recipient. Cannot be changed afterwards. */
+      exportable: z.boolean().default(false),
       ...KeyNotes.shape,
       consumers: consumers.default([]),
       tags: tags.default({}),
