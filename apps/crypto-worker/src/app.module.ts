@@ -26,8 +26,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, TransportController],
-      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, RewrapController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, TransportController, RewrapController],
       providers: [
         CryptoController,
         HsmController,

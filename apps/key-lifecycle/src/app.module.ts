@@ -47,8 +47,8 @@ export class AppModule {
         LeasesController,
         ImportsController,
         ExportsController,
+        RewrapController,
       ],
-      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController, RewrapController],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
