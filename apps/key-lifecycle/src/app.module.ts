@@ -17,6 +17,7 @@ import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
+import { ListCursors } from './list-cursors';
 import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
@@ -36,6 +37,7 @@ export class AppModule {
     transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
+    cursors: ListCursors;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -64,6 +66,7 @@ export class AppModule {
         { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

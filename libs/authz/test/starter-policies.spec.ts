@@ -89,11 +89,11 @@ test('the starter set is a valid bundle, without warnings', () => {
 test.each(Object.keys(may))('the role %s may do what the table says and nothing else', (role) => {
   const evaluator = new Evaluator();
   const kind = role === 'application' ? 'service' : 'person';
-  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind })]));
+  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind }), principal('heir', ['application-owner'])]));
   const named = key({ owner: 'caller', consumers: ['caller'] });
   const permitted = actions.filter((action) => {
     const resource = actionTable[action] === 'Key' ? named : claviger;
-    return evaluator.decide({ principalId: 'caller', action, resource, context: context() }).kind === 'allow';
+    return evaluator.decide({ principalId: 'caller', action, resource, context: context({ newOwner: 'heir' }) }).kind === 'allow';
   });
   expect(permitted.sort()).toEqual([...may[role]!].sort());
 });
@@ -126,6 +126,27 @@ test('whoever has the role key-administrator never uses a key, whatever other ro
     ),
     { numRuns: 60 },
   );
+});
+
+test('a security officer hands a key to an application owner who is another person; an owner to whomever', () => {
+  const evaluator = new Evaluator();
+  evaluator.load(
+    bundleOf([
+      principal('officer', ['security-officer', 'application-owner']),
+      principal('owner', ['application-owner']),
+      principal('gone', ['application-owner'], { disabled: true }),
+      principal('robot', ['application-owner'], { kind: 'service' }),
+      principal('app', ['application'], { kind: 'service' }),
+    ]),
+  );
+  const handOver = (principalId: string, newOwner: string, owner = 'left') =>
+    evaluator.decide({ principalId, action: 'keys:SetOwner', resource: key({ owner }), context: context({ newOwner }) }).kind;
+  expect(handOver('officer', 'owner')).toBe('allow');
+  for (const nobody of ['officer', 'app', 'robot', 'gone', 'stranger'])
+    expect([nobody, handOver('officer', nobody)]).toEqual([nobody, 'deny']);
+  // What was decided about one is not remembered for another.
+  expect(handOver('officer', 'owner')).toBe('allow');
+  expect([handOver('owner', 'app', 'owner'), handOver('owner', 'app')]).toEqual(['allow', 'deny']);
 });
 
 test('an application uses only keys that name it, and only as a service', () => {
