@@ -71,6 +71,7 @@ export const PURE = [
     'key-impact',
     'key-material',
     'key-protection',
+    'key-residency',
     'key-state',
     'key-tree',
     'key-use',

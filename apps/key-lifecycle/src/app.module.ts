@@ -22,6 +22,8 @@ import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
 
+import { Site } from './site';
+
 @Module({})
 export class AppModule {
   static with(parts: {
@@ -37,6 +39,7 @@ export class AppModule {
     transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
+    site: Site;
     cursors: ListCursors;
   }): DynamicModule {
     return {
@@ -66,6 +69,7 @@ export class AppModule {
         { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: Site, useValue: parts.site },
         { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

@@ -46,6 +46,7 @@ import { RewrapRunner } from './rewrap-runner';
 import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
+import { Site } from './site';
 import { StoreCheck } from './store-check';
 
 const service = 'key-lifecycle';
@@ -150,6 +151,7 @@ await runService(service, async (logger) => {
       transport,
       lastUses: new LastUses(connection),
       floors,
+      site: new Site(config.SITE_REGION),
       cursors: new ListCursors(db),
     }),
     { strategy: server, logger, abortOnError: false },
