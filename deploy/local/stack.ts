@@ -132,8 +132,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         CALLOUT_XKEY_FILE: place.nkeyFile('calloutXkey'),
         BROKER_LOG_FILE: broker.logFile,
       },
-      'crypto-worker': workerTokens,
-      'key-lifecycle': { MONGODB_DATABASE: `${databasePrefix}keys`, ...backups },
+      'crypto-worker': { ...workerTokens, SITE_REGION: 'local' },
+      'key-lifecycle': { SITE_REGION: 'local', MONGODB_DATABASE: `${databasePrefix}keys`, ...backups },
       audit: { MONGODB_DATABASE: `${databasePrefix}audit` },
       'anomaly-detector': { MONGODB_DATABASE: `${databasePrefix}anomaly` },
     };

@@ -90,11 +90,25 @@ test('a key whose classification is raised, that is compromised or that is hande
   expect((await change('sam', 'set-classification', 'internal')).code).toBe(0);
   expect((await change('sam', 'mark-compromised', '--key-version', '2', '--rotate')).code).toBe(0);
   await rotated(3);
-  expect((await change('sam', 'set-owner', 'sam')).code).toBe(0);
+  expect((await change('sam', 'set-owner', 'owen')).code).toBe(0);
   await rotated(4);
   expect((await described()).versions.map(({ state }) => state)).toEqual(['deactivated', 'compromised', 'deactivated', 'active']);
   writeFileSync(file('raised'), 'forty-two');
   expect((await as('payments-api', 'encrypt', keyId, '--in', file('raised'), '--out', file('raised.jwe'))).code).toBe(0);
+});
+
+test('a key is made and used only where its residency lets it be; its owner narrows that, a security officer widens it', async () => {
+  const create = ['keys', 'create', 'cli/resident', '--owner', 'ada', '--consumer', 'payments-api'];
+  expect(await as('kim', ...create, '--region', 'mars')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_RESIDENCY/) });
+  const { keyId } = await json<{ keyId: string }>('kim', ...create, '--region', 'local', '--region', 'mars');
+  writeFileSync(file('resident'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('resident'), '--out', file('resident.jwe'));
+  const set = (who: string, ...more: string[]) => as(who, 'keys', 'set-residency', keyId, ...more, '--reason', 'where the customers are');
+  expect(await set('kim', '--region', 'local')).toMatchObject({ code: 2, stderr: expect.stringContaining('keys:SetResidency') });
+  expect(await set('sam', '--region', 'local')).toMatchObject({ code: 0, stdout: expect.stringMatching(/residency +local/) });
+  expect((await set('sam', '--region', 'mars')).stderr).toMatch(/^ERR_RESIDENCY/);
+  expect(await set('sam', '--anywhere')).toMatchObject({ code: 0 });
+  expect((await set('sam')).code).toBe(64);
 });
 
 test('a key that waits for its deletion and is still asked for is an alert, and can be kept', async () => {
@@ -334,8 +348,11 @@ test('who answers for a key is said, changed and handed over', async () => {
   expect([team, now]).toEqual([undefined, expect.objectContaining({ contact: 'rota payments', tags: { pci: 'yes' } })]);
   expect(await as('kim', 'keys', 'update', keyId, '--reason', 'r', '--remove', 'owner')).toMatchObject({ code: 64 });
   expect((await as('kim', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
-  await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
-  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
+  // To a service, which uses what it owns, an officer alone hands over nothing.
+  for (const nobody of ['payments-api', 'ada', 'sam', 'a-stranger'])
+    expect((await as('sam', 'keys', 'set-owner', keyId, nobody, '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'keys', 'set-owner', keyId, 'owen', '--reason', 'moved');
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'owen' });
 });
 
 type Described = { keyId: string; versions: { state: string; missing?: { why: string } }[] };

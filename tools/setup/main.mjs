@@ -1,4 +1,4 @@
-// `node tools/setup/main.mjs demo|dev|test|bench|fault-matrix|conformance|setup [arguments]`: makes the machine ready, then runs the task. Idempotent, resumable, and plain
+// `node tools/setup/main.mjs demo|dev|test|bench|fault-matrix|crash-rounds|conformance|setup [arguments]`: makes the machine ready, then runs the task. Idempotent, resumable, and plain
 // JavaScript on Node's own modules, because nothing is installed yet when it starts.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

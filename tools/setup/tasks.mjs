@@ -5,6 +5,7 @@ export const TASKS = {
   bench: { builds: ['test/bench/main.ts'], program: 'dist/test/bench/main.js' },
   conformance: { builds: ['test/conformance/main.ts'], program: 'dist/test/conformance/main.js', kryoptic: true },
   'fault-matrix': { builds: [], program: 'tools/fault-matrix.mjs' },
+  'crash-rounds': { builds: [], program: 'tools/crash-rounds.mjs' },
   dev: { builds: ['deploy/local/dev.ts'], program: 'dist/deploy/local/dev.js' },
   test: { builds: ['test/demo/main.ts', 'test/conformance/main.ts'], program: 'tools/test.mjs' },
   setup: { builds: [], program: undefined, kryoptic: true, kmsEmulator: true },

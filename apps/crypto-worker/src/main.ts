@@ -53,7 +53,15 @@ await runService(service, async (logger) => {
     };
     return new FurtherToken({ label: entry.label, open, probeEveryMs, report, logger });
   });
-  const tokens = new Tokens(token, further);
+  const tokens = new Tokens(
+    token,
+    further.map((one) => ({
+      label: one.label,
+      region: listed.find(({ label }) => label === one.label)?.region,
+      reached: () => one.reached(),
+    })),
+    config.SITE_REGION,
+  );
   await Promise.all(further.map((one) => one.start()));
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,

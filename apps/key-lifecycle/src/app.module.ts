@@ -18,9 +18,12 @@ import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
+import { ListCursors } from './list-cursors';
 import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
+
+import { Site } from './site';
 
 @Module({})
 export class AppModule {
@@ -38,6 +41,8 @@ export class AppModule {
     transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
+    site: Site;
+    cursors: ListCursors;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -68,6 +73,8 @@ export class AppModule {
         { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: Site, useValue: parts.site },
+        { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,4 +1,4 @@
-import { limits } from '@claviger/contracts';
+import { limits, Region } from '@claviger/contracts';
 import { commonConfiguration, owedRecordConfiguration, storeConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
@@ -25,6 +25,10 @@ export const Config = z.object({
   /** Days that backups are made under one key, and that the last of them are kept: then that key and its escrow are destroyed. */
   BACKUP_EPOCH_DAYS: z.coerce.number('must be a whole number').int().min(1).max(365).default(30),
   BACKUP_RETENTION_DAYS: z.coerce.number('must be a whole number').int().min(1).max(3_650).default(90),
+  /** Where this process and its document store are; keys that may be in certain regions only are kept where it is one of them. */
+  SITE_REGION: Region.optional(),
+  /** An object that was made in a token for a key, and that no document names after so long, is destroyed. Longer than the making of a key takes. */
+  ORPHAN_SECONDS: z.coerce.number('must be a whole number').int().min(10).max(3_600).default(1_800),
   /** Keys that a job wraps under another KEK in a second, at most, in each replica: it shares workers, store and broker with everybody's requests. */
   REWRAP_KEYS_PER_SECOND: z.coerce.number('must be a whole number').int().min(1).max(10_000).default(200),
   DUE_SWEEP_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(3_600).default(10),

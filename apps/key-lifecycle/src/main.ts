@@ -36,14 +36,19 @@ import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
+import { ListCursors } from './list-cursors';
+import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Reservations } from './reservations';
+import { ReservedObjects } from './reserved-objects';
 import { Hsm, OwedByJobs } from './rewrap.controller';
 import { RewrapChanges } from './rewrap-changes';
 import { RewrapRunner } from './rewrap-runner';
 import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
+import { Site } from './site';
 import { StoreCheck } from './store-check';
 
 const service = 'key-lifecycle';
@@ -88,7 +93,11 @@ await runService(service, async (logger) => {
   const compliance = new ComplianceWatch(due, floors, logger);
   const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
-  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+  const reservations = new Reservations(db, documents);
+  const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
+  const objects = new ReservedObjects(reservations, orphanAfterMs);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
+  const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
   const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
   const steps = new RewrapSteps({
     ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
@@ -118,6 +127,7 @@ await runService(service, async (logger) => {
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        orphans.start();
         owedByJobs.start();
         runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
@@ -150,6 +160,8 @@ await runService(service, async (logger) => {
       transport,
       lastUses: new LastUses(connection),
       floors,
+      site: new Site(config.SITE_REGION),
+      cursors: new ListCursors(db),
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -179,6 +191,7 @@ await runService(service, async (logger) => {
     () => backups.stop(),
     () => expiredImports.stop(),
     () => storeCheck.stop(),
+    () => orphans.stop(),
     () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),

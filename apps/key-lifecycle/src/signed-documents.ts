@@ -6,6 +6,7 @@ import type { ImportParameters } from './import-parameters';
 import type { Invocations } from './invocations';
 import { type EarlierKek, type Kek, kekAsNow } from './kek';
 import type { Key, KeyVersion } from './key';
+import type { Reservation } from './reservations';
 import type { RewrapJob } from './rewrap-job';
 import type { Root } from './root';
 import type { Told } from './warnings';
@@ -67,6 +68,14 @@ export class SignedDocuments {
     const found = this.verified<{ keyId: string; object: TokenKey }>(keyId, 'claviger-abandoned-key+jws', signed);
     if (found.keyId !== keyId) throw new TamperedDocument(keyId, `it has an object of ${found.keyId} destroyed`);
     return found.object;
+  }
+
+  signReservation = (reservation: Reservation): string => signRecord('claviger-reservation+jws', reservation, this.signer);
+
+  readReservation(label: string, signed: string): Reservation {
+    const reservation = this.verified<Reservation>(label, 'claviger-reservation+jws', signed);
+    if (reservation.label !== label) throw new TamperedDocument(label, `it holds the reservation of ${reservation.label}`);
+    return reservation;
   }
 
   /** What a certificate will say, for the outbox: it is issued when all that it says is true. */

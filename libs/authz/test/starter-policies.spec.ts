@@ -51,7 +51,7 @@ const may: Record<string, Action[]> = {
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
     'audit:RecordCeremony',
     ...['keys:Protect', 'keys:Unprotect', 'keys:ReadJobs'],
-    ...['keys:SetClassification', 'keys:LowerClassification'],
+    ...['keys:SetClassification', 'keys:LowerClassification', 'keys:SetResidency', 'keys:WidenResidency'],
   ] as Action[],
   'application-owner': [
     'keys:Describe',
@@ -63,6 +63,7 @@ const may: Record<string, Action[]> = {
     'keys:RegisterData',
     'keys:SetClassification',
     'keys:Certify',
+    'keys:SetResidency',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:ReadJobs', 'keys:Describe'],
@@ -92,11 +93,11 @@ test('the starter set is a valid bundle, without warnings', () => {
 test.each(Object.keys(may))('the role %s may do what the table says and nothing else', (role) => {
   const evaluator = new Evaluator();
   const kind = role === 'application' ? 'service' : 'person';
-  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind })]));
+  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind }), principal('heir', ['application-owner'])]));
   const named = key({ owner: 'caller', consumers: ['caller'] });
   const permitted = actions.filter((action) => {
     const resource = actionTable[action] === 'Key' ? named : claviger;
-    return evaluator.decide({ principalId: 'caller', action, resource, context: context() }).kind === 'allow';
+    return evaluator.decide({ principalId: 'caller', action, resource, context: context({ newOwner: 'heir' }) }).kind === 'allow';
   });
   expect(permitted.sort()).toEqual([...may[role]!].sort());
 });
@@ -129,6 +130,27 @@ test('whoever has the role key-administrator never uses a key, whatever other ro
     ),
     { numRuns: 60 },
   );
+});
+
+test('a security officer hands a key to an application owner who is another person; an owner to whomever', () => {
+  const evaluator = new Evaluator();
+  evaluator.load(
+    bundleOf([
+      principal('officer', ['security-officer', 'application-owner']),
+      principal('owner', ['application-owner']),
+      principal('gone', ['application-owner'], { disabled: true }),
+      principal('robot', ['application-owner'], { kind: 'service' }),
+      principal('app', ['application'], { kind: 'service' }),
+    ]),
+  );
+  const handOver = (principalId: string, newOwner: string, owner = 'left') =>
+    evaluator.decide({ principalId, action: 'keys:SetOwner', resource: key({ owner }), context: context({ newOwner }) }).kind;
+  expect(handOver('officer', 'owner')).toBe('allow');
+  for (const nobody of ['officer', 'app', 'robot', 'gone', 'stranger'])
+    expect([nobody, handOver('officer', nobody)]).toEqual([nobody, 'deny']);
+  // What was decided about one is not remembered for another.
+  expect(handOver('officer', 'owner')).toBe('allow');
+  expect([handOver('owner', 'app', 'owner'), handOver('owner', 'app')]).toEqual(['allow', 'deny']);
 });
 
 test('an application uses only keys that name it, and only as a service', () => {

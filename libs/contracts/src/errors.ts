@@ -55,6 +55,12 @@ const table = {
     title: 'The key would be less than the profile of its environment and classification asks for',
     next: 'Ask for what the profile asks for, or ask a security officer to change the profile.',
   },
+  ERR_RESIDENCY: {
+    status: 403,
+    retryable: false,
+    title: 'The residency of the key does not let it be here',
+    next: 'Use it at a site in one of its regions, or ask a security officer to widen its residency.',
+  },
   ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {

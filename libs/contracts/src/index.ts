@@ -32,6 +32,7 @@ export * from './profiles';
 export * from './records';
 export * from './recovery-group';
 export * from './reply';
+export * from './residency';
 export * from './rewrap-internal-operations';
 export * from './rewrap-operations';
 export * from './rotation';

@@ -55,6 +55,8 @@ export const actionTable = {
   'keys:SetClassification': 'Key',
   'keys:LowerClassification': 'Key',
   'keys:Certify': 'Key',
+  'keys:SetResidency': 'Key',
+  'keys:WidenResidency': 'Key',
   'keys:Update': 'Key',
   'backup:Create': 'System',
   'backup:List': 'System',
