@@ -40,6 +40,7 @@ export const PURE = [
   ...[
     'admission',
     'admit',
+    'alias',
     'baseline',
     'breaker',
     'cbom',

@@ -2,6 +2,9 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { AliasCommands } from './alias-commands';
+import { AliasStore } from './alias-store';
+import { AliasesController } from './aliases.controller';
 import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
@@ -13,6 +16,7 @@ import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
+import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 
 @Module({})
@@ -25,16 +29,22 @@ export class AppModule {
     bounds: LeaseBounds;
     lastUses: LastUses;
     floors: Floors;
+    aliases: AliasStore;
+    aliasCommands: AliasCommands;
   }): DynamicModule {
+    const names = new NamedKeys(parts.aliases, parts.store);
     return {
       module: AppModule,
-      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController],
+      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, AliasesController, LeasesController],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
-        { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
+        { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands, names) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: NamedKeys, useValue: names },
+        { provide: AliasStore, useValue: parts.aliases },
+        { provide: AliasCommands, useValue: parts.aliasCommands },
         { provide: KekStore, useValue: parts.keks },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },

@@ -1,7 +1,7 @@
 import { claviger, keyResource } from '@claviger/authz';
-import { keyOperations, limits, ProblemError, type Request } from '@claviger/contracts';
+import { keyOperations, limits, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { RecordedReply } from '@claviger/service';
+import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
@@ -30,6 +30,7 @@ import { describeKey } from './key-description';
 import { afterCompromise, afterOwnerChange } from './key-events';
 import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { type KeyPage, KeyStore } from './key-store';
+import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 
 type Ops = typeof keyOperations;
@@ -42,6 +43,7 @@ export class KeysController {
     private readonly commands: KeyCommands,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly names: NamedKeys,
     private readonly keks: KekStore,
     private readonly floors: Floors,
   ) {}
@@ -68,16 +70,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.describe.name)
   describe(@Payload() request: Request<Ops['describe']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.replies.answer(keyOperations.describe, context, { keyId: request.keyId }, async ({ admit }) => {
-      const key = await this.store.get(request.keyId);
-      // Whether there is such a key is told only to those who may list keys.
-      if (!key) {
-        admit('keys:List', claviger);
-        throw new ProblemError('ERR_KEY_UNKNOWN');
-      }
-      admit('keys:Describe', keyResource(key));
-      return { result: describeKey(key) };
-    });
+    const about = named(request.keyId);
+    return this.replies.answer(keyOperations.describe, context, about, async ({ admit }) => ({
+      result: describeKey(await this.names.described(about, admit)),
+    }));
   }
 
   @MessagePattern(keyOperations.list.name)

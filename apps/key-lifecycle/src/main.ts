@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
+import { internalOperations, type KeysView, keyBatchOperations, keyOperations } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -7,6 +7,9 @@ import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } 
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
+import { AliasCommands } from './alias-commands';
+import { AliasDelivery } from './alias-delivery';
+import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
 import { ComplianceWatch } from './compliance-watch';
 import { Config } from './config';
@@ -44,28 +47,40 @@ await runService(service, async (logger) => {
   const kekStore = new KekStore(db, documents, tampered);
   const roots = new Roots(db, documents);
   await keyView.start();
-  const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
+  const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
-  const owed = new OwedRecords({
-    source: store,
+  const owing = {
     trail,
     signer,
     trusted,
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
-  });
+  };
+  const owed = new OwedRecords({ ...owing, source: store });
+  const aliases = new AliasStore(db, documents, tampered);
+  const aliasDelivery = new AliasDelivery(connection, owner, aliases);
+  const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger, 'outbox of aliases');
+  const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const floors = new Floors(evaluator);
   const due = new DueKeys(db, documents, store);
   const compliance = new ComplianceWatch(due, floors, logger);
-  const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
+  const storeCheck = new StoreCheck(
+    store,
+    keyView,
+    logger,
+    (keys) => compliance.look(keys),
+    () => aliasDelivery.check(keyView),
+  );
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+
+  const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
 
   let rebuilt = false;
   let stopping = false;
@@ -75,13 +90,17 @@ await runService(service, async (logger) => {
         // Asked for in so many words: a client whose implicit first connection failed never tries again.
         await mongo.connect();
         await store.createIndexes();
+        await aliases.createIndexes();
         const count = await rebuildView(store, kekStore, delivery, logger);
+        await aliasDelivery.rebuild();
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         owner.keepMark(keyView);
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        aliasRelay.start();
+        owedOfAliases.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
@@ -105,6 +124,8 @@ await runService(service, async (logger) => {
       bounds,
       lastUses: new LastUses(connection),
       floors,
+      aliases,
+      aliasCommands,
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -132,6 +153,8 @@ await runService(service, async (logger) => {
     () => storeCheck.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => aliasRelay.stop(),
+    () => owedOfAliases.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -55,7 +55,7 @@ const table = {
     title: 'The key would be less than the profile of its environment and classification asks for',
     next: 'Ask for what the profile asks for, or ask a security officer to change the profile.',
   },
-  ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id.' },
+  ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id, or the alias.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {
     status: 409,
@@ -104,6 +104,12 @@ const table = {
     retryable: false,
     title: 'Decryption failed',
     next: 'Check key id, encryption context and ciphertext.',
+  },
+  ERR_ALIAS_MISMATCH: {
+    status: 409,
+    retryable: false,
+    title: 'The alias points to a key of another kind',
+    next: 'Take another name; or delete the alias first, which stops those who use it.',
   },
   ERR_CONFLICT: {
     status: 409,

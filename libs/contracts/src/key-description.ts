@@ -4,7 +4,7 @@ import { Cryptoperiod } from './cryptoperiods';
 import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
 import { limits } from './limits';
-import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
+import { Classification, Environment, KekId, KeyId, KeyRef, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
@@ -153,5 +153,5 @@ export const Propagation = z.strictObject({
 });
 export type Propagation = z.infer<typeof Propagation>;
 
-/** Fields that commands on keys share. `target`: which key, and why. */
-export const keyFields = { name, reason, tags, note, consumers, target: { keyId: KeyId, reason } } as const;
+/** Fields that commands on keys share. `target`: which key, by its id or an alias, and why. */
+export const keyFields = { name, reason, tags, note, consumers, target: { keyId: KeyRef, reason } } as const;

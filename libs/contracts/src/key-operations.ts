@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
+import { aliasOperations } from './alias-operations';
 import { Cryptoperiod } from './cryptoperiods';
 import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
 import { keyGovernanceOperations } from './key-governance-operations';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Classification, Environment, KeyId, KeyRef, PrincipalId, Timestamp } from './primitives';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
@@ -14,6 +15,7 @@ const { name, tags, note, consumers, target } = keyFields;
 export const keyOperations = {
   ...keyGovernanceOperations,
   ...deletionOperations,
+  ...aliasOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',
@@ -45,7 +47,7 @@ export const keyOperations = {
     action: 'keys:Describe',
     summary: 'Metadata and state of one key.',
     retry: 'safe',
-    input: { keyId: KeyId },
+    input: { keyId: KeyRef },
     result: KeyDescription,
   }),
   list: defineOperation({

@@ -40,6 +40,9 @@ export const limits = {
   transitionsPerVersion: 50,
   /** Names of data that one key is registered to open. */
   dataPerKey: 64,
+  aliasesPerKey: 50,
+  /** Names that were ever given, those of deleted aliases among them: their records stay in the bucket. */
+  aliasesTotal: 100_000,
   activationDaysMax: 731,
   cryptoperiodDaysMax: 36_500,
   listPage: 500,

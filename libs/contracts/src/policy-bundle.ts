@@ -59,6 +59,7 @@ export const actionTable = {
   'keys:Protect': 'Key',
   'keys:Unprotect': 'Key',
   'keys:RegisterData': 'Key',
+  'keys:SetAlias': 'Key',
   'policy:Read': 'System',
   'policy:Publish': 'System',
   'access:IssueToken': 'System',

@@ -1,0 +1,138 @@
+import { claviger, keyResource } from '@claviger/authz';
+import { type AliasChange, keyOperations, limits, ProblemError, type Request } from '@claviger/contracts';
+import type { Answer, RequestContext } from '@claviger/messaging';
+import { type About, type Admit, named, RecordedReply } from '@claviger/service';
+import { Controller } from '@nestjs/common';
+import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { assertPointable, deleteAlias, type KeyAlias, pointAlias, targetOf } from './alias';
+import { type AliasChanged, AliasCommands } from './alias-commands';
+import { AliasStore, noSuchAlias } from './alias-store';
+import type { Key } from './key';
+import { isLowered } from './key-events';
+import { KeyStore } from './key-store';
+import { NamedKeys } from './named-keys';
+import { TamperedDocument } from './signed-documents';
+
+type Ops = typeof keyOperations;
+
+/** Names of keys. Policy decides on the keys that an alias points to, before and after. */
+@Controller()
+export class AliasesController {
+  constructor(
+    private readonly replies: RecordedReply,
+    private readonly commands: AliasCommands,
+    private readonly aliases: AliasStore,
+    private readonly names: NamedKeys,
+    private readonly store: KeyStore,
+  ) {}
+
+  @MessagePattern(keyOperations.setAlias.name)
+  setAlias(@Payload() request: Request<Ops['setAlias']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const { alias, keyId: ref, reason } = request;
+    const about: About = { alias, reason };
+    return this.replies.answer(keyOperations.setAlias, context, about, async ({ admit, admitAlso, intend }) => {
+      const keyId = await this.names.idOf(named(ref), admit);
+      about.keyId = keyId;
+      let previousKeyId: string | undefined;
+      const changed = await this.commands.change(
+        alias,
+        async (current) => {
+          const to = await this.key(keyId, admit);
+          admit('keys:SetAlias', keyResource(to));
+          previousKeyId = targetOf(current);
+          const from = previousKeyId === undefined || previousKeyId === keyId ? undefined : await this.key(previousKeyId, admit);
+          Object.assign(about, previous(from?.keyId));
+          if (from) {
+            admitAlso('keys:SetAlias', keyResource(from));
+            // Less care for what comes than somebody thought necessary is not for whoever administers or uses the key.
+            if (isLowered(from, to.classification)) admitAlso('keys:LowerClassification', keyResource(from));
+          }
+          assertPointable(to, from);
+          if (previousKeyId !== keyId) await this.assertRoom(keyId, current === undefined);
+          return pointAlias(current, alias, keyId);
+        },
+        ({ revision }) => intend({ keyId, ...previous(previousKeyId), revision }),
+      );
+      return this.done(changed, previousKeyId);
+    });
+  }
+
+  @MessagePattern(keyOperations.deleteAlias.name)
+  deleteAlias(@Payload() { alias, reason }: Request<Ops['deleteAlias']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const about: About = { alias, reason };
+    return this.replies.answer(keyOperations.deleteAlias, context, about, async ({ admit, intend }) => {
+      const changed = await this.commands.change(
+        alias,
+        async (current) => {
+          if (!current) {
+            admit('keys:List', claviger);
+            throw noSuchAlias();
+          }
+          about.keyId = current.keyId;
+          admit('keys:SetAlias', keyResource(await this.key(current.keyId, admit)));
+          // Also one that is deleted: the workers can confirm what is new only.
+          return deleteAlias(current);
+        },
+        ({ revision }) => intend({ revision }),
+      );
+      return this.done(changed, changed.alias.keyId);
+    });
+  }
+
+  @MessagePattern(keyOperations.listAliases.name)
+  listAliases(@Payload() request: Request<Ops['listAliases']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const about = request.keyId === undefined ? {} : named(request.keyId);
+    return this.replies.answer(keyOperations.listAliases, context, about, async ({ admit, allows }) => {
+      const keyId = request.keyId === undefined ? undefined : (await this.names.described(about, admit)).keyId;
+      if (keyId === undefined) admit('keys:List', claviger);
+      const page = await this.aliases.list(request.after, request.limit, keyId);
+      const live = page.aliases.filter(({ deleted }) => !deleted);
+      const keys = keyId === undefined ? await this.keysOf(live) : undefined;
+      const aliases = live.filter((alias) => {
+        const key = keys?.get(alias.keyId);
+        return keys === undefined || (key !== undefined && allows('keys:Describe', keyResource(key)));
+      });
+      const described = aliases.map(({ alias, keyId: of, revision }) => ({ alias, keyId: of, revision }));
+      return { result: { aliases: described, ...(page.next === undefined ? {} : { next: page.next }) } };
+    });
+  }
+
+  private done({ alias, reached, recorded }: AliasChanged, previousKeyId: string | undefined) {
+    const keyId = targetOf(alias);
+    const result: AliasChange = {
+      ...{ alias: alias.alias, ...(keyId === undefined ? {} : { keyId }), ...previous(previousKeyId), revision: alias.revision },
+      ...reached,
+    };
+    return { result, record: keyId === undefined ? {} : previous(previousKeyId), recorded };
+  }
+
+  private async key(keyId: string, admit: Admit): Promise<Key> {
+    const key = await this.store.get(keyId);
+    if (key) return key;
+    admit('keys:List', claviger);
+    throw new ProblemError('ERR_KEY_UNKNOWN');
+  }
+
+  /** Two that are made at one moment may both find room for one. */
+  private async assertRoom(keyId: string, isNew: boolean): Promise<void> {
+    const { ofKey, total } = await this.aliases.counts(keyId);
+    if (ofKey >= limits.aliasesPerKey) throw new ProblemError('ERR_KEY_STATE', `A key has at most ${limits.aliasesPerKey} aliases.`);
+    if (isNew && total >= limits.aliasesTotal)
+      throw new ProblemError('ERR_KEY_STATE', `There are ${limits.aliasesTotal} names already: point one that is there to this key.`);
+  }
+
+  /** Tampered documents are passed over, as in a list of keys. */
+  private async keysOf(aliases: readonly KeyAlias[]): Promise<ReadonlyMap<string, Key>> {
+    const keys = new Map<string, Key>();
+    for (const keyId of new Set(aliases.map((alias) => alias.keyId)))
+      try {
+        const key = await this.store.get(keyId);
+        if (key) keys.set(keyId, key);
+      } catch (error) {
+        if (!(error instanceof TamperedDocument)) throw error;
+      }
+    return keys;
+  }
+}
+
+const previous = (previousKeyId: string | undefined) => (previousKeyId === undefined ? {} : { previousKeyId });
