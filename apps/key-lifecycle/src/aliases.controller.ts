@@ -40,14 +40,16 @@ export class AliasesController {
           const to = await this.key(keyId, admit);
           admit('keys:SetAlias', keyResource(to));
           previousKeyId = targetOf(current);
-          const from = previousKeyId === undefined || previousKeyId === keyId ? undefined : await this.key(previousKeyId, admit);
-          Object.assign(about, previous(from?.keyId));
+          // Also of one that was deleted: else deleting it first would be the way around.
+          const from = current === undefined || current.keyId === keyId ? undefined : await this.key(current.keyId, admit);
+          Object.assign(about, previous(previousKeyId === keyId ? undefined : previousKeyId));
           if (from) {
             admitAlso('keys:SetAlias', keyResource(from));
-            // Less care for what comes than somebody thought necessary is not for whoever administers or uses the key.
+            // Whom callers trust with their data, and how much care it is given, is not for whoever only names keys.
+            if (from.owner !== to.owner) admitAlso('keys:SetOwner', keyResource(from));
             if (isLowered(from, to.classification)) admitAlso('keys:LowerClassification', keyResource(from));
           }
-          assertPointable(to, from);
+          assertPointable(to, previousKeyId === undefined ? undefined : from);
           if (previousKeyId !== keyId) await this.assertRoom(keyId, current === undefined);
           return pointAlias(current, alias, keyId);
         },

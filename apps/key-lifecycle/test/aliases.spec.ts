@@ -115,20 +115,29 @@ test('an alias is made, pointed to another key and deleted: each worker has it, 
   ]);
 });
 
-test('who may not set an alias for the key of before, or for that of after, does not; nor who may not lower a classification', async () => {
-  const [first, second, name] = [await create({ classification: 'confidential' }), await create(), newName()];
+test('who may not set an alias for the key of before, or for that of after, does not; nor who may not hand the key over or lower its classification; deleting it first is no way around', async () => {
+  const [first, second, name] = [await create({ classification: 'confidential' }), await create({ owner: 'ada' }), newName()];
   no = [`keys:SetAlias ${first.keyId}`];
   expect(await codeOf(set(name, first.keyId))).toBe('ERR_ACCESS_DENIED');
   no = [];
   await set(name, first.keyId);
-  for (const refused of [`keys:SetAlias ${first.keyId}`, `keys:SetAlias ${second.keyId}`, 'keys:LowerClassification']) {
-    no = [refused];
-    expect(await codeOf(set(name, second.keyId))).toBe('ERR_ACCESS_DENIED');
-  }
+  const onBoth = [`keys:SetAlias ${first.keyId}`, `keys:SetAlias ${second.keyId}`];
+  const denied = async () => {
+    for (const refused of [...onBoth, `keys:LowerClassification ${first.keyId}`, `keys:SetOwner ${first.keyId}`]) {
+      no = [refused];
+      expect(await codeOf(set(name, second.keyId))).toBe('ERR_ACCESS_DENIED');
+    }
+  };
+  await denied();
   no = [`keys:SetAlias ${first.keyId}`];
   expect(await codeOf(del(name))).toBe('ERR_ACCESS_DENIED');
   expect((await l.aliases.get(name))?.keyId).toBe(first.keyId);
   expect((await recordsOf(name)).at(-2)).toMatchObject({ outcome: 'denied', keyId: second.keyId, previousKeyId: first.keyId });
+  no = [];
+  await del(name);
+  await denied();
+  no = [];
+  expect(await set(name, second.keyId)).not.toHaveProperty('previousKeyId');
 });
 
 test('an alias that there is not is told only to those who may list keys', async () => {

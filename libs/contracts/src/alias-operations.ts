@@ -29,7 +29,7 @@ export const aliasOperations = {
     name: 'keys.set-alias',
     action: 'keys:SetAlias',
     summary:
-      'Make an alias of the key, or point one that there is to it: a key of the same environment and usage as before. Policy is asked for the key that it points to and for the one that it will; a key of a lower classification asks for keys:LowerClassification of the first as well.',
+      'Make an alias of the key, or point one that there is to it: a key of the same environment and usage as before. Policy is asked for the key that it points to (or pointed to, where it was deleted) and for the one that it will; another owner asks for keys:SetOwner of the first as well, a lower classification for keys:LowerClassification.',
     retry: 'safe',
     input: { alias: Alias, keyId: KeyRef, reason },
     result: AliasChange,
