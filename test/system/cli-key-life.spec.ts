@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process';
+import { createDecipheriv, createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from '@claviger/client';
 import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cast } from '../demo/cast';
 import { CliCallers } from './cli-caller';
+import { blocksOf, run } from './own-keys';
 import { type System, startSystem } from './system';
 
 let system: System;
@@ -87,11 +90,25 @@ test('a key whose classification is raised, that is compromised or that is hande
   expect((await change('sam', 'set-classification', 'internal')).code).toBe(0);
   expect((await change('sam', 'mark-compromised', '--key-version', '2', '--rotate')).code).toBe(0);
   await rotated(3);
-  expect((await change('sam', 'set-owner', 'sam')).code).toBe(0);
+  expect((await change('sam', 'set-owner', 'owen')).code).toBe(0);
   await rotated(4);
   expect((await described()).versions.map(({ state }) => state)).toEqual(['deactivated', 'compromised', 'deactivated', 'active']);
   writeFileSync(file('raised'), 'forty-two');
   expect((await as('payments-api', 'encrypt', keyId, '--in', file('raised'), '--out', file('raised.jwe'))).code).toBe(0);
+});
+
+test('a key is made and used only where its residency lets it be; its owner narrows that, a security officer widens it', async () => {
+  const create = ['keys', 'create', 'cli/resident', '--owner', 'ada', '--consumer', 'payments-api'];
+  expect(await as('kim', ...create, '--region', 'mars')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_RESIDENCY/) });
+  const { keyId } = await json<{ keyId: string }>('kim', ...create, '--region', 'local', '--region', 'mars');
+  writeFileSync(file('resident'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('resident'), '--out', file('resident.jwe'));
+  const set = (who: string, ...more: string[]) => as(who, 'keys', 'set-residency', keyId, ...more, '--reason', 'where the customers are');
+  expect(await set('kim', '--region', 'local')).toMatchObject({ code: 2, stderr: expect.stringContaining('keys:SetResidency') });
+  expect(await set('sam', '--region', 'local')).toMatchObject({ code: 0, stdout: expect.stringMatching(/residency +local/) });
+  expect((await set('sam', '--region', 'mars')).stderr).toMatch(/^ERR_RESIDENCY/);
+  expect(await set('sam', '--anywhere')).toMatchObject({ code: 0 });
+  expect((await set('sam')).code).toBe(64);
 });
 
 test('a key that waits for its deletion and is still asked for is an alert, and can be kept', async () => {
@@ -113,64 +130,6 @@ test('a key that waits for its deletion and is still asked for is an alert, and 
   await ok('sam', 'keys', 'resume', keyId, '--reason', 'payments needs it');
   expect((await decrypt()).stdout).toBe('forty-two');
 });
-
-test('many keys are made from a file, each decided and recorded as if it had come alone; run again, it goes on where it ended', async () => {
-  const plain: object[] = Array.from({ length: 120 }, (_, n) => ({ name: `many/${n}`, algorithm: 'AES_256' }));
-  const write = (wanted: object[]) => writeFileSync(file('many.ndjson'), wanted.map((line) => JSON.stringify(line)).join('\n'));
-  const createMany = async () => {
-    const { code, stdout, stderr } = await as('kim', '--json', 'keys', 'create-many', '--file', file('many.ndjson'));
-    const made = stdout
-      .trim()
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Made);
-    return { code, stderr, made: made.toSorted((a, b) => a.line - b.line) };
-  };
-  type Made = { line: number; name: string; outcome: string; keyId?: string; problem?: { code: string; detail: string } };
-  write([
-    { name: 'many/pair', algorithm: 'EC_P256', consumers: ['payments-api'] },
-    // No AES key signs.
-    { name: 'many/sign', algorithm: 'AES_256', usage: 'sign' },
-    ...plain,
-  ]);
-  const first = await createMany();
-  expect(first.code).toBe(1);
-  expect(first.stderr).toContain('121 created');
-  expect(first.made.map(({ name, outcome, problem }) => [name, problem?.code ?? outcome]).slice(0, 3)).toEqual([
-    ['many/pair', 'created'],
-    ['many/sign', 'ERR_KEY_USAGE'],
-    ['many/0', 'created'],
-  ]);
-  const recordsOf = async () => {
-    const records = await json<{ record: { action: string; outcome: string; keyId?: string } }[]>(
-      ...(['ada', 'audit', 'query', '--action', 'keys:Create', '--limit', '1000'] as const),
-    );
-    const ids = new Set(first.made.map(({ keyId }) => keyId));
-    return records.filter(({ record }) => record.keyId !== undefined && ids.has(record.keyId) && record.outcome === 'success');
-  };
-  await until(async () => (await recordsOf()).length === 121, { what: 'one record for each key that was made', timeoutMs: 20_000 });
-
-  write([...plain, { name: 'many/0', algorithm: 'AES_128' }, { name: 'many/new', algorithm: 'HMAC_SHA_256' }]);
-  const second = await createMany();
-  expect(second.stderr).toContain('1 created');
-  expect(second.made.slice(0, 120).every(({ outcome }) => outcome === 'exists')).toBe(true);
-  expect(second.made.slice(120).map(({ outcome, problem }) => problem?.detail ?? outcome)).toEqual([
-    expect.stringContaining('has the name already, and another algorithm'),
-    'created',
-  ]);
-  expect(await recordsOf()).toHaveLength(121);
-
-  // Production asks for a second factor, which kim has not here.
-  const { kim } = await system.stack.tokens([{ ...cast.kim, mfa: false }]);
-  await using client = await connect({ servers: system.stack.broker.url, principal: 'kim', credential: { token: kim as string } });
-  const items = [
-    { name: 'many/production', algorithm: 'AES_256' as const, environment: 'production' as const },
-    { name: 'many/development', algorithm: 'AES_256' as const },
-  ];
-  const { results } = await client.keys.createBatch({ items });
-  expect(results).toMatchObject([{ problem: { code: 'ERR_ACCESS_DENIED' } }, { result: { name: 'many/development' } }]);
-  expect(new Set(results.map(({ receipt }) => `${receipt?.worker} ${receipt?.seq} ${receipt?.index}`)).size).toBe(2);
-}, 60_000);
 
 /** As if so many days had gone by for this key. */
 async function age(keyId: string, days: number): Promise<void> {
@@ -331,8 +290,11 @@ test('who answers for a key is said, changed and handed over', async () => {
   expect([team, now]).toEqual([undefined, expect.objectContaining({ contact: 'rota payments', tags: { pci: 'yes' } })]);
   expect(await as('kim', 'keys', 'update', keyId, '--reason', 'r', '--remove', 'owner')).toMatchObject({ code: 64 });
   expect((await as('kim', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
-  await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
-  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
+  // To a service, which uses what it owns, an officer alone hands over nothing.
+  for (const nobody of ['payments-api', 'ada', 'sam', 'a-stranger'])
+    expect((await as('sam', 'keys', 'set-owner', keyId, nobody, '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'keys', 'set-owner', keyId, 'owen', '--reason', 'moved');
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'owen' });
 });
 
 test('an alias is used where a key is named; rotated and pointed elsewhere, what was encrypted by it opens by the id of its key', async () => {
@@ -366,3 +328,185 @@ test('an alias is used where a key is named; rotated and pointed elsewhere, what
   expect((await as('payments-api', 'encrypt', name, '--in', file('cards'), '--out', file('no.jwe'))).stderr).toMatch(/^ERR_/);
   expect(await ok('ada', 'keys', 'alias', 'list')).not.toContain(name);
 });
+type Described = { keyId: string; versions: { state: string; missing?: { why: string } }[] };
+const opensslIsThere = spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout?.startsWith('OpenSSL 3');
+
+test('a key of one’s own is brought by the commands of the manual, used, lost and brought again, and leaves for a recipient', async () => {
+  const [bring, byOpenssl, take] = blocksOf('Bring your own key') as [string[], string[], string[]];
+  const material = randomBytes(32);
+  writeFileSync(file('material.bin'), material);
+  const brought = bring.map((line) =>
+    line === 'KEY=k_…'
+      ? `KEY=$(claviger keys list --origin external --name-prefix bank/cards | sed -n 's/^\\(k_[A-Za-z0-9]*\\) .*/\\1/p')`
+      : line,
+  );
+  const first = await run(cli, brought);
+  expect([first.code, first.stderr]).toEqual([0, expect.stringContaining('import-material')]);
+  for (const line of byOpenssl) expect(first.stderr).toContain(line);
+  const [{ keyId }] = (await json<Described[]>('kim', 'keys', 'list', '--exportable', 'yes')) as [Described];
+  writeFileSync(file('own'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('own'), '--out', file('own.jwe'));
+  const decrypt = () => as('payments-api', 'decrypt', keyId, '--in', file('own.jwe'), '--reveal');
+  // Whoever has the material opens what was encrypted with it, with nothing of Claviger.
+  const [head, , iv, sealed, tag] = readFileSync(file('own.jwe'), 'utf8').trim().split('.') as [string, string, string, string, string];
+  const decipher = createDecipheriv('aes-256-gcm', material, Buffer.from(iv, 'base64url')).setAAD(Buffer.from(head));
+  decipher.setAuthTag(Buffer.from(tag, 'base64url'));
+  expect(Buffer.concat([decipher.update(Buffer.from(sealed, 'base64url')), decipher.final()]).toString()).toContain('forty-two');
+
+  await ok('kim', 'keys', 'delete-material', keyId, '--reason', 'not needed for now');
+  expect((await decrypt()).stderr).toMatch(/^ERR_KEY_MATERIAL_MISSING/);
+  expect(await ok('kim', 'keys', 'describe', keyId)).toContain('active without material (deleted)');
+  const again = [
+    '--token',
+    file('import/import-token'),
+    '--wrapped',
+    file('material.wrapped'),
+    '--prior-encryptions',
+    '1',
+    '--reason',
+    'back',
+  ];
+  expect((await as('kim', 'keys', 'import-material', keyId, ...again)).stderr).toMatch(/^ERR_IMPORT_PARAMETERS/);
+  await ok('kim', 'keys', 'import-parameters', keyId, '--out', file('import'));
+  expect((await as('kim', 'keys', 'import-material', keyId, ...again)).stderr).toMatch(/^ERR_IMPORT_REFUSED/);
+  // By openssl where it is; with other material first.
+  writeFileSync(file('other.bin'), randomBytes(32));
+  const wrap = ['keys', 'wrap-material', '--public-key', file('import/wrapping-key.pem'), '--out', file('material.wrapped'), '--material'];
+  await ok('kim', ...wrap, file('other.bin'));
+  expect((await as('kim', 'keys', 'import-material', keyId, ...again)).stderr).toMatch(/^ERR_KEY_MATERIAL_DIFFERENT/);
+  if (opensslIsThere) expect(await run(cli, byOpenssl)).toMatchObject({ code: 0 });
+  else await ok('kim', ...wrap, file('material.bin'));
+  await ok('kim', 'keys', 'import-material', keyId, ...again);
+  expect((await decrypt()).stdout).toBe('forty-two');
+
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 3072 });
+  writeFileSync(file('recipient.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+  writeFileSync(file('recipient.pub.pem'), publicKey.export({ format: 'pem', type: 'spki' }));
+  const leave = () => run(cli, take, `KEY=${keyId}`);
+  expect((await leave()).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'policy', 'export', file('policies'));
+  const edit = async (name: string, change: (text: string) => string) => {
+    writeFileSync(file(`policies/${name}`), change(readFileSync(file(`policies/${name}`), 'utf8')));
+    await ok('sam', 'policy', 'publish', file('policies'), '--reason', 'export to the acquirer');
+  };
+  await edit('principals.json', (text) => text.replace('"key-administrator"', '"key-administrator", "application-owner"'));
+  const refused = async () => (await leave()).stderr;
+  expect(await until(async () => ((await refused()).startsWith('ERR_APPROVAL_REQUIRED') ? true : undefined), { what: 'the policy' })).toBe(
+    true,
+  );
+  await edit('policies.cedar', (text) => text.replace('@quorum("2")\n@approvers("security-officer")\n', ''));
+  await until(async () => ((await leave()).code === 0 ? true : undefined), { what: 'the export', timeoutMs: 20_000 });
+  expect(readFileSync(file('exported.bin'))).toEqual(material);
+  const digest = createHash('sha256')
+    .update(publicKey.export({ format: 'der', type: 'spki' }))
+    .digest('base64url');
+  await until(async () => (await ok('ada', '--json', 'audit', 'query', '--key', keyId)).includes(digest), {
+    what: 'the recipient in the ledger',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+}, 180_000);
+
+test('a KEK and the root of the token are rotated by jobs while keys are used; what was encrypted before still opens', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/rewrapped', '--consumer', 'payments-api');
+  writeFileSync(file('rewrapped'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('rewrapped'), '--out', file('rewrapped.jwe'));
+  const opens = () => ok('payments-api', 'decrypt', keyId, '--in', file('rewrapped.jwe'), '--reveal');
+  type Job = { jobId: string; phase: string; done: number; total: number; state: string };
+  const reason = ['--reason', 'yearly'];
+  const rotate = ['keks', 'rotate', '--environment', 'development', '--classification', 'internal', ...reason];
+  expect((await as('payments-api', ...rotate)).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  const { jobId } = await json<Job>('kim', ...rotate);
+  expect(await json<Job>('kim', ...rotate)).toMatchObject({ jobId });
+  const reaches = (id: string) =>
+    until(
+      async () => {
+        const job = await json<Job>('kim', 'jobs', 'show', id);
+        return job.phase === 'verifying' ? job : undefined;
+      },
+      { what: `${id} to have rewrapped everything`, timeoutMs: 60_000 },
+    );
+  const job = await reaches(jobId);
+  expect(job.done).toBe(job.total);
+  expect(await opens()).toBe('forty-two');
+  const keks = () => json<{ keks: { kekId: string; state: string; rootLabel: string }[] }>('ada', 'keks', 'list');
+  expect((await keks()).keks).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ kekId: 'kek_development_internal_1', state: 'retiring' }),
+      expect.objectContaining({ kekId: 'kek_development_internal_2', state: 'active' }),
+    ]),
+  );
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ versions: [{ kekId: 'kek_development_internal_2' }] });
+  expect(await ok('ada', 'keys', 'tree')).toContain('kek_development_internal_1 (development, internal, retiring)');
+  expect(await json<Job>('olga', 'jobs', 'pause', jobId, ...reason)).toMatchObject({ state: 'paused' });
+  expect(await ok('ada', 'jobs', 'list')).toMatch(new RegExp(`${jobId} +rotate-kek +paused`));
+  await ok('olga', 'jobs', 'resume', jobId, ...reason);
+  expect((await as('olga', 'keks', 'rotate-root', ...reason)).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await reaches((await json<Job>('kim', 'keks', 'rotate-root', ...reason)).jobId);
+  expect((await keks()).keks.map(({ rootLabel }) => rootLabel)).toEqual(expect.not.arrayContaining(['root']));
+  // A worker that was started before the new root was made finds it.
+  expect(await opens()).toBe('forty-two');
+  const made = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/under-root-2', '--consumer', 'payments-api');
+  await ok('payments-api', 'encrypt', made.keyId, '--in', file('rewrapped'), '--out', file('new-root.jwe'));
+  expect((await as('kim', 'keks', 'destroy-root', 'root-2', ...reason)).stderr).toMatch(/^ERR_KEY_STATE.*rotate it first/s);
+  expect((await as('kim', 'keks', 'destroy-root', 'root', ...reason)).stderr).toMatch(/^ERR_KEY_STATE.*less than 120 s ago/s);
+}, 120_000);
+
+// The last: who lists keys after it finds more than a page of them.
+test('many keys are made from a file, each decided and recorded as if it had come alone; run again, it goes on where it ended', async () => {
+  const plain: object[] = Array.from({ length: 120 }, (_, n) => ({ name: `many/${n}`, algorithm: 'AES_256' }));
+  const write = (wanted: object[]) => writeFileSync(file('many.ndjson'), wanted.map((line) => JSON.stringify(line)).join('\n'));
+  const createMany = async () => {
+    const { code, stdout, stderr } = await as('kim', '--json', 'keys', 'create-many', '--file', file('many.ndjson'));
+    const made = stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Made);
+    return { code, stderr, made: made.toSorted((a, b) => a.line - b.line) };
+  };
+  type Made = { line: number; name: string; outcome: string; keyId?: string; problem?: { code: string; detail: string } };
+  write([
+    { name: 'many/pair', algorithm: 'EC_P256', consumers: ['payments-api'] },
+    // No AES key signs.
+    { name: 'many/sign', algorithm: 'AES_256', usage: 'sign' },
+    ...plain,
+  ]);
+  const first = await createMany();
+  expect(first.code).toBe(1);
+  expect(first.stderr).toContain('121 created');
+  expect(first.made.map(({ name, outcome, problem }) => [name, problem?.code ?? outcome]).slice(0, 3)).toEqual([
+    ['many/pair', 'created'],
+    ['many/sign', 'ERR_KEY_USAGE'],
+    ['many/0', 'created'],
+  ]);
+  const recordsOf = async () => {
+    const records = await json<{ record: { action: string; outcome: string; keyId?: string } }[]>(
+      ...(['ada', 'audit', 'query', '--action', 'keys:Create', '--limit', '1000'] as const),
+    );
+    const ids = new Set(first.made.map(({ keyId }) => keyId));
+    return records.filter(({ record }) => record.keyId !== undefined && ids.has(record.keyId) && record.outcome === 'success');
+  };
+  await until(async () => (await recordsOf()).length === 121, { what: 'one record for each key that was made', timeoutMs: 20_000 });
+
+  write([...plain, { name: 'many/0', algorithm: 'AES_128' }, { name: 'many/new', algorithm: 'HMAC_SHA_256' }]);
+  const second = await createMany();
+  expect(second.stderr).toContain('1 created');
+  expect(second.made.slice(0, 120).every(({ outcome }) => outcome === 'exists')).toBe(true);
+  expect(second.made.slice(120).map(({ outcome, problem }) => problem?.detail ?? outcome)).toEqual([
+    expect.stringContaining('has the name already, and another algorithm'),
+    'created',
+  ]);
+  expect(await recordsOf()).toHaveLength(121);
+
+  // Production asks for a second factor, which kim has not here.
+  const { kim } = await system.stack.tokens([{ ...cast.kim, mfa: false }]);
+  await using client = await connect({ servers: system.stack.broker.url, principal: 'kim', credential: { token: kim as string } });
+  const items = [
+    { name: 'many/production', algorithm: 'AES_256' as const, environment: 'production' as const },
+    { name: 'many/development', algorithm: 'AES_256' as const },
+  ];
+  const { results } = await client.keys.createBatch({ items });
+  expect(results).toMatchObject([{ problem: { code: 'ERR_ACCESS_DENIED' } }, { result: { name: 'many/development' } }]);
+  expect(new Set(results.map(({ receipt }) => `${receipt?.worker} ${receipt?.seq} ${receipt?.index}`)).size).toBe(2);
+}, 60_000);

@@ -55,7 +55,7 @@ export class RecordedUse {
         const key = ask();
         if (operation !== getPublicKey) this.breaker.assertClosed();
         const doing = onceMore(() => use(key));
-        if (doing instanceof Promise) return doing.then((done) => ({ ...done, confirm: () => assertSame(ask(), key) }));
+        if (doing instanceof Promise) return doing.then((done) => ({ ...done, confirm: () => this.assertSame(ask(), key) }));
         // An HSM that took seconds kept this process from hearing of a change, and from being counted as one that serves.
         this.assertFresh();
         return doing;
@@ -97,8 +97,8 @@ export class RecordedUse {
         if (doing instanceof Promise) {
           const confirm = () => {
             const [fromNow, toNow] = ask();
-            assertSame(fromNow, from);
-            assertSame(toNow, to);
+            this.assertSame(fromNow, from);
+            this.assertSame(toNow, to);
           };
           return doing.then((done) => ({ ...done, confirm }));
         }
@@ -149,14 +149,15 @@ export class RecordedUse {
     return key;
   }
 
+  /** The same key, which an alias names still, unchanged. */
+  private assertSame(now: KeyView, used: KeyView): void {
+    if (now.keyId !== used.keyId) throw new ProblemError('ERR_CONFLICT', 'The alias was pointed to another key while this one was used.');
+    this.keys.unchanged(used);
+  }
+
   private assertFresh(): void {
     if (!this.keys.fresh()) throw new ProblemError('ERR_STATE_STALE');
   }
-}
-
-function assertSame(now: KeyView, used: KeyView): void {
-  if (now.keyId !== used.keyId || now.revision !== used.revision)
-    throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
 }
 
 /** When the token lost its sessions the handles are new now: the same operation is done once more. */

@@ -5,19 +5,29 @@ import { APP_FILTER } from '@nestjs/core';
 import { AliasCommands } from './alias-commands';
 import { AliasStore } from './alias-store';
 import { AliasesController } from './aliases.controller';
+import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
+import { ExportsController } from './exports.controller';
 import { Floors } from './floors';
+import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
+import { ListCursors } from './list-cursors';
 import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
+import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
+import { Roots } from './roots';
+
+import { Site } from './site';
 
 @Module({})
 export class AppModule {
@@ -26,16 +36,35 @@ export class AppModule {
     commands: KeyCommands;
     store: KeyStore;
     keks: KekStore;
+    roots: Roots;
+    jobs: JobStore;
+    owedByJobs: OwedByJobs;
+    hsm: Hsm;
     bounds: LeaseBounds;
+    backups: BackupParts;
+    transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
     aliases: AliasStore;
     aliasCommands: AliasCommands;
+    site: Site;
+    cursors: ListCursors;
   }): DynamicModule {
     const names = new NamedKeys(parts.aliases, parts.store);
     return {
       module: AppModule,
-      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, AliasesController, LeasesController],
+      controllers: [
+        AliasesController,
+        BackupController,
+        KeysController,
+        KeyGovernanceController,
+        KeysBatchController,
+        DeletionController,
+        LeasesController,
+        ImportsController,
+        ExportsController,
+        RewrapController,
+      ],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
@@ -46,9 +75,17 @@ export class AppModule {
         { provide: AliasStore, useValue: parts.aliases },
         { provide: AliasCommands, useValue: parts.aliasCommands },
         { provide: KekStore, useValue: parts.keks },
+        { provide: Roots, useValue: parts.roots },
+        { provide: JobStore, useValue: parts.jobs },
+        { provide: OwedByJobs, useValue: parts.owedByJobs },
+        { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: BackupParts, useValue: parts.backups },
+        { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: Site, useValue: parts.site },
+        { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

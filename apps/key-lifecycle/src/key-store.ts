@@ -4,6 +4,7 @@ import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { destructionOf, isDestruction } from './destruction';
+import { isQuick, putOff } from './due-bounds';
 import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
@@ -30,8 +31,12 @@ export interface KeyDocument extends IndexFields {
   dueAt: string | null;
   /** The count of encryptions may have come to where the key is rotated. */
   checkUsage?: true;
+  /** What comes next takes no new material: a hint, not signed, which keys to look after first. */
+  quick?: boolean;
   /** Until then one replica has in hand what is due, or has failed at it. */
   claimedUntil?: string | null;
+  /** So often in a row. */
+  failures?: number;
   /** Signed: what was told of times that come. Absent before the first. */
   told?: string;
   signed: string;
@@ -54,8 +59,10 @@ export interface StoredInvocations {
 /** One page by id. */
 export interface KeyPage {
   keys: Key[];
-  /** Those among them of which the indexes say what is not so. */
+  /** Those among them of which the indexes say what is not so, or to which what is due was put off. */
   misindexed: Key[];
+  /** Ids of documents that somebody else wrote: what key they hold is not known. */
+  unread: string[];
   /** After which id the next page begins; undefined after the last. */
   next: string | undefined;
 }
@@ -71,6 +78,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
   private readonly tamperedIndexes: TamperedDocuments;
+  private readonly tamperedDates: TamperedDocuments;
   private allIndexed = false;
   private indexing: Promise<void> | undefined;
 
@@ -83,6 +91,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tampered = new TamperedDocuments(onTampered);
     this.tamperedOutboxes = new TamperedDocuments(onTampered);
     this.tamperedIndexes = new TamperedDocuments(onTampered);
+    this.tamperedDates = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
     this.inserts = new KeyInserts(this.keys, reached);
     this.settled = new SettledEntries(db.collection('keys'), reached);
@@ -93,6 +102,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       await this.keys.createIndex({ name: 1 }, { unique: true });
       await this.keys.createIndex({ pending: 1 });
       await this.keys.createIndex({ dueAt: 1 });
+      await this.keys.createIndex({ quick: 1, dueAt: 1 });
       await this.keys.createIndex({ checkUsage: 1 });
       for (const fields of keyIndexes) await this.keys.createIndex(fields);
     }).catch((error) => {
@@ -126,6 +136,28 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     }
   }
 
+  /**
+   * Keys of a backup, as they are stored then: those that are there already stay as they are. Whoever restores brings them to the workers.
+   * Throws ERR_CONFLICT when a name is another key's.
+   */
+  async insertRestored(all: readonly { key: Key; invocations: string }[]): Promise<Key[]> {
+    await this.createIndexes();
+    const documents = all.map(({ key, invocations }) => ({
+      ...{ _id: key.keyId, ...this.fields(key), invocations },
+      ...{ outbox: [], owed: [], pending: false },
+    }));
+    try {
+      await reached(() => this.keys.insertMany(documents, { ordered: false }));
+      return all.map(({ key }) => key);
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+    }
+    const stored = await Promise.all(all.map(({ key }) => this.get(key.keyId)));
+    const lacking = all.find((_, i) => stored[i] === undefined);
+    if (lacking) throw new ProblemError('ERR_CONFLICT', `There is another key named ${lacking.key.name}.`);
+    return stored as Key[];
+  }
+
   /** False when somebody else changed it since it was read. */
   async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
     const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object)), ...this.toCertify(from, to)];
@@ -133,7 +165,13 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
         {
-          $set: { ...this.fields(to), ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}), claimedUntil: null, pending: true },
+          $set: {
+            ...this.fields(to),
+            ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}),
+            claimedUntil: null,
+            failures: 0,
+            pending: true,
+          },
           $push: { outbox: { $each: outbox }, owed: { $each: owed } },
         },
       ),
@@ -216,8 +254,14 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return {
       keys: read.keys.filter((key) => isMeant(key, filter)),
       misindexed: read.keys.filter(({ keyId }) => misindexed.has(keyId)),
+      unread: read.unread,
       next: found.length === limit ? found.at(-1)?._id : undefined,
     };
+  }
+
+  /** How many documents the index finds under a KEK. */
+  countUnder(kekId: string): Promise<number> {
+    return reached(() => this.keys.countDocuments({ facets: `kek=${kekId}` }, { hint: 'facets_1__id_1' }));
   }
 
   /** From now on lists by filter are complete, and a document whose index is missing was tampered with. */
@@ -232,7 +276,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async reindex(key: Key): Promise<boolean> {
     const write = async (name: string) => {
       // Due again at the earliest: the sweep finds out what is left to do.
-      const set = { name, ...indexFieldsOf(key), dueAt: dueAt(key) ?? null };
+      const set = { name, ...indexFieldsOf(key), dueAt: dueAt(key) ?? null, quick: isQuick(key), claimedUntil: null };
       return reached(() => this.keys.updateOne({ _id: key.keyId, revision: key.revision }, { $set: set }));
     };
     const { matchedCount } = await write(key.name).catch((error) => {
@@ -267,8 +311,9 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await reached(() => this.keys.findOne({}, { projection: { _id: 1 } }));
   }
 
-  private async untampered(documents: KeyDocument[]): Promise<{ keys: Key[]; misindexed: string[] }> {
+  private async untampered(documents: KeyDocument[]): Promise<{ keys: Key[]; misindexed: string[]; unread: string[] }> {
     const keys: Key[] = [];
+    const unread: string[] = [];
     const misindexed: string[] = [];
     for (const document of documents)
       try {
@@ -277,11 +322,12 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
         // Older than what is delivered: changed since it was read, or put back.
         const key = older ? await this.get(_id) : this.told(_id, () => this.readKey(document));
         if (key) keys.push(key);
-        if (key && !older && misindexedFields(document, key).length > 0) misindexed.push(_id);
+        if (key && !older && (misindexedFields(document, key).length > 0 || this.isPutOff(document, key))) misindexed.push(_id);
       } catch (error) {
         if (!(error instanceof TamperedDocument)) throw error;
+        unread.push(document._id);
       }
-    return { keys, misindexed };
+    return { keys, misindexed, unread };
   }
 
   /**
@@ -296,6 +342,15 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     else if (this.allIndexed || document.indexed === indexFormat)
       this.tamperedIndexes.found(key.keyId, `index: ${wrong.join(', ')} is not what is signed`);
     return key;
+  }
+
+  /** Told as a wrong index is: of a document from before there was this index it is no wonder. */
+  private isPutOff(document: KeyDocument, key: Key): boolean {
+    const wrong = putOff(key, document, Date.now());
+    if (wrong.length === 0) this.tamperedDates.well(key.keyId);
+    else if (this.allIndexed || document.indexed === indexFormat)
+      this.tamperedDates.found(key.keyId, `due: ${wrong.join(', ')} puts off what is due to the key`);
+    return wrong.length > 0;
   }
 
   /** Reads what is signed, and tells when somebody else wrote it. */
@@ -330,11 +385,13 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return ours;
   }
 
-  private fields(key: Key) {
+  /** What a document says of its key. */
+  fields(key: Key) {
     return {
       revision: key.revision,
       name: key.name,
       dueAt: dueAt(key) ?? null,
+      quick: isQuick(key),
       ...indexFieldsOf(key),
       signed: this.documents.signKey(key),
     };

@@ -1,5 +1,13 @@
 import 'reflect-metadata';
-import { internalOperations, type KeysView, keyBatchOperations, keyOperations } from '@claviger/contracts';
+import {
+  backupOperations,
+  exportOperations,
+  importOperations,
+  internalOperations,
+  type KeysView,
+  keyBatchOperations,
+  keyOperations,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -12,22 +20,37 @@ import { AliasDelivery } from './alias-delivery';
 import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
 import { ComplianceWatch } from './compliance-watch';
+import { composeBackups } from './compose-backups';
 import { Config } from './config';
 import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { ExpiredImports } from './expired-imports';
 import { Floors } from './floors';
 import { checks } from './health';
+import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
+import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
+import { ListCursors } from './list-cursors';
+import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
 import { rebuildView } from './rebuild';
+import { Reservations } from './reservations';
+import { ReservedObjects } from './reserved-objects';
+import { Hsm, OwedByJobs } from './rewrap.controller';
+import { RewrapChanges } from './rewrap-changes';
+import { RewrapRunner } from './rewrap-runner';
+import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
+import { Site } from './site';
 import { StoreCheck } from './store-check';
 
 const service = 'key-lifecycle';
@@ -51,6 +74,7 @@ await runService(service, async (logger) => {
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const jobs = new JobStore(db, documents, tampered);
   const owing = {
     trail,
     signer,
@@ -64,6 +88,7 @@ await runService(service, async (logger) => {
   const aliasDelivery = new AliasDelivery(connection, owner, aliases);
   const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger, 'outbox of aliases');
   const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
+  const owedByJobs = new OwedRecords({ ...owing, source: jobs });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
@@ -78,7 +103,24 @@ await runService(service, async (logger) => {
     () => aliasDelivery.check(keyView),
   );
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
-  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+  const reservations = new Reservations(db, documents);
+  const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
+  const objects = new ReservedObjects(reservations, orphanAfterMs);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
+  const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
+  const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const steps = new RewrapSteps({
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+  });
+  const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
+
+  const imports = new ImportStore(db, documents, tampered);
+  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
+
+  const backups = composeBackups({
+    ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
+    ...{ keks: kekStore, roots, tampered },
+  });
 
   const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
 
@@ -101,7 +143,11 @@ await runService(service, async (logger) => {
         owed.start();
         aliasRelay.start();
         owedOfAliases.start();
+        orphans.start();
+        owedByJobs.start();
+        runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
+        backups.start();
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -111,7 +157,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: { ...keyOperations, ...keyBatchOperations } },
+    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations }, backup: backupOperations },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -121,11 +167,19 @@ await runService(service, async (logger) => {
       commands,
       store,
       keks: kekStore,
+      roots,
+      jobs,
+      owedByJobs: new OwedByJobs(owedByJobs),
+      hsm: new Hsm(connection),
       bounds,
+      backups: backups.parts,
+      transport,
       lastUses: new LastUses(connection),
       floors,
       aliases,
       aliasCommands,
+      site: new Site(config.SITE_REGION),
+      cursors: new ListCursors(db),
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -144,17 +198,24 @@ await runService(service, async (logger) => {
   const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
   commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
+  const expiredImports = new ExpiredImports(imports, logger);
+  expiredImports.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {
       stopping = true;
       return sweep.stop();
     },
+    () => backups.stop(),
+    () => expiredImports.stop(),
     () => storeCheck.stop(),
+    () => orphans.stop(),
+    () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
     () => aliasRelay.stop(),
     () => owedOfAliases.stop(),
+    () => owedByJobs.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -20,6 +20,8 @@ export class RecordedChange {
     { keyId: ref, reason }: { keyId: string; reason: string },
     context: RequestContext,
     decide: (key: Key, admitAlso: Admit) => Key | Promise<Key>,
+    /** What policy may look at beside the key. */
+    more: { newOwner?: string } = {},
   ): Promise<Answer> {
     const about = { ...named(ref), reason };
     return this.replies.answer(operation, context, about, async ({ admit, admitAlso, intend }) => {
@@ -27,7 +29,7 @@ export class RecordedChange {
       const { key, reached, recorded } = await this.commands.change(
         keyId,
         async (current) => {
-          admit(operation.action as Action, keyResource(current));
+          admit(operation.action as Action, keyResource(current), more);
           const decided = await decide(current, admitAlso);
           // Policies may look at tags: who takes one away must be allowed to with and without it.
           if (decided.tags !== current.tags) {

@@ -30,7 +30,10 @@ import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
+import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
+import { Reservations } from '../src/reservations';
+import { ReservedObjects } from '../src/reserved-objects';
 import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
 
@@ -74,6 +77,8 @@ export const intent = (
   at: new Date().toISOString(),
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
 });
+
+export const orphanAfterMs = 1_800_000;
 
 /** An ES256 key where the service has one in its token. */
 export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
@@ -121,6 +126,30 @@ function openTrail(connection: NatsConnection, worker: string): AuditTrail {
   return new AuditTrail({ connection, service: 'key-lifecycle', worker, openEpoch });
 }
 
+/** What a worker's token would make of a key: it opens under that KEK only, and is the same key under another. */
+export const wrappedUnder = (kekId: string, secret: string): string => Buffer.from(`${kekId}:${secret}`).toString('base64url');
+export const unwrappedUnder = (kekId: string, wrapped: string): string | undefined => {
+  const text = Buffer.from(wrapped, 'base64url').toString();
+  return text.startsWith(`${kekId}:`) ? text.slice(kekId.length + 1) : undefined;
+};
+const rotations = {
+  'rewrap-keys': ({ to, keys }: { to: { kekId: string }; keys: { kekId: string; wrapped: string }[] }) => ({
+    keys: keys.map(({ kekId, wrapped }) => {
+      const secret = unwrappedUnder(kekId, wrapped);
+      return secret === undefined
+        ? { code: 'ERR_KEY_UNREADABLE', detail: 'not intact' }
+        : { custody: 'wrapped', kekId: to.kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(to.kekId, secret) };
+    }),
+  }),
+  'rewrap-kek': ({ material, rootLabel }: { material: object; rootLabel: string }) => ({
+    ...material,
+    rootLabel,
+    wrapped: randomBytes(40).toString('base64url'),
+  }),
+  'create-root': ({ label }: { label: string }, asked: { roots: string[] }) => ({ created: asked.roots.push(label) > 0 }),
+  'destroy-root': () => ({ destroyed: true }),
+};
+
 /** The service without its front: real broker and permissions, real store; workers are played by connections of crypto-worker. */
 export async function startLifecycle() {
   const folder = await temporaryFolder('key-lifecycle-spec');
@@ -157,6 +186,8 @@ export async function startLifecycle() {
     const store = new KeyStore(db, documents, onTampered);
     const keks = new KekStore(db, documents, onTampered);
     const roots = new Roots(db, documents);
+    const reservations = new Reservations(db, documents);
+    const objects = new ReservedObjects(reservations, orphanAfterMs);
     const delivery = new Delivery(connection, owner, store, records);
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
@@ -189,7 +220,8 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger, objects),
+      reservations,
     };
   };
   const first = replica();
@@ -211,6 +243,8 @@ export async function startLifecycle() {
     /** Sweeps at this time, ms since 1970. */
     sweeper: (records: AuditTrail, nowMs: number, { commands, store, due }: Pick<typeof first, 'commands' | 'store' | 'due'> = first) =>
       new DueChanges({ commands, due, store, trail: records, bounds: new LeaseBounds(1_000, 0.5), logger, nowMs: () => nowMs }),
+    orphans: (records: AuditTrail, nowMs: number, { reservations, store }: Pick<typeof first, 'reservations' | 'store'> = first) =>
+      new OrphanSweep({ reservations, store, trail: records, connection, orphanAfterMs, logger, nowMs: () => nowMs }),
     /** Every record of this service in AUDIT, in order. */
     recorded: async (): Promise<Record<string, unknown>[]> => {
       const reader = await broker.connection('provisionerCore');
@@ -240,18 +274,29 @@ export async function startLifecycle() {
     /** Makes key material, as any worker does: of ED25519 in the token. */
     serveHsm: () => {
       /** `key`: how many were made; `messages`: by how many messages. HMAC-SHA-512 it cannot make in a batch. */
-      const asked = { kek: 0, key: 0, messages: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() };
-      const madeOf = (kekId: string, algorithm: string) => {
+      const asked = {
+        kek: 0,
+        key: 0,
+        messages: 0,
+        destroyed: [] as string[],
+        roots: [] as string[],
+        away: () => subscription.unsubscribe(),
+        /** Keys are made when it resolves. */
+        held: undefined as Promise<void> | undefined,
+      };
+      const madeOf = (kekId: string, algorithm: string, label?: string) => {
         asked.key++;
         const wrapped = randomBytes(40).toString('base64url');
-        const label = `key-${randomBytes(12).toString('hex')}`;
         return algorithm === 'ED25519'
           ? { material: { custody: 'token', family: 'softhsm', token: 'customer', label } }
-          : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped } };
+          : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(kekId, wrapped) } };
       };
       const subscription = workers.subscribe(internalSubject('hsm', '*'), {
         callback: (_error, m) => {
           const wrapped = randomBytes(40).toString('base64url');
+          const verb = m.subject.split('.').at(-1) as string;
+          if (verb in rotations)
+            return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);
             m.respond(JSON.stringify({ result: { destroyed: true } }));
@@ -260,11 +305,18 @@ export async function startLifecycle() {
             m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
             asked.messages++;
-            const { kekId, algorithm, keys } = m.json<{ kekId: string; algorithm: string; keys?: { algorithm: string }[] }>();
-            if (!keys) return void m.respond(JSON.stringify({ result: madeOf(kekId, algorithm) }));
+            const { kekId, algorithm, keys, label } = m.json<{
+              kekId: string;
+              algorithm: string;
+              keys?: { algorithm: string }[];
+              label?: string;
+            }>();
+            const answer = (result: unknown) => void m.respond(JSON.stringify({ result }));
+            const answerHeld = (result: unknown) => void (asked.held ? asked.held.then(() => answer(result)) : answer(result));
+            if (!keys) return answerHeld(madeOf(kekId, algorithm, label));
             const hmacIsAway = { problem: new ProblemError('ERR_ALGORITHM_UNAVAILABLE', 'no HMAC-SHA-512 here').toProblem() };
             const made = keys.map((one) => (one.algorithm === 'HMAC_SHA_512' ? hmacIsAway : madeOf(kekId, one.algorithm)));
-            m.respond(JSON.stringify({ result: { keys: made } }));
+            answerHeld({ keys: made });
           }
         },
       });

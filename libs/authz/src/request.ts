@@ -10,6 +10,8 @@ export interface KeyAttributes {
   readonly usage: string;
   readonly state?: string;
   readonly createdBy?: string;
+  /** Absent: anywhere. */
+  readonly residency?: readonly string[];
   readonly tags?: Readonly<Record<string, string>>;
 }
 
@@ -40,6 +42,8 @@ export interface RequestContext {
   /** IPv4 or IPv6 address in clear; absent where only a commitment to it is known. */
   readonly ip?: string;
   readonly encryptionContext?: Readonly<Record<string, string>>;
+  /** Of a hand-over: the principal id of who is to own the key. A decision about it is never remembered. */
+  readonly newOwner?: string;
 }
 
 export interface AuthorizationRequest {

@@ -5,6 +5,8 @@ import {
   alertOperations,
   auditOperations,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   keyOperations,
   policyOperations,
 } from '@claviger/contracts';
@@ -24,6 +26,12 @@ const may: Record<string, Action[]> = {
     'keys:List',
     'keys:ListKeks',
     'keys:Rotate',
+    'keys:RotateKek',
+    'keys:RotateRoot',
+    'keys:DestroyRoot',
+    'keys:ReadJobs',
+    'keys:PauseJob',
+    'keys:ResumeJob',
     'keys:SetRotation',
     'keys:SetClassification',
     'keys:Activate',
@@ -31,6 +39,9 @@ const may: Record<string, Action[]> = {
     'keys:MarkCompromised',
     'keys:Suspend',
     'keys:Update',
+    'keys:ImportParameters',
+    'keys:ImportMaterial',
+    'keys:DeleteMaterial',
     'keys:Protect',
     'keys:SetAlias',
     'keys:ScheduleDeletion',
@@ -40,8 +51,8 @@ const may: Record<string, Action[]> = {
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
     'audit:RecordCeremony',
-    ...['keys:Protect', 'keys:Unprotect'],
-    ...['keys:SetClassification', 'keys:LowerClassification'],
+    ...['keys:Protect', 'keys:Unprotect', 'keys:ReadJobs'],
+    ...['keys:SetClassification', 'keys:LowerClassification', 'keys:SetResidency', 'keys:WidenResidency'],
   ] as Action[],
   'application-owner': [
     'keys:Describe',
@@ -54,10 +65,14 @@ const may: Record<string, Action[]> = {
     'keys:SetClassification',
     'keys:Certify',
     'keys:SetAlias',
+    'keys:SetResidency',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
-  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony'],
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:ReadJobs', 'keys:Describe'],
+  operator: [
+    ...['system:Status', 'alerts:Read', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
+    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
+  ] as Action[],
   none: [],
 };
 
@@ -80,11 +95,11 @@ test('the starter set is a valid bundle, without warnings', () => {
 test.each(Object.keys(may))('the role %s may do what the table says and nothing else', (role) => {
   const evaluator = new Evaluator();
   const kind = role === 'application' ? 'service' : 'person';
-  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind })]));
+  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind }), principal('heir', ['application-owner'])]));
   const named = key({ owner: 'caller', consumers: ['caller'] });
   const permitted = actions.filter((action) => {
     const resource = actionTable[action] === 'Key' ? named : claviger;
-    return evaluator.decide({ principalId: 'caller', action, resource, context: context() }).kind === 'allow';
+    return evaluator.decide({ principalId: 'caller', action, resource, context: context({ newOwner: 'heir' }) }).kind === 'allow';
   });
   expect(permitted.sort()).toEqual([...may[role]!].sort());
 });
@@ -117,6 +132,27 @@ test('whoever has the role key-administrator never uses a key, whatever other ro
     ),
     { numRuns: 60 },
   );
+});
+
+test('a security officer hands a key to an application owner who is another person; an owner to whomever', () => {
+  const evaluator = new Evaluator();
+  evaluator.load(
+    bundleOf([
+      principal('officer', ['security-officer', 'application-owner']),
+      principal('owner', ['application-owner']),
+      principal('gone', ['application-owner'], { disabled: true }),
+      principal('robot', ['application-owner'], { kind: 'service' }),
+      principal('app', ['application'], { kind: 'service' }),
+    ]),
+  );
+  const handOver = (principalId: string, newOwner: string, owner = 'left') =>
+    evaluator.decide({ principalId, action: 'keys:SetOwner', resource: key({ owner }), context: context({ newOwner }) }).kind;
+  expect(handOver('officer', 'owner')).toBe('allow');
+  for (const nobody of ['officer', 'app', 'robot', 'gone', 'stranger'])
+    expect([nobody, handOver('officer', nobody)]).toEqual([nobody, 'deny']);
+  // What was decided about one is not remembered for another.
+  expect(handOver('officer', 'owner')).toBe('allow');
+  expect([handOver('owner', 'app', 'owner'), handOver('owner', 'app')]).toEqual(['allow', 'deny']);
 });
 
 test('an application uses only keys that name it, and only as a service', () => {
@@ -162,11 +198,28 @@ test('an application owner has no say over the keys of others', () => {
   expect(decide(['application-owner'], 'keys:SetConsumers', key({ owner: 'somebody' }))).toMatchObject({ code: 'no-permit' });
 });
 
+test('a key is exported by its owner alone only with the approval of two security officers, and by nobody else', () => {
+  const own = key({ owner: 'caller' });
+  const approval = { kind: 'needs-approval', quorum: 2, approvers: ['security-officer'] };
+  expect(decide(['application-owner'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner', 'key-administrator', 'security-officer'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner'], 'keys:Export', key({ owner: 'somebody' })).kind).toBe('deny');
+  expect(
+    decide(['application-owner'], 'keys:Export', key({ owner: 'caller', environment: 'production' }), context({ mfa: false })).kind,
+  ).toBe('deny');
+  for (const role of ['key-administrator', 'security-officer', 'application', 'auditor', 'operator'])
+    expect([role, decide([role], 'keys:Export', own).kind]).toEqual([role, 'deny']);
+});
+
 test('production keys are administered with MFA only, but suspending never waits for it', () => {
   const production = key({ environment: 'production' });
   const without = context({ mfa: false });
   expect(decide(['key-administrator'], 'keys:Rotate', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
   expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
+  expect(decide(['key-administrator'], 'keys:RotateKek', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
+  expect(decide(['key-administrator'], 'keys:RotateKek', key(), without).kind).toBe('allow');
+  for (const action of ['keys:RotateRoot', 'keys:DestroyRoot'] as const)
+    expect(decide(['key-administrator'], action, claviger, without)).toMatchObject({ policyIds: ['roots-need-mfa'] });
   expect(decide(['key-administrator'], 'keys:SetRotation', production, without).kind).toBe('deny');
   for (const action of ['keys:MarkCompromised', 'keys:Update'] as const)
     expect(decide(['key-administrator'], action, production, without).kind).toBe('deny');
@@ -187,9 +240,15 @@ test('what a production key is worth is said with MFA only, and lowered by secur
 });
 
 test('every action that an operation names can be asked of policy', () => {
-  const operations = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-    Object.values(group),
-  );
+  const operations = [
+    cryptoOperations,
+    keyOperations,
+    importOperations,
+    exportOperations,
+    policyOperations,
+    auditOperations,
+    alertOperations,
+  ].flatMap((group) => Object.values(group));
   expect(operations.length).toBeGreaterThan(20);
   expect(operations.map(({ action }) => action).filter((action) => !Object.hasOwn(actionTable, action))).toEqual([]);
 });

@@ -55,6 +55,12 @@ const table = {
     title: 'The key would be less than the profile of its environment and classification asks for',
     next: 'Ask for what the profile asks for, or ask a security officer to change the profile.',
   },
+  ERR_RESIDENCY: {
+    status: 403,
+    retryable: false,
+    title: 'The residency of the key does not let it be here',
+    next: 'Use it at a site in one of its regions, or ask a security officer to widen its residency.',
+  },
   ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id, or the alias.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {
@@ -81,6 +87,48 @@ const table = {
     title: 'The key version has encrypted as often as it safely may',
     next: 'Rotate the key; what it encrypted goes on to decrypt.',
   },
+  ERR_KEY_MATERIAL_MISSING: {
+    status: 409,
+    retryable: false,
+    title: 'The key version has no material',
+    next: 'Import its material: the first, or the same again where it expired or was deleted.',
+  },
+  ERR_KEY_ORIGIN: {
+    status: 409,
+    retryable: false,
+    title: 'The origin of the key does not allow this',
+    next: 'Only external keys take material that is imported; they are rotated by importing other material as a new version.',
+  },
+  ERR_KEY_NOT_EXPORTABLE: {
+    status: 409,
+    retryable: false,
+    title: 'The key was not made to be exported',
+    next: 'Make a new key with exportable; what it is cannot be changed afterwards.',
+  },
+  ERR_IMPORT_PARAMETERS: {
+    status: 409,
+    retryable: false,
+    title: 'The import token is of no use any more, or of no use for this key',
+    next: 'Ask for new import parameters, and wrap the material with their public key.',
+  },
+  ERR_IMPORT_REFUSED: {
+    status: 400,
+    retryable: false,
+    title: 'The wrapped material does not open',
+    next: 'Wrap it with the public key and by the algorithm of these import parameters.',
+  },
+  ERR_KEY_MATERIAL_UNSUITABLE: {
+    status: 400,
+    retryable: false,
+    title: 'The material is of another kind than the key',
+    next: 'Compare its algorithm, length and curve with those of the key. A private key is wrapped as PKCS#8, DER.',
+  },
+  ERR_KEY_MATERIAL_DIFFERENT: {
+    status: 409,
+    retryable: false,
+    title: 'The version had other material before',
+    next: 'Import the same material again, or this one as a new version.',
+  },
   ERR_KEY_USAGE: {
     status: 400,
     retryable: false,
@@ -92,6 +140,12 @@ const table = {
     retryable: false,
     title: 'The token cannot do this algorithm',
     next: 'Choose another algorithm, or ask the operators for a token that has it.',
+  },
+  ERR_KEY_UNREADABLE: {
+    status: 500,
+    retryable: false,
+    title: 'What is stored of the key does not open',
+    next: 'Operators: it is damaged, or not under the key-encryption key that it names. Restore it from a backup.',
   },
   ERR_DRY_RUN: {
     status: 412,
@@ -161,6 +215,24 @@ const table = {
     retryable: false,
     title: 'The policy bundle does not validate',
     next: 'Run claviger policy check and mend what it names.',
+  },
+  ERR_BACKUP_UNAVAILABLE: {
+    status: 501,
+    retryable: false,
+    title: 'Backups are not set up here',
+    next: 'Operators: set BACKUP_FOLDER and BACKUP_ESCROW_FOLDER of key-lifecycle, and hold a ceremony of a recovery group.',
+  },
+  ERR_BACKUP_REFUSED: {
+    status: 409,
+    retryable: false,
+    title: 'This backup cannot be made, read or restored like this',
+    next: 'The detail says why.',
+  },
+  ERR_BACKUP_DAMAGED: {
+    status: 422,
+    retryable: false,
+    title: 'The backup is not what its site signed',
+    next: 'Take another copy of it, or another backup; nothing after the named chunk was used.',
   },
   ERR_INTERNAL: {
     status: 500,

@@ -6,12 +6,15 @@ import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
 import { PersonalValue } from './records';
+import { Residency } from './residency';
+import { rewrapInternalOperations } from './rewrap-internal-operations';
 import { KekMaterial, KeyMaterial, TokenKeyLabel } from './views';
 
 const generated = z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() });
 
 /** Between services over `claviger-internal.v1.<service>.<verb>`; no account but CORE reaches these. */
 export const internalOperations = {
+  ...rewrapInternalOperations,
   generateKek: defineOperation({
     name: 'hsm.generate-kek',
     action: 'internal',
@@ -25,7 +28,13 @@ export const internalOperations = {
     action: 'internal',
     summary: 'Generate a customer key in the HSM: wrapped under the given KEK, or kept in the token where it cannot be wrapped.',
     retry: 'safe',
-    input: { algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
+    input: {
+      ...{ algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
+      /** Only in a token that is in one of these. */
+      residency: Residency.optional(),
+      /** Its name in the token if it stays there; only a pair ever does. */
+      label: TokenKeyLabel.optional(),
+    },
     result: generated,
   }),
   generateKeys: defineOperation({
@@ -37,7 +46,7 @@ export const internalOperations = {
       kekId: KekId,
       kek: KekMaterial,
       keys: z
-        .array(z.strictObject({ algorithm: Algorithm, usage: KeyUsage }))
+        .array(z.strictObject({ algorithm: Algorithm, usage: KeyUsage, residency: Residency.optional() }))
         .min(1)
         .max(limits.batchItems)
         .refine((keys) => keys.every(({ algorithm }) => !algorithms[algorithm].pair), 'a pair is asked for alone: it takes long'),
@@ -49,7 +58,8 @@ export const internalOperations = {
     action: 'internal',
     summary: 'Destroy a customer key that is kept in the token; one that is gone already is no error.',
     retry: 'safe',
-    input: { token: z.string(), label: TokenKeyLabel },
+    /** Wherever it is among the tokens that the worker reaches, when `token` is left out. */
+    input: { token: z.string().optional(), label: TokenKeyLabel },
     result: z.strictObject({ destroyed: z.boolean() }),
   }),
   leaseInvocations: defineOperation({

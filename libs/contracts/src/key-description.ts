@@ -3,8 +3,10 @@ import { Algorithm, KeyUsage } from './algorithms';
 import { Cryptoperiod } from './cryptoperiods';
 import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
+import { MissingMaterial, Origin } from './key-transport';
 import { limits } from './limits';
 import { Classification, Environment, KekId, KeyId, KeyRef, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
+import { Residency } from './residency';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
@@ -51,6 +53,8 @@ export const KeyFilter = z
     tag: z.strictObject({ name: tagName, value: tagValue.optional() }),
     namePrefix: name,
     suspended: z.boolean(),
+    origin: Origin,
+    exportable: z.boolean(),
     /** Its deletion is scheduled and has not happened. */
     pendingDeletion: z.boolean(),
     /** When its first version was made: from then on … */
@@ -94,6 +98,10 @@ export const KeyDescription = z.strictObject({
   ...KeyNotes.shape,
   consumers,
   tags,
+  /** `external`: its material was made elsewhere and imported. */
+  origin: Origin,
+  /** It may leave, wrapped for a recipient; said when it was made, for good. */
+  exportable: z.boolean(),
   revision: z.int().min(1),
   primaryVersion: z.int().min(1),
   /** A suspended or pending-deletion key is frozen: it neither protects nor processes unless `processingAllowed`. */
@@ -113,6 +121,8 @@ export const KeyDescription = z.strictObject({
   atEnd: AtEnd,
   /** By itself a version is rotated, or protects no more, after so many days at most, jitter and window left out; absent where nothing ends its use. */
   protectsAtMostDays: z.int().min(1).optional(),
+  /** The regions that it may be used, stored and backed up in; anywhere when absent. */
+  residency: Residency.optional(),
   /** When its owner last confirmed what is written of it. */
   certified: z.strictObject({ at: Timestamp, by: PrincipalId }).optional(),
   /** Something happened for which it is rotated as soon as it can be: a compromise, another owner, a higher classification. */
@@ -131,6 +141,11 @@ export const KeyDescription = z.strictObject({
       recipientPeriodEndsAt: Timestamp.optional(),
       /** Every change of state, oldest first; of a version that changed very often the first and the newest. The ledger has all of them. */
       transitions: z.array(Transition),
+      /** Of external keys: when its material was last imported, and when that is destroyed. */
+      importedAt: Timestamp.optional(),
+      materialExpiresAt: Timestamp.optional(),
+      /** Why it has no material, so that all uses of it are refused. */
+      missing: z.strictObject({ why: MissingMaterial, since: Timestamp }).optional(),
       /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
       custody: Custody.optional(),
       /** The key-encryption key that it is wrapped under; only with `wrapped`. */

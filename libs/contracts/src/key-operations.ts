@@ -5,17 +5,24 @@ import { Cryptoperiod } from './cryptoperiods';
 import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
 import { keyGovernanceOperations } from './key-governance-operations';
+import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Classification, Environment, KeyId, KeyRef, PrincipalId, Timestamp } from './primitives';
+import { Classification, Environment, KeyRef, PrincipalId, Timestamp } from './primitives';
+import { Residency } from './residency';
+import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
+
+/** Where a list goes on: sealed by the service, of no meaning to anybody else. */
+export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,200}$/, 'a cursor is what `next` of a page said');
 
 export const keyOperations = {
   ...keyGovernanceOperations,
   ...deletionOperations,
   ...aliasOperations,
+  ...rewrapOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',
@@ -29,9 +36,15 @@ export const keyOperations = {
       environment: Environment.default('development'),
       classification: Classification.default('internal'),
       owner: PrincipalId.optional(),
+      /** `external`: nothing is generated; it waits in pre-activation for material that is imported. */
+      origin: Origin.default('generated'),
+      /** It may leave, wrapped for a recipient. Cannot be changed afterwards. */
+      exportable: z.boolean().default(false),
       ...KeyNotes.shape,
       consumers: consumers.default([]),
       tags: tags.default({}),
+      /** The regions that it may be used, stored and backed up in; anywhere when left out. */
+      residency: Residency.optional(),
       /** Pre-activation until then: it neither protects nor processes. At most two years ahead. */
       activateAt: Timestamp.optional(),
       /** That of its usage when left out. */
@@ -56,8 +69,13 @@ export const keyOperations = {
     summary:
       'Keys that the caller may describe and that the filter means, by id; pass `next` to go on. A page may be short, or empty, before the last.',
     retry: 'safe',
-    input: { filter: KeyFilter.default({}), limit: z.int().min(1).max(limits.listPage).default(100), after: KeyId.optional() },
-    result: z.strictObject({ keys: z.array(KeyDescription), next: KeyId.optional() }),
+    input: {
+      filter: KeyFilter.default({}),
+      limit: z.int().min(1).max(limits.listPage).default(100),
+      /** The `next` of the page before, of the same filter and caller. */
+      after: ListCursor.optional(),
+    },
+    result: z.strictObject({ keys: z.array(KeyDescription), next: ListCursor.optional() }),
   }),
   listKeks: defineOperation({
     name: 'keys.list-keks',

@@ -12,6 +12,8 @@ export const limits = {
   batchItems: 100,
   /** Plaintexts, messages and ciphertexts of one batch together, in characters of base64url. */
   batchChars: 900_000,
+  /** Wrapped keys of one request to rewrap them, in characters of base64url. */
+  rewrapChars: 600_000,
   /** What is said about the keys of one batch of creations, as JSON: the descriptions that come back say more. */
   createBatchBytes: 400_000,
   /** Longest signature of any scheme. */
@@ -44,6 +46,9 @@ export const limits = {
   /** Names that were ever given, those of deleted aliases among them: their records stay in the bucket. */
   aliasesTotal: 100_000,
   activationDaysMax: 731,
+  /** How long import parameters are good, and how often material may be sent with them that is refused. */
+  importParametersHours: 24,
+  importTries: 5,
   cryptoperiodDaysMax: 36_500,
   listPage: 500,
   queryPage: 1_000,

@@ -13,6 +13,7 @@ import {
   Timestamp,
   WrappingKeyState,
 } from './primitives';
+import { Residency } from './residency';
 
 /**
  * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
@@ -54,6 +55,8 @@ export const KeyView = z.strictObject({
   /** Who created it: a policy may bar that principal from using it. */
   createdBy: PrincipalId,
   tags: z.record(z.string(), z.string()),
+  /** Where it may be used; anywhere when absent. */
+  residency: Residency.optional(),
   primaryVersion: z.int().min(1),
   suspended: z.boolean(),
   processingAllowed: z.boolean(),

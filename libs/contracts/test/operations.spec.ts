@@ -6,9 +6,13 @@ import {
   actionTable,
   alertOperations,
   auditOperations,
+  backupHsmOperations,
+  backupOperations,
   CloudEventEnvelope,
   CommittedRecord,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   internalOperations,
   keyOperations,
   type Operation,
@@ -20,14 +24,24 @@ import {
   requestType,
   SessionRecord,
   TokenRecord,
+  transportHsmOperations,
   UnansweredRecord,
   ViolationRecord,
 } from '../src/index';
 
-const published: Operation[] = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-  Object.values(group),
+const published: Operation[] = [
+  cryptoOperations,
+  keyOperations,
+  backupOperations,
+  importOperations,
+  exportOperations,
+  policyOperations,
+  auditOperations,
+  alertOperations,
+].flatMap((group) => Object.values(group));
+const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations].flatMap((group) =>
+  Object.values<Operation>(group),
 );
-const internal: Operation[] = Object.values(internalOperations);
 const all = [...published, ...internal];
 const named = all.map((operation) => [operation.name, operation] as const);
 const shapeOf = (operation: Operation) => (operation.request as z.ZodObject).shape as Record<string, z.ZodType>;

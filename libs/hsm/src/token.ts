@@ -19,6 +19,7 @@ import { type KeyWrapScheme, unwrapValue, wrapValue } from './key-wrap';
 import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
+import { assertConsistentAsync } from './pairwise';
 import { importPublicKey } from './public-keys';
 import { generateReceiverAsync, type Receiver, type ReceiverRequest, unwrapReceiver } from './receivers';
 import { type RewrapRequest, rewrap } from './rewrapping';
@@ -30,7 +31,7 @@ import type { ObjectClass, PublicUsage } from './templates';
 import {
   assertAbsent,
   createCanary,
-  destroyTokenKeyPair,
+  destroyTokenKey,
   findTokenKey,
   generateRootKey,
   generateSessionKeyPair,
@@ -193,9 +194,14 @@ export class Token {
     return generateTokenKeyPairAsync(this.#connection, label, algorithm, usage);
   }
 
+  /** Destroys a root; false when it was gone already. Repeat it when it fails. */
+  destroyRootKey(label: string): boolean {
+    return destroyTokenKey(this.#connection, label);
+  }
+
   /** Destroys both halves of a token key pair; false when it was gone already. Repeat it when it fails. */
   destroyTokenKeyPair(label: string): boolean {
-    return destroyTokenKeyPair(this.#connection, label);
+    return destroyTokenKey(this.#connection, label);
   }
 
   /** DER SubjectPublicKeyInfo of the token key pair with this label. */
@@ -266,6 +272,14 @@ export class Token {
   /** A new pair for use outside of the token, its private half in clear (PKCS#8); off the event loop. @throws HsmError HSM_MECHANISM_UNAVAILABLE */
   generateExportedPairAsync(algorithm: PairAlgorithm): Promise<ExportedPair> {
     return generateExportedPairAsync(this.#connection, algorithm);
+  }
+
+  /**
+   * That a private half, unwrapped for `usage`, is that of a public one: what it does fits the SPKI outside of the token. Off the event loop where it is slow.
+   * @throws HsmError HSM_SELF_TEST_FAILED
+   */
+  async assertPair(privateKey: KeySource, spki: Buffer, usage: KeyUsage): Promise<void> {
+    await assertConsistentAsync(this.#connection, privateKey, spki, usage);
   }
 
   /** Signing pair that lives as long as this token's generation (the batch key of an epoch). */

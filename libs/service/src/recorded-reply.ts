@@ -13,7 +13,8 @@ export interface Done {
 }
 
 /** What a record says beyond who asked and what was decided. Whoever gives it may complete it until the record is made: by then the key is known that an alias named. */
-export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext'>> & AboutChange;
+export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext' | 'recipient'>> &
+  AboutChange;
 type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'alias' | 'previousKeyId' | 'version' | 'reason'>>;
 
 /** The key that a request names: its id, or what has to become one. */
