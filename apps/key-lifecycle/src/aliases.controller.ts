@@ -1,7 +1,7 @@
 import { claviger, keyResource } from '@claviger/authz';
-import { type AliasChange, keyOperations, limits, ProblemError, type Request } from '@claviger/contracts';
+import { type AliasChange, type AliasDescription, keyOperations, limits, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { type About, type Admit, named, RecordedReply } from '@claviger/service';
+import { type About, type Admit, type Asker, named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { assertPointable, deleteAlias, type KeyAlias, pointAlias, targetOf } from './alias';
@@ -10,6 +10,8 @@ import { AliasStore, noSuchAlias } from './alias-store';
 import type { Key } from './key';
 import { isLowered } from './key-events';
 import { KeyStore } from './key-store';
+import { ListCursors } from './list-cursors';
+import { scannedMost } from './list-page';
 import { NamedKeys } from './named-keys';
 import { TamperedDocument } from './signed-documents';
 
@@ -24,6 +26,7 @@ export class AliasesController {
     private readonly aliases: AliasStore,
     private readonly names: NamedKeys,
     private readonly store: KeyStore,
+    private readonly cursors: ListCursors,
   ) {}
 
   @MessagePattern(keyOperations.setAlias.name)
@@ -87,15 +90,10 @@ export class AliasesController {
     return this.replies.answer(keyOperations.listAliases, context, about, async ({ admit, allows }) => {
       const keyId = request.keyId === undefined ? undefined : (await this.names.described(about, admit)).keyId;
       if (keyId === undefined) admit('keys:List', claviger);
-      const page = await this.aliases.list(request.after, request.limit, keyId);
-      const live = page.aliases.filter(({ deleted }) => !deleted);
-      const keys = keyId === undefined ? await this.keysOf(live) : undefined;
-      const aliases = live.filter((alias) => {
-        const key = keys?.get(alias.keyId);
-        return keys === undefined || (key !== undefined && allows('keys:Describe', keyResource(key)));
-      });
-      const described = aliases.map(({ alias, keyId: of, revision }) => ({ alias, keyId: of, revision }));
-      return { result: { aliases: described, ...(page.next === undefined ? {} : { next: page.next }) } };
+      const list = { principal: context.principal, filter: { aliasesOf: keyId ?? 'all' } };
+      const after = request.after === undefined ? undefined : await this.cursors.open(request.after, list);
+      const { aliases, next } = await this.shown(keyId, { after, limit: request.limit }, allows);
+      return { result: { aliases, ...(next === undefined ? {} : { next: await this.cursors.seal(next, list) }) } };
     });
   }
 
@@ -121,6 +119,33 @@ export class AliasesController {
     if (ofKey >= limits.aliasesPerKey) throw new ProblemError('ERR_KEY_STATE', `A key has at most ${limits.aliasesPerKey} aliases.`);
     if (isNew && total >= limits.aliasesTotal)
       throw new ProblemError('ERR_KEY_STATE', `There are ${limits.aliasesTotal} names already: point one that is there to this key.`);
+  }
+
+  /**
+   * Pages of the store are read on until one is full, so that neither its length nor whether there is a next one says how many aliases there are of keys
+   * that the caller must not know of. Of one key, its caller may describe it.
+   */
+  private async shown(
+    keyId: string | undefined,
+    { after, limit }: { after: string | undefined; limit: number },
+    allows: Asker['allows'],
+  ): Promise<{ aliases: AliasDescription[]; next: string | undefined }> {
+    const aliases: AliasDescription[] = [];
+    let from = after;
+    for (let scanned = 0; scanned < scannedMost; scanned += limits.listPage) {
+      const page = await this.aliases.list(from, limits.listPage, keyId);
+      const live = page.aliases.filter(({ deleted }) => !deleted);
+      const keys = keyId === undefined ? await this.keysOf(live) : undefined;
+      for (const { alias, keyId: of, revision } of live) {
+        const key = keys?.get(of);
+        if (keys && !(key && allows('keys:Describe', keyResource(key)))) continue;
+        if (aliases.length === limit) return { aliases, next: aliases.at(-1)?.alias };
+        aliases.push({ alias, keyId: of, revision });
+      }
+      if (page.next === undefined) return { aliases, next: undefined };
+      from = page.next;
+    }
+    return { aliases, next: from };
   }
 
   /** Tampered documents are passed over, as in a list of keys. */

@@ -10,6 +10,7 @@ import type { AliasDocument } from '../src/alias-store';
 import { AliasesController } from '../src/aliases.controller';
 import type { Key, NewKey } from '../src/key';
 import { suspendKey } from '../src/key';
+import { ListCursors } from '../src/list-cursors';
 import { NamedKeys } from '../src/named-keys';
 import { RecordedChange } from '../src/recorded-change';
 import { about, intent, type Lifecycle, now, startLifecycle } from './keys-under-test';
@@ -54,7 +55,7 @@ const frontOf = (replica: ReturnType<Lifecycle['replica']>) => {
   const replies = new RecordedReply(gate as never, l.trail);
   const found = new NamedKeys(replica.aliases, replica.store);
   return {
-    front: new AliasesController(replies, replica.aliasCommands, replica.aliases, found, replica.store),
+    front: new AliasesController(replies, replica.aliasCommands, replica.aliases, found, replica.store, new ListCursors(l.db)),
     changes: new RecordedChange(replies, replica.commands, found),
   };
 };
@@ -203,6 +204,19 @@ test('lists are by key or of all that the caller may describe, page by page, and
   expect((await list({ keyId: mine[1] as string })).aliases).toHaveLength(3);
   const page = await list({ keyId: key.keyId, limit: 2 });
   expect((await list({ keyId: key.keyId, limit: 2, after: page.next as string })).aliases.map(({ alias }) => alias)).toEqual(mine.slice(2));
+  expect(await codeOf(list({ keyId: other.keyId, after: page.next as string }))).toBe('ERR_MALFORMED_REQUEST');
+  no = [`keys:Describe ${other.keyId}`];
+  let after: string | undefined;
+  const seen: string[] = [];
+  do {
+    const { aliases, next } = await list({ limit: 1, ...(after ? { after } : {}) });
+    expect(aliases).toHaveLength(1);
+    seen.push(aliases[0]?.alias as string);
+    after = next;
+  } while (after);
+  expect(seen).toEqual(expect.arrayContaining(mine));
+  expect(seen).not.toContain(theirs);
+  no = [];
   await set(mine[0] as string, other.keyId);
   expect((await list({ keyId: key.keyId })).aliases.map(({ alias }) => alias)).toEqual(mine.slice(1));
   no = [`keys:Describe ${other.keyId}`];

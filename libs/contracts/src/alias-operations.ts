@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { keyFields } from './key-description';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Alias, KeyId, KeyRef } from './primitives';
+import { Alias, KeyId, KeyRef, ListCursor } from './primitives';
 
 const { reason } = keyFields;
 
@@ -46,9 +46,9 @@ export const aliasOperations = {
     name: 'keys.list-aliases',
     action: 'keys:List',
     summary:
-      'Aliases of one key, for whoever may describe it, or of every key that the caller may describe, by name; pass `next` to go on. A page may be short, or empty, before the last.',
+      'Aliases of one key, for whoever may describe it, or of every key that the caller may describe, by name; pass `next` to go on.',
     retry: 'safe',
-    input: { keyId: KeyRef.optional(), after: Alias.optional(), limit: z.int().min(1).max(limits.listPage).default(100) },
-    result: z.strictObject({ aliases: z.array(AliasDescription), next: Alias.optional() }),
+    input: { keyId: KeyRef.optional(), after: ListCursor.optional(), limit: z.int().min(1).max(limits.listPage).default(100) },
+    result: z.strictObject({ aliases: z.array(AliasDescription), next: ListCursor.optional() }),
   }),
 } as const;

@@ -8,15 +8,12 @@ import { keyGovernanceOperations } from './key-governance-operations';
 import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Classification, Environment, KeyRef, PrincipalId, Timestamp } from './primitives';
+import { Classification, Environment, KeyRef, ListCursor, PrincipalId, Timestamp } from './primitives';
 import { Residency } from './residency';
 import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
-
-/** Where a list goes on: sealed by the service, of no meaning to anybody else. */
-export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,200}$/, 'a cursor is what `next` of a page said');
 
 export const keyOperations = {
   ...keyGovernanceOperations,

@@ -41,6 +41,8 @@ export const KeyRef = z
     'neither a key id (k_ and 22 letters and digits) nor an alias (alias/…)',
   );
 export const isAlias = (ref: string): boolean => ref.startsWith('alias/');
+/** Where a list goes on: sealed by the service, of no meaning to anybody else. */
+export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,250}$/, 'a cursor is what `next` of a page said');
 export const KekId = z
   .string()
   .max(64)

@@ -1,5 +1,5 @@
 import type { Client } from '@claviger/client';
-import { type AliasChange, type AliasDescription, isAlias } from '@claviger/contracts';
+import { type AliasChange, type AliasDescription, isAlias, limits } from '@claviger/contracts';
 import type { Command } from 'commander';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
@@ -52,7 +52,11 @@ export async function aliasesOf(client: Pick<Client, 'keys'>, keyId: string | un
   const found: AliasDescription[] = [];
   let after: string | undefined;
   do {
-    const page = await client.keys.listAliases({ ...(keyId === undefined ? {} : { keyId }), ...(after === undefined ? {} : { after }) });
+    const page = await client.keys.listAliases({
+      limit: Math.min(Math.max(limit, 1), limits.listPage),
+      ...(keyId === undefined ? {} : { keyId }),
+      ...(after === undefined ? {} : { after }),
+    });
     found.push(...page.aliases);
     after = page.next;
   } while (after !== undefined && found.length < limit);
