@@ -31,8 +31,8 @@ let imports: ImportStore;
 let controller: ImportsController;
 let exported: ExportsController;
 const session = 'S'.repeat(22);
-/** What the next receive-key does instead. */
-let instead: (() => void) | undefined;
+/** What the next receive-key does first. */
+let beforehand: (() => Promise<unknown>) | undefined;
 let refuseNext = false;
 
 beforeAll(async () => {
@@ -77,11 +77,12 @@ function serve(): void {
         const problem = { type: 't', title: 't', status: 400, detail: 'd', code: 'ERR_IMPORT_REFUSED', retryable: false };
         return void m.respond(JSON.stringify({ problem }));
       }
-      instead?.();
+      const first = beforehand?.();
       const checkValue = createHash('sha256')
         .update(asked.wrappedMaterial as string)
         .digest('base64url');
-      return answer({ material: material(asked.kek.kekId), checkValue });
+      const received = () => answer({ material: material(asked.kek.kekId), checkValue });
+      return first ? void first.then(received) : received();
     },
   });
 }
@@ -212,17 +213,15 @@ test('encryptions elsewhere count towards the bound, once, and also when others 
   const key = await create();
   const { importToken } = await offer(key);
   expect(await code(send(key, importToken, 'AAAA', { priorEncryptions: undefined }))).toBe('ERR_MALFORMED_REQUEST');
-  let raced: Promise<unknown> | undefined;
-  instead = () => {
-    instead = undefined;
-    raced = l.commands.change(
+  beforehand = () => {
+    beforehand = undefined;
+    return l.commands.change(
       key.keyId,
       (k) => ({ ...k, revision: k.revision + 1 }),
       ({ revision }) => intent(revision, { keyId: key.keyId }),
     );
   };
   expect(await code(send(key, importToken, 'AAAA', { priorEncryptions: 600 }))).toBe('OK');
-  await raced;
   expect((await l.store.invocations(key.keyId))?.invocations.given).toEqual({ 1: 600 });
   expect(await code(send(key, (await offer(key)).importToken, 'AAAA', { priorEncryptions: 2_000 }))).toBe('OK');
   expect((await l.store.invocations(key.keyId))?.invocations.given).toEqual({ 1: 1_000 });
@@ -232,10 +231,9 @@ test('encryptions elsewhere count for the version that the material becomes, als
   const key = await create();
   expect(await code(send(key, (await offer(key)).importToken))).toBe('OK');
   const { importToken } = await offer(key);
-  let raced: Promise<unknown> | undefined;
-  instead = () => {
-    instead = undefined;
-    raced = l.commands.change(
+  beforehand = () => {
+    beforehand = undefined;
+    return l.commands.change(
       key.keyId,
       (k) => ({
         ...k,
@@ -250,7 +248,6 @@ test('encryptions elsewhere count for the version that the material becomes, als
     );
   };
   expect(await code(send(key, importToken, 'CCCC', { newVersion: true, priorEncryptions: 600 }))).toBe('OK');
-  await raced;
   expect((await stored(key)).primaryVersion).toBe(3);
   expect((await l.store.invocations(key.keyId))?.invocations.given).toMatchObject({ 3: 600 });
 });
