@@ -262,6 +262,10 @@ test('a table of ciphertexts is brought under the newest version, interrupted an
     '--in-flight',
     '1',
   ];
+  write(rows);
+  const stopped = await as('payments-api', ...run, '--failures-most', '0');
+  expect(stopped).toMatchObject({ code: 1, stderr: expect.stringMatching(/ERR_DECRYPTION_FAILED.*tries the last 1 again/) });
+  expect(JSON.parse(readFileSync(file('new.ndjson.partial.progress'), 'utf8'))).toMatchObject({ lines: 77, failed: 0 });
   write([...rows.slice(0, 620), 'no JSON', ...rows.slice(621)]);
   expect(await as('payments-api', ...run)).toMatchObject({ code: 65, stderr: expect.stringContaining('line 621 is not JSON') });
   write([...rows.slice(0, 3), row(99_999), ...rows.slice(4)]);
