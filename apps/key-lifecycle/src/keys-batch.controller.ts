@@ -1,14 +1,18 @@
-import { type ItemOutcome, keyBatchOperations, ProblemError, type Request, requestType } from '@claviger/contracts';
+import { algorithms, type ItemOutcome, keyBatchOperations, ProblemError, type Request, requestType } from '@claviger/contracts';
 import { type Answer, RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { Controller, Logger } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { KeysController } from './keys.controller';
+import { lanes } from './lanes';
+
+/** Of one request. A pair takes a worker up to seconds, in which it makes nobody else's keys: the workers of an installation are few. */
+const pairsAtOnce = 4;
 
 const logger = new Logger('keys-batch');
 
 /**
  * Many keys with one request: each is decided, made and recorded as if it had come alone, side by side, so that they share one message to the HSM, one
- * write of the store and one batch of the ledger (MaterialRequests, KeyInserts).
+ * write of the store and one batch of the ledger (MaterialRequests, KeyInserts). Pairs, which are asked for alone, a few at a time.
  */
 @Controller()
 export class KeysBatchController {
@@ -19,7 +23,13 @@ export class KeysBatchController {
     @Payload() { items, requestId }: Request<(typeof keyBatchOperations)['createBatch']>,
     @Ctx() context: RequestContext,
   ): Promise<Answer> {
-    const settled = await Promise.allSettled(items.map((item) => this.one.create({ type: requestType, requestId, ...item }, context)));
+    const inLane = lanes(pairsAtOnce);
+    const settled = await Promise.allSettled(
+      items.map((item) => {
+        const make = () => this.one.create({ type: requestType, requestId, ...item }, context);
+        return algorithms[item.algorithm].pair && item.origin !== 'external' ? inLane(make) : make();
+      }),
+    );
     return { result: { results: settled.map((s) => (s.status === 'fulfilled' ? s.value : refused(s.reason))) } };
   }
 }
