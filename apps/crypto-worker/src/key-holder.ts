@@ -56,10 +56,10 @@ export class KeyHolder {
     return record?.kind === 'key' ? record : undefined;
   }
 
-  /** As `peek`. Throws ERR_KEY_UNKNOWN. */
+  /** As `peek`. Throws ERR_KEY_UNKNOWN, and ERR_STATE_STALE for one that there is and that is not held here: unknown is not absent. */
   known(keyId: string): KeyView {
     const key = this.peek(keyId);
-    if (!key) throw new ProblemError('ERR_KEY_UNKNOWN');
+    if (!key) throw new ProblemError(this.view.held(keyId) ? 'ERR_STATE_STALE' : 'ERR_KEY_UNKNOWN');
     return key;
   }
 
@@ -129,7 +129,9 @@ export class KeyHolder {
 
   /** What waited for a session must not bring back a key that was suspended or destroyed meanwhile. */
   private assertUnchanged(key: KeyView): void {
-    if (this.peek(key.keyId) !== key) throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
+    // By revision: it may have been dropped and read again.
+    if (this.view.held(key.keyId)?.revision !== key.revision)
+      throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
   }
 
   private inToken({ token, label }: TokenKey): KeyHandle {

@@ -84,7 +84,7 @@ export class RecordedUse {
         if (doing instanceof Promise) {
           const confirm = () => {
             const [fromNow, toNow] = ask();
-            if (fromNow !== from || toNow !== to) throw changed();
+            if (fromNow?.revision !== from.revision || toNow?.revision !== to.revision) throw changed();
           };
           return doing.then((done) => ({ ...done, confirm }));
         }
@@ -127,7 +127,7 @@ export class RecordedUse {
   }
 
   private unchanged(admit: Admit, operation: Operation, request: KeyRequest, used: KeyView): void {
-    if (this.admitted(admit, operation.action, request) !== used) throw changed();
+    if (this.admitted(admit, operation.action, request).revision !== used.revision) throw changed();
   }
 
   private assertFresh(): void {

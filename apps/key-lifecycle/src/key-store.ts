@@ -220,6 +220,12 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     };
   }
 
+  /** Whether every document says that it is indexed as this program does it. One question to the store, which reads all documents for it. */
+  async areIndexed(): Promise<boolean> {
+    const other = { indexed: { $ne: indexFormat } };
+    return (await reached(() => this.keys.findOne(other, { projection: { _id: 1 } }))) === null;
+  }
+
   /** From now on lists by filter are complete, and a document whose index is missing was tampered with. */
   indexed(): void {
     this.allIndexed = true;

@@ -8,6 +8,7 @@ import { contextReads } from './context-reads';
 import { tooDeep } from './nesting';
 import { cedarIssue, type Policy, parsePolicies } from './policy-set';
 import type { Resource } from './request';
+import { seesIdentity } from './resource-reads';
 import { subjectsOf } from './subjects';
 
 /**
@@ -17,8 +18,11 @@ import { subjectsOf } from './subjects';
 export interface CompiledPolicies {
   readonly slot: string;
   readonly policies: ReadonlyMap<string, Policy>;
-  /** Those whose scope can match the action, and what they see of the context. */
-  readonly byAction: ReadonlyMap<Action, { readonly policies: readonly Policy[]; readonly lens: ContextLens }>;
+  /** Those whose scope can match the action, what they see of the context, and whether two keys of the same attributes are the same to them. */
+  readonly byAction: ReadonlyMap<
+    Action,
+    { readonly policies: readonly Policy[]; readonly lens: ContextLens; readonly seesIdentity: boolean }
+  >;
 }
 export type Compilation = { ok: true; compiled: CompiledPolicies } | { ok: false; issues: BundleIssue[] };
 
@@ -43,7 +47,8 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
   const byAction = new Map(
     actions.map((action) => {
       const applicable = parsed.policies.filter(({ json }) => scopeIncludes(json, groups(action)));
-      return [action, { policies: applicable, lens: contextLens(contextReads(applicable.map(({ json }) => json))) }] as const;
+      const read = applicable.map(({ json }) => json);
+      return [action, { policies: applicable, lens: contextLens(contextReads(read)), seesIdentity: seesIdentity(read) }] as const;
     }),
   );
   const held = [cedar.preparseSchema(slot, bundle.schema), ...[...byAction].map(([action, { policies }]) => hold(slot, action, policies))];
