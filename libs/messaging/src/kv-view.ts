@@ -117,7 +117,8 @@ export class KvView<T extends ViewRecord> {
     const { connection, bucket } = this.options;
     this.kv = await openBucket(connection, bucket, (error) => this.trouble(`not opened yet: ${String(error)}`));
     void this.proof.send(this.ready());
-    if (this.options.lazy) await this.openByIndex();
+    // Not waited for: of a million keys it takes a while, and whoever needs it waits until this copy is fresh.
+    if (this.options.lazy) void this.openByIndex();
     else await this.openWatch();
     this.timer = setInterval(() => void this.tick(), limits.viewProbeEveryMs);
     void this.proof.send(this.ready());
