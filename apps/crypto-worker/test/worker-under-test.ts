@@ -88,7 +88,8 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });
   const trail = new AuditTrail({ connection, service: 'crypto-worker', worker: 'w1', openEpoch: () => openEpoch(token, certifier) });
   const viewOptions = { connection, holder: 'crypto-worker.w1', trusted, onRefused: () => undefined };
-  const keyView = openKeysView(viewOptions);
+  // Few are held whole, so that keys are dropped and read again in every test.
+  const keyView = openKeysView(viewOptions, { atMost: 2 });
   const sessions = openSessionsView(viewOptions);
   const keys = new KeyHolder(keyView, tokens, { capacity: 50, ttlMs: 600_000, onDestroyFailure: () => undefined });
   acknowledgeChanges({ connection, trail, viewOptions }, 'keys', keyView);
