@@ -23,6 +23,11 @@ export class CliCallers {
   }
 
   as(principal: string, ...args: string[]) {
+    return this.asIn({}, principal, ...args);
+  }
+
+  /** With variables of its own beside. */
+  asIn(environment: Record<string, string>, principal: string, ...args: string[]) {
     return runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
       allowFailure: true,
       env: {
@@ -32,6 +37,7 @@ export class CliCallers {
         CLAVIGER_TOKEN_FILE: this.file(`${principal}.token`),
         CLAVIGER_TRUST_FILE: this.system.stack.trustFile,
         XDG_STATE_HOME: this.file('state'),
+        ...environment,
       },
     });
   }

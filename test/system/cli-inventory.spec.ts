@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { layout } from '@claviger/installation';
+import { readMachine } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { CliCallers } from './cli-caller';
 import { type System, startSystem } from './system';
@@ -100,11 +102,26 @@ test('a key below the profile of its environment and classification is not made;
     cards,
   );
   expect(JSON.stringify(denied)).toContain('ERR_BELOW_FLOOR');
+  const certify = ['--json', 'keys', 'certify', cards, '--reason', 'as every year'];
+  expect(await as('kim', ...certify)).toMatchObject({ code: 2, stderr: expect.stringContaining('keys:Certify') });
   expect(await ok('sam', 'policy', 'show')).toContain('production-restricted (restricted production keys): rotateWithinDays 90');
   await ok('sam', 'policy', 'export', file('exported'));
   const profiles = JSON.parse(readFileSync(`${file('exported')}/profiles.json`, 'utf8')) as { id: string }[];
   expect(profiles.map(({ id }) => id)).toContain('production-restricted');
   expect(await ok('sam', 'policy', 'check', file('exported'))).toMatch(/profiles +5/);
+});
+
+test('a copy of a managed key is found in another token, and what lives in a folder', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'inv/kept', '--algorithm', 'ED25519');
+  const { installationFolder } = system.stack;
+  const folder = await as('ada', 'discover', 'folder', installationFolder);
+  expect(folder).toMatchObject({ code: 0, stderr: expect.stringContaining('no keys') });
+  // The token that the key is in, as if it were somebody else's.
+  const token = ['discover', 'token', 'customer', '--library', readMachine().pkcs11.libraryPath];
+  const env = { SOFTHSM2_CONF: layout(installationFolder).softhsmConf('customer') };
+  const found = await cli.asIn(env, 'ada', ...token, '--pin-file', layout(installationFolder).pinFile('customer'));
+  expect(found).toMatchObject({ code: 1, stdout: expect.stringMatching(new RegExp(`^copy .*${keyId}#1 is here`, 'm')) });
+  expect(found.stdout).toMatch(/^unmanaged +customer: root /m);
 });
 
 test('a CBOM of all keys is written whole, for its owner’s eyes', async () => {

@@ -53,6 +53,47 @@ test('a key waits for its activation, protects, then only processes, and is of n
   ]);
 });
 
+test('a key whose classification is raised, that is compromised or that is handed over gets a new version by itself', async () => {
+  const { keyId } = await json<{ keyId: string }>(
+    ...(['kim', 'keys', 'create', 'cli/raised', '--owner', 'ada', '--consumer', 'payments-api'] as const),
+    ...['--every', '300d', '--on-owner-change'],
+  );
+  const change = (who: string, command: string, ...more: string[]) =>
+    as(who, 'keys', command, keyId, ...more, '--reason', 'it holds cards');
+  const described = () =>
+    json<{ classification: string; rotationDue?: object; versions: { kekId: string; state: string; transitions: { reason: string }[] }[] }>(
+      'kim',
+      ...['keys', 'describe', keyId],
+    );
+  const rotated = (version: number) =>
+    until(async () => (await described()).versions.length === version, { what: `version ${version}`, timeoutMs: 30_000 });
+  expect((await change('kim', 'set-classification', 'secret')).code).toBe(2);
+  expect(await change('kim', 'set-classification', 'confidential')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('rotation due'),
+  });
+  await rotated(2);
+  const { classification, versions, rotationDue } = await described();
+  expect([classification, rotationDue, versions.map(({ kekId }) => kekId)]).toEqual([
+    'confidential',
+    undefined,
+    ['kek_development_internal_1', 'kek_development_confidential_1'],
+  ]);
+  expect(versions[1]?.transitions[0]?.reason).toBe('classification raised from internal to confidential: it holds cards');
+  expect(await change('kim', 'set-classification', 'public')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('keys:LowerClassification'),
+  });
+  expect((await change('sam', 'set-classification', 'internal')).code).toBe(0);
+  expect((await change('sam', 'mark-compromised', '--key-version', '2', '--rotate')).code).toBe(0);
+  await rotated(3);
+  expect((await change('sam', 'set-owner', 'sam')).code).toBe(0);
+  await rotated(4);
+  expect((await described()).versions.map(({ state }) => state)).toEqual(['deactivated', 'compromised', 'deactivated', 'active']);
+  writeFileSync(file('raised'), 'forty-two');
+  expect((await as('payments-api', 'encrypt', keyId, '--in', file('raised'), '--out', file('raised.jwe'))).code).toBe(0);
+});
+
 test('a key that waits for its deletion and is still asked for is an alert, and can be kept', async () => {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/obsolete', '--consumer', 'payments-api');
   writeFileSync(file('wanted'), 'forty-two');

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, createVerify, diffieHellman, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Trust } from '@claviger/contracts';
 import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
 import { readMachine, until } from '@claviger/testing';
@@ -247,6 +248,27 @@ test('another trust file: the ledger is not believed, exit 1', async () => {
   expect(code).toBe(1);
   expect(stderr).toContain('not signed by the ledger');
   expect(() => readFileSync(file('other-state'))).toThrow('ENOENT');
+});
+
+test('a ceremony beside running services: its transcript is proved to be in the ledger once somebody has put it there', async () => {
+  const where = ['--folder', system.stack.installationFolder, '--library', readMachine().pkcs11.libraryPath];
+  const people = ['--threshold', '2', '--custodian', 'Ann', '--custodian', 'Ben', '--shares-to', file('shares')];
+  const { transcript } = await json<{ transcript: string }>('olga', 'ceremony', ...where, ...people);
+  const signed = ['--transcript', join(transcript, 'transcript.jws')];
+  expect(await as('ada', 'ceremony', 'verify', ...signed)).toMatchObject({ code: 1, stderr: expect.stringContaining('no record') });
+  const { digest } = await json<{ digest: string }>('olga', 'ceremony', 'record', ...signed);
+  expect(await as('ada', 'ceremony', 'record', ...signed)).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_ACCESS_DENIED/) });
+  type Verified = { digest: string; ledger: { recordedBy: string; index: number; size: number } };
+  const verified = await until(
+    async () => {
+      const { code, stdout } = await as('ada', '--json', 'ceremony', 'verify', ...signed);
+      return code === 0 ? (JSON.parse(stdout) as Verified) : undefined;
+    },
+    { what: 'the ceremony under a checkpoint', timeoutMs: 20_000, everyMs: 200 },
+  );
+  expect(verified).toMatchObject({ digest, ledger: { recordedBy: 'olga' } });
+  expect(verified.ledger.index).toBeLessThan(verified.ledger.size);
+  expect(await json('ada', 'audit', 'verify')).toMatchObject({ problems: [] });
 });
 
 test('policy in force is shown, exported, and published again unchanged', async () => {

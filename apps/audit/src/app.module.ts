@@ -3,6 +3,8 @@ import { SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AuditController } from './audit.controller';
+import { CeremonyController } from './ceremony.controller';
+import { CeremonyRecords } from './ceremony-records';
 import { CheckpointStore } from './checkpoint-store';
 import { LastUses } from './last-uses';
 import { LastUsesController } from './last-uses.controller';
@@ -17,14 +19,15 @@ export interface AppParts {
   reader: LedgerReader;
   checkpoints: CheckpointStore;
   personal: PersonalStore;
+  ceremonies: CeremonyRecords;
 }
 
 @Module({})
 export class AppModule {
-  static with({ replies, ledger, reader, checkpoints, personal }: AppParts): DynamicModule {
+  static with({ replies, ledger, reader, checkpoints, personal, ceremonies }: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [AuditController, LastUsesController, PersonalController],
+      controllers: [AuditController, CeremonyController, LastUsesController, PersonalController],
       providers: [
         { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },
@@ -32,6 +35,7 @@ export class AppModule {
         { provide: LastUses, useValue: new LastUses(reader) },
         { provide: CheckpointStore, useValue: checkpoints },
         { provide: PersonalStore, useValue: personal },
+        { provide: CeremonyRecords, useValue: ceremonies },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

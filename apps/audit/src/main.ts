@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
+import { CeremonyRecords } from './ceremony-records';
 import { checkpointSigner } from './checkpoint-key';
 import { composeLedger } from './compose-ledger';
 import { Config } from './config';
@@ -48,7 +49,7 @@ await runService(service, async (logger) => {
   const { ledger, reader, checkpoints } = parts;
   const replies = new SystemReplies(new RecordedReply(gate, trail, toProblem));
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
-    AppModule.with({ replies, ledger, reader, checkpoints, personal }),
+    AppModule.with({ replies, ledger, reader, checkpoints, personal, ceremonies: new CeremonyRecords(trail, trust) }),
     { strategy: server, logger, abortOnError: false },
   );
   const views = { sessions, policy };

@@ -2,8 +2,8 @@ import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleHash } from '@claviger/authz';
-import { bundleFormat, type Principal, requestSubject, requestType, type Trust } from '@claviger/contracts';
-import { type Installation, tokenOf } from '@claviger/installation';
+import { bundleFormat, type CeremonyTranscript, type Principal, requestSubject, requestType, type Trust } from '@claviger/contracts';
+import { type Installation, signTranscript, tokenOf } from '@claviger/installation';
 import {
   importTrustedKeys,
   KvOwner,
@@ -45,6 +45,8 @@ interface Answered {
   proof: string[];
   lines: string[];
   records: { index: number; record: Record<string, unknown> }[];
+  digest: string;
+  groupId: string;
   next?: number;
 }
 
@@ -87,6 +89,11 @@ export class AuditSystem {
       control: { test: spkiOf(this.control).toString('base64url') },
       certifiers: { ...trust.certifiers, 'customer-certifier': certifiers['customer-certifier']! },
     };
+  }
+
+  /** As the ceremony does in the control token. */
+  signTranscript(transcript: CeremonyTranscript): string {
+    return signTranscript(transcript, { kid: 'test', sign: (input) => signWith(this.control, input) });
   }
 
   /** Starts a process; resolves when it takes requests. */

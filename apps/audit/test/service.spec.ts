@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
-import { internalOperations, mayCertify } from '@claviger/contracts';
+import { CeremonyRecord, type CeremonyTranscript, internalOperations, mayCertify, type Trust } from '@claviger/contracts';
 import { ed25519Verifier, LogVerifier, leafHash, openCheckpoint, p256PublicKey, verifyInclusion } from '@claviger/ledger';
 import { askInternal } from '@claviger/messaging';
 import { freePort, until } from '@claviger/testing';
@@ -44,6 +44,22 @@ const health = async (child: Awaited<ReturnType<AuditSystem['launch']>>, what: '
   const response = await fetch(`http://127.0.0.1:${port}/health/${what}`);
   return { status: response.status, body: (await response.json()) as { checks: { name: string; ok: boolean; detail: string }[] } };
 };
+
+function transcriptOf(trust: Trust): CeremonyTranscript {
+  const digest = Buffer.alloc(32, 1).toString('base64url');
+  const at = '2026-01-31T12:00:00.000Z';
+  return {
+    ...{ format: 'claviger.ceremony/1', ceremony: 'installation', startedAt: at, completedAt: at, libraryDigest: digest, trust },
+    participants: ['Ann Weber', 'ben'].map((name) => ({ name, role: 'custodian' })),
+    ...{ tokens: [], handovers: [] },
+    recoveryGroup: {
+      ...{ format: 'claviger.recovery-group/1', groupId: '0123456789abcdefABCDEF', threshold: 2, createdAt: at, secretCheck: digest },
+      members: ['Ann Weber', 'ben'].map((name, i) => ({ name, index: i + 1, shareDigest: digest })),
+      publicKeySpki: digest,
+      wrappedPrivate: { mechanism: 0x210b, family: 'generic', wrapped: digest },
+    },
+  };
+}
 
 /** Every leaf that the service serves, verified as an auditor with nothing but trust.json would. */
 async function auditWholeLog() {
@@ -97,6 +113,34 @@ test('an auditor verifies the log by what the service serves; each answer is rec
   const later = await (await jetstreamManager(await system.connection('provisionerCore'))).streams.info('AUDIT');
   expect(later.state.last_seq).toBe(state.last_seq);
   expect((await health(child, 'ready')).status).toBe(200);
+  await child.stop();
+});
+
+test('the digest of a ceremony enters the ledger when a control key of this installation signed its transcript, and not otherwise', async () => {
+  const child = await system.audit();
+  const ceremony = transcriptOf(system.trust);
+  const signed = system.signTranscript(ceremony);
+  const { result, receipt } = await system.ask('otto', 'audit.record-ceremony', { transcript: signed });
+  expect(result).toEqual({ digest: expect.stringMatching(/^[\w-]{43}$/), groupId: ceremony.recoveryGroup.groupId });
+  expect(receipt).toMatchObject({ seq: expect.any(Number) });
+  const recorded = async () => (await system.ask('anna', 'audit.query', { kind: 'ceremony' })).result!.records;
+  await until(async () => (await recorded()).length === 1, { what: 'the ceremony in the ledger', timeoutMs: 20_000 });
+  const { record: found } = (await recorded())[0]!;
+  expect(CeremonyRecord.parse(found)).toMatchObject({ ...result, ceremony: 'installation', principal: 'otto' });
+  expect(JSON.stringify(found)).not.toContain('Ann Weber');
+
+  const elsewhere = { ...ceremony, trust: { ...ceremony.trust, ledger: { ...ceremony.trust.ledger, vkey: 'another' } } };
+  const [header, payload, signature] = signed.split('.') as [string, string, string];
+  const altered = Buffer.from(JSON.stringify({ ...ceremony, ceremony: 'reshare' })).toString('base64url');
+  for (const transcript of [
+    system.signTranscript(elsewhere),
+    [header, altered, signature].join('.'),
+    [header, payload, Buffer.alloc(64).toString('base64url')].join('.'),
+    'no transcript',
+  ])
+    expect((await system.ask('otto', 'audit.record-ceremony', { transcript })).problem?.code).toBe('ERR_MALFORMED_REQUEST');
+  expect((await system.ask('anna', 'audit.record-ceremony', { transcript: signed })).problem?.code).toBe('ERR_ACCESS_DENIED');
+  await auditWholeLog();
   await child.stop();
 });
 

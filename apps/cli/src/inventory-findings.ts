@@ -57,6 +57,20 @@ const checks = {
     const what = `a ${key.classification} ${key.environment} key`;
     return [...below, { why: `${what} needs a ${missing.join(', a ')}`, next: say(key, missing) }];
   },
+  'certification-overdue': (key, { nowMs, profiles }) => {
+    const { recertifyEveryDays } = floorOf(profiles ?? [], key);
+    if (!recertifyEveryDays) return [];
+    const { value: days, profile } = recertifyEveryDays;
+    const since = key.certified?.at ?? key.versions.map(({ createdAt }) => createdAt).sort()[0];
+    if (since === undefined || Date.parse(since) + days * dayMs > nowMs) return [];
+    const last = key.certified ? `certified it last on ${since}` : `never certified it since ${since}`;
+    return [
+      {
+        why: `its owner ${key.owner} ${last}, and profile ${profile} asks for it every ${days} days`,
+        next: `its owner: claviger keys certify ${key.keyId} --reason …`,
+      },
+    ];
+  },
   suspended: (key) => {
     // What waits for its deletion is decided already.
     if (!key.suspended || key.deletionAt !== undefined) return [];

@@ -4,7 +4,9 @@ import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
 import { bootstrapCommands } from './commands/bootstrap';
+import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
+import { discoverCommands } from './commands/discover';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
@@ -24,6 +26,7 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    discoverCommands,
     algorithmsCommand,
     cryptoCommands,
     reEncryptAllCommand,
@@ -34,6 +37,7 @@ export function createProgram(): Command {
     alertsCommands,
     statusCommand,
     bootstrapCommands,
+    ceremonyCommands,
   ])
     add(program);
   program.addHelpText(

@@ -79,6 +79,17 @@ test('a key below a profile is found with the profile, what it asks for, and wha
   expect(findingsOf(bare, ['non-compliant'], { nowMs })).toEqual([]);
 });
 
+test('a key that its owner has not certified for as long as its profile allows is found', () => {
+  const profiles: KeyProfile[] = [{ id: 'yearly', description: 'x', recertifyEveryDays: 365 }];
+  const found = (more: Partial<KeyDescription>, days: number) =>
+    findingsOf(described(more), ['certification-overdue'], { nowMs: Date.parse('2026-03-01T12:00:00.000Z') + days * 86_400_000, profiles });
+  expect(found({}, 364)).toEqual([]);
+  expect(found({}, 365)).toMatchObject([
+    { why: expect.stringContaining('kim never certified it since 2026-03-01'), next: expect.stringContaining('keys certify') },
+  ]);
+  expect(found({ certified: { at: '2026-12-01T00:00:00.000Z', by: 'kim' } }, 365)).toEqual([]);
+});
+
 test('suspended is told with its day, unless the key waits for its deletion', () => {
   const transitions = [
     { to: 'active' as const, at: '2026-03-01T12:00:00.000Z', reason: 'created' },

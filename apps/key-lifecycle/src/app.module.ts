@@ -7,6 +7,7 @@ import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
+import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
 import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
@@ -27,7 +28,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, KeysBatchController, DeletionController, LeasesController],
+      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },

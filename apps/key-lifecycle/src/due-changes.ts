@@ -192,6 +192,7 @@ const dueByUsage = ({ primaryVersion }: Key): Due => ({
 function reasonOf(key: Key, change: DueChange, at: string): string {
   if (change === 'deactivate') return `end of its originator usage period at ${at}`;
   if (change !== 'rotate') return `scheduled for ${at}`;
+  if (key.rotationDue?.at === at) return key.rotationDue.reason;
   const schedule = key.rotation?.schedule;
   if (!schedule || key.rotation?.at !== at) return `end of its originator usage period, rotation due at ${at}`;
   return `${'cron' in schedule ? `schedule ${schedule.cron}` : `every ${schedule.everyDays} days`}, due at ${at}`;

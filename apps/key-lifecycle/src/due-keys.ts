@@ -58,22 +58,28 @@ export class DueKeys {
 
   /** What was told of this key. Throws TamperedDocument. */
   async toldOf(keyId: string): Promise<StoredTold> {
-    const found = await reached(() => this.keys.findOne({ _id: keyId }, { projection: { told: 1 } }));
-    const signed = found?.told;
-    return {
-      signed,
-      told: signed === undefined ? nothingTold(keyId) : this.store.told(keyId, () => this.documents.readTold(keyId, signed)),
+    return (await this.toldOfAll([keyId]))(keyId);
+  }
+
+  /** The same of many at once. What it gives back throws TamperedDocument. */
+  async toldOfAll(keyIds: readonly string[]): Promise<(keyId: string) => StoredTold> {
+    const find = () => this.keys.find({ _id: { $in: [...keyIds] } }, { projection: { told: 1 } }).toArray();
+    const found = new Map((await reached(find)).map(({ _id, told }) => [_id, told]));
+    return (keyId) => {
+      const signed = found.get(keyId);
+      const told = signed === undefined ? nothingTold(keyId) : this.store.told(keyId, () => this.documents.readTold(keyId, signed));
+      return { signed, told };
     };
   }
 
-  /** The event, and that it was told, in one write; false when the key has changed since, or another replica told it. */
-  async tell({ keyId, revision }: Key, from: StoredTold, to: Told, event: CloudEvent): Promise<boolean> {
+  /** The events and what was told, in one write; false when the key has changed since, or another replica told it. */
+  async tell({ keyId, revision }: Key, from: StoredTold, to: Told, ...events: CloudEvent[]): Promise<boolean> {
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: keyId, revision, told: from.signed ?? { $exists: false } },
         {
-          $set: { told: this.documents.signTold(to), pending: true },
-          $push: { outbox: { id: event.id, kind: 'event', event } },
+          $set: { told: this.documents.signTold(to), ...(events.length > 0 ? { pending: true } : {}) },
+          $push: { outbox: { $each: events.map((event) => ({ id: event.id, kind: 'event' as const, event })) } },
         },
       ),
     );

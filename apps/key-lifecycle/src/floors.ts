@@ -5,6 +5,11 @@ import type { Key } from './key';
 export class Floors {
   constructor(private readonly policies: Pick<Evaluator, 'current'>) {}
 
+  /** Whether there is a bundle: before the first nothing is known of any floor. */
+  get known(): boolean {
+    return this.policies.current !== undefined;
+  }
+
   of(key: Pick<Key, 'environment' | 'classification'>): Floor {
     return floorOf(this.policies.current?.bundle.profiles ?? [], key);
   }

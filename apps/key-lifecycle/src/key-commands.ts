@@ -30,6 +30,9 @@ export interface Changed {
 
 /** Changes of keys: decided by key.ts, committed by one compare-and-set together with who makes them, delivered to the workers, followed until they have it. */
 export class KeyCommands {
+  /** Told of a key for which something is due at once; the sweep finds it later, too. */
+  onDue: () => void = () => undefined;
+
   private readonly materials: MaterialRequests;
 
   constructor(
@@ -84,6 +87,7 @@ export class KeyCommands {
         }
         await this.send(to, outbox);
         const reached = await expected.reached(confirmationWaitMs);
+        if (to.rotationDue) this.onDue();
         return { key: to, reached, recorded: () => this.owed.settle(keyId, owed) };
       } finally {
         expected.cancel();

@@ -38,12 +38,17 @@ export function rotationAt(key: Key): number | undefined {
   return Math.min(scheduled ?? Number.POSITIVE_INFINITY, settled(key.rotation?.schedule ?? whenever, key.keyId, endMs));
 }
 
+/** Something asked for a rotation. Before its activation the key has nothing to rotate yet. */
+const rotatesOnEvent = (key: Key): key is Key & Required<Pick<Key, 'rotationDue'>> =>
+  key.rotationDue !== undefined && primaryOf(key).state !== 'pre-activation';
+
 /** What happens next, and when; the time may have come, or be over. Frozen keys wait for nothing but their destruction. */
 export function nextChange(key: Key): { change: DueChange; atMs: number } | undefined {
   if (primaryOf(key).state === 'destroyed') return undefined;
   if (key.deletionAt !== undefined) return { change: 'destroy', atMs: Date.parse(key.deletionAt) };
   if (key.suspended) return undefined;
   if (key.activationAt !== undefined) return { change: 'activate', atMs: Date.parse(key.activationAt) };
+  if (rotatesOnEvent(key)) return { change: 'rotate', atMs: Date.parse(key.rotationDue.at) };
   const [rotation, end] = [rotationAt(key), originatorPeriodEnd(key)];
   const deactivation = atEndOf(key) === 'deactivate' && protects(key) ? end : undefined;
   if (rotation !== undefined && (deactivation === undefined || rotation < deactivation)) return { change: 'rotate', atMs: rotation };
@@ -54,7 +59,8 @@ export function nextChange(key: Key): { change: DueChange; atMs: number } | unde
 export function dueChange(key: Key, nowMs: number): DueChange | undefined {
   const next = nextChange(key);
   if (!next || next.atMs > nowMs) return undefined;
-  if (next.change !== 'rotate') return next.change;
+  // What happened waits for no window.
+  if (next.change !== 'rotate' || rotatesOnEvent(key)) return next.change;
   const endMs = originatorPeriodEnd(key) as number;
   if (atEndOf(key) === 'deactivate' && endMs <= nowMs) return 'deactivate';
   return isOpen(key.rotation?.schedule ?? whenever, nowMs) ? 'rotate' : undefined;
@@ -95,7 +101,7 @@ export function dueAt(key: Key): string | undefined {
 /** … and when again, after it has found that now there is nothing to do. */
 export function dueAfter(key: Key, nowMs: number): string | undefined {
   const next = nextChange(key);
-  const missed = next?.change === 'rotate' && next.atMs <= nowMs;
+  const missed = next?.change === 'rotate' && next.atMs <= nowMs && !rotatesOnEvent(key);
   // Its window is closed.
   const again = missed ? [settled(key.rotation?.schedule ?? whenever, key.keyId, nowMs)] : next ? [next.atMs] : [];
   // The period may end before the window opens.

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Floor, type Shortfall, shortfalls } from '@claviger/authz';
 import { cryptoperiods, ProblemError, type RotationSchedule } from '@claviger/contracts';
 import type { Key, NewKey } from './key';
@@ -15,8 +16,12 @@ export function withDefaults<K extends Omit<NewKey, 'keyId'>>(about: K, { origin
 }
 
 /** The same for a key whose schedule was taken away, or whose classification changed. The revision stays. */
-export function withRotation(key: Key, { rotateWithinDays }: Floor, now: string): Key {
+export function withRotation(of: Key, { rotateWithinDays, originatorDaysMax }: Floor, now: string): Key {
   const days = rotateWithinDays?.value;
+  const usual = isDeepStrictEqual(of.cryptoperiod, cryptoperiods[of.usage])
+    ? within(of.cryptoperiod, originatorDaysMax?.value)
+    : of.cryptoperiod;
+  const key = usual.originatorDays === of.cryptoperiod.originatorDays ? of : { ...of, cryptoperiod: usual };
   if (days === undefined || key.rotation || endsBy(key.atEnd, key.cryptoperiod.originatorDays, days)) return key;
   return planned({ ...key, rotation: { schedule: everyDays(days) } }, now);
 }

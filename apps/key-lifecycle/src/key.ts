@@ -21,6 +21,7 @@ import {
   usagesOf,
 } from '@claviger/contracts';
 import { assertRotatedInTime, planned } from './key-dates';
+import type { DueRotation } from './key-events';
 import { assertDeletable } from './key-protection';
 import { assertSchedule } from './rotation-schedule';
 
@@ -50,6 +51,9 @@ export interface Key extends KeyNotes {
   data?: RegisteredData[];
   cryptoperiod: Cryptoperiod;
   rotation?: Rotation;
+  rotationDue?: DueRotation;
+  /** When its owner last confirmed what is written of it. */
+  certified?: { at: string; by: string };
   /** As somebody asked for; left out, it depends on whether there is a schedule. */
   atEnd?: AtEnd;
   versions: KeyVersion[];
@@ -179,7 +183,8 @@ export function rotateKey(key: Key, made: Material, reason: string, now: string)
   assertRotatable(key);
   const version = key.versions.length + 1;
   const before = key.versions.map((v) => (v.state === 'active' ? move(v, 'deactivated', reason, now) : v));
-  return planned(next(key, { primaryVersion: version, versions: [...before, newVersion(version, 'active', reason, now, made)] }), now);
+  const { rotationDue: _, ...rest } = key;
+  return planned(next(rest, { primaryVersion: version, versions: [...before, newVersion(version, 'active', reason, now, made)] }), now);
 }
 
 /** What is to be said of a key's rotation: what is left out stays, null gives back the default. */
@@ -308,7 +313,7 @@ function withoutActivation(key: Key): Key {
   return rest;
 }
 
-function refuseWhileDeleting(key: Key): void {
+export function refuseWhileDeleting(key: Key): void {
   if (isDestroyed(key)) throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');
   if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION', 'Cancel the deletion first.');
 }

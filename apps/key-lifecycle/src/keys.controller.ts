@@ -27,6 +27,7 @@ import {
 } from './key';
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
+import { afterCompromise, afterOwnerChange } from './key-events';
 import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { type KeyPage, KeyStore } from './key-store';
 import { RecordedChange } from './recorded-change';
@@ -122,9 +123,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.markCompromised.name)
   markCompromised(@Payload() request: Request<Ops['markCompromised']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.markCompromised, request, context, (key) =>
-      compromiseKey(key, request.versions, request.reason, new Date().toISOString()),
-    );
+    return this.changes.answer(keyOperations.markCompromised, request, context, (key) => {
+      const now = new Date().toISOString();
+      return afterCompromise(key, compromiseKey(key, request.versions, request.reason, now), request.rotate, request.reason, now);
+    });
   }
 
   @MessagePattern(keyOperations.suspend.name)
@@ -159,7 +161,9 @@ export class KeysController {
 
   @MessagePattern(keyOperations.setOwner.name)
   setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.setOwner, request, context, (key) => setOwner(key, request.owner));
+    return this.changes.answer(keyOperations.setOwner, request, context, (key) =>
+      afterOwnerChange(key, setOwner(key, request.owner), request.reason, new Date().toISOString()),
+    );
   }
 
   @MessagePattern(keyOperations.setRotation.name)

@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
+import { ComplianceWatch } from './compliance-watch';
 import { Config } from './config';
 import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
@@ -71,8 +72,10 @@ await runService(service, async (logger) => {
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
-  const storeCheck = new StoreCheck(store, keyView, logger);
   const floors = new Floors(evaluator);
+  const due = new DueKeys(db, documents, store);
+  const compliance = new ComplianceWatch(due, floors, logger);
+  const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
 
@@ -149,7 +152,8 @@ await runService(service, async (logger) => {
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 
-  const sweep = new DueChanges({ commands, due: new DueKeys(db, documents, store), store, trail, bounds, logger });
+  const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
+  commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),

@@ -1,7 +1,7 @@
 import { keyResource } from '@claviger/authz';
 import type { Action, Operation } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { RecordedReply } from '@claviger/service';
+import { type Admit, RecordedReply } from '@claviger/service';
 import type { Key } from './key';
 import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
@@ -17,16 +17,18 @@ export class RecordedChange {
     operation: Operation,
     { keyId, reason }: { keyId: string; reason: string },
     context: RequestContext,
-    decide: (key: Key) => Key | Promise<Key>,
+    decide: (key: Key, admitAlso: Admit) => Key | Promise<Key>,
   ): Promise<Answer> {
     return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, admitAlso, intend }) => {
       const { key, reached, recorded } = await this.commands.change(
         keyId,
         async (current) => {
           admit(operation.action as Action, keyResource(current));
-          const decided = await decide(current);
+          const decided = await decide(current, admitAlso);
           // Policies may look at tags: who takes one away must be allowed to with and without it.
-          if (decided.tags !== current.tags) admitAlso(operation.action as Action, keyResource(decided));
+          if (decided.tags !== current.tags) {
+            admitAlso(operation.action as Action, { ...keyResource(decided), revision: 'proposed' });
+          }
           return decided;
         },
         ({ primaryVersion, revision }) => intend({ version: primaryVersion, revision }),

@@ -20,6 +20,8 @@ export class StoreCheck {
     private readonly store: Pick<KeyStore, 'list' | 'reindex' | 'get'>,
     private readonly view: Pick<KvView<KeyView | KekView>, 'ids'>,
     private readonly logger: LoggerService,
+    /** Sees every key that is read. */
+    private readonly look: (keys: readonly Key[]) => Promise<void> = async () => undefined,
   ) {}
 
   start(everyMs: number): void {
@@ -43,8 +45,9 @@ export class StoreCheck {
     const after = this.after ?? '';
     const { keys, misindexed, next } = await this.store.list(this.after, keysPerPage);
     for (const key of misindexed) if (await this.store.reindex(key)) this.logger.warn(`key ${key.keyId}: its index is put right`);
-    for (const keyId of this.missing(keys, after, next)) await this.look(keyId);
+    for (const keyId of this.missing(keys, after, next)) await this.find(keyId);
     this.after = next;
+    await this.look(keys);
   }
 
   /** Keys that the workers have and this part of the store has not. */
@@ -57,7 +60,7 @@ export class StoreCheck {
   }
 
   /** One that was made meanwhile is found now; of any other the store tells what is wrong with it. */
-  private async look(keyId: string): Promise<void> {
+  private async find(keyId: string): Promise<void> {
     try {
       await this.store.get(keyId);
     } catch (error) {

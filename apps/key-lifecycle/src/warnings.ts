@@ -10,6 +10,9 @@ export interface Told {
   periodEnd?: { version: number; at: string; days: number };
   deletion?: { at: string; days: number };
   rotationFailed?: { version: number; at: string };
+  /** Digest of what it was said to be less in than its floor. */
+  nonCompliant?: string;
+  certification?: { at: string; days: number };
 }
 
 export const nothingTold = (keyId: string): Told => ({ keyId });

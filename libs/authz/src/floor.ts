@@ -23,6 +23,7 @@ export interface Floor {
   /** Of each algorithm that is refused, the first profile that does. */
   readonly refused: ReadonlyMap<Algorithm, string>;
   readonly deletionWaitDaysMin?: Bound;
+  readonly recertifyEveryDays?: Bound;
   readonly says: readonly SaidOfKey[];
   readonly approvals: { readonly export?: Bound; readonly destroy?: Bound };
 }
@@ -67,6 +68,10 @@ export function floorOf(profiles: readonly KeyProfile[], { environment, classifi
     ...given(
       'deletionWaitDaysMin',
       most(({ deletionWaitDaysMin }) => deletionWaitDaysMin),
+    ),
+    ...given(
+      'recertifyEveryDays',
+      least(({ recertifyEveryDays }) => recertifyEveryDays),
     ),
     refused: refusedBy(meant),
     says: SaidOfKey.options.filter((name) => meant.some(({ says }) => says?.includes(name))),

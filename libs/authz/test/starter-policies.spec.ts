@@ -25,6 +25,7 @@ const may: Record<string, Action[]> = {
     'keys:ListKeks',
     'keys:Rotate',
     'keys:SetRotation',
+    'keys:SetClassification',
     'keys:Activate',
     'keys:Deactivate',
     'keys:MarkCompromised',
@@ -37,7 +38,9 @@ const may: Record<string, Action[]> = {
   'security-officer': [
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
+    'audit:RecordCeremony',
     ...['keys:Protect', 'keys:Unprotect'],
+    ...['keys:SetClassification', 'keys:LowerClassification'],
   ] as Action[],
   'application-owner': [
     'keys:Describe',
@@ -47,10 +50,12 @@ const may: Record<string, Action[]> = {
     'keys:SetConsumers',
     'keys:Protect',
     'keys:RegisterData',
+    'keys:SetClassification',
+    'keys:Certify',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read'],
+  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony'],
   none: [],
 };
 
@@ -155,6 +160,17 @@ test('production keys are administered with MFA only, but suspending never waits
   expect(decide(['key-administrator'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['security-officer'], 'keys:Suspend', production, without).kind).toBe('allow');
   expect(decide(['key-administrator'], 'keys:Rotate', key(), without).kind).toBe('allow');
+});
+
+test('what a production key is worth is said with MFA only, and lowered by security officers', () => {
+  const production = key({ environment: 'production', owner: 'caller' });
+  const without = context({ mfa: false });
+  for (const role of ['key-administrator', 'security-officer', 'application-owner']) {
+    expect(decide([role], 'keys:SetClassification', production).kind).toBe('allow');
+    expect(decide([role], 'keys:SetClassification', production, without)).toMatchObject({ policyIds: ['production-worth-needs-mfa'] });
+    expect(decide([role], 'keys:LowerClassification', production).kind).toBe(role === 'security-officer' ? 'allow' : 'deny');
+  }
+  expect(decide(['application-owner'], 'keys:SetClassification', key({ owner: 'somebody' })).kind).toBe('deny');
 });
 
 test('every action that an operation names can be asked of policy', () => {

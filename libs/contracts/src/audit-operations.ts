@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { transcriptCharsMost } from './ceremony';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KeyId, PrincipalId, Timestamp } from './primitives';
 import { Outcome } from './records';
+import { RecoveryGroupId } from './recovery-group';
 
 const index = z.int().min(0);
 const hash = z.string().max(64);
@@ -39,6 +41,15 @@ export const auditOperations = {
     retry: 'safe',
     input: { from: index, limit: z.int().min(1).max(limits.queryPage).default(500) },
     result: z.strictObject({ from: index, lines: z.array(z.string()), size: index }),
+  }),
+  recordCeremony: defineOperation({
+    name: 'audit.record-ceremony',
+    action: 'audit:RecordCeremony',
+    summary:
+      'Puts the digest of a key ceremony into the ledger. The transcript (compact JWS, typ claviger-ceremony+jws) must be signed by a control key of this installation and be about its ledger; nothing else of it is kept.',
+    retry: 'safe',
+    input: { transcript: z.string().min(1).max(transcriptCharsMost) },
+    result: z.strictObject({ digest: hash, groupId: RecoveryGroupId }),
   }),
   query: defineOperation({
     name: 'audit.query',

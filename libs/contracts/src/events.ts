@@ -53,6 +53,19 @@ export const eventTypes = {
       dueAt: Timestamp.optional(),
     }),
   },
+  /** So many days are left (0: it is over) until its owner has to certify the key anew. */
+  'io.claviger.key.certification-due': {
+    stream: 'KEYS',
+    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, dueAt: Timestamp, days: z.int() }),
+  },
+  /** It is less than the profiles in force ask for: `what` is the field of the profile. Once for each set of shortfalls. */
+  'io.claviger.key.non-compliant': {
+    stream: 'KEYS',
+    data: z.strictObject({
+      ...{ keyId: KeyId, name: z.string(), owner: PrincipalId },
+      shortfalls: z.array(z.strictObject({ what: z.string(), profile: z.string(), why: z.string() })),
+    }),
+  },
   'io.claviger.policy.published': {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),

@@ -113,6 +113,10 @@ export const KeyDescription = z.strictObject({
   atEnd: AtEnd,
   /** By itself a version is rotated, or protects no more, after so many days at most, jitter and window left out; absent where nothing ends its use. */
   protectsAtMostDays: z.int().min(1).optional(),
+  /** When its owner last confirmed what is written of it. */
+  certified: z.strictObject({ at: Timestamp, by: PrincipalId }).optional(),
+  /** Something happened for which it is rotated as soon as it can be: a compromise, another owner, a higher classification. */
+  rotationDue: z.strictObject({ at: Timestamp, reason: z.string() }).optional(),
   /** Of the primary version, once it has been activated. */
   originatorPeriodEndsAt: Timestamp.optional(),
   /** What happens by itself next; absent where nothing does, as of a suspended key. */

@@ -3,6 +3,7 @@ import { Algorithm, KeyUsage } from './algorithms';
 import { Cryptoperiod } from './cryptoperiods';
 import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
+import { keyGovernanceOperations } from './key-governance-operations';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
@@ -11,6 +12,7 @@ import { AtEnd, RotationSchedule } from './rotation';
 const { name, tags, note, consumers, target } = keyFields;
 
 export const keyOperations = {
+  ...keyGovernanceOperations,
   ...deletionOperations,
   create: defineOperation({
     name: 'keys.create',
@@ -93,7 +95,12 @@ export const keyOperations = {
     summary:
       'The material may be known to others: the named versions, or all of them, neither protect nor process from now on, for good; what was encrypted with them can only be re-encrypted.',
     retry: 'safe',
-    input: { ...target, versions: z.array(z.int().min(1)).min(1).max(limits.versionsPerKey).optional() },
+    input: {
+      ...target,
+      versions: z.array(z.int().min(1)).min(1).max(limits.versionsPerKey).optional(),
+      /** Give the key a new version where its primary one is among them; as its schedule says (`onCompromise`) when left out. */
+      rotate: z.boolean().optional(),
+    },
     result: Propagation,
   }),
   suspend: defineOperation({

@@ -35,6 +35,8 @@ export const KeyProfile = z.strictObject({
   deletionWaitDaysMin: days(limits.deletionWaitDaysMin, limits.deletionWaitDaysMax).optional(),
   /** What must be said about the key (SP 800-57 Part 1 rev. 5 §8.3.5: key inventories). Listed by the inventory; no key is refused for want of it. */
   says: z.array(SaidOfKey).min(1).max(SaidOfKey.options.length).optional(),
+  /** The owner certifies the key anew so often (`keys.certify`). Told and listed; a key whose owner does not goes on to be used. */
+  recertifyEveryDays: days(1, 3_650).optional(),
   /** How many people approve what cannot be undone. For people to read: the policies ask for it (`@quorum`). */
   approvals: z
     .strictObject({ export: days(1, 10), destroy: days(1, 10) })

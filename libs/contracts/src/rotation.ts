@@ -22,6 +22,10 @@ const whenever = {
   jitterMinutes: z.int().min(0).max(1_440).default(60),
   /** Rotated at once, whatever the window, when the version has been given the share of encryptions from which on rotation is asked for. */
   onUsageThreshold: z.boolean().default(true),
+  /** … when the primary version is marked as compromised. */
+  onCompromise: z.boolean().optional(),
+  /** … when the key is handed over to another owner. */
+  onOwnerChange: z.boolean().optional(),
 };
 
 /** When a key is rotated by itself: so many days after its last rotation, or at the times of a cron expression (five fields, at most one time a day). */

@@ -21,7 +21,8 @@ export type { KeyWrapScheme } from './key-wrap';
 export { readPin } from './pin-file';
 export { probe, probeAsync } from './probe';
 export type { Receiver, ReceiverRequest } from './receivers';
-export { createRecoveryGroup, type MadeRecoveryGroup, openRecoveryGroup, type RecoveryGroupRequest } from './recovery-group';
+export { createRecoveryGroup, type MadeRecoveryGroup, type RecoveryGroupRequest, reshareRecoveryGroup } from './recovery-group';
+export { assertShareOf, openRecoveryGroup } from './recovery-opening';
 export { type RecoveryShare, shareDigest, shareOfText, textOfShare } from './recovery-shares';
 export type { RewrapRequest } from './rewrapping';
 export { quickSelfTest, type SelfTestReport, selfTest } from './self-test';
@@ -30,6 +31,8 @@ export { type DigestScheme, type SignatureScheme, schemesOf } from './signature-
 export type { SigningContext } from './signing-context';
 export type { ObjectClass } from './templates';
 export { canaryLabel, type Distance, Token, type TokenOptions } from './token';
+export { type TokenObject, tokenContents, typeNameOf } from './token-contents';
+export { type KeyFacts, keyFacts, type TokenFacts, tokenFacts } from './token-facts';
 export type { SessionKeyPair } from './token-keys';
 export { releaseOf, supportOf, type TokenSupport } from './token-support';
 export { type TransportScheme, transportSchemes } from './transport-schemes';

@@ -24,7 +24,7 @@ const classes: Record<ObjectClass, number> = {
 
 /** Of PKCS#11 v3.2, which the binding does not know. */
 const v32 = { CKA_PARAMETER_SET: 0x61d, CKA_ENCAPSULATE: 0x633, CKA_DECAPSULATE: 0x634, CKA_SEED: 0x637 } as const;
-type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
+export type AttributeName = (`CKA_${string}` & keyof typeof pkcs11) | keyof typeof v32;
 const typeOf = (name: AttributeName): number =>
   (name in v32 ? v32[name as keyof typeof v32] : pkcs11[name as keyof typeof pkcs11]) as number;
 /** What a public half is for. */
@@ -136,7 +136,10 @@ function sessionObject(algorithm: Algorithm, { usage, extractable }: Pick<KeyReq
   });
 }
 
-/** Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. */
+/**
+ * Private half of a recovery group: it opens what was encrypted or wrapped to the group, signs nothing, and never leaves. Both, unlike a receiver: which
+ * one a blob needs depends on the token that it is opened in, and that is not known when it is made.
+ */
 export const recoveryKeyTemplate = (): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_PRIVATE_KEY,
@@ -241,6 +244,9 @@ export const publicKeyTemplate = (algorithm: PairAlgorithm, parts: PublicParts, 
 /** Token objects with this label; of one class, or of any. */
 export const searchTemplate = (label: string, objectClass?: ObjectClass): Template =>
   template({ ...(objectClass ? { CKA_CLASS: classes[objectClass] } : {}), CKA_TOKEN: true, CKA_LABEL: label });
+
+/** Token objects of one class. */
+export const classTemplate = (objectClass: ObjectClass): Template => template({ CKA_CLASS: classes[objectClass], CKA_TOKEN: true });
 
 /** Private: it is visible only to a session that is logged in, so seeing it proves storage and login at once. */
 export const canarySearchTemplate = (label: string): Template => template({ CKA_TOKEN: true, CKA_PRIVATE: true, CKA_LABEL: label });

@@ -2,12 +2,15 @@ import { createDecipheriv, createPrivateKey, createPublicKey, generateKeyPairSyn
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
   createRecoveryGroup,
+  keyFacts,
   type MadeRecoveryGroup,
   openRecoveryGroup,
   type RecoveryShare,
+  reshareRecoveryGroup,
   shareOfText,
   Token,
   textOfShare,
+  tokenFacts,
 } from '../src/index';
 import { combineSecret } from '../src/secret-sharing';
 import { template } from '../src/templates';
@@ -118,4 +121,60 @@ test('a group of one, or with a threshold of one, or with a custodian twice, is 
   const token = fresh('softhsm');
   for (const wrong of [{ threshold: 1 }, { threshold: 4 }, { members: ['ann'] }, { members: ['ann', 'ann', 'ben'] }])
     await expect(createRecoveryGroup(token, { ...request, ...wrong })).rejects.toMatchObject(invalid);
+});
+
+test.each(families)(
+  '%s: reshared, the same key opens with the new shares only, and whoever has too few reshares nothing',
+  async (family) => {
+    const token = fresh(family);
+    const { group, shares } = made[family];
+    const other = { threshold: 3, members: ['ann', 'kim', 'lee', 'max'], createdAt: '2027-01-31T12:00:00.000Z' };
+    await expect(reshareRecoveryGroup(token, group, shares.slice(1, 2), other)).rejects.toMatchObject(invalid);
+    const renewed = await reshareRecoveryGroup(token, group, shares.slice(1), other);
+    const { groupId, publicKeySpki } = group;
+    expect(renewed.group).toMatchObject({ groupId, publicKeySpki, threshold: 3, createdAt: other.createdAt });
+    for (const family of families) {
+      const elsewhere = fresh(family);
+      elsewhere.destroyObject(openRecoveryGroup(elsewhere, renewed.group, renewed.shares.slice(1)));
+      for (const wrong of [shares, [...renewed.shares.slice(0, 2), shares[2]!], renewed.shares.slice(2)])
+        expect(caught(() => openRecoveryGroup(elsewhere, renewed.group, wrong))).toMatchObject(invalid);
+    }
+  },
+);
+
+test.each(families)('%s: a token says what it is, and shows of its keys that they were made in it and never leave', (family) => {
+  const token = fresh(family);
+  token.generateRootKey('root');
+  const spki = token.generateTokenKeyPair('certifier', 'EC_P256');
+  expect(tokenFacts(token)).toMatchObject({
+    label: token.label,
+    family,
+    serialNumber: expect.stringMatching(/./),
+    library: expect.stringMatching(/\d+\.\d+$/),
+  });
+  const kept = { CKA_SENSITIVE: true, CKA_ALWAYS_SENSITIVE: true, CKA_EXTRACTABLE: false, CKA_NEVER_EXTRACTABLE: true, CKA_LOCAL: true };
+  expect(keyFacts(token, 'root', 'secret')).toMatchObject({
+    ...{ label: 'root', class: 'secret', algorithm: 'AES_256' },
+    attributes: { ...kept, CKA_WRAP: true, CKA_UNWRAP: true, CKA_ENCRYPT: false, CKA_DECRYPT: false, CKA_MODIFIABLE: false },
+  });
+  expect(keyFacts(token, 'certifier', 'private')).toMatchObject({
+    ...{ algorithm: 'EC_P256', publicKeySpki: spki.toString('base64url'), fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    attributes: { ...kept, CKA_SIGN: true, CKA_DECRYPT: false, CKA_UNWRAP: false },
+  });
+  token.generateRootKey('clonable', { clonable: true });
+  expect(keyFacts(token, 'clonable', 'secret').attributes).toMatchObject({ CKA_EXTRACTABLE: true, CKA_NEVER_EXTRACTABLE: false });
+});
+
+test.each(families)('%s: a key that another token wraps to the public key of the group comes in through the opened one', (family) => {
+  const [sender, token] = [fresh('softhsm'), fresh(family)];
+  const { group, shares } = made[family];
+  for (const each of [sender, token]) each.generateRootKey('root');
+  const from = sender.findTokenKey('root', 'secret');
+  const key = { ...sender.generateWrapped({ algorithm: 'EC_P256', wrappingKey: from }), algorithm: 'EC_P256', wrappingKey: from } as const;
+  const scheme = 'RSA_AES_KEY_WRAP_SHA_256';
+  const blob = sender.wrapToRecipient({ ...key, scheme, recipient: Buffer.from(group.publicKeySpki, 'base64url') });
+  const receiver = openRecoveryGroup(token, group, shares);
+  const wrappingKey = token.findTokenKey('root', 'secret');
+  const taken = token.unwrapFromSender({ blob, scheme, receiver, algorithm: 'EC_P256', wrappingKey });
+  expect(taken.publicKeySpki).toEqual(key.publicKeySpki);
 });

@@ -18,6 +18,10 @@ export const layout = (folder: string) => ({
   trustFile: join(folder, 'trust.json'),
   /** There while a ceremony goes on; it becomes trust.json. */
   begunFile: join(folder, 'trust.json.begun'),
+  /** Whom backups are encrypted to; public. */
+  recoveryGroupFile: join(folder, 'recovery-group.json'),
+  /** A folder for each key ceremony, with its transcript. */
+  ceremonies: join(folder, 'ceremonies'),
   tokens: join(folder, 'tokens'),
   pins: join(folder, 'pins'),
   identitiesFile: join(folder, 'broker-identities.json'),

@@ -15,7 +15,9 @@ import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
 
-type Asked = Partial<Record<'weak' | 'deprecated' | 'unowned' | 'nonCompliant' | 'suspended' | 'unused' | 'cbom', boolean>>;
+type Asked = Partial<
+  Record<'weak' | 'deprecated' | 'unowned' | 'nonCompliant' | 'certificationOverdue' | 'suspended' | 'unused' | 'cbom', boolean>
+>;
 
 /** What keys there are, what is wrong with them, and what depends on them. */
 export function inventoryCommands(keys: Command): void {
@@ -26,6 +28,7 @@ export function inventoryCommands(keys: Command): void {
     .option('--deprecated', 'NIST has set a last day')
     .option('--unowned', 'its owner is no principal of the policies in force or is disabled, or no team answers for it')
     .option('--non-compliant', 'less than the profiles of its environment and classification ask for')
+    .option('--certification-overdue', 'its owner has not certified it for as long as its profile allows')
     .option('--suspended', 'frozen, and nothing decided yet')
     .option('--unused', 'nobody has used it, by the ledger; asked for each key, so it takes a while')
     .option('--unused-days <n>', 'for so long', '90')
@@ -55,7 +58,14 @@ export function inventoryCommands(keys: Command): void {
 
 function checksOf(asked: Omit<Asked, 'cbom'>): InventoryCheck[] {
   const named: Record<keyof typeof asked, InventoryCheck> = {
-    ...{ weak: 'weak', deprecated: 'deprecated', unowned: 'unowned', nonCompliant: 'non-compliant', suspended: 'suspended' },
+    ...{
+      weak: 'weak',
+      deprecated: 'deprecated',
+      unowned: 'unowned',
+      nonCompliant: 'non-compliant',
+      certificationOverdue: 'certification-overdue',
+      suspended: 'suspended',
+    },
     unused: 'unused',
   };
   return Object.entries(named).flatMap(([option, check]) => (asked[option as keyof typeof asked] ? [check] : []));
@@ -94,7 +104,8 @@ async function inForce(
   asked: readonly InventoryCheck[],
   output: Output,
 ): Promise<Pick<Known, 'principals' | 'profiles'>> {
-  const fromPolicies = (wanted: readonly InventoryCheck[]) => wanted.some((check) => check === 'unowned' || check === 'non-compliant');
+  const fromPolicies = (wanted: readonly InventoryCheck[]) =>
+    wanted.some((check) => check === 'unowned' || check === 'non-compliant' || check === 'certification-overdue');
   if (!fromPolicies(checks)) return {};
   try {
     const { bundle } = await client.policy.show();

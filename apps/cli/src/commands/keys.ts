@@ -9,6 +9,7 @@ import { collect, online } from '../run';
 import { createManyCommand } from './create-many';
 import { deletionCommands } from './deletion';
 import { inventoryCommands } from './inventory';
+import { governanceCommands } from './key-governance';
 import { describeKey, stateOf, tellChange } from './key-summary';
 import { atEndIn, cryptoperiodIn, nextText, type RotationOptions, scheduleIn, withRotationOptions } from './rotation-options';
 
@@ -96,6 +97,7 @@ export function keysCommands(program: Command): void {
     );
   createManyCommand(keys);
   inventoryCommands(keys);
+  governanceCommands(keys);
   deletionCommands(keys);
 
   const change = (name: string, summary: string) =>
@@ -117,11 +119,16 @@ export function keysCommands(program: Command): void {
   );
   change('mark-compromised', 'its material may be known to others: for good no use of it, but for re-encrypt; suspend can be undone')
     .option('--key-version <n>', 'only this version; may be repeated', collect)
+    .option('--rotate', 'give it a new version where its primary one is among them (default: as its schedule says)')
+    .option('--no-rotate', 'leave it without a version that protects')
     .action(
-      online<Reason & { keyVersion?: string[] }, [string]>(async ({ client, options: { reason, keyVersion }, output }, keyId) => {
-        const versions = keyVersion?.map((text) => wholeNumber('--key-version', text) as number);
-        tellChange(output, await client.keys.markCompromised({ keyId, reason, ...(versions ? { versions } : {}) }));
-      }),
+      online<Reason & { keyVersion?: string[]; rotate?: boolean }, [string]>(
+        async ({ client, options: { reason, keyVersion, rotate }, output }, keyId) => {
+          const versions = keyVersion?.map((text) => wholeNumber('--key-version', text) as number);
+          const more = { ...(versions ? { versions } : {}), ...(rotate === undefined ? {} : { rotate }) };
+          tellChange(output, await client.keys.markCompromised({ keyId, reason, ...more }));
+        },
+      ),
     );
   change('suspend', 'freeze it at every worker')
     .option('--allow-processing', 'go on to decrypt and verify')

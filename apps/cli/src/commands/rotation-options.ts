@@ -11,6 +11,8 @@ export interface RotationOptions {
   jitter?: string;
   /** `--no-usage-threshold` makes it false. */
   usageThreshold: boolean;
+  onCompromise?: boolean;
+  onOwnerChange?: boolean;
   originatorDays?: string;
   recipientDays?: string;
   atEnd?: string;
@@ -25,6 +27,8 @@ export const withRotationOptions = (command: Command): Command =>
     .option('--window <when>', "rotate only then, such as 'Mon-Fri 08:00-16:00'; what falls outside moves to the next opening")
     .option('--jitter <time>', 'spread keys with one schedule over so long, such as 30m or 2h (default: 60m)')
     .option('--no-usage-threshold', 'do not rotate it when it nears the number of encryptions that is safe')
+    .option('--on-compromise', 'rotate it at once when its primary version is marked as compromised')
+    .option('--on-owner-change', 'rotate it at once when it is handed over')
     .option('--originator-days <n>', 'so long a version protects (default: by usage, NIST SP 800-57)')
     .option('--recipient-days <n>', '… and so long it is to process, from the same day')
     .option(
@@ -34,11 +38,12 @@ export const withRotationOptions = (command: Command): Command =>
 
 /** Undefined when none is given. @throws CommandError */
 export function scheduleIn(options: RotationOptions): RotationSchedule | undefined {
-  const { every, cron, timeZone, window, jitter, usageThreshold: onUsageThreshold } = options;
+  const { every, cron, timeZone, window, jitter, usageThreshold: onUsageThreshold, onCompromise, onOwnerChange } = options;
   if (every !== undefined && cron !== undefined) throw usage('one of --every and --cron');
   if (every === undefined && cron === undefined) {
-    const lost = timeZone ?? window ?? jitter ?? (onUsageThreshold ? undefined : '');
-    if (lost !== undefined) throw usage('--every or --cron beside --time-zone, --window, --jitter and --no-usage-threshold');
+    const lost = timeZone ?? window ?? jitter ?? (onUsageThreshold && !onCompromise && !onOwnerChange ? undefined : '');
+    if (lost !== undefined)
+      throw usage('--every or --cron beside --time-zone, --window, --jitter, --no-usage-threshold, --on-compromise and --on-owner-change');
     return undefined;
   }
   const given = {
@@ -47,6 +52,8 @@ export function scheduleIn(options: RotationOptions): RotationSchedule | undefin
     ...(window === undefined ? {} : { window: windowIn(window) }),
     ...(jitter === undefined ? {} : { jitterMinutes: minutesIn(jitter) }),
     onUsageThreshold,
+    ...(onCompromise ? { onCompromise } : {}),
+    ...(onOwnerChange ? { onOwnerChange } : {}),
   };
   const { data, error } = RotationSchedule.safeParse(given);
   if (!data) throw usage(`another schedule: ${error.issues.map(({ message }) => message).join('; ')}`);
@@ -89,22 +96,25 @@ function numberIn(text: string, form: RegExp, wanted: string): number {
 const usage = (wanted: string) => new CommandError('usage', `give ${wanted}`);
 
 /** What a key's description says about its time, for people. */
-export const rotationSummary = ({ cryptoperiod, schedule, atEnd, originatorPeriodEndsAt, next }: KeyDescription) => ({
+export const rotationSummary = ({ cryptoperiod, schedule, atEnd, originatorPeriodEndsAt, rotationDue, next }: KeyDescription) => ({
   cryptoperiod: `${cryptoperiod.originatorDays} days to protect, ${cryptoperiod.recipientDays} to process`,
   'protects until': originatorPeriodEndsAt === undefined ? undefined : `${originatorPeriodEndsAt}, then: ${atEnd}`,
   rotation: schedule === undefined ? 'on demand' : scheduleText(schedule),
+  'rotation due': rotationDue && `since ${rotationDue.at}: ${rotationDue.reason}`,
   next: next && nextText(next),
 });
 
 export const nextText = ({ event, at }: NonNullable<KeyDescription['next']>): string => `${event} ${at}`;
 
 function scheduleText(schedule: RotationSchedule): string {
-  const { timeZone, window, jitterMinutes, onUsageThreshold } = schedule;
+  const { timeZone, window, jitterMinutes, onUsageThreshold, onCompromise, onOwnerChange } = schedule;
   return [
     'cron' in schedule ? `at ${schedule.cron}` : `every ${schedule.everyDays} days`,
     ...(window ? [`${window.days.join(',')} ${window.from}-${window.to}`] : []),
     timeZone,
     `jitter ${jitterMinutes} min`,
     ...(onUsageThreshold ? [] : ['not on usage']),
+    ...(onCompromise ? ['on compromise'] : []),
+    ...(onOwnerChange ? ['on change of owner'] : []),
   ].join(', ');
 }

@@ -1,0 +1,24 @@
+import { keyFields, Propagation } from './key-description';
+import { defineOperation } from './operation';
+import { Classification } from './primitives';
+
+/** What is decided about a key for what it protects, not for its use. */
+export const keyGovernanceOperations = {
+  setClassification: defineOperation({
+    name: 'keys.set-classification',
+    action: 'keys:SetClassification',
+    summary:
+      'Say how much harm it does when what the key protects is known. Raised, the key is rotated at once, or as soon as it can be; lowering it asks for keys:LowerClassification as well.',
+    retry: 'safe',
+    input: { ...keyFields.target, classification: Classification },
+    result: Propagation,
+  }),
+  certify: defineOperation({
+    name: 'keys.certify',
+    action: 'keys:Certify',
+    summary: 'As its owner, confirm what is written of the key: its classification, who uses it, that it is still needed.',
+    retry: 'safe',
+    input: keyFields.target,
+    result: Propagation,
+  }),
+} as const;
