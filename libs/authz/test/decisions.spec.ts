@@ -89,7 +89,7 @@ test('keys of the same attributes share what is decided about them, unless a pol
     ],
     ...[forbid(` when { resource is Claviger::Key in ${named} }`), forbid(` when { { key: resource }.key == ${named} }`)],
   ])
-    expect(decided(`${permit}\n${by}`)).toEqual(['deny allow allow deny allow', 3]);
+    expect(decided(`${permit}\n${by}`)).toEqual(['deny allow allow deny allow', 2]);
   expect(decided(`${permit}\n${forbid(' when { resource.owner == principal.id }')}`)).toEqual(['allow allow allow allow deny', 2]);
   const grant = { id: 'g', principal: 'app', revision: 1, action: 'crypto:Encrypt' as const, key: keyId };
   const granted = permit.replace(';', ' when { context.granted };');
