@@ -8,6 +8,7 @@ import type { Bench } from './bench';
 import { hsmScale } from './hsm-scale';
 import { keyScale } from './key-scale';
 import { options } from './options';
+import { rewrapping } from './rewrap';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
 import { tokenAlone } from './token-alone';
@@ -44,7 +45,14 @@ async function onStack<R extends object>(
   const report = (line: string) => console.error(`· ${line}`);
   const stack = await startStack({
     ...{ dir: folder.path, principals: everyone, morePolicies: contextPolicy, workers: options.workers },
-    ...{ env, serviceEnv: { 'crypto-worker': { ...workerEnv, ...(await watchedLoops(folder.path, env.NODE_OPTIONS)) } }, report },
+    ...{
+      env,
+      serviceEnv: {
+        'key-lifecycle': { REWRAP_KEYS_PER_SECOND: String(options.rate) },
+        'crypto-worker': { ...workerEnv, ...(await watchedLoops(folder.path, env.NODE_OPTIONS)) },
+      },
+      report,
+    },
     ...(customerLibrary === undefined ? {} : { customerLibrary }),
   });
   let ok = false;
@@ -66,9 +74,13 @@ async function onStack<R extends object>(
 }
 
 const run: () => Promise<{ result: object; ok: boolean }> =
-  { suspend: () => onStack(suspension), token: tokenAlone, keys: () => onStack(keyScale), 'hsm-scale': () => hsmScale(onStack) }[
-    options.scenario
-  ] ?? (() => onStack(throughput));
+  {
+    suspend: () => onStack(suspension),
+    rewrap: () => onStack(rewrapping),
+    token: tokenAlone,
+    keys: () => onStack(keyScale),
+    'hsm-scale': () => hsmScale(onStack),
+  }[options.scenario] ?? (() => onStack(throughput));
 const { result, ok } = await run();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 process.exit(ok ? 0 : 1);

@@ -334,3 +334,48 @@ test('who answers for a key is said, changed and handed over', async () => {
   await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
   expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
 });
+
+test('a KEK and the root of the token are rotated by jobs while keys are used; what was encrypted before still opens', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/rewrapped', '--consumer', 'payments-api');
+  writeFileSync(file('rewrapped'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('rewrapped'), '--out', file('rewrapped.jwe'));
+  const opens = () => ok('payments-api', 'decrypt', keyId, '--in', file('rewrapped.jwe'), '--reveal');
+  type Job = { jobId: string; phase: string; done: number; total: number; state: string };
+  const reason = ['--reason', 'yearly'];
+  const rotate = ['keks', 'rotate', '--environment', 'development', '--classification', 'internal', ...reason];
+  expect((await as('payments-api', ...rotate)).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  const { jobId } = await json<Job>('kim', ...rotate);
+  expect(await json<Job>('kim', ...rotate)).toMatchObject({ jobId });
+  const reaches = (id: string) =>
+    until(
+      async () => {
+        const job = await json<Job>('kim', 'jobs', 'show', id);
+        return job.phase === 'verifying' ? job : undefined;
+      },
+      { what: `${id} to have rewrapped everything`, timeoutMs: 60_000 },
+    );
+  const job = await reaches(jobId);
+  expect(job.done).toBe(job.total);
+  expect(await opens()).toBe('forty-two');
+  const keks = () => json<{ keks: { kekId: string; state: string; rootLabel: string }[] }>('ada', 'keks', 'list');
+  expect((await keks()).keks).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ kekId: 'kek_development_internal_1', state: 'retiring' }),
+      expect.objectContaining({ kekId: 'kek_development_internal_2', state: 'active' }),
+    ]),
+  );
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ versions: [{ kekId: 'kek_development_internal_2' }] });
+  expect(await ok('ada', 'keys', 'tree')).toContain('kek_development_internal_1 (development, internal, retiring)');
+  expect(await json<Job>('olga', 'jobs', 'pause', jobId, ...reason)).toMatchObject({ state: 'paused' });
+  expect(await ok('ada', 'jobs', 'list')).toMatch(new RegExp(`${jobId} +rotate-kek +paused`));
+  await ok('olga', 'jobs', 'resume', jobId, ...reason);
+  expect((await as('olga', 'keks', 'rotate-root', ...reason)).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await reaches((await json<Job>('kim', 'keks', 'rotate-root', ...reason)).jobId);
+  expect((await keks()).keks.map(({ rootLabel }) => rootLabel)).toEqual(expect.not.arrayContaining(['root']));
+  // A worker that was started before the new root was made finds it.
+  expect(await opens()).toBe('forty-two');
+  const made = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/under-root-2', '--consumer', 'payments-api');
+  await ok('payments-api', 'encrypt', made.keyId, '--in', file('rewrapped'), '--out', file('new-root.jwe'));
+  expect((await as('kim', 'keks', 'destroy-root', 'root-2', ...reason)).stderr).toMatch(/^ERR_KEY_STATE.*rotate it first/s);
+  expect((await as('kim', 'keks', 'destroy-root', 'root', ...reason)).stderr).toMatch(/^ERR_KEY_STATE.*less than 120 s ago/s);
+}, 120_000);

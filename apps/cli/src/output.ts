@@ -57,6 +57,11 @@ export class Output {
     this.error.write(`${text.split('\n').map(printable).join('\n')}\n`);
   }
 
+  /** Whether notes and progress go to a terminal. */
+  get onTerminal(): boolean {
+    return this.error.isTTY === true;
+  }
+
   /** Rewrites one line of a terminal; says nothing elsewhere. */
   progress(text: string | undefined): void {
     if (this.error.isTTY) this.error.write(text === undefined ? '\r\x1b[K' : `\r\x1b[K${printable(text)}`);

@@ -7,6 +7,8 @@ import { bootstrapCommands } from './commands/bootstrap';
 import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
+import { jobsCommands } from './commands/jobs';
+import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
@@ -26,6 +28,8 @@ export function createProgram(): Command {
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
+    keksCommands,
+    jobsCommands,
     discoverCommands,
     algorithmsCommand,
     cryptoCommands,

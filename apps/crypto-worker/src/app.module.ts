@@ -9,6 +9,7 @@ import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
+import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
@@ -24,7 +25,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, RewrapController],
       providers: [
         CryptoController,
         HsmController,

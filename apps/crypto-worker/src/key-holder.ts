@@ -4,6 +4,7 @@ import { type KeyHandle, type PairAlgorithm, type Token, UnwrappedKeys, unwrappe
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
 import type { KeyVersion } from './key-use';
+import { isRewrapOf } from './rewrapped';
 import type { Tokens } from './tokens';
 
 /** What is derived once from a key record and used at each operation. */
@@ -90,10 +91,11 @@ export class KeyHolder {
   }
 
   /** The unwrapped key, to be used before the next await. */
-  handle(key: KeyView, version: KeyVersion): KeyHandle {
-    this.assertUnchanged(key);
+  handle(asked: KeyView, { version: number }: Pick<KeyVersion, 'version'>): KeyHandle {
+    const key = this.unchanged(asked);
+    const version = key.versions.find((one) => one.version === number) as KeyVersion;
     const { material } = version;
-    const ready = this.prepare(key).versions.get(version.version);
+    const ready = this.prepare(key).versions.get(number);
     if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
     if (material.custody === 'token') return this.inToken(material);
     return this.keys.getOrUnwrap(ready.unwrappedId, () =>
@@ -109,7 +111,7 @@ export class KeyHolder {
 
   /** The public half as a session object that can only verify, only encapsulate, or only encrypt (RSA). */
   publicKey(key: KeyView, version: KeyVersion): KeyHandle {
-    this.assertUnchanged(key);
+    this.unchanged(key);
     const { publicKeySpki } = version;
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
     const token = this.tokenOf(version);
@@ -127,11 +129,16 @@ export class KeyHolder {
     return cache;
   }
 
-  /** What waited for a session must not bring back a key that was suspended or destroyed meanwhile. */
-  private assertUnchanged(key: KeyView): void {
+  /**
+   * The key's record as it is now. What waited for a session must not bring back a key that was suspended or destroyed meanwhile; one that was only
+   * rewrapped is the same key. Throws ERR_CONFLICT.
+   */
+  unchanged(key: KeyView): KeyView {
+    const now = this.peek(key.keyId);
     // By revision: it may have been dropped and read again.
-    if (this.view.held(key.keyId)?.revision !== key.revision)
-      throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
+    if (this.view.held(key.keyId)?.revision === key.revision) return now ?? key;
+    if (now && isRewrapOf(now, key)) return now;
+    throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
   }
 
   private inToken({ token, label }: TokenKey): KeyHandle {

@@ -83,8 +83,8 @@ export class RecordedUse {
         const doing = onceMore(() => use(from, to));
         if (doing instanceof Promise) {
           const confirm = () => {
-            const [fromNow, toNow] = ask();
-            if (fromNow?.revision !== from.revision || toNow?.revision !== to.revision) throw changed();
+            ask();
+            for (const used of [from, to]) this.keys.unchanged(used);
           };
           return doing.then((done) => ({ ...done, confirm }));
         }
@@ -127,15 +127,14 @@ export class RecordedUse {
   }
 
   private unchanged(admit: Admit, operation: Operation, request: KeyRequest, used: KeyView): void {
-    if (this.admitted(admit, operation.action, request).revision !== used.revision) throw changed();
+    this.admitted(admit, operation.action, request);
+    this.keys.unchanged(used);
   }
 
   private assertFresh(): void {
     if (!this.keys.fresh()) throw new ProblemError('ERR_STATE_STALE');
   }
 }
-
-const changed = () => new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
 
 /** When the token lost its sessions the handles are new now: the same operation is done once more. */
 function onceMore<T>(use: () => T | Promise<T>): T | Promise<T> {

@@ -5,6 +5,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { DeletionController } from './deletion.controller';
 import { Floors } from './floors';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyGovernanceController } from './key-governance.controller';
@@ -14,6 +15,8 @@ import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { RecordedChange } from './recorded-change';
+import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
+import { Roots } from './roots';
 
 @Module({})
 export class AppModule {
@@ -22,13 +25,17 @@ export class AppModule {
     commands: KeyCommands;
     store: KeyStore;
     keks: KekStore;
+    roots: Roots;
+    jobs: JobStore;
+    owedByJobs: OwedByJobs;
+    hsm: Hsm;
     bounds: LeaseBounds;
     lastUses: LastUses;
     floors: Floors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController],
+      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController, RewrapController],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
@@ -36,6 +43,10 @@ export class AppModule {
         { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
         { provide: KeyStore, useValue: parts.store },
         { provide: KekStore, useValue: parts.keks },
+        { provide: Roots, useValue: parts.roots },
+        { provide: JobStore, useValue: parts.jobs },
+        { provide: OwedByJobs, useValue: parts.owedByJobs },
+        { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },

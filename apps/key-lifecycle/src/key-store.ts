@@ -56,6 +56,8 @@ export interface KeyPage {
   keys: Key[];
   /** Those among them of which the indexes say what is not so. */
   misindexed: Key[];
+  /** Ids of documents that somebody else wrote: what key they hold is not known. */
+  unread: string[];
   /** After which id the next page begins; undefined after the last. */
   next: string | undefined;
 }
@@ -216,6 +218,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return {
       keys: read.keys.filter((key) => isMeant(key, filter)),
       misindexed: read.keys.filter(({ keyId }) => misindexed.has(keyId)),
+      unread: read.unread,
       next: found.length === limit ? found.at(-1)?._id : undefined,
     };
   }
@@ -224,6 +227,11 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async areIndexed(): Promise<boolean> {
     const other = { indexed: { $ne: indexFormat } };
     return (await reached(() => this.keys.findOne(other, { projection: { _id: 1 } }))) === null;
+  }
+
+  /** How many documents the index finds under a KEK. */
+  countUnder(kekId: string): Promise<number> {
+    return reached(() => this.keys.countDocuments({ facets: `kek=${kekId}` }, { hint: 'facets_1__id_1' }));
   }
 
   /** From now on lists by filter are complete, and a document whose index is missing was tampered with. */
@@ -273,8 +281,9 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await reached(() => this.keys.findOne({}, { projection: { _id: 1 } }));
   }
 
-  private async untampered(documents: KeyDocument[]): Promise<{ keys: Key[]; misindexed: string[] }> {
+  private async untampered(documents: KeyDocument[]): Promise<{ keys: Key[]; misindexed: string[]; unread: string[] }> {
     const keys: Key[] = [];
+    const unread: string[] = [];
     const misindexed: string[] = [];
     for (const document of documents)
       try {
@@ -286,8 +295,9 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
         if (key && !older && misindexedFields(document, key).length > 0) misindexed.push(_id);
       } catch (error) {
         if (!(error instanceof TamperedDocument)) throw error;
+        unread.push(document._id);
       }
-    return { keys, misindexed };
+    return { keys, misindexed, unread };
   }
 
   /**
@@ -336,7 +346,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return ours;
   }
 
-  private fields(key: Key) {
+  /** What a document says of its key. */
+  fields(key: Key) {
     return {
       revision: key.revision,
       name: key.name,

@@ -17,12 +17,18 @@ import { DueKeys } from './due-keys';
 import { Floors } from './floors';
 import { checks } from './health';
 import { LeaseBounds } from './invocations';
+import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
+import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { LastUses } from './last-uses';
 import { Propagation } from './propagation';
 import { rebuildKeks, rebuildView } from './rebuild';
+import { Hsm, OwedByJobs } from './rewrap.controller';
+import { RewrapChanges } from './rewrap-changes';
+import { RewrapRunner } from './rewrap-runner';
+import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { StoreCheck } from './store-check';
@@ -60,6 +66,7 @@ await runService(service, async (logger) => {
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
+  const jobs = new JobStore(db, documents, tampered);
   const owed = new OwedRecords({
     source: store,
     trail,
@@ -68,6 +75,9 @@ await runService(service, async (logger) => {
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const owedByJobs = new OwedRecords({
+    ...{ source: jobs, trail, signer, trusted, onTampered: tampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 },
   });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
@@ -78,6 +88,11 @@ await runService(service, async (logger) => {
   const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+  const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const steps = new RewrapSteps({
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+  });
+  const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
   const progress = { begun: false, checked: 0 };
   let rebuilt = false;
@@ -111,6 +126,8 @@ await runService(service, async (logger) => {
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         await mark();
+        owedByJobs.start();
+        runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
@@ -131,6 +148,10 @@ await runService(service, async (logger) => {
       commands,
       store,
       keks: kekStore,
+      roots,
+      jobs,
+      owedByJobs: new OwedByJobs(owedByJobs),
+      hsm: new Hsm(connection),
       bounds,
       lastUses: new LastUses(connection),
       floors,
@@ -162,8 +183,10 @@ await runService(service, async (logger) => {
       return sweep.stop();
     },
     () => storeCheck.stop(),
+    () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => owedByJobs.stop(),
     core.drain.records,
     () => {
       owner.stop();

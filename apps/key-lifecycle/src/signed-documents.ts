@@ -5,6 +5,7 @@ import type { Destruction } from './destruction';
 import type { Invocations } from './invocations';
 import { type EarlierKek, type Kek, kekAsNow } from './kek';
 import type { Key, KeyVersion } from './key';
+import type { RewrapJob } from './rewrap-job';
 import type { Root } from './root';
 import type { Told } from './warnings';
 
@@ -93,6 +94,14 @@ export class SignedDocuments {
     const root = this.verified<Root>(label, 'claviger-root-document+jws', signed);
     if (root.label !== label) throw new TamperedDocument(label, `it holds root ${root.label}`);
     return root;
+  }
+
+  signJob = (job: RewrapJob): string => signRecord('claviger-job-document+jws', job, this.signer);
+
+  readJob(jobId: string, signed: string): RewrapJob {
+    const job = this.verified<RewrapJob>(jobId, 'claviger-job-document+jws', signed);
+    if (job.jobId !== jobId) throw new TamperedDocument(jobId, `it holds ${job.jobId}`);
+    return job;
   }
 
   private verified<T>(id: string, typ: string, signed: string): T {

@@ -118,6 +118,30 @@ function openTrail(connection: NatsConnection, worker: string): AuditTrail {
   return new AuditTrail({ connection, service: 'key-lifecycle', worker, openEpoch });
 }
 
+/** What a worker's token would make of a key: it opens under that KEK only, and is the same key under another. */
+export const wrappedUnder = (kekId: string, secret: string): string => Buffer.from(`${kekId}:${secret}`).toString('base64url');
+export const unwrappedUnder = (kekId: string, wrapped: string): string | undefined => {
+  const text = Buffer.from(wrapped, 'base64url').toString();
+  return text.startsWith(`${kekId}:`) ? text.slice(kekId.length + 1) : undefined;
+};
+const rotations = {
+  'rewrap-keys': ({ to, keys }: { to: { kekId: string }; keys: { kekId: string; wrapped: string }[] }) => ({
+    keys: keys.map(({ kekId, wrapped }) => {
+      const secret = unwrappedUnder(kekId, wrapped);
+      return secret === undefined
+        ? { code: 'ERR_KEY_UNREADABLE', detail: 'not intact' }
+        : { custody: 'wrapped', kekId: to.kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(to.kekId, secret) };
+    }),
+  }),
+  'rewrap-kek': ({ material, rootLabel }: { material: object; rootLabel: string }) => ({
+    ...material,
+    rootLabel,
+    wrapped: randomBytes(40).toString('base64url'),
+  }),
+  'create-root': ({ label }: { label: string }, asked: { roots: string[] }) => ({ created: asked.roots.push(label) > 0 }),
+  'destroy-root': () => ({ destroyed: true }),
+};
+
 /** The service without its front: real broker and permissions, real store; workers are played by connections of crypto-worker. */
 export async function startLifecycle() {
   const folder = await temporaryFolder('key-lifecycle-spec');
@@ -228,18 +252,28 @@ export async function startLifecycle() {
     /** Makes key material, as any worker does: of ED25519 in the token. */
     serveHsm: () => {
       /** `key`: how many were made; `messages`: by how many messages. HMAC-SHA-512 it cannot make in a batch. */
-      const asked = { kek: 0, key: 0, messages: 0, destroyed: [] as string[], away: () => subscription.unsubscribe() };
+      const asked = {
+        kek: 0,
+        key: 0,
+        messages: 0,
+        destroyed: [] as string[],
+        roots: [] as string[],
+        away: () => subscription.unsubscribe(),
+      };
       const madeOf = (kekId: string, algorithm: string) => {
         asked.key++;
         const wrapped = randomBytes(40).toString('base64url');
         const label = `key-${randomBytes(12).toString('hex')}`;
         return algorithm === 'ED25519'
           ? { material: { custody: 'token', family: 'softhsm', token: 'customer', label } }
-          : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped } };
+          : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(kekId, wrapped) } };
       };
       const subscription = workers.subscribe(internalSubject('hsm', '*'), {
         callback: (_error, m) => {
           const wrapped = randomBytes(40).toString('base64url');
+          const verb = m.subject.split('.').at(-1) as string;
+          if (verb in rotations)
+            return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);
             m.respond(JSON.stringify({ result: { destroyed: true } }));

@@ -24,6 +24,12 @@ const may: Record<string, Action[]> = {
     'keys:List',
     'keys:ListKeks',
     'keys:Rotate',
+    'keys:RotateKek',
+    'keys:RotateRoot',
+    'keys:DestroyRoot',
+    'keys:ReadJobs',
+    'keys:PauseJob',
+    'keys:ResumeJob',
     'keys:SetRotation',
     'keys:SetClassification',
     'keys:Activate',
@@ -39,7 +45,7 @@ const may: Record<string, Action[]> = {
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
     'audit:RecordCeremony',
-    ...['keys:Protect', 'keys:Unprotect'],
+    ...['keys:Protect', 'keys:Unprotect', 'keys:ReadJobs'],
     ...['keys:SetClassification', 'keys:LowerClassification'],
   ] as Action[],
   'application-owner': [
@@ -54,8 +60,8 @@ const may: Record<string, Action[]> = {
     'keys:Certify',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
-  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony'],
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:ReadJobs', 'keys:Describe'],
+  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
   none: [],
 };
 
@@ -154,6 +160,10 @@ test('production keys are administered with MFA only, but suspending never waits
   const without = context({ mfa: false });
   expect(decide(['key-administrator'], 'keys:Rotate', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
   expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
+  expect(decide(['key-administrator'], 'keys:RotateKek', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
+  expect(decide(['key-administrator'], 'keys:RotateKek', key(), without).kind).toBe('allow');
+  for (const action of ['keys:RotateRoot', 'keys:DestroyRoot'] as const)
+    expect(decide(['key-administrator'], action, claviger, without)).toMatchObject({ policyIds: ['roots-need-mfa'] });
   expect(decide(['key-administrator'], 'keys:SetRotation', production, without).kind).toBe('deny');
   for (const action of ['keys:MarkCompromised', 'keys:Update'] as const)
     expect(decide(['key-administrator'], action, production, without).kind).toBe('deny');

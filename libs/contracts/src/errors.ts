@@ -93,6 +93,12 @@ const table = {
     title: 'The token cannot do this algorithm',
     next: 'Choose another algorithm, or ask the operators for a token that has it.',
   },
+  ERR_KEY_UNREADABLE: {
+    status: 500,
+    retryable: false,
+    title: 'What is stored of the key does not open',
+    next: 'Operators: it is damaged, or not under the key-encryption key that it names. Restore it from a backup.',
+  },
   ERR_DRY_RUN: {
     status: 412,
     retryable: false,

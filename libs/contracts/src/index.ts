@@ -26,6 +26,8 @@ export * from './profiles';
 export * from './records';
 export * from './recovery-group';
 export * from './reply';
+export * from './rewrap-internal-operations';
+export * from './rewrap-operations';
 export * from './rotation';
 export * from './streams';
 export * from './subjects';

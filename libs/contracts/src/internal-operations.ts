@@ -6,12 +6,14 @@ import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
 import { PersonalValue } from './records';
+import { rewrapInternalOperations } from './rewrap-internal-operations';
 import { KekMaterial, KeyMaterial, TokenKeyLabel } from './views';
 
 const generated = z.strictObject({ material: KeyMaterial, publicKeySpki: z.string().optional() });
 
 /** Between services over `claviger-internal.v1.<service>.<verb>`; no account but CORE reaches these. */
 export const internalOperations = {
+  ...rewrapInternalOperations,
   generateKek: defineOperation({
     name: 'hsm.generate-kek',
     action: 'internal',

@@ -7,6 +7,7 @@ import { keyGovernanceOperations } from './key-governance-operations';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
@@ -14,6 +15,7 @@ const { name, tags, note, consumers, target } = keyFields;
 export const keyOperations = {
   ...keyGovernanceOperations,
   ...deletionOperations,
+  ...rewrapOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',

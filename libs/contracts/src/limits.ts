@@ -12,6 +12,8 @@ export const limits = {
   batchItems: 100,
   /** Plaintexts, messages and ciphertexts of one batch together, in characters of base64url. */
   batchChars: 900_000,
+  /** Wrapped keys of one request to rewrap them, in characters of base64url. */
+  rewrapChars: 600_000,
   /** What is said about the keys of one batch of creations, as JSON: the descriptions that come back say more. */
   createBatchBytes: 400_000,
   /** Longest signature of any scheme. */

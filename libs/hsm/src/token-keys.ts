@@ -102,9 +102,9 @@ export function publicKeySpki(connection: Connection, label: string): Buffer {
 }
 
 /** Both halves, or what is left of them. False when there was nothing; a token that shows nothing must show its canary to be believed. */
-export function destroyTokenKeyPair(connection: Connection, label: string): boolean {
+export function destroyTokenKey(connection: Connection, label: string): boolean {
   const found = search(connection, label);
-  for (const name of ['private', 'public'] as const) connection.tokenKeys.delete(`${name} ${label}`);
+  for (const name of ['private', 'public', 'secret'] as const) connection.tokenKeys.delete(`${name} ${label}`);
   if (found.length === 0) connection.assertShowsObjects(`an object ${label}`);
   for (const object of found) connection.call('destroy', (p11, { objects }) => p11.C_DestroyObject(objects, object));
   return found.length > 0;

@@ -30,7 +30,7 @@ import type { ObjectClass, PublicUsage } from './templates';
 import {
   assertAbsent,
   createCanary,
-  destroyTokenKeyPair,
+  destroyTokenKey,
   findTokenKey,
   generateRootKey,
   generateSessionKeyPair,
@@ -193,9 +193,14 @@ export class Token {
     return generateTokenKeyPairAsync(this.#connection, label, algorithm, usage);
   }
 
+  /** Destroys a root; false when it was gone already. Repeat it when it fails. */
+  destroyRootKey(label: string): boolean {
+    return destroyTokenKey(this.#connection, label);
+  }
+
   /** Destroys both halves of a token key pair; false when it was gone already. Repeat it when it fails. */
   destroyTokenKeyPair(label: string): boolean {
-    return destroyTokenKeyPair(this.#connection, label);
+    return destroyTokenKey(this.#connection, label);
   }
 
   /** DER SubjectPublicKeyInfo of the token key pair with this label. */

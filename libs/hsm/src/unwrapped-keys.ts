@@ -24,6 +24,8 @@ export const unwrappedKeyId = (keyId: string, version: number, wrapped: Buffer):
 export class UnwrappedKeys {
   readonly #token: Token;
   readonly #keys: LRUCache<string, KeyHandle>;
+  /** Ids that are held, by key: a change of one key must not cost a walk over all of them. */
+  readonly #ids = new Map<string, Set<string>>();
   #generation: number;
 
   constructor(token: Token, { capacity, ttlMs, now = () => performance.now(), onDestroyFailure }: UnwrappedKeysOptions) {
@@ -35,7 +37,8 @@ export class UnwrappedKeys {
       ttlResolution: 0,
       // lru-cache takes a start of 0 for "no time given".
       perf: { now: () => now() + 1 },
-      disposeAfter: (key) => {
+      disposeAfter: (key, id) => {
+        this.#release(id);
         try {
           token.destroyObject(key);
         } catch (error) {
@@ -56,12 +59,16 @@ export class UnwrappedKeys {
     if (held) return held;
     const key = unwrap();
     this.#keys.set(id, key);
+    const keyId = keyIdOf(id);
+    const ids = this.#ids.get(keyId);
+    if (ids) ids.add(id);
+    else this.#ids.set(keyId, new Set([id]));
     return key;
   }
 
   /** Destroys every version of the key: suspended, revoked or deleted keys leave the token at once. */
   forget(keyId: string): void {
-    for (const id of [...this.#keys.keys()]) if (id.startsWith(`${keyId}#`)) this.#keys.delete(id);
+    for (const id of [...(this.#ids.get(keyId) ?? [])]) this.#keys.delete(id);
   }
 
   /** Destroys what is past its time; unused keys would otherwise stay until they are displaced. For a timer of the holder. */
@@ -74,4 +81,15 @@ export class UnwrappedKeys {
     this.#keys.clear();
     this.#generation = this.#token.generation;
   }
+
+  /** Not when the id has another handle by now. */
+  #release(id: string): void {
+    if (this.#keys.has(id)) return;
+    const keyId = keyIdOf(id);
+    const ids = this.#ids.get(keyId);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#ids.delete(keyId);
+  }
 }
+
+const keyIdOf = (id: string): string => id.slice(0, id.indexOf('#'));

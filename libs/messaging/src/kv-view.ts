@@ -63,6 +63,8 @@ export interface KvViewOptions<T extends ViewRecord> {
 /** An index that does not add up to its mark for so long is given up, and every record is read: a mark follows a change within some milliseconds. */
 const indexPatienceMs = 2_000;
 const preloadsAtOnce = 32;
+const preloadAgainMs = 1_000;
+const readsAtOnce = 64;
 /** Changes of the last moments before an index was read: whoever waits for their acknowledgement may wait for this holder, too. */
 const recentMs = 30_000;
 
@@ -88,6 +90,7 @@ export class KvView<T extends ViewRecord> {
   private verified: boolean;
   private preloaded: boolean;
   private patience: NodeJS.Timeout | undefined;
+  private again: NodeJS.Timeout | undefined;
   private recent: { id: string; revision: number; createdMs: number }[] = [];
   private readonly indexListeners: ((changed: { id: string; revision: number }) => void)[] = [];
   private resumed = false;
@@ -153,6 +156,20 @@ export class KvView<T extends ViewRecord> {
 
   *values(): IterableIterator<T> {
     for (const { record } of this.records.values()) if (record) yield record;
+  }
+
+  /** Every record that there was at the beginning, as it is now; read where it is not held whole. Throws when one cannot be read. */
+  async *every(): AsyncGenerator<T> {
+    const ids = [...this.records.keys()];
+    for (let from = 0; from < ids.length; from += readsAtOnce) {
+      const some = ids.slice(from, from + readsAtOnce).map(async (id) => this.get(id) ?? (await this.fetchAgain(id)));
+      for (const record of await Promise.all(some)) if (record) yield record;
+    }
+  }
+
+  /** One that was changed while it was read came by the watch: it may have been dropped again, so it is read once more. */
+  private fetchAgain(id: string): Promise<T | undefined> {
+    return this.fetch(id).catch(() => this.get(id) ?? this.fetch(id));
   }
 
   get size(): number {
@@ -239,6 +256,7 @@ export class KvView<T extends ViewRecord> {
   stop(): void {
     clearInterval(this.timer);
     clearTimeout(this.patience);
+    clearTimeout(this.again);
     this.watch.stop();
   }
 
@@ -397,15 +415,23 @@ export class KvView<T extends ViewRecord> {
     await this.openWatch();
   }
 
+  /** Until all are read this copy is not fresh: a key cannot be used without its KEK. */
   private async preload(ids: readonly string[]): Promise<void> {
     const left = [...ids];
+    const failed: string[] = [];
     const reader = async () => {
       for (let id = left.pop(); id !== undefined && !this.verified; id = left.pop())
-        if (!this.records.get(id)?.record) await this.fetch(id).catch((error) => this.trouble(`${id} is not read yet: ${String(error)}`));
+        if (!this.records.get(id)?.record) await this.fetch(id).catch(() => failed.push(id as string));
     };
     await Promise.all(Array.from({ length: preloadsAtOnce }, reader));
-    this.preloaded = true;
-    this.announce();
+    if (this.verified) return;
+    if (failed.length === 0) {
+      this.preloaded = true;
+      this.announce();
+      return;
+    }
+    this.trouble(`${failed.length} records cannot be read yet, ${failed[0]} among them`);
+    this.again = setTimeout(() => void this.preload(failed), preloadAgainMs);
   }
 
   /** It adds up to its mark, for the first time. */

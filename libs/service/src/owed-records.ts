@@ -92,6 +92,12 @@ export class OwedRecords {
     void this.relay.deliverNow([{ aggregateId, entryId: id, entry: undefined }]).catch(() => undefined);
   }
 
+  /** As `settle`, where the caller takes it out of its document itself, with those of others. */
+  settled({ id }: OwedRecord): void {
+    this.inHand.delete(id);
+    remember(this.recorded, id, Number.POSITIVE_INFINITY);
+  }
+
   start(everyMs = sweepEveryMs): void {
     this.relay.start(everyMs);
   }

@@ -1,0 +1,125 @@
+import { setImmediate } from 'node:timers/promises';
+import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
+import { HsmError, type KeyHandle, type WrappedKeyMaterial } from '@claviger/hsm';
+import type { Answer } from '@claviger/messaging';
+import { Controller } from '@nestjs/common';
+import { MessagePattern, Payload } from '@nestjs/microservices';
+import { KeyHolder } from './key-holder';
+import { toProblem } from './problem';
+import { TokenBreaker } from './token-breaker';
+import { Tokens } from './tokens';
+
+type Ops = typeof internalOperations;
+type WrappedItem = Request<Ops['rewrapKeys']>['keys'][number];
+
+/** Rotation of KEKs and roots inside the token, for key-lifecycle. Nothing leaves it but wrapped under the new key. */
+@Controller()
+export class RewrapController {
+  constructor(
+    private readonly tokens: Tokens,
+    private readonly keys: KeyHolder,
+    private readonly breaker: TokenBreaker,
+  ) {}
+
+  /** One after another, and requests of callers between any two of them: a batch holds nobody up for longer than one key takes. */
+  @MessagePattern(internalOperations.rewrapKeys.name)
+  rewrapKeys(@Payload() { from, to, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
+    return this.answered(async () => {
+      const old = new Map(from.map(({ kekId, material }) => [kekId, material]));
+      const made = [];
+      for (const item of keys) {
+        await setImmediate();
+        const material = old.get(item.kekId);
+        if (!material) throw new ProblemError('ERR_MALFORMED_REQUEST', `${item.kekId} is not among the KEKs of the request.`);
+        made.push(
+          this.one(
+            item,
+            () => ({ from: this.keys.unwrapKek(item.kekId, material), to: this.keys.unwrapKek(to.kekId, to.material) }),
+            to.kekId,
+          ),
+        );
+      }
+      return { keys: made };
+    });
+  }
+
+  @MessagePattern(internalOperations.rewrapKek.name)
+  rewrapKek(@Payload() { material, rootLabel }: Request<Ops['rewrapKek']>): Promise<Answer> {
+    return this.answered(async () => {
+      const { primary } = this.tokens;
+      const { mechanism, wrapped } = material;
+      const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm: 'AES_256' } as const;
+      const rewrap = () => {
+        const [from, to] = [primary.findTokenKey(material.rootLabel, 'secret'), primary.findTokenKey(rootLabel, 'secret')];
+        return primary.rewrap({ ...request, from, to });
+      };
+      return { rootLabel, ...encoded(onceMore(rewrap)) };
+    });
+  }
+
+  /** In one turn of the event loop, and not after `until`: of two orders for the same root, one finds what the other made. */
+  @MessagePattern(internalOperations.createRoot.name)
+  createRoot(@Payload() { label, until }: Request<Ops['createRoot']>): Promise<Answer> {
+    return this.answered(async () => {
+      const { primary } = this.tokens;
+      if (Date.parse(until) <= Date.now()) throw new ProblemError('ERR_TIMEOUT', 'The order came too late.');
+      try {
+        primary.generateRootKey(label);
+      } catch (error) {
+        if (!(error instanceof HsmError && error.code === 'HSM_KEY_EXISTS')) throw error;
+        // There, and there once.
+        primary.findTokenKey(label, 'secret');
+        return { created: false };
+      }
+      return { created: true };
+    });
+  }
+
+  @MessagePattern(internalOperations.destroyRoot.name)
+  destroyRoot(@Payload() { label }: Request<Ops['destroyRoot']>): Promise<Answer> {
+    return this.answered(async () => ({ destroyed: this.tokens.primary.destroyRootKey(label) }));
+  }
+
+  /** What is wrong with one key is said of it; what is wrong with the token, or with a KEK, is thrown. */
+  private one({ algorithm, mechanism, wrapped }: WrappedItem, keks: () => { from: KeyHandle; to: KeyHandle }, kekId: string) {
+    const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
+    // Outside: a KEK that does not open is no fault of the key.
+    let under = keks();
+    try {
+      const material = onceMore(
+        () => this.tokens.primary.rewrap({ ...request, ...under }),
+        () => {
+          under = keks();
+        },
+      );
+      return { custody: 'wrapped' as const, kekId, ...encoded(material) };
+    } catch (error) {
+      if (!(error instanceof HsmError) || error.retryable) throw error;
+      if (error.code === 'HSM_WRAPPED_KEY_INVALID') return { code: 'ERR_KEY_UNREADABLE' as const, detail: error.what };
+      return { code: toProblem(error).code, detail: error.what };
+    }
+  }
+
+  private async answered(make: () => Promise<unknown>): Promise<Answer> {
+    this.breaker.assertClosed();
+    try {
+      return { result: await make() };
+    } catch (error) {
+      this.breaker.observe(error);
+      throw toProblem(error);
+    }
+  }
+}
+
+const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
+
+/** When the token lost its sessions the handles are looked up anew. */
+function onceMore<T>(use: () => T, anew: () => void = () => undefined): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof HsmError && error.code === 'HSM_SESSION_LOST')) throw error;
+    anew();
+    return use();
+  }
+}

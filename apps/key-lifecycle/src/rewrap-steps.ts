@@ -1,0 +1,246 @@
+import {
+  internalOperations,
+  type JobFailure,
+  type KekView,
+  type KeyView,
+  limits,
+  ProblemError,
+  type WrappedKey,
+} from '@claviger/contracts';
+import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { ROOT_CONTEXT } from '@opentelemetry/api';
+import type { CurrentKeks } from './current-keks';
+import type { Delivery } from './delivery';
+import { destroyKek, isLiving, type Kek, type LivingKek, type Pair, retireKek, rewrappedKek } from './kek';
+import type { KekStore } from './kek-store';
+import type { Key } from './key';
+import { rewrappedKey, versionsUnder } from './key-rewrap';
+import type { KeyPage, KeyStore } from './key-store';
+import type { RewrapChanges } from './rewrap-changes';
+import { finished, kekGeneration, type PageOutcome, pageDone, prepared, type RewrapJob } from './rewrap-job';
+import { newRoot, retireRoot } from './root';
+import type { Roots } from './roots';
+
+const hsmTimeoutMs = 30_000;
+/** So long a worker may take the order to make a root. Who heard no answer asks again after it: no root is made twice. */
+const createRootMs = 5_000;
+const keksOfOneRequest = 16;
+
+export interface RewrapParts {
+  connection: NatsConnection;
+  store: KeyStore;
+  keks: KekStore;
+  roots: Roots;
+  currentKeks: CurrentKeks;
+  delivery: Delivery;
+  changes: RewrapChanges;
+  trail: AuditTrail;
+  view: Pick<KvView<KeyView | KekView>, 'every' | 'trusted'>;
+}
+
+/** One item that goes to the HSM: a version of a key. */
+interface Item {
+  key: Key;
+  version: number;
+  material: WrappedKey;
+}
+
+/**
+ * The steps of a job. Each is done in full or done again: what a step made before its process ended, the next one finds there. What it throws says that
+ * nothing can be done now.
+ */
+export class RewrapSteps {
+  constructor(private readonly parts: RewrapParts) {}
+
+  /** The job after its next step, which reads at most `size` documents that may have to be rewrapped, or `scan` that have not. */
+  next(job: RewrapJob, { size, scan }: { size: number; scan: number }): Promise<RewrapJob> {
+    switch (job.phase) {
+      case 'preparing':
+        return job.kind === 'rotate-kek' ? this.prepareKek(job) : this.prepareRoot(job);
+      case 'rewrapping':
+      case 'verifying':
+        return job.kind === 'rotate-kek' ? this.keyPage(job, size, scan) : this.allKeks(job);
+      case 'destroying':
+        return this.destroyKeks(job);
+    }
+  }
+
+  private async prepareKek(job: RewrapJob): Promise<RewrapJob> {
+    const { keks, currentKeks, delivery, store } = this.parts;
+    const pair = job as Pair;
+    const before = await keks.ofPair(pair);
+    const to = before.find(({ kekId }) => kekId === job.to) ?? (await currentKeks.make(pair, kekGeneration(job), ROOT_CONTEXT));
+    await delivery.putKek(to);
+    const from: string[] = [];
+    let total = 0;
+    for (const { kekId } of before.filter((kek) => kek.kekId !== job.to && isLiving(kek))) {
+      await delivery.putKek(await keks.change(kekId, (kek) => retireKek(kek, new Date().toISOString())));
+      from.push(kekId);
+      total += await store.countUnder(kekId);
+    }
+    const now = new Date().toISOString();
+    return prepared(job, { from, total, currentSince: now }, now);
+  }
+
+  private async prepareRoot(job: RewrapJob): Promise<RewrapJob> {
+    const { connection, roots, keks } = this.parts;
+    const all = await roots.all();
+    if (!all.some(({ label }) => label === job.to)) {
+      const until = new Date(Date.now() + createRootMs).toISOString();
+      // Past `until` nobody makes it any more; a worker that did not answer in time may have.
+      const options = { timeoutMs: createRootMs + limits.clockSkewSeconds * 1_000, trace: ROOT_CONTEXT };
+      await askInternal(connection, internalOperations.createRoot, { label: job.to, until }, options);
+      await roots.insert(newRoot(job.to, new Date().toISOString()));
+    }
+    const from: string[] = [];
+    for (const { label } of all.filter((root) => root.label !== job.to && root.state !== 'destroyed')) {
+      await roots.change(label, (root) => retireRoot(root, new Date().toISOString()));
+      from.push(label);
+    }
+    const now = new Date().toISOString();
+    const total = (await keks.all()).filter((kek) => isUnderOther(kek, job.to)).length;
+    return prepared(job, { from, total, currentSince: now }, now);
+  }
+
+  private async keyPage(job: RewrapJob, size: number, scan: number): Promise<RewrapJob> {
+    const { store } = this.parts;
+    const { after, index } = job.pass;
+    const under = job.from[index];
+    const indexed = job.phase === 'rewrapping';
+    // Without a KEK before it there is nothing to look for in the index.
+    const page: KeyPage =
+      indexed && under === undefined
+        ? { keys: [], misindexed: [], unread: [], next: undefined }
+        : await store.list(after, indexed ? size : scan, indexed ? { kek: under } : {});
+    const from = new Set(job.from);
+    const found = page.keys.filter((key) => versionsUnder(key, from).length > 0);
+    const outcome: PageOutcome = {
+      read: page.keys.length,
+      found: 0,
+      done: 0,
+      conflicts: 0,
+      failures: [],
+      unread: page.unread.length,
+      next: page.next,
+    };
+    for (let begin = 0; begin < found.length; begin += size) {
+      const some = await this.rewrap(found.slice(begin, begin + size), job);
+      outcome.found += some.found;
+      outcome.done += some.done;
+      outcome.conflicts += some.conflicts;
+      outcome.failures.push(...some.failures);
+    }
+    return pageDone(job, outcome, new Date().toISOString());
+  }
+
+  private async rewrap(keys: readonly Key[], job: RewrapJob): Promise<Pick<PageOutcome, 'found' | 'done' | 'conflicts' | 'failures'>> {
+    const to = await this.living(job.to);
+    const items = keys.flatMap((key) => versionsUnder(key, new Set(job.from)).map((version) => ({ key, ...version })));
+    const made = new Map<string, Map<number, WrappedKey>>();
+    const failures = new Map<string, JobFailure>();
+    for (const some of requestsOf(items)) {
+      const from = await Promise.all([...new Set(some.map(({ material }) => material.kekId))].map((kekId) => this.living(kekId)));
+      const answer = await askInternal(
+        this.parts.connection,
+        internalOperations.rewrapKeys,
+        {
+          from: from.map(named),
+          to: named(to),
+          keys: some.map(({ key, material: { kekId, mechanism, wrapped } }) => ({ algorithm: key.algorithm, kekId, mechanism, wrapped })),
+        },
+        { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT },
+      );
+      for (const [i, { key, version }] of some.entries()) {
+        const one = answer.keys[i];
+        if (!one || 'code' in one) {
+          const { code, detail } = one ?? { code: 'ERR_INTERNAL' as const, detail: 'no answer' };
+          failures.set(key.keyId, { id: key.keyId, code, detail: `version ${version}: ${detail}` });
+        } else made.set(key.keyId, (made.get(key.keyId) ?? new Map<number, WrappedKey>()).set(version, one));
+      }
+    }
+    const changes = keys.flatMap((key) => {
+      const versions = made.get(key.keyId);
+      return versions ? [{ from: key, to: rewrappedKey(key, versions) }] : [];
+    });
+    const changed = await this.parts.changes.make(changes, job.jobId);
+    const whole = [...changed].filter((keyId) => !failures.has(keyId)).length;
+    return { found: keys.length, done: whole, conflicts: changes.length - changed.size, failures: [...failures.values()] };
+  }
+
+  /** There are few KEKs: all of them are one page. */
+  private async allKeks(job: RewrapJob): Promise<RewrapJob> {
+    const { connection, keks, delivery } = this.parts;
+    const all = await keks.all();
+    const found = all.filter((kek): kek is LivingKek => isUnderOther(kek, job.to));
+    const outcome: PageOutcome = { read: all.length, found: found.length, done: 0, conflicts: 0, failures: [], unread: 0, next: undefined };
+    for (const { kekId, material: under } of found) {
+      try {
+        const options = { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT };
+        const material = await askInternal(connection, internalOperations.rewrapKek, { material: under, rootLabel: job.to }, options);
+        // Another one that was made of it meanwhile: it is found in the next pass.
+        const kek = await keks.change(kekId, (one) =>
+          isLiving(one) && one.material.wrapped === under.wrapped ? rewrappedKek(one, material) : one,
+        );
+        await delivery.putKek(kek);
+        if (kek.material?.rootLabel !== job.to) outcome.conflicts++;
+        else await this.recordKek('keys:RewrapKek', kek, job);
+        if (kek.material?.rootLabel === job.to) outcome.done++;
+      } catch (error) {
+        if (!(error instanceof ProblemError) || error.retryable) throw error;
+        outcome.failures.push({ id: kekId, code: error.code, detail: error.detail ?? error.message });
+      }
+    }
+    return pageDone(job, outcome, new Date().toISOString());
+  }
+
+  /** Also what the workers have must not be under them: a key that they have and the store has not may be put back there. */
+  private async destroyKeks(job: RewrapJob): Promise<RewrapJob> {
+    const { keks, delivery, view } = this.parts;
+    const from = new Set(job.from);
+    if (!view.trusted()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not read yet.');
+    for await (const record of view.every())
+      if (record.kind === 'key' && record.versions.some(({ material }) => material?.custody === 'wrapped' && from.has(material.kekId)))
+        throw new ProblemError('ERR_STATE_STALE', `Workers have key ${record.keyId} under an old KEK: the store has it not, or later.`);
+    for (const kekId of job.from) {
+      const kek = await keks.change(kekId, (one) => destroyKek(one, new Date().toISOString()));
+      await delivery.putKek(kek);
+      await this.recordKek('keys:DestroyKek', kek, job);
+    }
+    return finished(job, new Date().toISOString());
+  }
+
+  /** Its id says what it is of: written again after a crash, it is the same record. */
+  private async recordKek(action: string, { kekId, revision }: Kek, { jobId }: RewrapJob): Promise<void> {
+    const entry = { action, principal: 'key-lifecycle', session: 'job', keyId: kekId, reason: jobId, outcome: 'success' as const };
+    await this.parts.trail.operation({ ...entry, revisions: { key: revision } }, `${jobId}.${action}.${kekId}`);
+  }
+
+  private async living(kekId: string): Promise<LivingKek> {
+    const kek = await this.parts.keks.get(kekId);
+    if (!kek || !isLiving(kek)) throw new ProblemError('ERR_KEY_STATE', `${kekId} is ${kek ? kek.state : 'not there'}.`);
+    return kek;
+  }
+}
+
+const named = ({ kekId, material }: LivingKek) => ({ kekId, material });
+const isUnderOther = (kek: Kek, root: string): kek is LivingKek => isLiving(kek) && kek.material.rootLabel !== root;
+
+/** As many as fit one request: so many items, so many characters, so many KEKs. */
+function* requestsOf(items: readonly Item[]): Generator<Item[]> {
+  let some: Item[] = [];
+  let chars = 0;
+  let keks = new Set<string>();
+  for (const item of items) {
+    const { wrapped, kekId } = item.material;
+    const full = some.length === limits.batchItems || chars + wrapped.length > limits.rewrapChars;
+    if (full || (keks.size === keksOfOneRequest && !keks.has(kekId))) {
+      yield some;
+      [some, chars, keks] = [[], 0, new Set()];
+    }
+    some.push(item);
+    chars += wrapped.length;
+    keks.add(kekId);
+  }
+  if (some.length > 0) yield some;
+}

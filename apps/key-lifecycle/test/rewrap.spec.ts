@@ -1,0 +1,275 @@
+import type { WrappedKey } from '@claviger/contracts';
+import { until } from '@claviger/testing';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { context } from '@opentelemetry/api';
+import { JobStore } from '../src/job-store';
+import type { Kek, Pair } from '../src/kek';
+import { type Key, rotateKey, setConsumers } from '../src/key';
+import { KeyBulk } from '../src/key-bulk';
+import { RewrapChanges } from '../src/rewrap-changes';
+import { kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs } from '../src/rewrap-job';
+import { RewrapRunner } from '../src/rewrap-runner';
+import { type RewrapParts, RewrapSteps } from '../src/rewrap-steps';
+import { about, intent, type Lifecycle, now, startLifecycle, unwrappedUnder } from './keys-under-test';
+
+let l: Lifecycle;
+let hsm: ReturnType<Lifecycle['serveHsm']>;
+beforeAll(async () => {
+  l = await startLifecycle();
+  hsm = l.serveHsm();
+  await l.store.createIndexes();
+  l.store.indexed();
+}, 120_000);
+afterAll(() => l.stop());
+
+const asked = { reason: 'yearly', startedBy: 'kim' };
+const pairs: Pair[] = (['public', 'internal', 'confidential', 'restricted'] as const).flatMap((classification) =>
+  (['development', 'staging', 'production'] as const).map((environment) => ({ environment, classification })),
+);
+/** Each test has an environment and classification of its own. */
+const pairOf = () => pairs.shift() as Pair;
+
+const create = async (pair: Pair): Promise<Key> => {
+  const { keyId: _, ...wanted } = about(pair);
+  const { key, recorded } = await l.commands.create(wanted, ({ keyId, revision }) => intent(revision, { keyId }), context.active());
+  recorded();
+  return key;
+};
+const createMany = (pair: Pair, n: number) => Promise.all(Array.from({ length: n }, () => create(pair)));
+const stored = async ({ keyId }: Key) => (await l.store.get(keyId)) as Key;
+const materialOf = (key: Key, version = 1) => key.versions[version - 1]?.material as WrappedKey;
+const secretOf = (key: Key, version = 1) => unwrappedUnder(materialOf(key, version).kekId, materialOf(key, version).wrapped);
+const nobody = () => undefined as never;
+const jobs = (replica = l.replica()) => new JobStore(l.db, replica.documents, nobody);
+const owed = (job: RewrapJob) => l.owed.owe(job.jobId, intent(job.revision));
+
+/** A replica's part in jobs; `more` are parts that fail, or do something else besides. */
+function replica(more: Partial<RewrapParts> & { records?: typeof l.trail } = {}) {
+  const { records = l.trail, ...others } = more;
+  const r = l.replica({ records });
+  r.store.indexed();
+  const changes = new RewrapChanges({
+    ...{ bulk: new KeyBulk(l.db, r.store), delivery: r.delivery, owed: r.owed, trail: records, logger: l.logger },
+  });
+  const parts = { connection: l.connection, ...r, changes, trail: records, view: l.view, ...others };
+  const steps = new RewrapSteps(parts);
+  const runner = (afterMs: number, holder = 'kl-1') =>
+    new RewrapRunner({ jobs: jobs(r), steps, holder, keysPerSecond: 10_000, logger: l.logger, nowMs: () => Date.now() + afterMs });
+  return { ...r, steps, runner, jobs: jobs(r) };
+}
+const begin = async (pair: Pair): Promise<RewrapJob> => (await jobs().insert(kekJob(pair, await l.keks.ofPair(pair), asked, now), [])).job;
+/** To the wait, and past it. */
+const finish = async (r = replica()) => {
+  await r.runner(0).work();
+  await r.runner(settleMs + 1_000).work();
+};
+const keksOf = async (pair: Pair): Promise<Kek[]> => l.keks.ofPair(pair);
+const rewraps = async (job: RewrapJob) =>
+  (await l.recorded()).filter(({ action, reason }) => action === 'keys:Rewrap' && reason === job.jobId);
+
+test('every key is under the new KEK and the same key, each with one record; the old KEK opens until the end, and is then destroyed', async () => {
+  const pair = pairOf();
+  const keys = await createMany(pair, 25);
+  const rotated = keys[0] as Key;
+  await l.commands.change(
+    rotated.keyId,
+    async (key) => rotateKey(key, await l.commands.material(key, context.active()), 'r', now),
+    ({ revision }) => intent(revision, { keyId: rotated.keyId }),
+  );
+  const before = await Promise.all(keys.map(stored));
+  const job = await begin(pair);
+  await replica().runner(0).work();
+  expect(await jobs().get(job.jobId)).toMatchObject({ phase: 'verifying', state: 'running', total: 25, done: 25 });
+  expect((await keksOf(pair)).map(({ state }) => state)).toEqual(['retiring', 'active']);
+  expect(materialOf(await create(pair)).kekId).toBe(job.to);
+  await replica()
+    .runner(settleMs + 1_000, 'kl-2')
+    .work();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: 25, pass: { found: 0 } });
+  for (const key of before) {
+    const after = await stored(key);
+    expect(after.revision).toBe(key.revision + 1);
+    for (const { version } of key.versions) {
+      expect(materialOf(after, version).kekId).toBe(job.to);
+      expect(secretOf(after, version)).toBe(secretOf(key, version));
+    }
+    await until(() => l.view.get(key.keyId)?.revision === after.revision, { what: 'the workers to have it' });
+  }
+  expect((await rewraps(job)).map(({ keyId }) => keyId).sort()).toEqual(keys.map(({ keyId }) => keyId).sort());
+  const [old] = await keksOf(pair);
+  expect(old).toMatchObject({ state: 'destroyed' });
+  expect(old).not.toHaveProperty('material');
+  await until(() => (l.view.get(old!.kekId) as { state?: string } | undefined)?.state === 'destroyed', { what: 'the workers to know' });
+  expect((await l.recorded()).filter(({ action }) => action === 'keys:DestroyKek')).toMatchObject([
+    { keyId: old!.kekId, reason: job.jobId },
+  ]);
+  expect((await l.store.pending(1_000)).items.filter(({ aggregateId }) => keys.some(({ keyId }) => keyId === aggregateId))).toEqual([]);
+}, 60_000);
+
+test('of many that begin the same rotation at once there is one job, and one new KEK', async () => {
+  const pair = pairOf();
+  await create(pair);
+  const begun = await Promise.all(Array.from({ length: 8 }, () => begin(pair)));
+  expect(new Set(begun.map(({ jobId }) => jobId)).size).toBe(1);
+  const before = hsm.kek;
+  await Promise.all(['a', 'b', 'c'].map((holder) => replica().runner(0, holder).work()));
+  expect(hsm.kek - before).toBe(1);
+  expect((await keksOf(pair)).map(({ state }) => state)).toEqual(['retiring', 'active']);
+  await finish();
+});
+
+test('killed after any step, before it is saved, and taken up by others again and again: nothing is lost, nothing is done twice', async () => {
+  const pair = pairOf();
+  const keys = await createMany(pair, 12);
+  const before = await Promise.all(keys.map(stored));
+  const job = await begin(pair);
+  let afterMs = 0;
+  for (let round = 0; round < 200; round++) {
+    const r = replica();
+    const at = (ms: number) => new Date(Date.now() + afterMs + ms).toISOString();
+    // Who had it before is dead: its claim ends.
+    afterMs += 100_000;
+    const claimed = await r.jobs.claim(`kl-${round}`, at(0), at(90_000));
+    if (!claimed) break;
+    const to = await r.steps.next(claimed.job, { size: 3, scan: 5 });
+    if (round % 3 !== 0) await r.jobs.save(claimed, to, at(90_000));
+  }
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: 12 });
+  for (const key of before) expect([(await stored(key)).revision, secretOf(await stored(key))]).toEqual([2, secretOf(key)]);
+  expect(await rewraps(job)).toHaveLength(12);
+  expect((await keksOf(pair)).map(({ state }) => state)).toEqual(['destroyed', 'active']);
+}, 60_000);
+
+test('a process that ends between a rewrap and its record: the record is written by another, once', async () => {
+  const pair = pairOf();
+  const keys = await createMany(pair, 5);
+  const job = await begin(pair);
+  const records = Object.create(l.trail, { operation: { value: () => Promise.reject(new Error('the process ends here')) } });
+  await replica({ records }).runner(0).work();
+  expect((await stored(keys[0] as Key)).revision).toBe(2);
+  expect(await rewraps(job)).toEqual([]);
+  await l.replica().owed.sweep();
+  await finish();
+  expect((await rewraps(job)).map(({ kind }) => kind)).toEqual(Array.from({ length: 5 }, () => 'committed'));
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done' });
+});
+
+test('a key that was made under the old KEK and stored only after its rotation is found by the last pass, before the old KEK ends', async () => {
+  const pair = pairOf();
+  await create(pair);
+  const { keyId: _, ...wanted } = about(pair);
+  const late = await l.commands.material(wanted, context.active());
+  const job = await begin(pair);
+  await replica().runner(0).work();
+  const key = { ...(await create(pairOf())), ...about(pair), versions: [] as Key['versions'] };
+  const [version] = (await create(pair)).versions;
+  const slow: Key = { ...key, revision: 1, versions: [{ ...(version as Key['versions'][number]), ...late }] };
+  await l.store.insert(slow, [], []);
+  // Hidden from the index as well.
+  await l.db.collection<{ _id: string }>('keys').updateOne({ _id: slow.keyId }, { $set: { facets: [] } });
+  await replica()
+    .runner(settleMs + 1_000)
+    .work();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: 2 });
+  expect(materialOf(await stored(slow)).kekId).toBe(job.to);
+  expect(secretOf(await stored(slow))).toBe(unwrappedUnder((late.material as WrappedKey).kekId, (late.material as WrappedKey).wrapped));
+});
+
+test('a key that is changed while it is rewrapped keeps that change, and is rewrapped in the next pass', async () => {
+  const pair = pairOf();
+  const [key] = (await createMany(pair, 3)) as [Key];
+  const job = await begin(pair);
+  let first = true;
+  const store = Object.create(l.store, {
+    list: {
+      value: async (...args: Parameters<typeof l.store.list>) => {
+        const page = await l.store.list(...args);
+        if (first && page.keys.some(({ keyId }) => keyId === key.keyId)) {
+          first = false;
+          await l.commands.change(
+            key.keyId,
+            (one) => setConsumers(one, ['somebody-new']),
+            ({ revision }) => intent(revision),
+          );
+        }
+        return page;
+      },
+    },
+  });
+  await finish(replica({ store }));
+  expect(await stored(key)).toMatchObject({ revision: 3, consumers: ['somebody-new'] });
+  expect(materialOf(await stored(key)).kekId).toBe(job.to);
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: 3 });
+}, 60_000);
+
+test('what does not open, or cannot be read, keeps the old KEK; put right and resumed, the job ends', async () => {
+  const pair = pairOf();
+  const [broken, tampered] = (await createMany(pair, 4)) as [Key, Key];
+  const intact = await stored(broken);
+  const damaged = { ...intact, revision: 2, versions: [{ ...intact.versions[0]!, material: { ...materialOf(intact), wrapped: 'AAAA' } }] };
+  await l.store.change(intact, damaged, [], []);
+  const document = await l.db.collection<{ _id: string; signed: string }>('keys').findOne({ _id: tampered.keyId });
+  const sign = (signed: string) =>
+    l.db.collection<{ _id: string; signed: string }>('keys').updateOne({ _id: tampered.keyId }, { $set: { signed } });
+  await sign('x.y.z');
+  const job = await begin(pair);
+  await finish();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'failed', trouble: { code: 'ERR_INTERNAL' }, done: 2, pass: { unread: 1 } });
+  await sign(document!.signed);
+  const resume = () => jobs().change(job.jobId, resumeJob, owed);
+  await resume();
+  await finish();
+  expect(await jobs().get(job.jobId)).toMatchObject({
+    ...{ state: 'failed', trouble: { code: 'ERR_KEY_UNREADABLE' }, done: 3 },
+    pass: { failures: [{ id: broken.keyId, code: 'ERR_KEY_UNREADABLE' }] },
+  });
+  expect((await keksOf(pair)).map(({ state }) => state)).toEqual(['retiring', 'active']);
+  await l.store.change(damaged, { ...intact, revision: 3 }, [], []);
+  await resume();
+  await finish();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done' });
+  expect((await keksOf(pair)).map(({ state }) => state)).toEqual(['destroyed', 'active']);
+}, 60_000);
+
+test('paused, whoever has it in hand stops at its next step and what it did stands; without workers it stands still and says why', async () => {
+  const pair = pairOf();
+  await createMany(pair, 3);
+  const job = await begin(pair);
+  const r = replica();
+  const claimed = await r.jobs.claim('kl-1', new Date().toISOString(), new Date(Date.now() + 90_000).toISOString());
+  const to = await r.steps.next(claimed!.job, { size: 1, scan: 1 });
+  await r.jobs.change(job.jobId, pauseJob, owed);
+  expect(await r.jobs.save(claimed!, to, null)).toBeUndefined();
+  await r.runner(0).work();
+  expect(await r.jobs.get(job.jobId)).toMatchObject({ state: 'paused', phase: 'preparing' });
+  await r.jobs.change(job.jobId, resumeJob, owed);
+  hsm.away();
+  await r.runner(0).work();
+  expect(await r.jobs.get(job.jobId)).toMatchObject({ state: 'running', trouble: { code: 'ERR_WORKER_UNAVAILABLE' } });
+  hsm = l.serveHsm();
+  await r.runner(10_000).work();
+  await r.runner(settleMs + 20_000).work();
+  const done = await r.jobs.get(job.jobId);
+  expect(done).toMatchObject({ state: 'done', done: 3 });
+  expect(done).not.toHaveProperty('trouble');
+}, 60_000);
+
+test('a new root is made once; every KEK comes under it as the same KEK, new ones too, and the old root is retired', async () => {
+  const pair = pairOf();
+  await create(pair);
+  const before = (await l.keks.all()).filter(({ state }) => state !== 'destroyed');
+  const { job } = await jobs().insert(rootJob(await l.roots.all(), asked, now), []);
+  expect(job.to).toBe('root-2');
+  await Promise.all(['a', 'b'].map((holder) => replica().runner(0, holder).work()));
+  expect(hsm.roots).toEqual(['root-2']);
+  for (const kek of before)
+    expect(await l.keks.get(kek.kekId)).toMatchObject({ revision: kek.revision + 1, material: { rootLabel: 'root-2' } });
+  expect(await l.roots.current()).toBe('root-2');
+  await finish();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: before.length });
+  expect(await l.roots.all()).toMatchObject([
+    { label: 'root', state: 'retiring' },
+    { label: 'root-2', state: 'active' },
+  ]);
+  expect((await l.recorded()).filter(({ action }) => action === 'keys:RewrapKek')).toHaveLength(before.length);
+});

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { Algorithm } from './algorithms';
+import { ErrorCodeSchema } from './errors';
+import { limits } from './limits';
+import { defineOperation } from './operation';
+import { KekId, RootLabel, Timestamp } from './primitives';
+import { KekMaterial, WrappedKey } from './views';
+
+const NamedKek = z.strictObject({ kekId: KekId, material: KekMaterial });
+
+/** From key-lifecycle to any crypto-worker: what goes from one wrapping key to another does so inside the token. */
+export const rewrapInternalOperations = {
+  rewrapKeys: defineOperation({
+    name: 'hsm.rewrap-keys',
+    action: 'internal',
+    summary: 'Wrap keys under another KEK inside the HSM; each is rewrapped or has its own problem, in the order of `keys`.',
+    retry: 'safe',
+    input: {
+      /** Under which they are. */
+      from: z.array(NamedKek).min(1).max(16),
+      to: NamedKek,
+      keys: z
+        .array(z.strictObject({ algorithm: Algorithm, kekId: KekId, mechanism: z.int(), wrapped: z.string() }))
+        .min(1)
+        .max(limits.batchItems)
+        .refine((keys) => keys.reduce((sum, { wrapped }) => sum + wrapped.length, 0) <= limits.rewrapChars, 'more than fits a message'),
+    },
+    result: z.strictObject({
+      keys: z.array(z.union([WrappedKey, z.strictObject({ code: ErrorCodeSchema, detail: z.string() })])),
+    }),
+  }),
+  rewrapKek: defineOperation({
+    name: 'hsm.rewrap-kek',
+    action: 'internal',
+    summary: 'Wrap a KEK under another root inside the HSM.',
+    retry: 'safe',
+    input: { material: KekMaterial, rootLabel: RootLabel },
+    result: KekMaterial,
+  }),
+  createRoot: defineOperation({
+    name: 'hsm.create-root',
+    action: 'internal',
+    summary:
+      'Make a root in the token; one that is there is left as it is. Refused after `until`, so that who heard no answer knows from when it can ask again.',
+    retry: 'safe',
+    input: { label: RootLabel, until: Timestamp },
+    result: z.strictObject({ created: z.boolean() }),
+  }),
+  destroyRoot: defineOperation({
+    name: 'hsm.destroy-root',
+    action: 'internal',
+    summary: 'Destroy a root in the token; one that is gone already is no error.',
+    retry: 'safe',
+    input: { label: RootLabel },
+    result: z.strictObject({ destroyed: z.boolean() }),
+  }),
+} as const;
