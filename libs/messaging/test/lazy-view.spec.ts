@@ -111,6 +111,22 @@ test.each([
   20_000,
 );
 
+test('a record that is to be whole from the start on, and cannot be read, holds up the copy', async () => {
+  const restricted = keys[19] as KeyView;
+  await owner.put({ ...restricted, revision: 2 });
+  await until(() => ownView.get(restricted.id)?.revision === 2, { what: 'the owner to see it' });
+  await owner.sign(ownView as never);
+  await b.putSaying(restricted.id, b.jws(restricted), { 'Claviger-Revision': '2', 'Claviger-Preload': '1' });
+  const { view, refused } = await b.view({ atMost: 5 });
+  await b.refusal(refused, /1 records cannot be read yet/);
+  expect([view.complete(), view.fresh(), view.state()]).toEqual([true, false, 'loading']);
+  await owner.put({ ...restricted, revision: 3 });
+  await view.whenFresh();
+  const all: string[] = [];
+  for await (const { id } of view.every()) all.push(id);
+  expect(all.toSorted()).toEqual(keys.map(({ id }) => id).toSorted());
+});
+
 test('a record that is gone is unknown, not absent', async () => {
   const { view } = await fresh();
   await b.putSaying(first().id, '', { 'KV-Operation': 'DEL' });
