@@ -94,6 +94,8 @@ export class KvView<T extends ViewRecord> {
   private recent: { id: string; revision: number; createdMs: number }[] = [];
   private readonly indexListeners: ((changed: { id: string; revision: number }) => void)[] = [];
   private resumed = false;
+  private indexing = false;
+  private stopped = false;
   private readonly listeners: ((record: T, previous: T | undefined) => void)[] = [];
   private readonly completeness: Completeness;
   private readonly proof: WatchProof;
@@ -257,6 +259,7 @@ export class KvView<T extends ViewRecord> {
     clearInterval(this.timer);
     clearTimeout(this.patience);
     clearTimeout(this.again);
+    this.stopped = true;
     this.watch.stop();
   }
 
@@ -371,6 +374,7 @@ export class KvView<T extends ViewRecord> {
     const pinned: string[] = [];
     let [hasMark, hasAll] = [false, true];
     this.completeness.countHeaders();
+    this.indexing = true;
     const onEntry = ({ id, revision, sequence, createdMs, preload }: IndexEntry) => {
       if (id === 'mark') hasMark = true;
       else if (revision === undefined) hasAll = false;
@@ -383,10 +387,12 @@ export class KvView<T extends ViewRecord> {
       }
     };
     try {
-      const sequence = await readIndex(this.kv, onEntry);
+      const sequence = await readIndex(this.kv, onEntry).finally(() => (this.indexing = false));
+      if (this.stopped) return;
       if (!hasMark || !hasAll) return await this.openWhole();
       this.completeness.headersCounted();
       await this.openWatch(sequence + 1);
+      void this.proof.send(this.ready());
       const mark = await this.kv.get('mark');
       if (mark?.operation === 'PUT') this.onMark(mark);
       this.patience = setTimeout(() => void this.losePatience(), indexPatienceMs);
@@ -399,7 +405,7 @@ export class KvView<T extends ViewRecord> {
   }
 
   private async losePatience(): Promise<void> {
-    if (this.completeness.check()) return this.completed();
+    if (this.stopped || this.completeness.complete) return;
     this.trouble('what its headers say does not add up to its mark: every record is read');
     await this.openWhole();
   }
@@ -413,6 +419,7 @@ export class KvView<T extends ViewRecord> {
     this.verified = true;
     this.preloaded = true;
     await this.openWatch();
+    void this.proof.send(this.ready());
   }
 
   /** Until all are read this copy is not fresh: a key cannot be used without its KEK. */
@@ -452,6 +459,8 @@ export class KvView<T extends ViewRecord> {
   private async tick(): Promise<void> {
     void this.proof.send(this.ready());
     this.noticeIncomplete();
+    // Before its watch is opened nothing can come back.
+    if (this.indexing) return;
     const silent = this.proof.silentFor(this.watch.openedAt);
     if (silent > limits.viewStaleAfterMs + limits.viewProbeEveryMs && !this.options.connection.isClosed()) {
       this.trouble(`its watch is silent for ${Math.round(silent)} ms; opening a new one`);
