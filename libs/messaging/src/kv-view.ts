@@ -61,7 +61,7 @@ export interface KvViewOptions<T extends ViewRecord> {
 }
 
 /** An index that does not add up to its mark for so long is given up, and every record is read: a mark follows a change within some milliseconds. */
-const indexPatienceMs = 2_000;
+const indexPatienceMs = 3_000;
 const preloadsAtOnce = 32;
 const preloadAgainMs = 1_000;
 const readsAtOnce = 64;
