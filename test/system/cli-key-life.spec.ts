@@ -114,64 +114,6 @@ test('a key that waits for its deletion and is still asked for is an alert, and 
   expect((await decrypt()).stdout).toBe('forty-two');
 });
 
-test('many keys are made from a file, each decided and recorded as if it had come alone; run again, it goes on where it ended', async () => {
-  const plain: object[] = Array.from({ length: 120 }, (_, n) => ({ name: `many/${n}`, algorithm: 'AES_256' }));
-  const write = (wanted: object[]) => writeFileSync(file('many.ndjson'), wanted.map((line) => JSON.stringify(line)).join('\n'));
-  const createMany = async () => {
-    const { code, stdout, stderr } = await as('kim', '--json', 'keys', 'create-many', '--file', file('many.ndjson'));
-    const made = stdout
-      .trim()
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Made);
-    return { code, stderr, made: made.toSorted((a, b) => a.line - b.line) };
-  };
-  type Made = { line: number; name: string; outcome: string; keyId?: string; problem?: { code: string; detail: string } };
-  write([
-    { name: 'many/pair', algorithm: 'EC_P256', consumers: ['payments-api'] },
-    // No AES key signs.
-    { name: 'many/sign', algorithm: 'AES_256', usage: 'sign' },
-    ...plain,
-  ]);
-  const first = await createMany();
-  expect(first.code).toBe(1);
-  expect(first.stderr).toContain('121 created');
-  expect(first.made.map(({ name, outcome, problem }) => [name, problem?.code ?? outcome]).slice(0, 3)).toEqual([
-    ['many/pair', 'created'],
-    ['many/sign', 'ERR_KEY_USAGE'],
-    ['many/0', 'created'],
-  ]);
-  const recordsOf = async () => {
-    const records = await json<{ record: { action: string; outcome: string; keyId?: string } }[]>(
-      ...(['ada', 'audit', 'query', '--action', 'keys:Create', '--limit', '1000'] as const),
-    );
-    const ids = new Set(first.made.map(({ keyId }) => keyId));
-    return records.filter(({ record }) => record.keyId !== undefined && ids.has(record.keyId) && record.outcome === 'success');
-  };
-  await until(async () => (await recordsOf()).length === 121, { what: 'one record for each key that was made', timeoutMs: 20_000 });
-
-  write([...plain, { name: 'many/0', algorithm: 'AES_128' }, { name: 'many/new', algorithm: 'HMAC_SHA_256' }]);
-  const second = await createMany();
-  expect(second.stderr).toContain('1 created');
-  expect(second.made.slice(0, 120).every(({ outcome }) => outcome === 'exists')).toBe(true);
-  expect(second.made.slice(120).map(({ outcome, problem }) => problem?.detail ?? outcome)).toEqual([
-    expect.stringContaining('has the name already, and another algorithm'),
-    'created',
-  ]);
-  expect(await recordsOf()).toHaveLength(121);
-
-  // Production asks for a second factor, which kim has not here.
-  const { kim } = await system.stack.tokens([{ ...cast.kim, mfa: false }]);
-  await using client = await connect({ servers: system.stack.broker.url, principal: 'kim', credential: { token: kim as string } });
-  const items = [
-    { name: 'many/production', algorithm: 'AES_256' as const, environment: 'production' as const },
-    { name: 'many/development', algorithm: 'AES_256' as const },
-  ];
-  const { results } = await client.keys.createBatch({ items });
-  expect(results).toMatchObject([{ problem: { code: 'ERR_ACCESS_DENIED' } }, { result: { name: 'many/development' } }]);
-  expect(new Set(results.map(({ receipt }) => `${receipt?.worker} ${receipt?.seq} ${receipt?.index}`)).size).toBe(2);
-}, 60_000);
-
 /** As if so many days had gone by for this key. */
 async function age(keyId: string, days: number): Promise<void> {
   await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd: workspaceRoot() });
@@ -379,3 +321,62 @@ test('a KEK and the root of the token are rotated by jobs while keys are used; w
   expect((await as('kim', 'keks', 'destroy-root', 'root-2', ...reason)).stderr).toMatch(/^ERR_KEY_STATE.*rotate it first/s);
   expect((await as('kim', 'keks', 'destroy-root', 'root', ...reason)).stderr).toMatch(/^ERR_KEY_STATE.*less than 120 s ago/s);
 }, 120_000);
+
+// The last: who lists keys after it finds more than a page of them.
+test('many keys are made from a file, each decided and recorded as if it had come alone; run again, it goes on where it ended', async () => {
+  const plain: object[] = Array.from({ length: 120 }, (_, n) => ({ name: `many/${n}`, algorithm: 'AES_256' }));
+  const write = (wanted: object[]) => writeFileSync(file('many.ndjson'), wanted.map((line) => JSON.stringify(line)).join('\n'));
+  const createMany = async () => {
+    const { code, stdout, stderr } = await as('kim', '--json', 'keys', 'create-many', '--file', file('many.ndjson'));
+    const made = stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Made);
+    return { code, stderr, made: made.toSorted((a, b) => a.line - b.line) };
+  };
+  type Made = { line: number; name: string; outcome: string; keyId?: string; problem?: { code: string; detail: string } };
+  write([
+    { name: 'many/pair', algorithm: 'EC_P256', consumers: ['payments-api'] },
+    // No AES key signs.
+    { name: 'many/sign', algorithm: 'AES_256', usage: 'sign' },
+    ...plain,
+  ]);
+  const first = await createMany();
+  expect(first.code).toBe(1);
+  expect(first.stderr).toContain('121 created');
+  expect(first.made.map(({ name, outcome, problem }) => [name, problem?.code ?? outcome]).slice(0, 3)).toEqual([
+    ['many/pair', 'created'],
+    ['many/sign', 'ERR_KEY_USAGE'],
+    ['many/0', 'created'],
+  ]);
+  const recordsOf = async () => {
+    const records = await json<{ record: { action: string; outcome: string; keyId?: string } }[]>(
+      ...(['ada', 'audit', 'query', '--action', 'keys:Create', '--limit', '1000'] as const),
+    );
+    const ids = new Set(first.made.map(({ keyId }) => keyId));
+    return records.filter(({ record }) => record.keyId !== undefined && ids.has(record.keyId) && record.outcome === 'success');
+  };
+  await until(async () => (await recordsOf()).length === 121, { what: 'one record for each key that was made', timeoutMs: 20_000 });
+
+  write([...plain, { name: 'many/0', algorithm: 'AES_128' }, { name: 'many/new', algorithm: 'HMAC_SHA_256' }]);
+  const second = await createMany();
+  expect(second.stderr).toContain('1 created');
+  expect(second.made.slice(0, 120).every(({ outcome }) => outcome === 'exists')).toBe(true);
+  expect(second.made.slice(120).map(({ outcome, problem }) => problem?.detail ?? outcome)).toEqual([
+    expect.stringContaining('has the name already, and another algorithm'),
+    'created',
+  ]);
+  expect(await recordsOf()).toHaveLength(121);
+
+  // Production asks for a second factor, which kim has not here.
+  const { kim } = await system.stack.tokens([{ ...cast.kim, mfa: false }]);
+  await using client = await connect({ servers: system.stack.broker.url, principal: 'kim', credential: { token: kim as string } });
+  const items = [
+    { name: 'many/production', algorithm: 'AES_256' as const, environment: 'production' as const },
+    { name: 'many/development', algorithm: 'AES_256' as const },
+  ];
+  const { results } = await client.keys.createBatch({ items });
+  expect(results).toMatchObject([{ problem: { code: 'ERR_ACCESS_DENIED' } }, { result: { name: 'many/development' } }]);
+  expect(new Set(results.map(({ receipt }) => `${receipt?.worker} ${receipt?.seq} ${receipt?.index}`)).size).toBe(2);
+}, 60_000);
