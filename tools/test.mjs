@@ -23,7 +23,7 @@ const jest = (projects, ...options) => [
   ...options,
 ];
 
-const underFaults = 'system/(faults|fault-matrix|far-token|containers)';
+const underFaults = 'system/(faults|fault-matrix|crash-rounds|far-token|containers)';
 
 /** Each gives arguments for Node. `jest`: its own counts are read; the others count as one. */
 const CHECKS = [

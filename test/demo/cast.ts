@@ -7,5 +7,6 @@ export const cast = {
   orders: { id: 'orders-api', kind: 'service', roles: ['application'], displayName: 'orders-api, another application' },
   sam: { id: 'sam', kind: 'person', roles: ['security-officer'], displayName: 'Sam, security officer', mfa: true },
   ada: { id: 'ada', kind: 'person', roles: ['auditor'], displayName: 'Ada, auditor' },
+  owen: { id: 'owen', kind: 'person', roles: ['application-owner'], displayName: 'Owen, owner of applications' },
   olga: { id: 'olga', kind: 'person', roles: ['operator'], displayName: 'Olga, operator' },
 } as const satisfies Record<string, StackPrincipal & { displayName: string }>;

@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import { layout } from '@claviger/installation';
 import { readMachine, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { RunningService } from '../../deploy/local/stack';
 import { cast } from '../demo/cast';
 import { LedgerCopy } from './ledger';
 import { codeIn, type RawCaller } from './raw-caller';
@@ -40,11 +39,8 @@ onKryoptic('a worker starts without a further token that is away: keys in it are
   const store = layout(dirname(system.stack.trustFile)).kryopticStore('post-quantum');
   await system.service('crypto-worker').child.stop(25_000);
   renameSync(store, `${store}.away`);
-  const before = system.stack.services.length;
-  // Resolves once all of its checks are green.
-  const green = system.stack.start('crypto-worker');
-  await until(() => system.stack.services.length > before, { what: 'the worker to run', timeoutMs: 60_000 });
-  const worker = system.stack.services.at(-1) as RunningService;
+  // Resolves once it is ready: for the keys of its first token it is.
+  const worker = await system.stack.start('crypto-worker');
   await until(async () => codeIn(await encrypt()) === 'OK', { what: 'keys of the first token to be used', timeoutMs: 60_000 });
   const refused = await sign();
   expect({ code: codeIn(refused), text: JSON.stringify(refused) }).toEqual({
@@ -54,14 +50,14 @@ onKryoptic('a worker starts without a further token that is away: keys in it are
   expect(await codeOf(create('payments/another', 'ML_DSA_65'))).toBe('ERR_HSM_UNAVAILABLE');
   expect(await codeOf(create('payments/more', 'AES_256'))).toBe('OK');
   const readiness = (await (await fetch(`${worker.healthUrl}/health/ready`)).json()) as Readiness;
+  expect(readiness.ok).toBe(true);
   expect(readiness.checks.filter(({ ok }) => !ok)).toEqual([
     { name: 'token post-quantum', ok: false, detail: expect.stringContaining('tried again by itself') },
   ]);
   expect(worker.child.logs()).toContain('token post-quantum of FURTHER_TOKENS_FILE could not be opened');
 
   renameSync(`${store}.away`, store);
-  await green;
-  expect(codeIn(await sign())).toBe('OK');
+  await until(async () => codeIn(await sign()) === 'OK', { what: 'keys of the further token to be used', timeoutMs: 60_000 });
   await ledger.verify(system.stack.trustFile);
   const told = ledger.records.filter(({ kind }) => kind === 'token').map(({ event, token }) => [event, token]);
   expect(told).toEqual([

@@ -30,16 +30,19 @@ export class CliCallers {
   asIn(environment: Record<string, string>, principal: string, ...args: string[]) {
     return runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...args], {
       allowFailure: true,
-      env: {
-        PATH: process.env.PATH,
-        NODE_COMPILE_CACHE: join(workspaceRoot(), '.claviger/compile-cache'),
-        CLAVIGER_URL: this.system.stack.broker.url,
-        CLAVIGER_TOKEN_FILE: this.file(`${principal}.token`),
-        CLAVIGER_TRUST_FILE: this.system.stack.trustFile,
-        XDG_STATE_HOME: this.file('state'),
-        ...environment,
-      },
+      env: { ...this.environmentOf(principal), ...environment },
     });
+  }
+
+  environmentOf(principal: string) {
+    return {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: join(workspaceRoot(), '.claviger/compile-cache'),
+      CLAVIGER_URL: this.system.stack.broker.url,
+      CLAVIGER_TOKEN_FILE: this.file(`${principal}.token`),
+      CLAVIGER_TRUST_FILE: this.system.stack.trustFile,
+      XDG_STATE_HOME: this.file('state'),
+    };
   }
 
   /** What it prints. @throws with what it said, when it fails */

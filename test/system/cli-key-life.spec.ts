@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process';
+import { createDecipheriv, createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from '@claviger/client';
 import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cast } from '../demo/cast';
 import { CliCallers } from './cli-caller';
+import { blocksOf, run } from './own-keys';
 import { type System, startSystem } from './system';
 
 let system: System;
@@ -87,7 +90,7 @@ test('a key whose classification is raised, that is compromised or that is hande
   expect((await change('sam', 'set-classification', 'internal')).code).toBe(0);
   expect((await change('sam', 'mark-compromised', '--key-version', '2', '--rotate')).code).toBe(0);
   await rotated(3);
-  expect((await change('sam', 'set-owner', 'sam')).code).toBe(0);
+  expect((await change('sam', 'set-owner', 'owen')).code).toBe(0);
   await rotated(4);
   expect((await described()).versions.map(({ state }) => state)).toEqual(['deactivated', 'compromised', 'deactivated', 'active']);
   writeFileSync(file('raised'), 'forty-two');
@@ -273,9 +276,91 @@ test('who answers for a key is said, changed and handed over', async () => {
   expect([team, now]).toEqual([undefined, expect.objectContaining({ contact: 'rota payments', tags: { pci: 'yes' } })]);
   expect(await as('kim', 'keys', 'update', keyId, '--reason', 'r', '--remove', 'owner')).toMatchObject({ code: 64 });
   expect((await as('kim', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
-  await ok('sam', 'keys', 'set-owner', keyId, 'ada', '--reason', 'moved');
-  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'ada' });
+  // To a service, which uses what it owns, an officer alone hands over nothing.
+  for (const nobody of ['payments-api', 'ada', 'sam', 'a-stranger'])
+    expect((await as('sam', 'keys', 'set-owner', keyId, nobody, '--reason', 'moved')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'keys', 'set-owner', keyId, 'owen', '--reason', 'moved');
+  expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'owen' });
 });
+
+type Described = { keyId: string; versions: { state: string; missing?: { why: string } }[] };
+const opensslIsThere = spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout?.startsWith('OpenSSL 3');
+
+test('a key of one’s own is brought by the commands of the manual, used, lost and brought again, and leaves for a recipient', async () => {
+  const [bring, byOpenssl, take] = blocksOf('Bring your own key') as [string[], string[], string[]];
+  const material = randomBytes(32);
+  writeFileSync(file('material.bin'), material);
+  const brought = bring.map((line) =>
+    line === 'KEY=k_…'
+      ? `KEY=$(claviger keys list --origin external --name-prefix bank/cards | sed -n 's/^\\(k_[A-Za-z0-9]*\\) .*/\\1/p')`
+      : line,
+  );
+  const first = await run(cli, brought);
+  expect([first.code, first.stderr]).toEqual([0, expect.stringContaining('import-material')]);
+  for (const line of byOpenssl) expect(first.stderr).toContain(line);
+  const [{ keyId }] = (await json<Described[]>('kim', 'keys', 'list', '--exportable', 'yes')) as [Described];
+  writeFileSync(file('own'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('own'), '--out', file('own.jwe'));
+  const decrypt = () => as('payments-api', 'decrypt', keyId, '--in', file('own.jwe'), '--reveal');
+  // Whoever has the material opens what was encrypted with it, with nothing of Claviger.
+  const [head, , iv, sealed, tag] = readFileSync(file('own.jwe'), 'utf8').trim().split('.') as [string, string, string, string, string];
+  const decipher = createDecipheriv('aes-256-gcm', material, Buffer.from(iv, 'base64url')).setAAD(Buffer.from(head));
+  decipher.setAuthTag(Buffer.from(tag, 'base64url'));
+  expect(Buffer.concat([decipher.update(Buffer.from(sealed, 'base64url')), decipher.final()]).toString()).toContain('forty-two');
+
+  await ok('kim', 'keys', 'delete-material', keyId, '--reason', 'not needed for now');
+  expect((await decrypt()).stderr).toMatch(/^ERR_KEY_MATERIAL_MISSING/);
+  expect(await ok('kim', 'keys', 'describe', keyId)).toContain('active without material (deleted)');
+  const again = [
+    '--token',
+    file('import/import-token'),
+    '--wrapped',
+    file('material.wrapped'),
+    '--prior-encryptions',
+    '1',
+    '--reason',
+    'back',
+  ];
+  expect((await as('kim', 'keys', 'import-material', keyId, ...again)).stderr).toMatch(/^ERR_IMPORT_PARAMETERS/);
+  await ok('kim', 'keys', 'import-parameters', keyId, '--out', file('import'));
+  expect((await as('kim', 'keys', 'import-material', keyId, ...again)).stderr).toMatch(/^ERR_IMPORT_REFUSED/);
+  // By openssl where it is; with other material first.
+  writeFileSync(file('other.bin'), randomBytes(32));
+  const wrap = ['keys', 'wrap-material', '--public-key', file('import/wrapping-key.pem'), '--out', file('material.wrapped'), '--material'];
+  await ok('kim', ...wrap, file('other.bin'));
+  expect((await as('kim', 'keys', 'import-material', keyId, ...again)).stderr).toMatch(/^ERR_KEY_MATERIAL_DIFFERENT/);
+  if (opensslIsThere) expect(await run(cli, byOpenssl)).toMatchObject({ code: 0 });
+  else await ok('kim', ...wrap, file('material.bin'));
+  await ok('kim', 'keys', 'import-material', keyId, ...again);
+  expect((await decrypt()).stdout).toBe('forty-two');
+
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 3072 });
+  writeFileSync(file('recipient.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+  writeFileSync(file('recipient.pub.pem'), publicKey.export({ format: 'pem', type: 'spki' }));
+  const leave = () => run(cli, take, `KEY=${keyId}`);
+  expect((await leave()).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  await ok('sam', 'policy', 'export', file('policies'));
+  const edit = async (name: string, change: (text: string) => string) => {
+    writeFileSync(file(`policies/${name}`), change(readFileSync(file(`policies/${name}`), 'utf8')));
+    await ok('sam', 'policy', 'publish', file('policies'), '--reason', 'export to the acquirer');
+  };
+  await edit('principals.json', (text) => text.replace('"key-administrator"', '"key-administrator", "application-owner"'));
+  const refused = async () => (await leave()).stderr;
+  expect(await until(async () => ((await refused()).startsWith('ERR_APPROVAL_REQUIRED') ? true : undefined), { what: 'the policy' })).toBe(
+    true,
+  );
+  await edit('policies.cedar', (text) => text.replace('@quorum("2")\n@approvers("security-officer")\n', ''));
+  await until(async () => ((await leave()).code === 0 ? true : undefined), { what: 'the export', timeoutMs: 20_000 });
+  expect(readFileSync(file('exported.bin'))).toEqual(material);
+  const digest = createHash('sha256')
+    .update(publicKey.export({ format: 'der', type: 'spki' }))
+    .digest('base64url');
+  await until(async () => (await ok('ada', '--json', 'audit', 'query', '--key', keyId)).includes(digest), {
+    what: 'the recipient in the ledger',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+}, 180_000);
 
 test('a KEK and the root of the token are rotated by jobs while keys are used; what was encrypted before still opens', async () => {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/rewrapped', '--consumer', 'payments-api');

@@ -50,6 +50,7 @@ export const PURE = [
     'decision',
     'destruction',
     'detection',
+    'due-bounds',
     'explain',
     'finding',
     'fold',

@@ -10,6 +10,8 @@ import {
   errorTable,
   eventSubject,
   eventTypes,
+  exportOperations,
+  importOperations,
   internalOperations,
   internalSubject,
   keyBatchOperations,
@@ -19,6 +21,7 @@ import {
   type Operation,
   policyOperations,
   streams,
+  transportHsmOperations,
 } from '@claviger/contracts';
 import { z } from 'zod';
 import { code, table } from './table';
@@ -30,18 +33,23 @@ export const renderReference = (): string =>
     'Made from `libs/contracts` by `npm run docs`; a test fails when it is not current. Do not edit.',
     '## Operations',
     'A caller publishes a request on `claviger.v1.<principal>.<session>.<service>.<verb>`: JSON with `"type": "claviger.request/1"`, an optional `requestId` (1 to 64 of A-Z, a-z, 0-9, _ and -) and the fields below; unknown fields are refused. Bytes are base64url without padding. The reply is `{"result", "receipt"}` or `{"problem", "receipt"}`. _Safe_: sending it twice has the effect of once.',
-    ...[cryptoOperations, keyOperations, keyBatchOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-      (Object.values(group) as Operation[]).flatMap(describeOperation),
-    ),
+    ...[
+      cryptoOperations,
+      keyOperations,
+      keyBatchOperations,
+      importOperations,
+      exportOperations,
+      policyOperations,
+      auditOperations,
+      alertOperations,
+    ].flatMap((group) => (Object.values(group) as Operation[]).flatMap(describeOperation)),
     '## Internal operations',
     'Between services, on subjects that no account but CORE reaches.',
     table(
       ['subject', 'what', 'safe'],
-      (Object.values(internalOperations) as Operation[]).map((o) => [
-        code(internalSubject(o.service, o.verb)),
-        o.summary,
-        o.retry === 'safe' ? 'yes' : 'no',
-      ]),
+      [internalOperations, transportHsmOperations]
+        .flatMap((group) => Object.values<Operation>(group))
+        .map((o) => [code(internalSubject(o.service, o.verb)), o.summary, o.retry === 'safe' ? 'yes' : 'no']),
     ),
     '## Policy actions',
     'What each action is about: one key, or the system as a whole.',

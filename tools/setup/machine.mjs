@@ -10,7 +10,7 @@ export function readMachine() {
   }
 }
 
-/** @param {{ nats: object, store: object, pkcs11: { libraryPath: string }, kryoptic?: { libraryPath: string }, docker: boolean, node: string }} machine */
+/** @param {{ nats: object, store: object, pkcs11: { libraryPath: string }, kryoptic?: { libraryPath: string }, kmsEmulator?: { python: string }, docker: boolean, node: string }} machine */
 export function writeMachine(machine) {
   mkdirSync(claviger, { recursive: true });
   writeFileSync(`${machineFile}.making`, `${JSON.stringify(machine, null, 2)}\n`, { mode: 0o600 }); // a URL may hold a password

@@ -1,4 +1,4 @@
-// `node tools/setup/main.mjs demo|dev|test|bench|fault-matrix|conformance|setup [arguments]`: makes the machine ready, then runs the task. Idempotent, resumable, and plain
+// `node tools/setup/main.mjs demo|dev|test|bench|fault-matrix|crash-rounds|conformance|setup [arguments]`: makes the machine ready, then runs the task. Idempotent, resumable, and plain
 // JavaScript on Node's own modules, because nothing is installed yet when it starts.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { build } from './build.mjs';
 import { dependencies } from './dependencies.mjs';
 import { engineAnswers } from './docker.mjs';
 import { handOver } from './hand-over.mjs';
+import { installKmsEmulator, kmsEmulatorFound } from './kms-emulator.mjs';
 import { kryoptic, kryopticFound } from './kryoptic.mjs';
 import { alone } from './lock.mjs';
 import { readMachine, writeMachine } from './machine.mjs';
@@ -24,16 +25,17 @@ const [name = 'setup', ...args] = process.argv.slice(2);
 const task = TASKS[name];
 
 async function setUp() {
-  const report = createReport(task.kryoptic ? 7 : 6);
+  const report = createReport(6 + (task.kryoptic ? 1 : 0) + (task.kmsEmulator ? 1 : 0));
   await sweepTemporary();
   await report.step('dependencies', dependencies);
   const runtime = await report.step('Node 24', nodeRuntime);
   const broker = await report.step('message broker', nats);
   const token = await report.step('PKCS#11 token', pkcs11);
   if (task.kryoptic) await report.step('post-quantum token', kryoptic);
+  if (task.kmsEmulator) await report.step('AWS KMS emulator', installKmsEmulator);
   const documents = await report.step('document store', (say) => store(say, { node: runtime.path, previous: readMachine()?.store }));
   writeMachine({
-    ...{ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, kryoptic: kryopticFound() },
+    ...{ nats: broker.nats, store: documents.store, pkcs11: token.pkcs11, kryoptic: kryopticFound(), kmsEmulator: kmsEmulatorFound() },
     ...{ docker: await engineAnswers(), node: runtime.path },
   });
   await report.step('programs', (say) => build(say, { node: runtime.path, builds: task.builds }));

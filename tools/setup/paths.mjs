@@ -24,5 +24,8 @@ export const packagedNode = join(
   'node',
 );
 
+/** An emulator of AWS KMS, where `npm run setup` has installed it; its versions are those of tools/kms-emulator/requirements.txt. */
+export const kmsEmulator = join(cache, 'moto-5.1.5');
+
 /** kryoptic's PKCS#11 library, where `npm run setup` has built it; its version is that of tools/kryoptic/Cargo.toml. */
 export const kryopticLibrary = join(cache, 'kryoptic-1.5.4', 'libkryoptic_pkcs11.so');

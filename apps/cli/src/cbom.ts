@@ -48,7 +48,7 @@ export function algorithmComponent({ algorithm, usage }: UsedAlgorithm): CbomCom
 
 /** One for each version: each is material of its own, with a state of its own. The states of CycloneDX are those of SP 800-57, as ours are. */
 export const keyComponents = (key: KeyDescription): CbomComponent[] =>
-  key.versions.map(({ version, state, createdAt, transitions, custody, kekId }) => {
+  key.versions.map(({ version, state, createdAt, transitions, custody, kekId, missing }) => {
     const { pair } = algorithms[key.algorithm];
     const size = materialBits(key.algorithm);
     const activationDate = transitions.find(({ to }) => to === 'active')?.at;
@@ -70,7 +70,7 @@ export const keyComponents = (key: KeyDescription): CbomComponent[] =>
           ...(activationDate ? { activationDate } : {}),
           ...(updateDate ? { updateDate } : {}),
           ...(size === undefined ? {} : { size }),
-          // Once destroyed it is nowhere.
+          // Once destroyed, or while its imported material is missing, it is nowhere.
           ...(custody === undefined
             ? {}
             : { securedBy: { mechanism: 'HSM', ...(custody === 'wrapped' ? { algorithmRef: algorithmRef(wrapping) } : {}) } }),
@@ -88,6 +88,9 @@ export const keyComponents = (key: KeyDescription): CbomComponent[] =>
         primary: String(version === key.primaryVersion),
         suspended: String(key.suspended),
         deletionAt: key.deletionAt,
+        origin: key.origin,
+        exportable: String(key.exportable),
+        material: missing?.why,
         custody,
         kek: kekId,
         ...Object.fromEntries(Object.entries(key.tags).map(([name, value]) => [`tag:${name}`, value])),

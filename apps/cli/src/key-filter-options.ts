@@ -6,6 +6,7 @@ import {
   KeyFilter,
   type KeyState,
   type KeyUsage,
+  type Origin,
 } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { CommandError } from './exit-codes';
@@ -27,10 +28,11 @@ export type KeyFilterOptions = Partial<
     | 'tag'
     | 'namePrefix'
     | 'createdFrom'
-    | 'createdBefore',
+    | 'createdBefore'
+    | 'origin',
     string
   >
-> & { suspended?: YesNo; pendingDeletion?: YesNo };
+> & { exportable?: YesNo; suspended?: YesNo; pendingDeletion?: YesNo };
 
 /** Flags that say which keys are meant: those of which all that is given is so. */
 export const withKeyFilter = (command: Command): Command =>
@@ -47,6 +49,8 @@ export const withKeyFilter = (command: Command): Command =>
     .option('--kek <kek>', 'that a version of it is wrapped under')
     .option('--tag <name[=value]>')
     .option('--name-prefix <text>', 'what its name begins with')
+    .option('--origin <origin>', 'generated or external')
+    .option('--exportable [yes-or-no]')
     .option('--suspended [yes-or-no]')
     .option('--pending-deletion [yes-or-no]', 'its deletion is scheduled and has not happened')
     .option('--created-from <time>', 'RFC 3339; its first version')
@@ -68,6 +72,8 @@ export function keyFilterOf(options: KeyFilterOptions): KeyFilter {
     kek: options.kek,
     tag: tag === undefined ? undefined : tagOf(tag),
     namePrefix: options.namePrefix,
+    origin: options.origin as Origin | undefined,
+    exportable: yesOrNo('--exportable', options.exportable),
     suspended: yesOrNo('--suspended', suspended),
     pendingDeletion: yesOrNo('--pending-deletion', pendingDeletion),
     createdFrom: createdFrom && timestamp('--created-from', createdFrom),

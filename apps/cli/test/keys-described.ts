@@ -16,6 +16,8 @@ export const described = (more: Partial<KeyDescription> = {}): KeyDescription =>
     team: 'payments',
     consumers: ['payments-api'],
     tags: {},
+    origin: 'generated',
+    exportable: false,
     cryptoperiod: { originatorDays: 730, recipientDays: 1_825 },
     atEnd: 'warn',
     revision: 1,

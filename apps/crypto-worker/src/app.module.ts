@@ -12,6 +12,7 @@ import { RecordedUse } from './recorded-use';
 import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
+import { TransportController } from './transport.controller';
 
 @Module({})
 export class AppModule {
@@ -25,7 +26,7 @@ export class AppModule {
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, RewrapController],
+      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, TransportController, RewrapController],
       providers: [
         CryptoController,
         HsmController,

@@ -31,14 +31,16 @@ export class HsmController {
 
   /** Kept in the token only where it cannot leave it wrapped: token objects are few and slow to find. */
   @MessagePattern(internalOperations.generateKey.name)
-  generateKey(@Payload() { algorithm, usage, kekId, kek }: Request<(typeof internalOperations)['generateKey']>): Promise<Answer> {
+  generateKey(
+    @Payload() { algorithm, usage, kekId, kek, label: reserved }: Request<(typeof internalOperations)['generateKey']>,
+  ): Promise<Answer> {
     return this.answered(async () => {
       const token = this.tokens.for(algorithm, usage);
       if (token === this.tokens.primary && custodiesOf(algorithm, token.family).includes('wrapped')) {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
       }
-      const label = `key-${randomBytes(12).toString('hex')}`;
+      const label = reserved ?? `key-${randomBytes(12).toString('hex')}`;
       const publicKeySpki = await token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm, usage);
       return { material: { custody: 'token', family: token.family, token: token.label, label }, ...publicHalf(publicKeySpki) };
     });
@@ -46,7 +48,11 @@ export class HsmController {
 
   @MessagePattern(internalOperations.destroyKey.name)
   destroyKey(@Payload() { token, label }: Request<(typeof internalOperations)['destroyKey']>): Promise<Answer> {
-    return this.answered(async () => ({ destroyed: this.tokens.named(token).destroyTokenKeyPair(label) }));
+    return this.answered(async () => {
+      // All of them are reached before any is asked: what is not found where nobody has looked is unknown.
+      const where = token === undefined ? this.tokens.every() : [this.tokens.named(token)];
+      return { destroyed: where.map((one) => one.destroyTokenKeyPair(label)).includes(true) };
+    });
   }
 
   private async answered(make: () => Promise<unknown>): Promise<Answer> {

@@ -96,7 +96,7 @@ export class KeyHolder {
     const version = key.versions.find((one) => one.version === number) as KeyVersion;
     const { material } = version;
     const ready = this.prepare(key).versions.get(number);
-    if (!material || !ready) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no material.`);
+    if (!material || !ready) throw new ProblemError('ERR_KEY_MATERIAL_MISSING', `Version ${version.version} has no material.`);
     if (material.custody === 'token') return this.inToken(material);
     return this.keys.getOrUnwrap(ready.unwrappedId, () =>
       this.tokens.primary.unwrap({

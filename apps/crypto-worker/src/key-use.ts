@@ -27,7 +27,10 @@ export function versionToProcess(key: KeyView, usage: KeyUsage | undefined, vers
 export function versionsToProcess(key: KeyView, usage: KeyUsage, use: KeyUse = 'process'): KeyVersion[] {
   checkUsage(key, usage);
   checkFrozen(key, use);
-  return key.versions.filter((v) => mayBe(v.state, use)).reverse();
+  const may = key.versions.filter((v) => mayBe(v.state, use));
+  const there = may.filter(({ material }) => material);
+  if (may.length > 0 && there.length === 0) throw missing(may.at(-1) as KeyVersion);
+  return there.reverse();
 }
 
 /** The version that the caller names, or all that may process, newest first. */
@@ -58,5 +61,13 @@ function checkState(key: KeyView, number: number, use: KeyUse, none: () => Probl
     const rescue = version.state === 'compromised' && key.usage === 'encrypt' ? ' What it protected can still be re-encrypted.' : '';
     throw new ProblemError('ERR_KEY_STATE', `Version ${number} is ${version.state}.${rescue}`);
   }
+  if (!version.material) throw missing(version);
   return version;
 }
+
+/** Of an external key, whose material expired or was deleted. What waits for its first is in pre-activation. */
+const missing = ({ version }: KeyVersion) =>
+  new ProblemError(
+    'ERR_KEY_MATERIAL_MISSING',
+    `The imported material of version ${version} expired or was deleted: import the same again.`,
+  );

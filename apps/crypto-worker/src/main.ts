@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { cryptoOperations, internalOperations } from '@claviger/contracts';
+import { cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -71,6 +71,7 @@ await runService(service, async (logger) => {
         generateKey: internalOperations.generateKey,
         generateKeys: internalOperations.generateKeys,
         destroyKey: internalOperations.destroyKey,
+        ...transportHsmOperations,
         rewrapKeys: internalOperations.rewrapKeys,
         rewrapKek: internalOperations.rewrapKek,
         createRoot: internalOperations.createRoot,

@@ -31,6 +31,11 @@ export class Tokens {
     return token.reached();
   }
 
+  /** @throws ProblemError ERR_HSM_UNAVAILABLE: one of them fails */
+  every(): Token[] {
+    return this.all.map((one) => one.reached());
+  }
+
   /**
    * The first that can use such a key for that. Where it lies must not depend on who is away today, and what a token can do is unknown while it is.
    * @throws ProblemError ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)

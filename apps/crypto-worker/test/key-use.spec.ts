@@ -2,6 +2,7 @@ import { type KeyState, type KeyView, keyStates, ProblemError } from '@claviger/
 import { expect, test } from '@jest/globals';
 import { versionsToProcess, versionToDecrypt, versionToProcess, versionToProtect } from '../src/key-use';
 
+const material = { custody: 'wrapped', kekId: 'kek_production_internal_1', mechanism: 1, family: 'softhsm', wrapped: 'AAAA' } as const;
 const keyOf = (states: KeyState[], more: Partial<KeyView> = {}): KeyView => ({
   kind: 'key',
   id: 'k',
@@ -19,7 +20,7 @@ const keyOf = (states: KeyState[], more: Partial<KeyView> = {}): KeyView => ({
   primaryVersion: states.length,
   suspended: false,
   processingAllowed: false,
-  versions: states.map((state, n) => ({ version: n + 1, state })),
+  versions: states.map((state, n) => ({ version: n + 1, state, ...(state === 'destroyed' ? {} : { material }) })),
   ...more,
 });
 const signing = { algorithm: 'EC_P256', usage: 'sign' } as const;
@@ -86,4 +87,15 @@ test('a key does only what it was made for', () => {
   expect(outcome(() => versionToDecrypt(keyOf(['active'], signing), 1))).toBe('ERR_KEY_USAGE');
   expect(outcome(() => versionToProcess(keyOf(['active']), 'sign', 1))).toBe('ERR_KEY_USAGE');
   expect(outcome(() => versionsToProcess(keyOf(['active']), 'sign'))).toBe('ERR_KEY_USAGE');
+});
+
+test('a version whose imported material is missing is told so, and one that has its material goes on', () => {
+  const key = keyOf(['deactivated', 'active']);
+  const without = (n: number): KeyView => ({ ...key, versions: key.versions.with(n, { version: n + 1, state: key.versions[n]!.state }) });
+  expect(outcome(() => versionToProtect(without(1), 'encrypt'))).toBe('ERR_KEY_MATERIAL_MISSING');
+  expect(outcome(() => versionToDecrypt(without(1), 1))).toBe(1);
+  expect(outcome(() => versionToDecrypt(without(0), 1))).toBe('ERR_KEY_MATERIAL_MISSING');
+  expect(outcome(() => versionsToProcess({ ...without(1), ...signing }, 'sign'))).toEqual([1]);
+  const none = { ...key, ...signing, versions: without(0).versions.slice(0, 1) };
+  expect(outcome(() => versionsToProcess(none, 'sign'))).toBe('ERR_KEY_MATERIAL_MISSING');
 });

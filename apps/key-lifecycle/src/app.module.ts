@@ -3,17 +3,21 @@ import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { DeletionController } from './deletion.controller';
+import { ExportsController } from './exports.controller';
 import { Floors } from './floors';
+import { ImportsController } from './imports.controller';
 import { LeaseBounds } from './invocations';
 import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyCommands } from './key-commands';
 import { KeyGovernanceController } from './key-governance.controller';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { KeysController } from './keys.controller';
 import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
+import { ListCursors } from './list-cursors';
 import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
@@ -30,12 +34,23 @@ export class AppModule {
     owedByJobs: OwedByJobs;
     hsm: Hsm;
     bounds: LeaseBounds;
+    transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
+    cursors: ListCursors;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [KeysController, KeyGovernanceController, KeysBatchController, DeletionController, LeasesController, RewrapController],
+      controllers: [
+        KeysController,
+        KeyGovernanceController,
+        KeysBatchController,
+        DeletionController,
+        LeasesController,
+        ImportsController,
+        ExportsController,
+        RewrapController,
+      ],
       providers: [
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
@@ -48,8 +63,10 @@ export class AppModule {
         { provide: OwedByJobs, useValue: parts.owedByJobs },
         { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -2,24 +2,27 @@ import { ProblemError } from '@claviger/contracts';
 import type { AuditTrail, RecordIntent } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
+import { claimMs, triedAgainAt } from './due-bounds';
 import type { Claimed, DueKeys } from './due-keys';
 import { asksForRotation, type LeaseBounds } from './invocations';
 import { activateKey, assertRotatable, deactivateKey, destroyKey, type Key, rotateKey } from './key';
 import type { KeyCommands } from './key-commands';
 import { type DueChange, dueAfter, dueChange, iso, nextChange, originatorPeriodEnd, rotatesOnUsage } from './key-dates';
+import { expireMaterial } from './key-material';
 import type { KeyStore } from './key-store';
 import { TamperedDocument } from './signed-documents';
 import { rotationFailure, warning } from './warnings';
 
-/** Longer than a change takes, key generation included; what failed, or whose replica died, is tried again after it. */
-const claimMs = 60_000;
 const pageSize = 100;
+/** So many keys are rotated at once: a worker whose token hangs holds each for half a minute. */
+const rotationsAtOnce = 4;
 
 const said: Record<DueChange, { action: string; done: string }> = {
   activate: { action: 'keys:Activate', done: 'activated as scheduled' },
   deactivate: { action: 'keys:Deactivate', done: 'deactivated: its originator usage period has ended' },
   rotate: { action: 'keys:Rotate', done: 'rotated as scheduled' },
   destroy: { action: 'keys:Destroy', done: 'destroyed as scheduled' },
+  'expire-material': { action: 'keys:ExpireMaterial', done: 'left without the imported material that expired' },
 };
 
 /** One change as somebody ordered it. */
@@ -37,6 +40,9 @@ class NotDue extends Error {}
 export class DueChanges {
   private timer: NodeJS.Timeout | undefined;
   private sweeping: Promise<void> | undefined;
+  private rotating: Promise<void> | undefined;
+  /** Found among the quick ones, and to be rotated. */
+  private readonly slow = new Set<string>();
   private stopped = false;
   private readonly nowMs: () => number;
 
@@ -62,28 +68,61 @@ export class DueChanges {
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
-    await this.sweeping;
+    await Promise.all([this.sweeping, this.rotating]);
   }
 
-  sweep(): Promise<void> {
-    this.sweeping ??= this.sweepOnce()
+  /** Resolves when all that was found is looked after. What is quick is, again and again, while rotations that wait for a worker go on beside. */
+  async sweep(): Promise<void> {
+    this.sweeping ??= this.sweepQuick()
       .catch((error) => this.parts.logger.warn(`sweep of what is due: ${String(error)}`))
       .finally(() => (this.sweeping = undefined));
-    return this.sweeping;
+    await this.sweeping;
+    this.rotating ??= this.sweepRotations()
+      .catch((error) => this.parts.logger.warn(`sweep of rotations that are due: ${String(error)}`))
+      .finally(() => (this.rotating = undefined));
+    await this.rotating;
   }
 
-  private async sweepOnce(): Promise<void> {
-    const { due, trail } = this.parts;
-    let found: string[];
+  private async sweepQuick(): Promise<void> {
+    for await (const keyId of this.due(true)) {
+      const key = await this.parts.store.get(keyId).catch(tamperedIsNone);
+      // It may be rotated before its time ends: that waits for a worker.
+      if (key && dueChange(key, this.nowMs()) !== 'rotate') await this.take(keyId);
+      else if (key) this.slow.add(keyId);
+    }
+  }
+
+  private async sweepRotations(): Promise<void> {
+    const others = this.due(false);
+    const next = async (): Promise<string | undefined> => {
+      const [first] = this.slow;
+      if (first === undefined) return (await others.next()).value;
+      this.slow.delete(first);
+      return first;
+    };
+    const lane = async () => {
+      for (let keyId = await next(); keyId !== undefined; keyId = await next()) await this.take(keyId);
+    };
+    await Promise.all(Array.from({ length: rotationsAtOnce }, lane));
+  }
+
+  /** Page by page. What could not be recorded is not done: it is still due later. */
+  private async *due(quick: boolean): AsyncGenerator<string, undefined> {
+    let after: string | undefined;
     do {
-      found = await due.ids(iso(this.nowMs()), pageSize);
+      const found: string[] = await this.parts.due.ids(iso(this.nowMs()), pageSize, { quick, after });
       for (const keyId of found) {
-        // What could not be recorded is not done; it is still due later.
-        if (this.stopped || !trail.commit.available) return;
-        const claimed = await this.claim(keyId);
-        if (claimed) await this.lookAfter(claimed);
+        if (this.stopped || !this.parts.trail.commit.available) return;
+        yield keyId;
       }
-    } while (found.length === pageSize);
+      after = found.length === pageSize ? found.at(-1) : undefined;
+    } while (after !== undefined);
+  }
+
+  private async take(keyId: string): Promise<void> {
+    if (this.stopped || !this.parts.trail.commit.available) return;
+    const claimed = await this.claim(keyId);
+    if (claimed) await this.lookAfter(claimed);
   }
 
   private async claim(keyId: string): Promise<Claimed | undefined> {
@@ -91,13 +130,11 @@ export class DueChanges {
     try {
       return await this.parts.due.claim(keyId, iso(nowMs), iso(nowMs + claimMs));
     } catch (error) {
-      // That it is tampered with is told where it is read.
-      if (error instanceof TamperedDocument) return undefined;
-      throw error;
+      return tamperedIsNone(error);
     }
   }
 
-  private async lookAfter({ key, checkUsage }: Claimed): Promise<void> {
+  private async lookAfter({ key, checkUsage, failures }: Claimed): Promise<void> {
     const { store, bounds, logger } = this.parts;
     const nowMs = this.nowMs();
     let due = dueNow(key, nowMs);
@@ -110,7 +147,9 @@ export class DueChanges {
     } catch (error) {
       if (error instanceof NotDue) return;
       logger.warn(`key ${key.keyId} is not ${due ? said[due.change].done : 'looked after'} yet: ${String(error)}`);
-      if (due?.change === 'rotate') await this.tellFailure(key, due, error);
+      if (due?.change !== 'rotate') return;
+      await this.tellFailure(key, due, error);
+      await this.putAside(key, failures);
     }
   }
 
@@ -145,6 +184,8 @@ export class DueChanges {
     switch (change) {
       case 'destroy':
         return destroyKey(key, nowMs);
+      case 'expire-material':
+        return expireMaterial(key, nowMs);
       case 'activate':
         return activateKey(key, 'scheduled activation', iso(nowMs));
       case 'deactivate':
@@ -163,6 +204,12 @@ export class DueChanges {
     return next === undefined || due.tell(key, from, next.told, next.event);
   }
 
+  private async putAside(key: Key, failures: number): Promise<void> {
+    const nowMs = this.nowMs();
+    // Else it is tried again after the claim.
+    await this.parts.due.putAside(key, failures, iso(triedAgainAt(key, failures, nowMs))).catch(() => undefined);
+  }
+
   private async tellFailure(key: Key, { at: dueAt }: Due, error: unknown): Promise<void> {
     const { due, logger } = this.parts;
     const { code, detail } = error instanceof ProblemError ? error.toProblem() : { code: 'ERR_INTERNAL', detail: String(error) };
@@ -174,6 +221,11 @@ export class DueChanges {
       logger.warn(`key ${key.keyId}: that it could not be rotated is not told: ${String(cause)}`);
     }
   }
+}
+
+/** That it is tampered with is told where it is read. */
+function tamperedIsNone(error: unknown): undefined {
+  if (!(error instanceof TamperedDocument)) throw error;
 }
 
 function dueNow(key: Key, nowMs: number): Due | undefined {
@@ -191,6 +243,7 @@ const dueByUsage = ({ primaryVersion }: Key): Due => ({
 
 function reasonOf(key: Key, change: DueChange, at: string): string {
   if (change === 'deactivate') return `end of its originator usage period at ${at}`;
+  if (change === 'expire-material') return `imported to expire at ${at}`;
   if (change !== 'rotate') return `scheduled for ${at}`;
   if (key.rotationDue?.at === at) return key.rotationDue.reason;
   const schedule = key.rotation?.schedule;

@@ -9,6 +9,8 @@ import { nothingTold, type Told } from './warnings';
 export interface Claimed {
   key: Key;
   checkUsage: boolean;
+  /** How often in a row it could not be done. */
+  failures: number;
 }
 export interface StoredTold {
   told: Told;
@@ -26,11 +28,17 @@ export class DueKeys {
     this.keys = db.collection('keys');
   }
 
-  /** Ids of keys to which something is due that nobody has in hand. */
-  async ids(now: string, limit: number): Promise<string[]> {
+  /**
+   * Ids of keys to which something is due that nobody has in hand, after `after`. `quick`: only those, or only the others, of which it is known that what
+   * comes next takes no new material. The field that says so is not signed: it decides about nothing but their order.
+   */
+  async ids(now: string, limit: number, { quick, after }: { quick?: boolean; after?: string | undefined } = {}): Promise<string[]> {
+    const which = quick === undefined ? {} : { quick: quick ? true : { $ne: true } };
+    const from = after === undefined ? {} : { _id: { $gt: after } };
     const found = await reached(() =>
       this.keys
-        .find(dueIn(now), { projection: { _id: 1 } })
+        .find({ ...which, ...from, ...dueIn(now) }, { projection: { _id: 1 } })
+        .sort({ _id: 1 })
         .limit(limit)
         .toArray(),
     );
@@ -43,7 +51,8 @@ export class DueKeys {
       this.keys.findOneAndUpdate({ _id: keyId, ...dueIn(now) }, { $set: { claimedUntil: until } }, { returnDocument: 'after' }),
     );
     const key = claimed ? await this.store.get(keyId) : undefined;
-    return key && { key, checkUsage: claimed?.checkUsage === true };
+    const failures = Number.isSafeInteger(claimed?.failures) ? (claimed?.failures as number) : 0;
+    return key && { key, checkUsage: claimed?.checkUsage === true, failures };
   }
 
   /** It was looked after: nothing is due before `dueAt`. Left as it is when the key, or the count that was looked at, has changed since. */
@@ -51,9 +60,14 @@ export class DueKeys {
     await reached(() =>
       this.keys.updateOne(
         { _id: keyId, revision, ...(counted ? { invocations: counted.signed } : {}) },
-        { $set: { dueAt: dueAt ?? null, claimedUntil: null }, ...(counted ? { $unset: { checkUsage: '' } } : {}) },
+        { $set: { dueAt: dueAt ?? null, claimedUntil: null, failures: 0 }, ...(counted ? { $unset: { checkUsage: '' } } : {}) },
       ),
     );
+  }
+
+  /** It could not be done, and `failures` times in a row before: nobody tries again before `until`. */
+  async putAside({ keyId, revision }: Key, failures: number, until: string): Promise<void> {
+    await reached(() => this.keys.updateOne({ _id: keyId, revision }, { $set: { claimedUntil: until, failures: failures + 1 } }));
   }
 
   /** What was told of this key. Throws TamperedDocument. */

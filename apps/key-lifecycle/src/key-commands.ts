@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
-import { internalOperations, ProblemError, type TokenKey } from '@claviger/contracts';
-import { askInternal, type OutboxRelay, type RecordIntent } from '@claviger/messaging';
+import { algorithms, ProblemError } from '@claviger/contracts';
+import type { OutboxRelay, RecordIntent } from '@claviger/messaging';
 import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
@@ -13,8 +13,8 @@ import { assertNotBelow, withDefaults } from './key-floor';
 import type { KeyStore, OutboxEntry } from './key-store';
 import { MaterialRequests } from './material-requests';
 import { confirmationWaitMs, type Propagation, type Reached } from './propagation';
+import type { ReservedObjects } from './reserved-objects';
 
-const hsmTimeoutMs = 5_000;
 const attempts = 8;
 /** Between the choice of a KEK and the write of what is under it. Whoever destroys a KEK waits longer, the store's own time included (rewrap-job.ts). */
 export const kekUseMs = 60_000;
@@ -36,7 +36,7 @@ export class KeyCommands {
   private readonly materials: MaterialRequests;
 
   constructor(
-    private readonly connection: NatsConnection,
+    connection: NatsConnection,
     private readonly store: KeyStore,
     private readonly keks: Pick<CurrentKeks, 'of'>,
     private readonly delivery: Delivery,
@@ -45,6 +45,7 @@ export class KeyCommands {
     private readonly propagation: Propagation,
     private readonly floors: Pick<Floors, 'of'>,
     private readonly logger: LoggerService,
+    private readonly objects: ReservedObjects,
   ) {
     this.materials = new MaterialRequests(connection);
   }
@@ -56,12 +57,22 @@ export class KeyCommands {
     // What is refused is refused before any material is made.
     assertNotBelow(createKey(named, {}, now, activationAt), floor);
     const assertInTime = inTime();
-    const key = createKey(named, await this.material(about, trace), now, activationAt);
+    const made = about.origin === 'external' ? {} : await this.material(named, trace);
+    const key = createKey(named, made, now, activationAt);
     const intent = intend(key);
     const owed = this.owed.owe(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
+    const objects = abandoned(key, { ...key, versions: [] });
     assertInTime();
-    await this.store.insert(key, outbox, [owed]);
+    this.objects.assertFresh(objects);
+    try {
+      await this.store.insert(key, outbox, [owed]);
+    } catch (error) {
+      // Any other failure does not say whether it was inserted.
+      if (error instanceof ProblemError && error.code === 'ERR_CONFLICT') this.objects.discard(key.keyId, objects);
+      throw error;
+    }
+    this.objects.named(objects);
     await this.send(key, outbox);
     return { key, recorded: () => this.owed.settle(key.keyId, owed) };
   }
@@ -79,12 +90,15 @@ export class KeyCommands {
       const owed = this.owed.owe(keyId, intent);
       const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
+      const objects = abandoned(to, from);
       try {
         assertInTime();
+        this.objects.assertFresh(objects);
         if (!(await this.store.change(from, to, outbox, [owed]))) {
-          this.discard(abandoned(to, from));
+          this.objects.discard(keyId, objects);
           continue;
         }
+        this.objects.named(objects);
         await this.send(to, outbox);
         const reached = await expected.reached(confirmationWaitMs);
         if (to.rotationDue) this.onDue();
@@ -98,19 +112,15 @@ export class KeyCommands {
 
   /** Key material from any worker, wrapped under the KEK of the key's environment and classification. */
   async material(
-    { algorithm, usage, environment, classification }: Pick<Key, 'algorithm' | 'usage' | 'environment' | 'classification'>,
+    { keyId, algorithm, usage, environment, classification }: Pick<Key, 'keyId' | 'algorithm' | 'usage' | 'environment' | 'classification'>,
     trace: Context,
   ): Promise<Material> {
     const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
-    return this.materials.ask({ algorithm, usage, kekId, kek, trace });
-  }
-
-  /** Objects that were made in a token for a change which somebody else's came before: no document names them, and none ever will. */
-  private discard(objects: TokenKey[]): void {
-    for (const { token, label } of objects)
-      askInternal(this.connection, internalOperations.destroyKey, { token, label }, { timeoutMs: hsmTimeoutMs }).catch((error) =>
-        this.logger.warn(`the object ${label} of token ${token} belongs to no key and is still there: ${String(error)}`),
-      );
+    // A secret key never stays in a token as an object.
+    const label = algorithms[algorithm].pair ? await this.objects.reserve(keyId) : undefined;
+    const made = await this.materials.ask({ algorithm, usage, kekId, kek, trace, ...(label === undefined ? {} : { label }) });
+    if (label !== undefined && made.material.custody === 'wrapped') this.objects.release(label);
+    return made;
   }
 
   /**

@@ -3,7 +3,7 @@ import type { Key, KeyVersion } from './key';
 import { dayMs, isOpen, longestBetween, rotationOf, type Settling, settled } from './rotation-schedule';
 
 /** What happens to a key by itself, and when. Times are ms since 1970 where nothing else is said. */
-export type DueChange = 'destroy' | 'activate' | 'rotate' | 'deactivate';
+export type DueChange = 'destroy' | 'activate' | 'rotate' | 'deactivate' | 'expire-material';
 
 export const iso = (atMs: number): string => new Date(atMs).toISOString();
 export const primaryOf = (key: Key): KeyVersion => key.versions[key.primaryVersion - 1] as KeyVersion;
@@ -38,15 +38,30 @@ export function rotationAt(key: Key): number | undefined {
   return Math.min(scheduled ?? Number.POSITIVE_INFINITY, settled(key.rotation?.schedule ?? whenever, key.keyId, endMs));
 }
 
+/** When imported material is destroyed first. */
+export function materialExpiry({ versions }: Key): number | undefined {
+  const times = versions.flatMap(({ material, imported }) =>
+    material && imported?.expiresAt !== undefined ? [Date.parse(imported.expiresAt)] : [],
+  );
+  return times.length === 0 ? undefined : Math.min(...times);
+}
+
 /** Something asked for a rotation. Before its activation the key has nothing to rotate yet. */
 const rotatesOnEvent = (key: Key): key is Key & Required<Pick<Key, 'rotationDue'>> =>
   key.rotationDue !== undefined && primaryOf(key).state !== 'pre-activation';
 
-/** What happens next, and when; the time may have come, or be over. Frozen keys wait for nothing but their destruction. */
+/** What happens next, and when; the time may have come, or be over. Frozen keys wait for nothing but their destruction, and that of imported material. */
 export function nextChange(key: Key): { change: DueChange; atMs: number } | undefined {
+  const [expiry, other] = [materialExpiry(key), nextOther(key)];
+  return expiry !== undefined && (other === undefined || expiry < other.atMs) ? { change: 'expire-material', atMs: expiry } : other;
+}
+
+function nextOther(key: Key): { change: DueChange; atMs: number } | undefined {
   if (primaryOf(key).state === 'destroyed') return undefined;
   if (key.deletionAt !== undefined) return { change: 'destroy', atMs: Date.parse(key.deletionAt) };
   if (key.suspended) return undefined;
+  // Without material it waits for that first.
+  if (key.activationAt !== undefined && primaryOf(key).missing) return undefined;
   if (key.activationAt !== undefined) return { change: 'activate', atMs: Date.parse(key.activationAt) };
   if (rotatesOnEvent(key)) return { change: 'rotate', atMs: Date.parse(key.rotationDue.at) };
   const [rotation, end] = [rotationAt(key), originatorPeriodEnd(key)];

@@ -4,12 +4,11 @@ import { atEndOf, iso, nextOf, originatorPeriodEnd, protectsAtMostDays, recipien
 
 /** What may leave this service towards people. */
 export function describeKey(key: Key): KeyDescription {
-  const { createdBy: _, versions, rotation, purgeProtected = false, data = [], ...about } = key;
+  const { createdBy: _, versions, rotation, purgeProtected = false, data = [], origin = 'generated', exportable = false, ...about } = key;
   const [end, next, most] = [originatorPeriodEnd(key), nextOf(key), protectsAtMostDays(key)];
   return {
     ...about,
-    purgeProtected,
-    data,
+    ...{ origin, exportable, purgeProtected, data },
     ...(rotation ? { schedule: rotation.schedule } : {}),
     atEnd: atEndOf(key),
     ...(most === undefined ? {} : { protectsAtMostDays: most }),
@@ -20,11 +19,13 @@ export function describeKey(key: Key): KeyDescription {
 }
 
 function describeVersion(key: Key, version: KeyVersion): KeyDescription['versions'][number] {
-  const { material, ...about } = version;
+  const { material, imported, ...about } = version;
   // Of a compromised or destroyed version there is nothing left to process.
   const end = keyStates[version.state].uses.includes('process') ? recipientPeriodEnd(key, version) : undefined;
   return {
     ...about,
+    ...(imported ? { importedAt: imported.at } : {}),
+    ...(material && imported?.expiresAt !== undefined ? { materialExpiresAt: imported.expiresAt } : {}),
     ...(end === undefined ? {} : { recipientPeriodEndsAt: iso(end) }),
     ...(material ? { custody: material.custody } : {}),
     ...(material?.custody === 'wrapped' ? { kekId: material.kekId } : {}),

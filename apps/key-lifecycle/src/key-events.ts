@@ -1,4 +1,4 @@
-import { Classification } from '@claviger/contracts';
+import { Classification, ProblemError } from '@claviger/contracts';
 import { type Key, refuseWhileDeleting } from './key';
 import { primaryOf } from './key-dates';
 
@@ -30,6 +30,8 @@ export function setClassification(key: Key, classification: Classification, reas
 
 /** After the primary version was marked as compromised: rotated when the command asks for it or, where that says nothing, the schedule. */
 export function afterCompromise(before: Key, after: Key, rotate: boolean | undefined, reason: string, now: string): Key {
+  if (rotate && before.origin === 'external')
+    throw new ProblemError('ERR_KEY_ORIGIN', 'It is rotated by importing other material: mark it as compromised without a rotation first.');
   const wanted = rotate ?? (before.rotation?.schedule.onCompromise === true && willProtect(before));
   const fell = primaryOf(before).state !== 'compromised' && primaryOf(after).state === 'compromised';
   return wanted && fell && after.deletionAt === undefined
@@ -45,7 +47,9 @@ export function afterOwnerChange(before: Key, after: Key, reason: string, now: s
     : after;
 }
 
-const due = (key: Key, reason: string, now: string): Key => ({ ...key, rotationDue: { at: now, reason: reason.slice(0, 1_000) } });
+/** Nobody here can rotate an external key: whoever has other material imports it. */
+const due = (key: Key, reason: string, now: string): Key =>
+  key.origin === 'external' ? key : { ...key, rotationDue: { at: now, reason: reason.slice(0, 1_000) } };
 
 /** Its primary version protects, or will again. What somebody deactivated or called compromised no event brings back. */
 function willProtect(key: Key): boolean {

@@ -2,7 +2,7 @@ import type { KeyFilter } from '@claviger/contracts';
 import { isDestroyed, type Key } from './key';
 
 /** Changes with what `facetsOf` says of a key: documents that were written under another number are indexed anew at start. */
-export const indexFormat = 1;
+export const indexFormat = 2;
 
 /**
  * What a key can be found by, as one list of `name=value`, so that one index serves every combination. It is not signed: a hint where to look, and
@@ -24,6 +24,8 @@ export function facetsOf(key: Key): string[] {
       ...material.flatMap((m) => (m.custody === 'wrapped' ? [`kek=${m.kekId}`] : [])),
       // No tag's name holds a "=", so these cannot be mistaken for one another.
       ...Object.entries(key.tags).flatMap(([name, value]) => [`tag=${name}`, `tag=${name}=${value}`]),
+      `origin=${key.origin ?? 'generated'}`,
+      `exportable=${key.exportable === true}`,
       `suspended=${key.suspended}`,
       `pending-deletion=${isPendingDeletion(key)}`,
     ]),
@@ -50,6 +52,8 @@ export function facetsWanted(filter: KeyFilter): string[] {
     ['usage', filter.usage],
     ['environment', filter.environment],
     ['custody', filter.custody],
+    ['origin', filter.origin],
+    ['exportable', filter.exportable],
   ];
   return asked.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }

@@ -12,7 +12,10 @@ export function withDefaults<K extends Omit<NewKey, 'keyId'>>(about: K, { origin
   const cryptoperiod = about.cryptoperiod ?? within(cryptoperiods[about.usage], originatorDaysMax?.value);
   const days = rotateWithinDays?.value;
   const ended = about.schedule !== undefined || days === undefined || endsBy(about.atEnd, cryptoperiod.originatorDays, days);
-  return { ...about, cryptoperiod, ...(ended ? {} : { schedule: everyDays(days) }) };
+  if (ended) return { ...about, cryptoperiod };
+  if (about.origin !== 'external') return { ...about, cryptoperiod, schedule: everyDays(days) };
+  // Nobody here can rotate it: in time it protects nothing more, unless whoever has its material has imported another.
+  return { ...about, cryptoperiod: about.cryptoperiod ?? within(cryptoperiod, days), atEnd: about.atEnd ?? 'deactivate' };
 }
 
 /** The same for a key whose schedule was taken away, or whose classification changed. The revision stays. */
@@ -23,6 +26,7 @@ export function withRotation(of: Key, { rotateWithinDays, originatorDaysMax }: F
     : of.cryptoperiod;
   const key = usual.originatorDays === of.cryptoperiod.originatorDays ? of : { ...of, cryptoperiod: usual };
   if (days === undefined || key.rotation || endsBy(key.atEnd, key.cryptoperiod.originatorDays, days)) return key;
+  if (key.origin === 'external') return { ...key, cryptoperiod: within(key.cryptoperiod, days), atEnd: 'deactivate' };
   return planned({ ...key, rotation: { schedule: everyDays(days) } }, now);
 }
 

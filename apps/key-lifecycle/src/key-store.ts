@@ -4,6 +4,7 @@ import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { destructionOf, isDestruction } from './destruction';
+import { isQuick, putOff } from './due-bounds';
 import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
 import { asksForUsageCheck, dueAt } from './key-dates';
@@ -30,8 +31,12 @@ export interface KeyDocument extends IndexFields {
   dueAt: string | null;
   /** The count of encryptions may have come to where the key is rotated. */
   checkUsage?: true;
+  /** What comes next takes no new material: a hint, not signed, which keys to look after first. */
+  quick?: boolean;
   /** Until then one replica has in hand what is due, or has failed at it. */
   claimedUntil?: string | null;
+  /** So often in a row. */
+  failures?: number;
   /** Signed: what was told of times that come. Absent before the first. */
   told?: string;
   signed: string;
@@ -54,7 +59,7 @@ export interface StoredInvocations {
 /** One page by id. */
 export interface KeyPage {
   keys: Key[];
-  /** Those among them of which the indexes say what is not so. */
+  /** Those among them of which the indexes say what is not so, or to which what is due was put off. */
   misindexed: Key[];
   /** Ids of documents that somebody else wrote: what key they hold is not known. */
   unread: string[];
@@ -73,6 +78,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly tampered: TamperedDocuments;
   private readonly tamperedOutboxes: TamperedDocuments;
   private readonly tamperedIndexes: TamperedDocuments;
+  private readonly tamperedDates: TamperedDocuments;
   private allIndexed = false;
   private indexing: Promise<void> | undefined;
 
@@ -85,6 +91,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tampered = new TamperedDocuments(onTampered);
     this.tamperedOutboxes = new TamperedDocuments(onTampered);
     this.tamperedIndexes = new TamperedDocuments(onTampered);
+    this.tamperedDates = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
     this.inserts = new KeyInserts(this.keys, reached);
     this.settled = new SettledEntries(this.keys, reached);
@@ -95,6 +102,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       await this.keys.createIndex({ name: 1 }, { unique: true });
       await this.keys.createIndex({ pending: 1 });
       await this.keys.createIndex({ dueAt: 1 });
+      await this.keys.createIndex({ quick: 1, dueAt: 1 });
       await this.keys.createIndex({ checkUsage: 1 });
       for (const fields of keyIndexes) await this.keys.createIndex(fields);
     }).catch((error) => {
@@ -135,7 +143,13 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
         {
-          $set: { ...this.fields(to), ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}), claimedUntil: null, pending: true },
+          $set: {
+            ...this.fields(to),
+            ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}),
+            claimedUntil: null,
+            failures: 0,
+            pending: true,
+          },
           $push: { outbox: { $each: outbox }, owed: { $each: owed } },
         },
       ),
@@ -246,7 +260,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async reindex(key: Key): Promise<boolean> {
     const write = async (name: string) => {
       // Due again at the earliest: the sweep finds out what is left to do.
-      const set = { name, ...indexFieldsOf(key), dueAt: dueAt(key) ?? null };
+      const set = { name, ...indexFieldsOf(key), dueAt: dueAt(key) ?? null, quick: isQuick(key), claimedUntil: null };
       return reached(() => this.keys.updateOne({ _id: key.keyId, revision: key.revision }, { $set: set }));
     };
     const { matchedCount } = await write(key.name).catch((error) => {
@@ -292,7 +306,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
         // Older than what is delivered: changed since it was read, or put back.
         const key = older ? await this.get(_id) : this.told(_id, () => this.readKey(document));
         if (key) keys.push(key);
-        if (key && !older && misindexedFields(document, key).length > 0) misindexed.push(_id);
+        if (key && !older && (misindexedFields(document, key).length > 0 || this.isPutOff(document, key))) misindexed.push(_id);
       } catch (error) {
         if (!(error instanceof TamperedDocument)) throw error;
         unread.push(document._id);
@@ -312,6 +326,15 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     else if (this.allIndexed || document.indexed === indexFormat)
       this.tamperedIndexes.found(key.keyId, `index: ${wrong.join(', ')} is not what is signed`);
     return key;
+  }
+
+  /** Told as a wrong index is: of a document from before there was this index it is no wonder. */
+  private isPutOff(document: KeyDocument, key: Key): boolean {
+    const wrong = putOff(key, document, Date.now());
+    if (wrong.length === 0) this.tamperedDates.well(key.keyId);
+    else if (this.allIndexed || document.indexed === indexFormat)
+      this.tamperedDates.found(key.keyId, `due: ${wrong.join(', ')} puts off what is due to the key`);
+    return wrong.length > 0;
   }
 
   /** Reads what is signed, and tells when somebody else wrote it. */
@@ -352,6 +375,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
       revision: key.revision,
       name: key.name,
       dueAt: dueAt(key) ?? null,
+      quick: isQuick(key),
       ...indexFieldsOf(key),
       signed: this.documents.signKey(key),
     };

@@ -13,6 +13,7 @@ import {
   type KeyUsage,
   keyStates,
   limits,
+  type MissingMaterial,
   ProblemError,
   type RegisteredData,
   type RotationSchedule,
@@ -56,6 +57,10 @@ export interface Key extends KeyNotes {
   certified?: { at: string; by: string };
   /** As somebody asked for; left out, it depends on whether there is a schedule. */
   atEnd?: AtEnd;
+  /** Absent of keys whose material is generated here. */
+  origin?: 'external';
+  /** It may leave, wrapped for a recipient. */
+  exportable?: true;
   versions: KeyVersion[];
 }
 
@@ -73,9 +78,23 @@ export interface KeyVersion {
   activatedAt?: string;
   /** The first, and the newest of the others; the ledger has all of them. */
   transitions: Transition[];
-  /** Gone once destroyed. */
+  /** Gone once destroyed; of an external key also before it is imported, and after it expired or was deleted. */
   material?: KeyMaterial;
   publicKeySpki?: string;
+  /** Of material that was imported, and stays when that is gone: only the same may be imported again. */
+  imported?: Imported;
+  missing?: { why: MissingMaterial; since: string };
+}
+
+export interface Imported {
+  at: string;
+  /** base64url; see libs/hsm/src/examined-keys.ts. Not given out. */
+  checkValue: string;
+  /** The parameters that it came with, which are good for one import. */
+  importId: string;
+  expiresAt?: string;
+  /** AES-GCM encryptions elsewhere that were declared, and are counted. */
+  priorEncryptions?: number;
 }
 
 /** Key material as the HSM gave it. */
@@ -98,6 +117,8 @@ export type NewKey = Pick<
   | 'tags'
   | 'createdBy'
   | 'atEnd'
+  | 'origin'
+  | 'exportable'
 > & { cryptoperiod?: Cryptoperiod | undefined; schedule?: RotationSchedule | undefined };
 
 /** Throws ERR_KEY_USAGE. */
@@ -111,6 +132,7 @@ export function usageFor(algorithm: Algorithm, asked: KeyUsage | undefined): Key
 /** Active at once, or at `activationAt`. Throws ERR_MALFORMED_REQUEST for a schedule that makes no sense. */
 export function createKey({ schedule, cryptoperiod, ...about }: NewKey, made: Partial<Material>, now: string, activationAt?: string): Key {
   if (schedule) assertSchedule(schedule, Date.parse(now));
+  assertNothingGenerates(about.origin, schedule, about.atEnd);
   const key = planned(
     {
       ...about,
@@ -118,13 +140,19 @@ export function createKey({ schedule, cryptoperiod, ...about }: NewKey, made: Pa
       ...(activationAt === undefined ? {} : { activationAt }),
       cryptoperiod: cryptoperiod ?? cryptoperiods[about.usage],
       ...(schedule === undefined ? {} : { rotation: { schedule } }),
-      versions: [newVersion(1, activationAt === undefined ? 'active' : 'pre-activation', 'created', now, made)],
+      versions: [firstVersion(about, made, activationAt === undefined ? 'active' : 'pre-activation', now)],
     },
     now,
   );
   assertRotatedInTime(key);
   return key;
 }
+
+/** That of an external key waits for its material. */
+const firstVersion = ({ origin }: Pick<NewKey, 'origin'>, made: Partial<Material>, state: KeyState, now: string): KeyVersion =>
+  origin === 'external'
+    ? { ...newVersion(1, 'pre-activation', 'created, waiting for material', now, {}), missing: { why: 'awaits-import', since: now } }
+    : newVersion(1, state, 'created', now, made);
 
 /** Throws ERR_MALFORMED_REQUEST. */
 export function assertActivation(activateAt: string, nowMs: number): void {
@@ -141,6 +169,7 @@ export function activateKey(key: Key, reason: string, now: string): Key {
   refuseWhileDeleting(key);
   if (!key.versions.some(({ state }) => state === 'pre-activation')) return key;
   if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you activate it.');
+  if (key.versions.some((v) => v.state === 'pre-activation' && v.missing)) throw new ProblemError('ERR_KEY_MATERIAL_MISSING');
   return planned(next(withoutActivation(key), { versions: moveAll(key, 'pre-activation', 'active', reason, now) }), now);
 }
 
@@ -167,6 +196,12 @@ export function compromiseKey(key: Key, versions: readonly number[] | undefined,
 
 /** To be asked before new material is made: nobody would use it. */
 export function assertRotatable(key: Key): void {
+  if (key.origin === 'external') throw new ProblemError('ERR_KEY_ORIGIN', 'Rotate it by importing other material as a new version.');
+  assertTakesVersion(key);
+}
+
+/** Whether it can be given one more version. */
+export function assertTakesVersion(key: Key): void {
   refuseWhileDeleting(key);
   if (key.suspended) throw new ProblemError('ERR_KEY_SUSPENDED', 'Resume the key before you rotate it.');
   if (key.versions.length >= limits.versionsPerKey)
@@ -181,6 +216,10 @@ export function assertRotatable(key: Key): void {
 /** A new version protects from now on; the one before goes on to process. */
 export function rotateKey(key: Key, made: Material, reason: string, now: string): Key {
   assertRotatable(key);
+  return withNewVersion(key, made, reason, now);
+}
+
+export function withNewVersion(key: Key, made: Material & Pick<KeyVersion, 'imported'>, reason: string, now: string): Key {
   const version = key.versions.length + 1;
   const before = key.versions.map((v) => (v.state === 'active' ? move(v, 'deactivated', reason, now) : v));
   const { rotationDue: _, ...rest } = key;
@@ -199,6 +238,7 @@ export function setRotation(key: Key, { cryptoperiod, schedule, atEnd }: Rotatio
   refuseWhileDeleting(key);
   const { rotation, atEnd: atEndBefore, cryptoperiod: before, ...rest } = key;
   if (schedule) assertSchedule(schedule, Date.parse(now));
+  assertNothingGenerates(key.origin, schedule, atEnd);
   // One that is set again as it is goes on where it was: nothing is put off by it.
   const kept = schedule === undefined || isDeepStrictEqual(schedule, rotation?.schedule);
   const about = {
@@ -212,6 +252,16 @@ export function setRotation(key: Key, { cryptoperiod, schedule, atEnd }: Rotatio
     : planned({ ...about, ...(schedule ? { rotation: { schedule } } : {}) }, now);
   assertRotatedInTime(to);
   return to;
+}
+
+/** Nobody can make the material of an external key but who imports it. */
+function assertNothingGenerates(
+  origin: Key['origin'],
+  schedule: RotationSchedule | null | undefined,
+  atEnd: AtEnd | null | undefined,
+): void {
+  if (origin === 'external' && (schedule || atEnd === 'rotate'))
+    throw new ProblemError('ERR_KEY_ORIGIN', 'An external key is not rotated by itself.');
 }
 const withAtEnd = (atEnd: AtEnd | null | undefined) => (atEnd ? { atEnd } : {});
 
@@ -255,7 +305,7 @@ export function destroyKey(key: Key, nowMs: number): Key {
     throw new ProblemError('ERR_KEY_STATE', 'The waiting period is not over.');
   const now = new Date(nowMs).toISOString();
   const versions = key.versions.map((v) => {
-    const { material: _, ...destroyed } = v.state === 'destroyed' ? v : move(v, 'destroyed', 'scheduled deletion', now);
+    const { material: _, missing: __, ...destroyed } = v.state === 'destroyed' ? v : move(v, 'destroyed', 'scheduled deletion', now);
     return destroyed;
   });
   return next(withoutActivation(key), { versions });
@@ -287,13 +337,13 @@ export const abandoned = (from: Key, to: Key): TokenKey[] => {
   return from.versions.flatMap(({ material }) => (material?.custody === 'token' && !kept.has(material.label) ? [material] : []));
 };
 
-const next = (key: Key, change: Partial<Key>): Key => ({ ...key, ...change, revision: key.revision + 1 });
+export const next = (key: Key, change: Partial<Key>): Key => ({ ...key, ...change, revision: key.revision + 1 });
 
 const moveAll = (key: Key, from: KeyState, to: KeyState, reason: string, now: string): KeyVersion[] =>
   key.versions.map((v) => (v.state === from ? move(v, to, reason, now) : v));
 
 /** The only way a state changes: by the table (SP 800-57 Part 1 rev. 5 §7). */
-function move(version: KeyVersion, to: KeyState, reason: string, now: string): KeyVersion {
+export function move(version: KeyVersion, to: KeyState, reason: string, now: string): KeyVersion {
   if (!keyStates[version.state].next.includes(to))
     throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} cannot go from ${version.state} to ${to}.`);
   const [created, ...later] = version.transitions as [Transition, ...Transition[]];
@@ -302,13 +352,19 @@ function move(version: KeyVersion, to: KeyState, reason: string, now: string): K
   return { ...version, ...activated, state: to, transitions: [created, ...kept, { to, at: now, reason }] };
 }
 
-const newVersion = (version: number, state: KeyState, reason: string, now: string, made: Partial<Material>): KeyVersion => ({
+const newVersion = (
+  version: number,
+  state: KeyState,
+  reason: string,
+  now: string,
+  made: Partial<Material> & Pick<KeyVersion, 'imported'>,
+): KeyVersion => ({
   ...{ version, state, createdAt: now, ...(state === 'active' ? { activatedAt: now } : {}) },
   transitions: [{ to: state, at: now, reason }],
   ...made,
 });
 
-function withoutActivation(key: Key): Key {
+export function withoutActivation(key: Key): Key {
   const { activationAt: _, ...rest } = key;
   return rest;
 }

@@ -1,5 +1,5 @@
 import { claviger, keyResource } from '@claviger/authz';
-import { keyOperations, limits, ProblemError, type Request } from '@claviger/contracts';
+import { keyOperations, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
@@ -29,7 +29,9 @@ import { KeyCommands } from './key-commands';
 import { describeKey } from './key-description';
 import { afterCompromise, afterOwnerChange } from './key-events';
 import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
-import { type KeyPage, KeyStore } from './key-store';
+import { KeyStore } from './key-store';
+import { ListCursors } from './list-cursors';
+import { shownPage } from './list-page';
 import { RecordedChange } from './recorded-change';
 
 type Ops = typeof keyOperations;
@@ -44,13 +46,15 @@ export class KeysController {
     private readonly store: KeyStore,
     private readonly keks: KekStore,
     private readonly floors: Floors,
+    private readonly cursors: ListCursors,
   ) {}
 
   @MessagePattern(keyOperations.create.name)
   create(@Payload() request: Request<Ops['create']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { type: _, requestId: __, owner = context.principal, usage: asked, activateAt, ...rest } = request;
+    const { type: _, requestId: __, owner = context.principal, usage: asked, activateAt, origin, exportable, ...rest } = request;
+    const kind = { ...(origin === 'external' ? { origin } : {}), ...(exportable ? { exportable } : {}) };
     return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
-      const about = { ...rest, usage: usageFor(rest.algorithm, asked) };
+      const about = { ...rest, ...kind, usage: usageFor(rest.algorithm, asked) };
       if (activateAt !== undefined) assertActivation(activateAt, Date.now());
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),
@@ -84,10 +88,14 @@ export class KeysController {
   list(@Payload() request: Request<Ops['list']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.list, context, {}, async ({ admit, allows }) => {
       admit('keys:List', claviger);
-      const page = await this.store.list(request.after, request.limit, request.filter);
-      const { fitting, next } = fitted(page);
-      const keys = fitting.filter((key) => allows('keys:Describe', keyResource(key))).map(describeKey);
-      return { result: { keys, ...(next ? { next } : {}) } };
+      const { filter, limit, after } = request;
+      const list = { principal: context.principal, filter };
+      const { keys, next } = await shownPage(
+        (from, most) => this.store.list(from, most, filter),
+        (key) => allows('keys:Describe', keyResource(key)),
+        { limit, after: after === undefined ? undefined : await this.cursors.open(after, list) },
+      );
+      return { result: { keys, ...(next === undefined ? {} : { next: await this.cursors.seal(next, list) }) } };
     });
   }
 
@@ -161,9 +169,9 @@ export class KeysController {
 
   @MessagePattern(keyOperations.setOwner.name)
   setOwner(@Payload() request: Request<Ops['setOwner']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.setOwner, request, context, (key) =>
-      afterOwnerChange(key, setOwner(key, request.owner), request.reason, new Date().toISOString()),
-    );
+    const { owner, reason } = request;
+    const handOver = (key: Key) => afterOwnerChange(key, setOwner(key, owner), reason, new Date().toISOString());
+    return this.changes.answer(keyOperations.setOwner, request, context, handOver, { newOwner: owner });
   }
 
   @MessagePattern(keyOperations.setRotation.name)
@@ -182,17 +190,4 @@ export class KeysController {
     const { description, team, contact, tags } = request;
     return this.changes.answer(keyOperations.update, request, context, (key) => updateNotes(key, { description, team, contact }, tags));
   }
-}
-
-/** As many as fit a message: a key may have a thousand versions. The next page begins after the last that fits. */
-function fitted({ keys, next }: Pick<KeyPage, 'keys' | 'next'>): { fitting: Key[]; next: string | undefined } {
-  let bytes = 0;
-  const bytesOf = (key: Key) => Buffer.byteLength(JSON.stringify(describeKey(key)));
-  const fitting: Key[] = [];
-  for (const key of keys) {
-    bytes += bytesOf(key);
-    if (bytes > limits.messageBytes / 2 && fitting.length > 0) return { fitting, next: fitting.at(-1)?.keyId };
-    fitting.push(key);
-  }
-  return { fitting, next };
 }

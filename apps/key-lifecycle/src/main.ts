@@ -1,5 +1,13 @@
 import 'reflect-metadata';
-import { internalOperations, type KekView, type KeyView, keyBatchOperations, keyOperations } from '@claviger/contracts';
+import {
+  exportOperations,
+  importOperations,
+  internalOperations,
+  type KekView,
+  type KeyView,
+  keyBatchOperations,
+  keyOperations,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { isPinned, KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -14,17 +22,24 @@ import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
 import { DueChanges } from './due-changes';
 import { DueKeys } from './due-keys';
+import { ExpiredImports } from './expired-imports';
 import { Floors } from './floors';
 import { checks } from './health';
+import { ImportStore } from './import-store';
 import { LeaseBounds } from './invocations';
 import { JobStore } from './job-store';
 import { KekStore } from './kek-store';
 import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
+import { KeyTransport } from './key-transport';
 import { LastUses } from './last-uses';
+import { ListCursors } from './list-cursors';
+import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
 import { rebuildKeks, rebuildView } from './rebuild';
+import { Reservations } from './reservations';
+import { ReservedObjects } from './reserved-objects';
 import { Hsm, OwedByJobs } from './rewrap.controller';
 import { RewrapChanges } from './rewrap-changes';
 import { RewrapRunner } from './rewrap-runner';
@@ -87,12 +102,19 @@ await runService(service, async (logger) => {
   const compliance = new ComplianceWatch(due, floors, logger);
   const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
-  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger);
+  const reservations = new Reservations(db, documents);
+  const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
+  const objects = new ReservedObjects(reservations, orphanAfterMs);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
+  const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
   const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
   const steps = new RewrapSteps({
     ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
+
+  const imports = new ImportStore(db, documents, tampered);
+  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
 
   const progress = { begun: false, checked: 0 };
   let rebuilt = false;
@@ -126,6 +148,7 @@ await runService(service, async (logger) => {
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         await mark();
+        orphans.start();
         owedByJobs.start();
         runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
@@ -138,7 +161,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: { ...keyOperations, ...keyBatchOperations } },
+    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations } },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -153,8 +176,10 @@ await runService(service, async (logger) => {
       owedByJobs: new OwedByJobs(owedByJobs),
       hsm: new Hsm(connection),
       bounds,
+      transport,
       lastUses: new LastUses(connection),
       floors,
+      cursors: new ListCursors(db),
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -176,13 +201,17 @@ await runService(service, async (logger) => {
   const sweep = new DueChanges({ commands, due, store, trail, bounds, logger });
   commands.onDue = () => void sweep.sweep();
   sweep.start(config.DUE_SWEEP_SECONDS * 1_000);
+  const expiredImports = new ExpiredImports(imports, logger);
+  expiredImports.start(config.DUE_SWEEP_SECONDS * 1_000);
   return [
     () => server.close(),
     () => {
       stopping = true;
       return sweep.stop();
     },
+    () => expiredImports.stop(),
     () => storeCheck.stop(),
+    () => orphans.stop(),
     () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),

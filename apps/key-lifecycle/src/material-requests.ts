@@ -13,6 +13,8 @@ export interface MaterialRequest {
   usage: KeyUsage;
   kekId: string;
   kek: KekMaterial;
+  /** The name that a pair gets if it stays in a token. */
+  label?: string;
   trace: Context;
 }
 

@@ -18,12 +18,14 @@ export class RecordedChange {
     { keyId, reason }: { keyId: string; reason: string },
     context: RequestContext,
     decide: (key: Key, admitAlso: Admit) => Key | Promise<Key>,
+    /** What policy may look at beside the key. */
+    more: { newOwner?: string } = {},
   ): Promise<Answer> {
     return this.replies.answer(operation, context, { keyId, reason }, async ({ admit, admitAlso, intend }) => {
       const { key, reached, recorded } = await this.commands.change(
         keyId,
         async (current) => {
-          admit(operation.action as Action, keyResource(current));
+          admit(operation.action as Action, keyResource(current), more);
           const decided = await decide(current, admitAlso);
           // Policies may look at tags: who takes one away must be allowed to with and without it.
           if (decided.tags !== current.tags) {

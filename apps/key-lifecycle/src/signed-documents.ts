@@ -2,9 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import { cryptoperiods, DestructionCertificate, destructionCertificateType, type TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import type { Destruction } from './destruction';
+import type { ImportParameters } from './import-parameters';
 import type { Invocations } from './invocations';
 import { type EarlierKek, type Kek, kekAsNow } from './kek';
 import type { Key, KeyVersion } from './key';
+import type { Reservation } from './reservations';
 import type { RewrapJob } from './rewrap-job';
 import type { Root } from './root';
 import type { Told } from './warnings';
@@ -52,12 +54,28 @@ export class SignedDocuments {
     return told;
   }
 
+  signImport = (parameters: ImportParameters): string => signRecord('claviger-import-parameters+jws', parameters, this.signer);
+
+  readImport(keyId: string, signed: string): ImportParameters {
+    const parameters = this.verified<ImportParameters>(keyId, 'claviger-import-parameters+jws', signed);
+    if (parameters.keyId !== keyId) throw new TamperedDocument(keyId, `it holds the import parameters of ${parameters.keyId}`);
+    return parameters;
+  }
+
   signAbandoned = (keyId: string, object: TokenKey): string => signRecord('claviger-abandoned-key+jws', { keyId, object }, this.signer);
 
   readAbandoned(keyId: string, signed: string): TokenKey {
     const found = this.verified<{ keyId: string; object: TokenKey }>(keyId, 'claviger-abandoned-key+jws', signed);
     if (found.keyId !== keyId) throw new TamperedDocument(keyId, `it has an object of ${found.keyId} destroyed`);
     return found.object;
+  }
+
+  signReservation = (reservation: Reservation): string => signRecord('claviger-reservation+jws', reservation, this.signer);
+
+  readReservation(label: string, signed: string): Reservation {
+    const reservation = this.verified<Reservation>(label, 'claviger-reservation+jws', signed);
+    if (reservation.label !== label) throw new TamperedDocument(label, `it holds the reservation of ${reservation.label}`);
+    return reservation;
   }
 
   /** What a certificate will say, for the outbox: it is issued when all that it says is true. */

@@ -9,7 +9,8 @@ const keysPerPage = 200;
 
 /**
  * Reads the whole store again and again, a page at a time, for what no request would notice: a key that is hidden from lists, since what the indexes say of
- * it was changed, or since its document is gone. Both are told as tampering (by the store, which says how), and the indexes are put right.
+ * it was changed, or since its document is gone; and one to which what is due was put off. All are told as tampering (by the store, which says how), and
+ * what is not signed is put right.
  */
 export class StoreCheck {
   private timer: NodeJS.Timeout | undefined;
@@ -44,7 +45,8 @@ export class StoreCheck {
   private async check(): Promise<void> {
     const after = this.after ?? '';
     const { keys, misindexed, next } = await this.store.list(this.after, keysPerPage);
-    for (const key of misindexed) if (await this.store.reindex(key)) this.logger.warn(`key ${key.keyId}: its index is put right`);
+    for (const key of misindexed)
+      if (await this.store.reindex(key)) this.logger.warn(`key ${key.keyId}: what says where and when to look for it is put right`);
     for (const keyId of this.missing(keys, after, next)) await this.find(keyId);
     this.after = next;
     await this.look(keys);

@@ -1,13 +1,14 @@
 import type { KeyFilter } from '@claviger/contracts';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Collection, Db } from 'mongodb';
-import { type Key, suspendKey } from '../src/key';
+import { type Key, scheduleDeletion, suspendKey } from '../src/key';
+import { dueAt } from '../src/key-dates';
 import { indexFor, queryFor } from '../src/key-query';
 import { KeyStore } from '../src/key-store';
 import { SignedDocuments } from '../src/signed-documents';
 import { StoreCheck } from '../src/store-check';
 import { asked, variedKeys } from './keys-to-find';
-import { newKey, now, openStore, quiet } from './keys-under-test';
+import { newKey, now, nowMs, openStore, quiet } from './keys-under-test';
 
 type Document = { _id: string; name: string; signed: string; facets: string[]; createdAt: string; indexed: number };
 
@@ -100,6 +101,24 @@ test.each([
     expect(tampered).toHaveLength(1);
   },
 );
+
+test.each([
+  ['its date is a later one', { dueAt: '2999-01-01T00:00:00.000Z' }],
+  ['it has none', { dueAt: null }],
+  ['somebody has it in hand for ever', { claimedUntil: '2999-01-01T00:00:00.000Z' }],
+])('what is due to a key and was put off, since %s, is told once and put right by the check', async (_what, fields) => {
+  const key = newKey();
+  const waiting = scheduleDeletion(key, 7, { by: 'ada', reason: 'd' }, nowMs);
+  await insert(key);
+  await store.change(key, waiting, [], []);
+  await documents().updateOne({ _id: key.keyId }, { $set: fields });
+  const checking = check();
+  await checking.page();
+  expect(tampered).toEqual([expect.stringMatching(`${key.keyId}: due: .* puts off what is due`)]);
+  await checking.page();
+  expect(tampered).toHaveLength(1);
+  expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ dueAt: dueAt(waiting), claimedUntil: null });
+});
 
 test('the check finds what no request reads: a key whose document is gone, or was forged, is told; one made meanwhile is not', async () => {
   const keys = [await insert(), await insert(), await insert()] as [Key, Key, Key];

@@ -27,7 +27,10 @@ import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
+import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
+import { Reservations } from '../src/reservations';
+import { ReservedObjects } from '../src/reserved-objects';
 import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
 
@@ -71,6 +74,8 @@ export const intent = (
   at: new Date().toISOString(),
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
 });
+
+export const orphanAfterMs = 1_800_000;
 
 /** An ES256 key where the service has one in its token. */
 export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
@@ -178,6 +183,8 @@ export async function startLifecycle() {
     const store = new KeyStore(db, documents, onTampered);
     const keks = new KekStore(db, documents, onTampered);
     const roots = new Roots(db, documents);
+    const reservations = new Reservations(db, documents);
+    const objects = new ReservedObjects(reservations, orphanAfterMs);
     const delivery = new Delivery(connection, owner, store, records);
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
@@ -201,7 +208,8 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger, objects),
+      reservations,
     };
   };
   const first = replica();
@@ -223,6 +231,8 @@ export async function startLifecycle() {
     /** Sweeps at this time, ms since 1970. */
     sweeper: (records: AuditTrail, nowMs: number, { commands, store, due }: Pick<typeof first, 'commands' | 'store' | 'due'> = first) =>
       new DueChanges({ commands, due, store, trail: records, bounds: new LeaseBounds(1_000, 0.5), logger, nowMs: () => nowMs }),
+    orphans: (records: AuditTrail, nowMs: number, { reservations, store }: Pick<typeof first, 'reservations' | 'store'> = first) =>
+      new OrphanSweep({ reservations, store, trail: records, connection, orphanAfterMs, logger, nowMs: () => nowMs }),
     /** Every record of this service in AUDIT, in order. */
     recorded: async (): Promise<Record<string, unknown>[]> => {
       const reader = await broker.connection('provisionerCore');
@@ -259,11 +269,12 @@ export async function startLifecycle() {
         destroyed: [] as string[],
         roots: [] as string[],
         away: () => subscription.unsubscribe(),
+        /** Keys are made when it resolves. */
+        held: undefined as Promise<void> | undefined,
       };
-      const madeOf = (kekId: string, algorithm: string) => {
+      const madeOf = (kekId: string, algorithm: string, label?: string) => {
         asked.key++;
         const wrapped = randomBytes(40).toString('base64url');
-        const label = `key-${randomBytes(12).toString('hex')}`;
         return algorithm === 'ED25519'
           ? { material: { custody: 'token', family: 'softhsm', token: 'customer', label } }
           : { material: { custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(kekId, wrapped) } };
@@ -282,11 +293,18 @@ export async function startLifecycle() {
             m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
             asked.messages++;
-            const { kekId, algorithm, keys } = m.json<{ kekId: string; algorithm: string; keys?: { algorithm: string }[] }>();
-            if (!keys) return void m.respond(JSON.stringify({ result: madeOf(kekId, algorithm) }));
+            const { kekId, algorithm, keys, label } = m.json<{
+              kekId: string;
+              algorithm: string;
+              keys?: { algorithm: string }[];
+              label?: string;
+            }>();
+            const answer = (result: unknown) => void m.respond(JSON.stringify({ result }));
+            const answerHeld = (result: unknown) => void (asked.held ? asked.held.then(() => answer(result)) : answer(result));
+            if (!keys) return answerHeld(madeOf(kekId, algorithm, label));
             const hmacIsAway = { problem: new ProblemError('ERR_ALGORITHM_UNAVAILABLE', 'no HMAC-SHA-512 here').toProblem() };
             const made = keys.map((one) => (one.algorithm === 'HMAC_SHA_512' ? hmacIsAway : madeOf(kekId, one.algorithm)));
-            m.respond(JSON.stringify({ result: { keys: made } }));
+            answerHeld({ keys: made });
           }
         },
       });

@@ -154,7 +154,13 @@ test('a rotation that another change came before leaves no object in the token, 
     },
     ({ revision }) => intent(revision, { keyId: key.keyId }),
   );
-  await until(() => hsm.destroyed.length === 1, { what: 'the object that nobody uses to be destroyed' });
+  await until(
+    async () => {
+      await l.orphans(l.trail, Date.now()).sweep();
+      return hsm.destroyed.length === 1;
+    },
+    { what: 'the object that nobody uses to be destroyed' },
+  );
   expect(rotated.versions.map(({ material }) => material?.custody === 'token' && material.label)).not.toContain(hsm.destroyed[0]);
 });
 
@@ -295,17 +301,46 @@ test('more keys than a page that cannot be looked after keep no other waiting', 
   expect((await stored(good)).primaryVersion).toBe(2);
 });
 
-test('without a worker nothing changes; it is told once, and tried again every minute until there is one', async () => {
+test('rotations that hang at a worker hold up no destruction, activation or deactivation', async () => {
+  const rotating = await Promise.all(Array.from({ length: 6 }, () => create({ schedule: every(30) })));
+  const [destroyed, later, ending, waiting] = [
+    await create(),
+    await create(),
+    // Its rotation came first.
+    await create({ schedule: every(30), atEnd: 'deactivate', cryptoperiod: period(31) }),
+    await l.commands.create(about(), ({ keyId, revision }) => intent(revision, { keyId }), context.active(), iso(inDays(31))),
+  ];
+  await change(destroyed, (key) => scheduleDeletion(key, 7, { by: 'ada', reason: 'd' }, Date.now()));
+  let release: () => void = () => undefined;
+  hsm.held = new Promise((resolve) => (release = resolve));
+  const sweeper = l.sweeper(l.trail, inDays(32));
+  const first = sweeper.sweep();
+  await until(async () => (await stored(destroyed)).versions[0]?.state === 'destroyed', { what: 'the destruction', timeoutMs: 20_000 });
+  await until(async () => (await stored(waiting.key)).versions[0]?.state === 'active', { what: 'the activation', timeoutMs: 20_000 });
+  await until(async () => (await stored(ending)).versions[0]?.state === 'deactivated', { what: 'the deactivation', timeoutMs: 20_000 });
+  // The next sweep does not wait for the first one's rotations either.
+  await change(later, (key) => scheduleDeletion(key, 7, { by: 'ada', reason: 'd' }, Date.now()));
+  const second = sweeper.sweep();
+  await until(async () => (await stored(later)).versions[0]?.state === 'destroyed', { what: 'the next destruction', timeoutMs: 20_000 });
+  expect((await Promise.all(rotating.map(stored))).map(({ primaryVersion }) => primaryVersion)).toEqual([1, 1, 1, 1, 1, 1]);
+  release();
+  hsm.held = undefined;
+  await Promise.all([first, second]);
+  expect((await Promise.all(rotating.map(stored))).map(({ primaryVersion }) => primaryVersion)).toEqual([2, 2, 2, 2, 2, 2]);
+}, 90_000);
+const period = (originatorDays: number) => ({ originatorDays, recipientDays: originatorDays });
+
+test('without a worker nothing changes; it is told once, and tried again less and less often until there is one', async () => {
   const key = await create({ schedule: every(30) });
   hsm.away();
   await l.workers.flush();
   const at = inDays(30);
-  for (const seconds of [0, 30, 61, 122]) await sweep(at + seconds * 1_000);
+  for (const seconds of [0, 30, 61, 122, 182, 240]) await sweep(at + seconds * 1_000);
   expect(await stored(key)).toMatchObject({ primaryVersion: 1, revision: 1 });
   expect(await events('io.claviger.key.rotation-failed', key)).toMatchObject([{ version: 1, code: 'ERR_WORKER_UNAVAILABLE' }]);
   expect(l.logger.lines.filter((line) => line.includes(`key ${key.keyId} is not rotated`))).toHaveLength(3);
   l.serveHsm();
   await l.workers.flush();
-  await sweep(at + 183_000);
+  await sweep(at + 423_000);
   expect((await stored(key)).primaryVersion).toBe(2);
 });

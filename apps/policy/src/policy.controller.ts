@@ -21,9 +21,9 @@ export class PolicyController {
   @MessagePattern(show.name)
   show(@Payload() _request: Request<typeof show>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(show, context, () => {
-      const { current } = this.evaluator;
+      const { current, missing } = this.evaluator;
       if (!current) throw new ProblemError('ERR_STATE_STALE');
-      return { bundle: current.bundle, hash: current.hash };
+      return { bundle: current.bundle, hash: current.hash, ...(missing.length > 0 ? { missingActions: [...missing] } : {}) };
     });
   }
 

@@ -117,7 +117,9 @@ describe('bundles', () => {
       bundle: proposal(before, { principals }),
       reason: 'otto left',
     });
-    expect(answer).toMatchObject({ result: { revision: before.revision + 1, principals: 4, policies: 16 } });
+    expect(answer).toMatchObject({
+      result: { revision: before.revision + 1, principals: 4, policies: before.policies.match(/^\s*@id\(/gm)?.length },
+    });
     await until(() => views.policy.get('bundle')?.revision === before.revision + 1, { what: 'the bundle to arrive' });
     await closed;
     expect(await system.attempt('otto')).toBe('Authorization Violation');

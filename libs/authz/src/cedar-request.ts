@@ -6,16 +6,20 @@ import type { Subject } from './subjects';
 /** A request in Cedar's terms, without the policies that it is put to. */
 export type CedarRequest = Pick<StatefulAuthorizationCall, 'principal' | 'action' | 'resource' | 'context' | 'entities'>;
 
-export function cedarRequest({ action, resource, context }: AuthorizationRequest, subject: Subject, lens: ContextLens): CedarRequest {
+/** `newOwner`: of a hand-over, where the bundle knows who that is. */
+export function cedarRequest(
+  { action, resource, context }: AuthorizationRequest,
+  subject: Subject,
+  lens: ContextLens,
+  newOwner?: Subject,
+): CedarRequest {
   const { principal } = subject;
-  const principalUid = { type: 'Claviger::Principal', id: principal.id };
+  const principalUid = principalUidOf(subject);
   const granted = resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs);
   const entities: Entities = [
-    {
-      uid: principalUid,
-      attrs: { id: principal.id, kind: principal.kind },
-      parents: subject.rolesAt(context.nowMs).map((id) => ({ type: 'Claviger::Role', id })),
-    },
+    principalEntity(subject, context.nowMs),
+    // One entity is not said twice.
+    ...(newOwner && newOwner.principal.id !== principal.id ? [principalEntity(newOwner, context.nowMs)] : []),
     resourceEntity(resource),
     { uid: encryptionContextUid, attrs: {}, parents: [], tags: lens.encryptionContextTags(context) },
   ];
@@ -23,10 +27,18 @@ export function cedarRequest({ action, resource, context }: AuthorizationRequest
     principal: principalUid,
     action: { type: 'Claviger::Action', id: action },
     resource: resourceUid(resource),
-    context: lens.show(context, granted),
+    context: { ...lens.show(context, granted), ...(newOwner ? { newOwner: { __entity: principalUidOf(newOwner) } } : {}) },
     entities,
   };
 }
+
+const principalUidOf = ({ principal }: Subject) => ({ type: 'Claviger::Principal', id: principal.id });
+
+const principalEntity = (subject: Subject, nowMs: number): EntityJson => ({
+  uid: principalUidOf(subject),
+  attrs: { id: subject.principal.id, kind: subject.principal.kind },
+  parents: subject.rolesAt(nowMs).map((id) => ({ type: 'Claviger::Role', id })),
+});
 
 const resourceUid = (resource: Resource) => ({ type: `Claviger::${resource.type}`, id: resource.id });
 

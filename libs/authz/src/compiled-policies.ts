@@ -5,6 +5,7 @@ import { cedar } from './cedar';
 import { type CedarRequest, cedarRequest } from './cedar-request';
 import { type ContextLens, contextLens } from './context-lens';
 import { contextReads } from './context-reads';
+import { declaredBy } from './declared';
 import { tooDeep } from './nesting';
 import { cedarIssue, type Policy, parsePolicies } from './policy-set';
 import type { Resource } from './request';
@@ -23,14 +24,21 @@ export interface CompiledPolicies {
     Action,
     { readonly policies: readonly Policy[]; readonly lens: ContextLens; readonly seesIdentity: boolean }
   >;
+  /** Actions that the schema does not know, as one from before they came does not: nothing is decided about them. Empty in a new bundle. */
+  readonly missing: readonly Action[];
+  /** Leaves out of a request what the schema does not know, where the bundle is not a new one. */
+  readonly known: (request: CedarRequest) => CedarRequest;
 }
+/** `new`: somebody wants to put it in force, so it must express everything. `in-force`: it was good when it was published, perhaps by an earlier version. */
+export type BundleAge = 'new' | 'in-force';
+
 export type Compilation = { ok: true; compiled: CompiledPolicies } | { ok: false; issues: BundleIssue[] };
 
 /**
  * Compiles into `slot`, overwriting what Cedar held there (it has no way to forget one). Nothing else changes, so a caller that uses two slots
  * in turn keeps its old policies when the new ones are refused. Throws only when Cedar itself is unusable.
  */
-export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'>, slot: string): Compilation {
+export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'>, slot: string, age: BundleAge): Compilation {
   const parsed = parsePolicies(bundle.policies);
   const deep = tooDeep(bundle.schema, 'schema');
   if (deep) return refuse([...(parsed.ok ? [] : parsed.issues), { where: 'schema', message: deep }]);
@@ -54,9 +62,12 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
   const held = [cedar.preparseSchema(slot, bundle.schema), ...[...byAction].map(([action, { policies }]) => hold(slot, action, policies))];
   const failures = held.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
   if (failures.length > 0) return refuse(failures.map((error) => cedarIssue('policies', error)));
-  const compiled = { slot, policies: new Map(parsed.policies.map((policy) => [policy.id, policy])), byAction };
-  const inexpressible = actions.flatMap((action) => probe(action, compiled));
-  return inexpressible.length > 0 ? refuse(inexpressible) : { ok: true, compiled };
+  const declared = declaredBy(schema.json);
+  const known = age === 'new' ? (request: CedarRequest) => request : declared.known;
+  const compiled = { slot, policies: new Map(parsed.policies.map((policy) => [policy.id, policy])), byAction, missing: [], known };
+  const missing = age === 'new' ? [] : actions.filter((action) => !declared.actions.has(action));
+  const inexpressible = actions.filter((action) => !missing.includes(action)).flatMap((action) => probe(action, compiled));
+  return inexpressible.length > 0 ? refuse(inexpressible) : { ok: true, compiled: { ...compiled, missing } };
 }
 
 /** Puts a request to the policies for its action; every request is validated against the schema. */
@@ -120,8 +131,9 @@ function probe(action: Action, compiled: CompiledPolicies): BundleIssue[] {
     encryptionContext: { probe: 'probe' },
   };
   const everything = contextLens({ whole: true, attributes: new Map() });
-  const request = cedarRequest({ principalId: 'probe', action, resource, context }, findProbe('probe')!, everything);
-  const answer = ask(compiled.slot, action, request);
+  const someone = findProbe('probe')!;
+  const request = cedarRequest({ principalId: 'probe', action, resource, context }, someone, everything, someone);
+  const answer = ask(compiled.slot, action, compiled.known(request));
   if (answer.type === 'success') return [];
   return answer.errors.map((error) => ({ where: 'schema', message: `cannot express ${action}: ${error.message}` }));
 }

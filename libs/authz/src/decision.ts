@@ -7,6 +7,10 @@ const denials = {
   'invalid-approval': { failure: true, reason: 'the policy asks for approval without saying how many approve, or who' },
   'policy-error': { failure: true, reason: 'a policy failed while it was evaluated' },
   'evaluation-failed': { failure: true, reason: 'the request could not be evaluated' },
+  'action-not-in-schema': {
+    failure: true,
+    reason: 'the schema of the policy bundle in force does not know the action; publish one that does',
+  },
   'bundle-not-loaded': { failure: true, reason: 'no policy bundle is loaded' },
 } as const satisfies Record<string, { failure: boolean; reason: string }>;
 

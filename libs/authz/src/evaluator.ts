@@ -1,4 +1,4 @@
-import type { PolicyBundle } from '@claviger/contracts';
+import type { Action, PolicyBundle } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { bundleHash } from './bundle-hash';
 import type { BundleIssue } from './bundle-issue';
@@ -28,6 +28,7 @@ interface Loaded {
 const notLoaded = denied('bundle-not-loaded');
 const unknownPrincipal = denied('unknown-principal');
 const disabledPrincipal = denied('disabled-principal');
+const actionNotInSchema = denied('action-not-in-schema');
 let evaluators = 0;
 
 /**
@@ -55,6 +56,11 @@ export class Evaluator {
     return this.#loaded;
   }
 
+  /** Actions that its schema cannot express, since it is from before they came: they are denied with a code of their own until a bundle that has them is published. */
+  get missing(): readonly Action[] {
+    return this.#loaded?.compiled.missing ?? [];
+  }
+
   /** False when every answer is a failure until the process restarts: health goes red. */
   get usable(): boolean {
     return cedarUsable();
@@ -62,7 +68,7 @@ export class Evaluator {
 
   /**
    * Puts a bundle in force, or refuses it and keeps the old one. The caller has verified its signature. A lower revision is refused, and so is another content
-   * under the same revision. A bundle that changes people only is in force in about a millisecond; changed policies take tens.
+   * under the same revision. What was good when it was published stays in force: see `missing`. A bundle that changes people only is in force in about a millisecond; changed policies take tens.
    */
   load(input: unknown): LoadResult {
     const shaped = shapeOf(input);
@@ -95,6 +101,7 @@ export class Evaluator {
     const { action, resource, context } = request;
     const applicable = loaded.compiled.byAction.get(action);
     if (!applicable) return denied('evaluation-failed', [], 'the action is not in the vocabulary');
+    if (loaded.compiled.missing.includes(action)) return actionNotInSchema;
     if (!Number.isSafeInteger(context.nowMs) || !Number.isSafeInteger(context.sessionAgeSeconds ?? 0)) {
       return denied('evaluation-failed', [], 'a time is not a whole number');
     }
@@ -105,7 +112,9 @@ export class Evaluator {
       seesIdentity,
       () => resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs),
     );
-    if (!lens.cacheable || about === undefined) return this.#evaluate(request, subject, loaded.compiled, lens);
+    const newOwner = newOwnerOf(context, loaded);
+    if (!lens.cacheable || context.newOwner !== undefined || about === undefined)
+      return this.#evaluate(request, subject, loaded.compiled, lens, newOwner);
     const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${about}${lens.key(context)}`;
     const known = this.#decisions.get(key);
     if (known) {
@@ -145,7 +154,7 @@ export class Evaluator {
       return { ok: true as const, compiled: old.compiled };
     const slot = old?.compiled.slot === `${this.#slotName}.a` ? `${this.#slotName}.b` : `${this.#slotName}.a`;
     try {
-      return compilePolicies(bundle, slot);
+      return compilePolicies(bundle, slot, 'in-force');
     } catch (cause) {
       return { ok: false as const, issues: [{ where: 'policies', message: `Cedar failed: ${(cause as Error).message}` }] };
     }
@@ -155,14 +164,21 @@ export class Evaluator {
 function evaluate(
   request: AuthorizationRequest,
   subject: Subject,
-  { slot, policies }: CompiledPolicies,
+  { slot, policies, known }: CompiledPolicies,
   lens: Parameters<typeof cedarRequest>[2],
+  newOwner?: Subject,
 ): Decision {
   try {
-    return settle(ask(slot, request.action, cedarRequest(request, subject, lens)), policies);
+    return settle(ask(slot, request.action, known(cedarRequest(request, subject, lens, newOwner))), policies);
   } catch (cause) {
     return denied('evaluation-failed', [], (cause as Error).message);
   }
+}
+
+/** Somebody whom the bundle does not know, or who is disabled, is nobody to hand a key to: policies see none. */
+function newOwnerOf({ newOwner }: AuthorizationRequest['context'], { subjectOf }: Loaded): Subject | undefined {
+  const found = newOwner === undefined ? undefined : subjectOf(newOwner);
+  return found?.principal.disabled ? undefined : found;
 }
 
 /** Undefined for a key of which nothing may be remembered. */

@@ -82,7 +82,12 @@ export class Gate {
   }
 
   /** Throws Refusal ERR_ACCESS_DENIED or ERR_APPROVAL_REQUIRED. */
-  decide(session: SessionView, action: Action, resource: Resource, more: Pick<RequestContext, 'encryptionContext'> = {}): Admission {
+  decide(
+    session: SessionView,
+    action: Action,
+    resource: Resource,
+    more: Pick<RequestContext, 'encryptionContext' | 'newOwner'> = {},
+  ): Admission {
     const nowMs = this.nowMs();
     const decision = this.ports.evaluator.decide({
       principalId: session.principal,
@@ -129,7 +134,11 @@ const parsedTimes = new WeakMap<SessionView, { issuedMs: number; expiresMs: numb
 
 /** Callers learn what was refused and the kind of reason, not how the policy set is built. */
 const detail = (decision: Exclude<Decision, { kind: 'allow' }>, action: string): string =>
-  decision.kind === 'needs-approval' ? `${action} ${decision.reason}` : `${action} is not allowed for you on this resource.`;
+  decision.kind === 'needs-approval'
+    ? `${action} ${decision.reason}`
+    : decision.code === 'action-not-in-schema'
+      ? `${action}: ${decision.reason}.`
+      : `${action} is not allowed for you on this resource.`;
 
 /** What policy reads of a key, from its view. */
 export const keyResource = (

@@ -40,6 +40,8 @@ export interface RequestContext {
   /** IPv4 or IPv6 address in clear; absent where only a commitment to it is known. */
   readonly ip?: string;
   readonly encryptionContext?: Readonly<Record<string, string>>;
+  /** Of a hand-over: the principal id of who is to own the key. A decision about it is never remembered. */
+  readonly newOwner?: string;
 }
 
 export interface AuthorizationRequest {

@@ -14,13 +14,14 @@ export function shapeOf(input: unknown): Shaped {
 }
 
 /**
- * Everything that is wrong with a bundle, for its author; empty when it can be put in force. Changes nothing that is in force. Cedar's answer
+ * Everything that is wrong with a bundle, for its author; empty when it can be put in force. One that was published before an action came is no longer good
+ * as a new one, and stays in force all the same (`Evaluator.load`). Changes nothing that is in force. Cedar's answer
  * for 50 policies takes some tens of milliseconds, synchronously. Throws only when Cedar itself is unusable.
  */
 export function validateBundle(input: unknown): BundleIssue[] {
   const shaped = shapeOf(input);
   if (!shaped.ok) return shaped.issues;
-  const compilation = compilePolicies(shaped.bundle, 'claviger.validate');
+  const compilation = compilePolicies(shaped.bundle, 'claviger.validate', 'new');
   const parsed = compilation.ok ? [...compilation.compiled.policies.values()] : policiesIfReadable(shaped.bundle);
   return [...(compilation.ok ? [] : compilation.issues), ...checkReferences(shaped.bundle, parsed)];
 }

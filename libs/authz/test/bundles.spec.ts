@@ -3,6 +3,7 @@ import { bundleHash, Evaluator, issueText, validateBundle } from '../src/index';
 import { bundleOf, context, key, principal, starter } from './starter-set';
 
 const app = principal('app', ['application'], { kind: 'service' });
+const admin = principal('admin', ['key-administrator']);
 const use = { principalId: 'app', action: 'crypto:Encrypt', resource: key({ consumers: ['app'] }), context: context() } as const;
 const extra = (policy: string) => ({ policies: `${starter.policies}\n${policy}` });
 const when = (condition: string) => extra(`@id("extra") @control("test") permit (principal, action, resource) when { ${condition} };`);
@@ -130,4 +131,44 @@ test('two evaluators in one process do not see each other’s policies', () => {
 test('the hash does not depend on the order of members', () => {
   const bundle = bundleOf([app]);
   expect(bundleHash(Object.fromEntries(Object.entries(bundle).reverse()) as typeof bundle)).toBe(bundleHash(bundle));
+});
+
+/** As before these actions came. */
+const earlier = (text: string) =>
+  text.replace(/,\s*(Claviger::Action::)?"keys:(Update|ListKeks)"/g, '').replace(/(Claviger::Action::)?"keys:(Update|ListKeks)"\s*,/g, '');
+
+test('a bundle from before an action came stays in force: that action is denied with a code of its own, and no new bundle may lack it', () => {
+  const evaluator = new Evaluator();
+  const { policies, schema } = bundleOf([]);
+  const bundle = bundleOf([app, admin], { policies: earlier(policies), schema: earlier(schema) });
+  expect(evaluator.load(bundle)).toMatchObject({ ok: true });
+  expect(evaluator.missing).toEqual(['keys:ListKeks', 'keys:Update']);
+  expect(evaluator.decide(use).kind).toBe('allow');
+  const asked = { ...use, principalId: 'admin', action: 'keys:Update' as const };
+  expect(evaluator.decide(asked)).toMatchObject({ kind: 'deny', code: 'action-not-in-schema', failure: true });
+  expect(validateBundle(bundle).map(issueText).join('\n')).toMatch(/cannot express keys:Update/);
+  expect(evaluator.load(bundleOf([app, admin], { revision: 2 }))).toMatchObject({ ok: true });
+  expect(evaluator.missing).toEqual([]);
+  expect(evaluator.decide(asked).kind).toBe('allow');
+});
+
+test('a bundle from before an attribute came stays in force and is asked without it; a new one must know it', () => {
+  const evaluator = new Evaluator();
+  const before = (text: string) =>
+    text
+      .replace('    createdBy?: String,\n', '')
+      .replace('    authMethod: String,\n', '')
+      .replace('} tags String;\n\n  // The system', '};\n\n  // The system');
+  const { policies, schema } = bundleOf([]);
+  // The only policy that reads one of them.
+  const kept = policies.replace(/@id\("creator-never-uses"\)[\s\S]*?;\n/, '');
+  const bundle = bundleOf([app, admin], { policies: kept, schema: before(schema) });
+  expect(before(schema)).not.toMatch(/createdBy\?:|authMethod:/);
+  expect(evaluator.load(bundle)).toMatchObject({ ok: true });
+  expect(evaluator.missing).toEqual([]);
+  const { resource } = use;
+  expect(
+    evaluator.decide({ ...use, resource: { ...resource, attrs: { ...resource.attrs, createdBy: 'kim', tags: { team: 'a' } } } }).kind,
+  ).toBe('allow');
+  expect(validateBundle(bundle)).not.toEqual([]);
 });

@@ -5,6 +5,8 @@ import {
   alertOperations,
   auditOperations,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   keyOperations,
   policyOperations,
 } from '@claviger/contracts';
@@ -37,6 +39,9 @@ const may: Record<string, Action[]> = {
     'keys:MarkCompromised',
     'keys:Suspend',
     'keys:Update',
+    'keys:ImportParameters',
+    'keys:ImportMaterial',
+    'keys:DeleteMaterial',
     'keys:Protect',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
@@ -84,11 +89,11 @@ test('the starter set is a valid bundle, without warnings', () => {
 test.each(Object.keys(may))('the role %s may do what the table says and nothing else', (role) => {
   const evaluator = new Evaluator();
   const kind = role === 'application' ? 'service' : 'person';
-  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind })]));
+  evaluator.load(bundleOf([principal('caller', role === 'none' ? [] : [role], { kind }), principal('heir', ['application-owner'])]));
   const named = key({ owner: 'caller', consumers: ['caller'] });
   const permitted = actions.filter((action) => {
     const resource = actionTable[action] === 'Key' ? named : claviger;
-    return evaluator.decide({ principalId: 'caller', action, resource, context: context() }).kind === 'allow';
+    return evaluator.decide({ principalId: 'caller', action, resource, context: context({ newOwner: 'heir' }) }).kind === 'allow';
   });
   expect(permitted.sort()).toEqual([...may[role]!].sort());
 });
@@ -123,6 +128,27 @@ test('whoever has the role key-administrator never uses a key, whatever other ro
   );
 });
 
+test('a security officer hands a key to an application owner who is another person; an owner to whomever', () => {
+  const evaluator = new Evaluator();
+  evaluator.load(
+    bundleOf([
+      principal('officer', ['security-officer', 'application-owner']),
+      principal('owner', ['application-owner']),
+      principal('gone', ['application-owner'], { disabled: true }),
+      principal('robot', ['application-owner'], { kind: 'service' }),
+      principal('app', ['application'], { kind: 'service' }),
+    ]),
+  );
+  const handOver = (principalId: string, newOwner: string, owner = 'left') =>
+    evaluator.decide({ principalId, action: 'keys:SetOwner', resource: key({ owner }), context: context({ newOwner }) }).kind;
+  expect(handOver('officer', 'owner')).toBe('allow');
+  for (const nobody of ['officer', 'app', 'robot', 'gone', 'stranger'])
+    expect([nobody, handOver('officer', nobody)]).toEqual([nobody, 'deny']);
+  // What was decided about one is not remembered for another.
+  expect(handOver('officer', 'owner')).toBe('allow');
+  expect([handOver('owner', 'app', 'owner'), handOver('owner', 'app')]).toEqual(['allow', 'deny']);
+});
+
 test('an application uses only keys that name it, and only as a service', () => {
   expect(decide(['application'], 'crypto:Encrypt', key({ consumers: ['caller'] }), context(), 'service').kind).toBe('allow');
   expect(decide(['application'], 'crypto:Encrypt', key({ owner: 'caller' }), context(), 'service').kind).toBe('allow');
@@ -155,6 +181,19 @@ test('an application owner has no say over the keys of others', () => {
   expect(decide(['application-owner'], 'keys:SetConsumers', key({ owner: 'somebody' }))).toMatchObject({ code: 'no-permit' });
 });
 
+test('a key is exported by its owner alone only with the approval of two security officers, and by nobody else', () => {
+  const own = key({ owner: 'caller' });
+  const approval = { kind: 'needs-approval', quorum: 2, approvers: ['security-officer'] };
+  expect(decide(['application-owner'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner', 'key-administrator', 'security-officer'], 'keys:Export', own)).toMatchObject(approval);
+  expect(decide(['application-owner'], 'keys:Export', key({ owner: 'somebody' })).kind).toBe('deny');
+  expect(
+    decide(['application-owner'], 'keys:Export', key({ owner: 'caller', environment: 'production' }), context({ mfa: false })).kind,
+  ).toBe('deny');
+  for (const role of ['key-administrator', 'security-officer', 'application', 'auditor', 'operator'])
+    expect([role, decide([role], 'keys:Export', own).kind]).toEqual([role, 'deny']);
+});
+
 test('production keys are administered with MFA only, but suspending never waits for it', () => {
   const production = key({ environment: 'production' });
   const without = context({ mfa: false });
@@ -184,9 +223,15 @@ test('what a production key is worth is said with MFA only, and lowered by secur
 });
 
 test('every action that an operation names can be asked of policy', () => {
-  const operations = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-    Object.values(group),
-  );
+  const operations = [
+    cryptoOperations,
+    keyOperations,
+    importOperations,
+    exportOperations,
+    policyOperations,
+    auditOperations,
+    alertOperations,
+  ].flatMap((group) => Object.values(group));
   expect(operations.length).toBeGreaterThan(20);
   expect(operations.map(({ action }) => action).filter((action) => !Object.hasOwn(actionTable, action))).toEqual([]);
 });

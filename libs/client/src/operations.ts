@@ -2,7 +2,9 @@ import {
   alertOperations,
   auditOperations,
   cryptoOperations,
+  exportOperations,
   type Input,
+  importOperations,
   keyBatchOperations,
   keyOperations,
   type Operation,
@@ -18,7 +20,7 @@ const { show, publish, ...access } = policyOperations;
 /** The contract's operations, by service; the client's methods are made from this table, at run time and in their types. */
 export const operations = {
   crypto: cryptoOperations,
-  keys: { ...keyOperations, ...keyBatchOperations },
+  keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
   access,
   audit: auditOperations,
@@ -29,7 +31,7 @@ export const operations = {
 type WithBytes<T> = T extends unknown
   ? { [K in keyof T]: K extends ByteField ? Bytes<T[K]> : K extends Nested ? Inner<T[K]> : T[K] }
   : never;
-type Nested = 'items' | 'results' | 'result';
+type Nested = 'items' | 'results' | 'result' | 'recipient';
 type Bytes<V> = V extends string ? Uint8Array : V;
 type Inner<V> = V extends readonly (infer E)[] ? WithBytes<E>[] : V extends object ? WithBytes<V> : V;
 

@@ -1,14 +1,18 @@
-import { limits, type Operation, Reply, requestType } from '@claviger/contracts';
+import { exportOperations, importOperations, limits, type Operation, Reply, requestType } from '@claviger/contracts';
 import { bytesToText, textToBytes } from './byte-fields';
 import { ClavigerError } from './claviger-error';
 
-const isCrypto = (operation: Operation) => operation.service === 'crypto';
+/** Of other operations no field is a byte string, though some have such a name. */
+const holdsBytes = ({ service, name }: Operation): boolean => service === 'crypto' || transport.has(name);
+const transport: ReadonlySet<string> = new Set(
+  [importOperations, exportOperations].flatMap((group) => Object.values<Operation>(group).map(({ name }) => name)),
+);
 
 /** The body of a request. @throws ClavigerError ERR_PAYLOAD_TOO_LARGE before anything is sent */
 export function encodeRequest(operation: Operation, input: Record<string, unknown>, requestId: string): string {
-  const body = JSON.stringify({ type: requestType, requestId, ...(isCrypto(operation) ? bytesToText(input) : input) });
+  const body = JSON.stringify({ type: requestType, requestId, ...(holdsBytes(operation) ? bytesToText(input) : input) });
   for (const field of ['plaintext', 'message']) {
-    const value = isCrypto(operation) ? input[field] : undefined;
+    const value = holdsBytes(operation) ? input[field] : undefined;
     if (value instanceof Uint8Array && value.byteLength > limits.plaintextBytes)
       throw new ClavigerError('ERR_PAYLOAD_TOO_LARGE', {
         detail: `${field} has ${value.byteLength} bytes, at most ${limits.plaintextBytes} are taken. Larger data: seal().`,
@@ -33,7 +37,7 @@ export function decodeReply(operation: Operation, text: string, requestId: strin
   const result = operation.result.safeParse(reply.data.result);
   if (!result.success) throw outsideContract(operation, requestId);
   const fields = result.data as Record<string, unknown>;
-  const outcome = isCrypto(operation) ? textToBytes(fields) : fields;
+  const outcome = holdsBytes(operation) ? textToBytes(fields) : fields;
   if (receipt) outcome.receipt = receipt;
   return outcome;
 }

@@ -81,6 +81,48 @@ const table = {
     title: 'The key version has encrypted as often as it safely may',
     next: 'Rotate the key; what it encrypted goes on to decrypt.',
   },
+  ERR_KEY_MATERIAL_MISSING: {
+    status: 409,
+    retryable: false,
+    title: 'The key version has no material',
+    next: 'Import its material: the first, or the same again where it expired or was deleted.',
+  },
+  ERR_KEY_ORIGIN: {
+    status: 409,
+    retryable: false,
+    title: 'The origin of the key does not allow this',
+    next: 'Only external keys take material that is imported; they are rotated by importing other material as a new version.',
+  },
+  ERR_KEY_NOT_EXPORTABLE: {
+    status: 409,
+    retryable: false,
+    title: 'The key was not made to be exported',
+    next: 'Make a new key with exportable; what it is cannot be changed afterwards.',
+  },
+  ERR_IMPORT_PARAMETERS: {
+    status: 409,
+    retryable: false,
+    title: 'The import token is of no use any more, or of no use for this key',
+    next: 'Ask for new import parameters, and wrap the material with their public key.',
+  },
+  ERR_IMPORT_REFUSED: {
+    status: 400,
+    retryable: false,
+    title: 'The wrapped material does not open',
+    next: 'Wrap it with the public key and by the algorithm of these import parameters.',
+  },
+  ERR_KEY_MATERIAL_UNSUITABLE: {
+    status: 400,
+    retryable: false,
+    title: 'The material is of another kind than the key',
+    next: 'Compare its algorithm, length and curve with those of the key. A private key is wrapped as PKCS#8, DER.',
+  },
+  ERR_KEY_MATERIAL_DIFFERENT: {
+    status: 409,
+    retryable: false,
+    title: 'The version had other material before',
+    next: 'Import the same material again, or this one as a new version.',
+  },
   ERR_KEY_USAGE: {
     status: 400,
     retryable: false,

@@ -45,7 +45,7 @@ export const eventTypes = {
     stream: 'KEYS',
     data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, certificate: z.string(), record: z.string() }),
   },
-  /** A rotation could not be done. It is tried again every minute; told once for each version and `dueAt`, absent where the number of encryptions asks for it. */
+  /** A rotation could not be done. It is tried again after 1, 2, 4, 8 minutes, then every 15; told once for each version and `dueAt`, absent where the number of encryptions asks for it. */
   'io.claviger.key.rotation-failed': {
     stream: 'KEYS',
     data: z.strictObject({

@@ -27,7 +27,11 @@ export const internalOperations = {
     action: 'internal',
     summary: 'Generate a customer key in the HSM: wrapped under the given KEK, or kept in the token where it cannot be wrapped.',
     retry: 'safe',
-    input: { algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
+    input: {
+      ...{ algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
+      /** Its name in the token if it stays there; only a pair ever does. */
+      label: TokenKeyLabel.optional(),
+    },
     result: generated,
   }),
   generateKeys: defineOperation({
@@ -51,7 +55,8 @@ export const internalOperations = {
     action: 'internal',
     summary: 'Destroy a customer key that is kept in the token; one that is gone already is no error.',
     retry: 'safe',
-    input: { token: z.string(), label: TokenKeyLabel },
+    /** Wherever it is among the tokens that the worker reaches, when `token` is left out. */
+    input: { token: z.string().optional(), label: TokenKeyLabel },
     result: z.strictObject({ destroyed: z.boolean() }),
   }),
   leaseInvocations: defineOperation({

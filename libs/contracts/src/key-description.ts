@@ -3,6 +3,7 @@ import { Algorithm, KeyUsage } from './algorithms';
 import { Cryptoperiod } from './cryptoperiods';
 import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
+import { MissingMaterial, Origin } from './key-transport';
 import { limits } from './limits';
 import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
@@ -51,6 +52,8 @@ export const KeyFilter = z
     tag: z.strictObject({ name: tagName, value: tagValue.optional() }),
     namePrefix: name,
     suspended: z.boolean(),
+    origin: Origin,
+    exportable: z.boolean(),
     /** Its deletion is scheduled and has not happened. */
     pendingDeletion: z.boolean(),
     /** When its first version was made: from then on … */
@@ -94,6 +97,10 @@ export const KeyDescription = z.strictObject({
   ...KeyNotes.shape,
   consumers,
   tags,
+  /** `external`: its material was made elsewhere and imported. */
+  origin: Origin,
+  /** It may leave, wrapped for a recipient; said when it was made, for good. */
+  exportable: z.boolean(),
   revision: z.int().min(1),
   primaryVersion: z.int().min(1),
   /** A suspended or pending-deletion key is frozen: it neither protects nor processes unless `processingAllowed`. */
@@ -131,6 +138,11 @@ export const KeyDescription = z.strictObject({
       recipientPeriodEndsAt: Timestamp.optional(),
       /** Every change of state, oldest first; of a version that changed very often the first and the newest. The ledger has all of them. */
       transitions: z.array(Transition),
+      /** Of external keys: when its material was last imported, and when that is destroyed. */
+      importedAt: Timestamp.optional(),
+      materialExpiresAt: Timestamp.optional(),
+      /** Why it has no material, so that all uses of it are refused. */
+      missing: z.strictObject({ why: MissingMaterial, since: Timestamp }).optional(),
       /** `wrapped`: it leaves the token only wrapped. `token`: it never leaves. Absent once destroyed. */
       custody: Custody.optional(),
       /** The key-encryption key that it is wrapped under; only with `wrapped`. */

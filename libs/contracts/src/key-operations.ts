@@ -4,6 +4,7 @@ import { Cryptoperiod } from './cryptoperiods';
 import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
 import { keyGovernanceOperations } from './key-governance-operations';
+import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
@@ -11,6 +12,9 @@ import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
+
+/** Where a list goes on: sealed by the service, of no meaning to anybody else. */
+export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,200}$/, 'a cursor is what `next` of a page said');
 
 export const keyOperations = {
   ...keyGovernanceOperations,
@@ -29,6 +33,10 @@ export const keyOperations = {
       environment: Environment.default('development'),
       classification: Classification.default('internal'),
       owner: PrincipalId.optional(),
+      /** `external`: nothing is generated; it waits in pre-activation for material that is imported. */
+      origin: Origin.default('generated'),
+      /** It may leave, wrapped for a recipient. Cannot be changed afterwards. */
+      exportable: z.boolean().default(false),
       ...KeyNotes.shape,
       consumers: consumers.default([]),
       tags: tags.default({}),
@@ -56,8 +64,13 @@ export const keyOperations = {
     summary:
       'Keys that the caller may describe and that the filter means, by id; pass `next` to go on. A page may be short, or empty, before the last.',
     retry: 'safe',
-    input: { filter: KeyFilter.default({}), limit: z.int().min(1).max(limits.listPage).default(100), after: KeyId.optional() },
-    result: z.strictObject({ keys: z.array(KeyDescription), next: KeyId.optional() }),
+    input: {
+      filter: KeyFilter.default({}),
+      limit: z.int().min(1).max(limits.listPage).default(100),
+      /** The `next` of the page before, of the same filter and caller. */
+      after: ListCursor.optional(),
+    },
+    result: z.strictObject({ keys: z.array(KeyDescription), next: ListCursor.optional() }),
   }),
   listKeks: defineOperation({
     name: 'keys.list-keks',

@@ -43,6 +43,9 @@ export const limits = {
   /** Names of data that one key is registered to open. */
   dataPerKey: 64,
   activationDaysMax: 731,
+  /** How long import parameters are good, and how often material may be sent with them that is refused. */
+  importParametersHours: 24,
+  importTries: 5,
   cryptoperiodDaysMax: 36_500,
   listPage: 500,
   queryPage: 1_000,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineOperation } from './operation';
-import { PolicyBundle } from './policy-bundle';
+import { Action, PolicyBundle } from './policy-bundle';
 import { ChainId, PrincipalId, SessionId, Timestamp } from './primitives';
 
 const bundleSummary = z.strictObject({
@@ -18,7 +18,11 @@ export const policyOperations = {
     summary: 'The policy bundle in force.',
     retry: 'safe',
     input: {},
-    result: z.strictObject({ bundle: PolicyBundle, hash: z.string() }),
+    result: z.strictObject({
+      ...{ bundle: PolicyBundle, hash: z.string() },
+      /** Actions that its schema, of an earlier version, does not know: nobody may do them until a bundle that has them is published. */
+      missingActions: z.array(Action).optional(),
+    }),
   }),
   publish: defineOperation({
     name: 'policy.publish',

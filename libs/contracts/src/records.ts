@@ -44,6 +44,8 @@ export const OperationRecord = z.strictObject({
   toKeyId: z.string().optional(),
   toVersion: z.int().optional(),
   toContext: EncryptionContext.optional(),
+  /** Of an export: base64url of the SHA-256 of the recipient's public key; where it is a key here, toKeyId and toVersion name it. */
+  recipient: z.string().optional(),
   /** Bytes of plaintext or message. */
   bytes: z.int().optional(),
 });

@@ -45,8 +45,8 @@ export type RotationSchedule = z.infer<typeof RotationSchedule>;
 export const AtEnd = z.enum(['rotate', 'deactivate', 'warn']);
 export type AtEnd = z.infer<typeof AtEnd>;
 
-/** What happens to a key next by itself. `end-period`: its originator usage period ends, and nothing else happens. */
-export const NextEvent = z.enum(['activate', 'rotate', 'deactivate', 'end-period', 'destroy']);
+/** What happens to a key next by itself. `end-period`: its originator usage period ends, and nothing else happens. `expire-material`: imported material is destroyed. */
+export const NextEvent = z.enum(['activate', 'rotate', 'deactivate', 'end-period', 'destroy', 'expire-material']);
 export type NextEvent = z.infer<typeof NextEvent>;
 
 /** So many days before the end of the originator usage period, or before a deletion, an event says so. */

@@ -9,6 +9,8 @@ import {
   CloudEventEnvelope,
   CommittedRecord,
   cryptoOperations,
+  exportOperations,
+  importOperations,
   internalOperations,
   keyOperations,
   type Operation,
@@ -20,14 +22,21 @@ import {
   requestType,
   SessionRecord,
   TokenRecord,
+  transportHsmOperations,
   UnansweredRecord,
   ViolationRecord,
 } from '../src/index';
 
-const published: Operation[] = [cryptoOperations, keyOperations, policyOperations, auditOperations, alertOperations].flatMap((group) =>
-  Object.values(group),
-);
-const internal: Operation[] = Object.values(internalOperations);
+const published: Operation[] = [
+  cryptoOperations,
+  keyOperations,
+  importOperations,
+  exportOperations,
+  policyOperations,
+  auditOperations,
+  alertOperations,
+].flatMap((group) => Object.values(group));
+const internal: Operation[] = [internalOperations, transportHsmOperations].flatMap((group) => Object.values<Operation>(group));
 const all = [...published, ...internal];
 const named = all.map((operation) => [operation.name, operation] as const);
 const shapeOf = (operation: Operation) => (operation.request as z.ZodObject).shape as Record<string, z.ZodType>;

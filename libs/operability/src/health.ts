@@ -5,8 +5,11 @@ import type { Telemetry } from './telemetry';
 /** One thing that must work. `detail` says what to do when it does not; it is shown to operators, so it holds no secret. */
 export interface Check {
   name: string;
-  /** `live`: a failure means that restarting helps. `ready`: this process should get no work now. */
-  kind: 'live' | 'ready';
+  /**
+   * `live`: a failure means that restarting helps. `ready`: this process should get no work now. `part`: something of it does not work and the rest
+   * does, so it is shown with what makes it ready, and a failure leaves that as it is.
+   */
+  kind: 'live' | 'ready' | 'part';
   check: () => Promise<{ ok: boolean; detail: string }> | { ok: boolean; detail: string };
 }
 
@@ -34,18 +37,12 @@ export function serveHealth(options: {
     const results = await Promise.all(
       options.checks
         .filter((c) => !live || c.kind === 'live')
-        .map(async ({ name, check }) => {
-          try {
-            return { name, ...(await inTime(check)) };
-          } catch (error) {
-            return { name, ok: false, detail: String(error) };
-          }
-        }),
+        .map(async ({ name, kind, check }) => ({ kind, shown: { name, ...(await resultOf(check)) } })),
     );
-    const ok = results.every((r) => r.ok);
+    const ok = results.every(({ kind, shown }) => shown.ok || kind === 'part');
     response
       .writeHead(ok ? 200 : 503, { 'content-type': 'application/json' })
-      .end(JSON.stringify({ service: options.service, ok, checks: results }));
+      .end(JSON.stringify({ service: options.service, ok, checks: results.map(({ shown }) => shown) }));
   };
   const server = createServer((request, response) => void answer(request, response).catch(() => response.destroy()));
   server.requestTimeout = 5_000;
@@ -62,6 +59,14 @@ export function serveHealth(options: {
       }),
     );
   });
+}
+
+async function resultOf(check: Check['check']): Promise<{ ok: boolean; detail: string }> {
+  try {
+    return await inTime(check);
+  } catch (error) {
+    return { ok: false, detail: String(error) };
+  }
 }
 
 async function inTime(check: Check['check']): Promise<{ ok: boolean; detail: string }> {

@@ -5,7 +5,7 @@ import { type Check, type HealthServer, serveHealth, startTelemetry, type Teleme
 let telemetry: Telemetry;
 let health: HealthServer;
 let outcome: Record<string, Check['check']>;
-const kinds = { loop: 'live', store: 'ready', audit: 'ready' } as const;
+const kinds = { loop: 'live', store: 'ready', audit: 'ready', token: 'part' } as const;
 
 beforeAll(async () => {
   telemetry = await startTelemetry('spec', {});
@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   const ok = () => ({ ok: true, detail: 'fine' });
-  outcome = { loop: ok, store: ok, audit: ok };
+  outcome = { loop: ok, store: ok, audit: ok, token: ok };
 });
 const get = async (path: string, method = 'GET') => {
   const response = await fetch(`http://127.0.0.1:${health.port}${path}`, { method });
@@ -30,7 +30,7 @@ const checksOf = async (path: string) =>
 test('all well: live and ready', async () => {
   expect((await get('/health/live')).status).toBe(200);
   expect((await get('/health/ready')).status).toBe(200);
-  expect((await checksOf('/health/ready')).checks.map((c) => c.name)).toEqual(['loop', 'store', 'audit']);
+  expect((await checksOf('/health/ready')).checks.map((c) => c.name)).toEqual(['loop', 'store', 'audit', 'token']);
 });
 
 test('something that it needs is away: alive, not ready, and it says what', async () => {
@@ -50,13 +50,22 @@ test('a check that throws or rejects fails, and hides no other', async () => {
     [false, 'Error: no answer'],
     [true, 'fine'],
     [false, 'Error: stuck'],
+    [true, 'fine'],
   ]);
 });
 
 test('a check that hangs fails, and hides no other', async () => {
   outcome.store = () => new Promise(() => undefined);
   const { ok, checks } = await checksOf('/health/ready');
-  expect([ok, checks.map((c) => c.ok)]).toEqual([false, [true, false, true]]);
+  expect([ok, checks.map((c) => c.ok)]).toEqual([false, [true, false, true, true]]);
+});
+
+test('a part that does not work is shown, and leaves the process alive and ready for the rest', async () => {
+  outcome.token = () => ({ ok: false, detail: 'is away' });
+  expect((await get('/health/live')).status).toBe(200);
+  expect((await get('/health/ready')).status).toBe(200);
+  const { ok, checks } = await checksOf('/health/ready');
+  expect([ok, checks.at(-1)]).toEqual([true, { name: 'token', ok: false, detail: 'is away' }]);
 });
 
 test('metrics are served beside it', async () => {

@@ -2,6 +2,7 @@ import { probeAsync, quickSelfTest } from '@claviger/hsm';
 import type { KvView, RequestServer, ViewRecord } from '@claviger/messaging';
 import type { Check } from '@claviger/operability';
 import type { CoreService } from './core-service';
+import { withoutActions } from './without-actions';
 
 export type NamedViews = Record<string, Pick<KvView<ViewRecord>, 'fresh' | 'state'>>;
 
@@ -19,6 +20,15 @@ export const coreChecks = ({ trail, token, evaluator }: CoreService, server: Req
     name: 'policy engine',
     kind: 'live',
     check: () => ({ ok: evaluator.usable, detail: evaluator.usable ? 'decides' : 'failed for good; restart this process' }),
+  },
+  {
+    name: 'policy actions',
+    kind: 'part',
+    check: () => ({
+      ok: evaluator.missing.length === 0,
+      detail:
+        evaluator.missing.length === 0 ? 'the policy bundle knows every action' : `the policy bundle ${withoutActions(evaluator.missing)}`,
+    }),
   },
   {
     name: 'audit',

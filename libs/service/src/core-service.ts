@@ -17,6 +17,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { openToken, type TokenReach } from './open-token';
 import { RefusedState } from './refused-state';
+import { withoutActions } from './without-actions';
 
 export interface CoreServiceOptions {
   service: string;
@@ -109,6 +110,7 @@ export async function openCoreService({ service, short, config, certifier, reach
     const loaded = evaluator.load(bundle);
     if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
     else logger.error(`policy bundle ${revision} refused, so nobody is admitted: ${loaded.issues.map((i) => i.message).join('; ')}`);
+    if (evaluator.missing.length > 0) logger.warn(`policy bundle ${revision} ${withoutActions(evaluator.missing)}`);
   });
   // What a newer bundle takes away must not stay allowed because this process could not read it.
   const inForce = () => policy.fresh() && evaluator.current?.bundle.revision === newestBundle;

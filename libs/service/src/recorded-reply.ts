@@ -13,7 +13,7 @@ export interface Done {
 }
 
 /** What a record says beyond who asked and what was decided. */
-export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toVersion' | 'toContext'>> & AboutChange;
+export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toVersion' | 'toContext' | 'recipient'>> & AboutChange;
 type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'version' | 'reason'>>;
 
 /** Asks policy, as the caller. Throws Refusal. */

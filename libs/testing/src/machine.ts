@@ -18,6 +18,8 @@ const machineSchema = z.object({
   pkcs11: z.object({ libraryPath: z.string() }),
   /** The post-quantum token, where it was built. */
   kryoptic: z.object({ libraryPath: z.string() }).optional(),
+  /** A Python that has moto, where it was installed: `-m moto.server` emulates AWS KMS. */
+  kmsEmulator: z.object({ python: z.string() }).optional(),
   docker: z.boolean(),
   node: z.string(),
 });

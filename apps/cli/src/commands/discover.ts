@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Client } from '@claviger/client';
+import { ClavigerError, type Client } from '@claviger/client';
+import type { KeyProfile } from '@claviger/contracts';
 import type { Command } from 'commander';
+import { type AwsLook, keysInAwsKms } from '../discovery/aws-kms';
 import type { DiscoveredKey } from '../discovery/discovered';
 import { type DiscoveryFinding, discoveryFindings, type KnownToUs } from '../discovery/discovery-findings';
 import { type FolderLook, keysInFolder } from '../discovery/folder';
@@ -29,7 +31,7 @@ export function discoverCommands(program: Command): void {
       .option('--offline', 'do not ask Claviger which keys it manages: copies of them are not told apart')
       .option(
         '--accept <file>',
-        'public keys that may stay where they are: SHA-256 of their SPKI in base64url, one a line, # begins a remark',
+        'keys that may stay where they are: the SHA-256 of the public key (SPKI) in base64url, or the place, one a line',
       )
       .option('--expiring-days <n>', 'tell of certificates that end within so many days', '30');
   source(
@@ -38,12 +40,29 @@ export function discoverCommands(program: Command): void {
   ).action(
     offline<Options, [string]>(async (work, folder) => {
       const look: FolderLook = { files: 0, unseen: [] };
-      await tell(work, keysInFolder(folder, look), () => {
-        work.output.note(`${look.files} files looked at`);
-        for (const { place, why } of look.unseen) work.output.note(`NOT looked at: ${place} (${why})`);
-      });
+      await tell(
+        work,
+        () => keysInFolder(folder, look),
+        () => {
+          work.output.note(`${look.files} files looked at`);
+          tellUnseen(work.output, look.unseen);
+        },
+      );
       if (look.files === 0 && look.unseen.length > 0)
         throw new CommandError('badInput', `${folder} cannot be read (${look.unseen[0]?.why})`);
+    }),
+  );
+  source(
+    'aws-kms <region>',
+    'customer managed keys of AWS KMS, by the credentials that the AWS SDK finds; asks, and changes nothing',
+  ).action(
+    offline<Options, [string]>(async (work, region) => {
+      const look: AwsLook = { profiles: [], unseen: [] };
+      await tell(
+        work,
+        (ours) => keysInAwsKms(region, Object.assign(look, { profiles: ours.profiles })),
+        () => tellUnseen(work.output, look.unseen),
+      );
     }),
   );
   source('token <label>', 'key objects of another PKCS#11 token')
@@ -52,26 +71,38 @@ export function discoverCommands(program: Command): void {
     .action(
       offline<Options & { library: string; pinFile: string }, [string]>(async (work, label) => {
         const { library, pinFile } = work.options;
-        await tell(work, keysInToken({ library, label, pinFile }), () => undefined);
+        await tell(
+          work,
+          () => keysInToken({ library, label, pinFile }),
+          () => undefined,
+        );
       }),
     );
 }
 
+/** What Claviger has to compare with. */
+interface Ours {
+  managed: ReadonlyMap<string, string>;
+  profiles: readonly KeyProfile[];
+}
+
 async function tell(
   { options, settings, output }: Work<Options>,
-  source: Iterable<DiscoveredKey> | AsyncIterable<DiscoveredKey>,
+  source: (ours: Ours) => Iterable<DiscoveredKey> | AsyncIterable<DiscoveredKey>,
   after: () => void,
 ): Promise<void> {
-  const managed = options.offline ? new Map<string, string>() : await withClient(settings, managedKeys);
+  const ours: Ours = options.offline
+    ? { managed: new Map(), profiles: [] }
+    : await withClient(settings, async (client) => ({ managed: await managedKeys(client), profiles: await profilesOf(client, output) }));
   const known: KnownToUs = {
     nowMs: Date.now(),
-    managed,
+    managed: ours.managed,
     accepted: options.accept === undefined ? new Set() : accepted(options.accept),
     expiringDays: wholeNumber('--expiring-days', options.expiringDays) as number,
   };
   const keys: DiscoveredKey[] = [];
   const findings: DiscoveryFinding[] = [];
-  for await (const key of source) {
+  for await (const key of source(ours)) {
     keys.push(key);
     findings.push(...discoveryFindings(key, known));
     output.progress(`${keys.length} keys found, ${findings.length} findings`);
@@ -103,11 +134,25 @@ async function managedKeys(client: Client): Promise<Map<string, string>> {
   return managed;
 }
 
-function accepted(file: string): Set<string> {
-  const lines = readFileSync(file, 'utf8')
-    .split('\n')
-    .map((line) => line.replace(/#.*/, '').trim());
-  const wrong = lines.findIndex((line) => line !== '' && !/^[A-Za-z0-9_-]{43}$/.test(line));
-  if (wrong !== -1) throw new CommandError('badInput', `${file}: line ${wrong + 1} is no SHA-256 in base64url`);
-  return new Set(lines.filter((line) => line !== ''));
+/** Undefined, and said, where policy does not let the caller read them. */
+async function profilesOf(client: Client, output: Output): Promise<readonly KeyProfile[]> {
+  try {
+    return (await client.policy.show()).bundle.profiles ?? [];
+  } catch (error) {
+    if (!(error instanceof ClavigerError && error.code === 'ERR_ACCESS_DENIED')) throw error;
+    output.note('keys are not compared with the profiles of policy: you may not read policies');
+    return [];
+  }
 }
+
+function tellUnseen(output: Output, unseen: readonly { place: string; why: string }[]): void {
+  for (const { place, why } of unseen) output.note(`NOT looked at: ${place} (${why})`);
+}
+
+const accepted = (file: string): Set<string> =>
+  new Set(
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== ''),
+  );

@@ -6,8 +6,13 @@ export function stateOf(key: KeyDescription): string {
   if (key.deletionAt) return `deletion ${key.deletionAt}`;
   if (key.activationAt && !key.suspended) return `pre-activation until ${key.activationAt}`;
   if (key.suspended) return key.processingAllowed ? 'suspended (may process)' : 'suspended';
-  return key.versions.find(({ version }) => version === key.primaryVersion)?.state ?? 'unknown';
+  const primary = key.versions.find(({ version }) => version === key.primaryVersion);
+  return primary ? `${primary.state}${missingText(primary)}` : 'unknown';
 }
+
+/** Why nothing can be done with a version, whatever its state. */
+const missingText = ({ missing }: KeyDescription['versions'][number]): string =>
+  missing ? ` without material (${missing.why === 'awaits-import' ? 'waits for its import' : missing.why})` : '';
 
 const summary = (key: KeyDescription) => ({
   key: key.keyId,
@@ -16,6 +21,8 @@ const summary = (key: KeyDescription) => ({
   usage: key.usage,
   state: stateOf(key),
   'primary version': key.primaryVersion,
+  origin: key.origin === 'external' ? 'external' : undefined,
+  exportable: key.exportable ? 'yes' : undefined,
   environment: key.environment,
   classification: key.classification,
   owner: key.owner,
@@ -34,9 +41,11 @@ const summary = (key: KeyDescription) => ({
   ...rotationSummary(key),
   revision: key.revision,
   versions: key.versions
-    .map(({ version, state, transitions, recipientPeriodEndsAt }) => {
+    .map((described) => {
+      const { version, state, transitions, recipientPeriodEndsAt, materialExpiresAt } = described;
       const { at, reason } = transitions.at(-1) as Transition;
-      return `${version} ${state} (${at}: ${reason}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
+      const expiry = materialExpiresAt === undefined ? '' : `; material until ${materialExpiresAt}`;
+      return `${version} ${state}${missingText(described)} (${at}: ${reason}${expiry}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
     })
     .join(', '),
 });

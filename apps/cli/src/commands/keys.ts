@@ -1,4 +1,4 @@
-import type { Algorithm, Classification, Environment, KeyUsage } from '@claviger/contracts';
+import type { Algorithm, Classification, Environment, KeyUsage, Origin } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
@@ -11,6 +11,7 @@ import { deletionCommands } from './deletion';
 import { inventoryCommands } from './inventory';
 import { governanceCommands } from './key-governance';
 import { describeKey, stateOf, tellChange } from './key-summary';
+import { keyTransportCommands } from './key-transport';
 import { atEndIn, cryptoperiodIn, nextText, type RotationOptions, scheduleIn, withRotationOptions } from './rotation-options';
 
 interface Reason {
@@ -37,12 +38,15 @@ export function keysCommands(program: Command): void {
     .option('--contact <text>', 'whom to reach when something is wrong with it')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
+    .option('--origin <origin>', 'external: nothing is generated, its material is imported', 'generated')
+    .option('--exportable', 'it may leave, wrapped for a recipient; cannot be changed afterwards')
     .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)');
   withRotationOptions(create).action(
     online<
-      Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt', string> &
+      Record<'algorithm' | 'usage' | 'environment' | 'classification' | 'owner' | 'activateAt' | 'origin', string> &
         Notes &
         RotationOptions & {
+          exportable?: boolean;
           consumer?: string[];
           tag?: string[];
         },
@@ -59,6 +63,8 @@ export function keysCommands(program: Command): void {
         ...notesOf(options),
         consumers: consumer,
         tags: pairs('tag', tag) ?? {},
+        ...(options.origin === undefined ? {} : { origin: options.origin as Origin }),
+        exportable: options.exportable ?? false,
         ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),
         schedule: scheduleIn(options),
         cryptoperiod: cryptoperiodIn(options),
@@ -97,6 +103,7 @@ export function keysCommands(program: Command): void {
     );
   createManyCommand(keys);
   inventoryCommands(keys);
+  keyTransportCommands(keys);
   governanceCommands(keys);
   deletionCommands(keys);
 

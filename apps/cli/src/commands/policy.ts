@@ -16,7 +16,7 @@ export function policyCommands(program: Command): void {
     .action(
       online(async ({ client, output }) => {
         const shown = await client.policy.show();
-        const { bundle, hash } = shown;
+        const { bundle, hash, missingActions = [] } = shown;
         output.fields(shown, {
           revision: bundle.revision,
           hash,
@@ -24,6 +24,9 @@ export function policyCommands(program: Command): void {
           roles: bundle.roles.map(({ id }) => id).join(', '),
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
+          ...(missingActions.length > 0
+            ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
+            : {}),
           profiles: bundle.profiles?.map(profileText).join('; ') || 'none',
         });
       }),

@@ -15,7 +15,7 @@ export interface KnownToUs {
   readonly nowMs: number;
   /** Of every version of managed keys: SHA-256 of the public half → `KEY#VERSION`. */
   readonly managed: ReadonlyMap<string, string>;
-  /** Public keys that somebody decided to leave where they are. */
+  /** Places, and digests of public keys, that somebody decided to leave as they are. */
   readonly accepted: ReadonlySet<string>;
   /** Certificates that end within so many days are told. */
   readonly expiringDays: number;
@@ -32,7 +32,7 @@ export function discoveryFindings(key: DiscoveredKey, { nowMs, managed, accepted
   const isSecret = kind === 'private' || kind === 'secret' || kind === 'keystore';
   const found: DiscoveryFinding[] = [];
   const copyOf = publicKeySha256 === undefined ? undefined : managed.get(publicKeySha256);
-  const isAccepted = publicKeySha256 !== undefined && accepted.has(publicKeySha256);
+  const isAccepted = accepted.has(place) || (publicKeySha256 !== undefined && accepted.has(publicKeySha256));
   if (isSecret && copyOf !== undefined)
     found.push(
       tell(

@@ -1,0 +1,216 @@
+import { KeyDescription, ProblemError } from '@claviger/contracts';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  activateKey,
+  assertRotatable,
+  compromiseKey,
+  createKey,
+  deactivateKey,
+  destroyKey,
+  type Key,
+  resumeKey,
+  scheduleDeletion,
+  setRotation,
+  suspendKey,
+} from '../src/key';
+import { dueAt, dueChange, iso, nextChange } from '../src/key-dates';
+import { describeKey, viewKey } from '../src/key-description';
+import { versionToExport, versionToWrapUnder } from '../src/key-export';
+import {
+  assertMaterialTimes,
+  deleteMaterial,
+  expireMaterial,
+  type ImportAbout,
+  type ImportTarget,
+  importMaterial,
+  newlyDeclared,
+} from '../src/key-material';
+import { about, made, newKey, now, nowMs } from './keys-under-test';
+
+const day = 86_400_000;
+const codeOf = (act: () => unknown): string => {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof ProblemError) return error.code;
+    throw error;
+  }
+  return 'OK';
+};
+const order = { by: 'kim', reason: 'obsolete' };
+let imports = 0;
+const external = (more: Parameters<typeof about>[0] = {}, activationAt?: string): Key =>
+  createKey(about({ origin: 'external', ...more }), {}, now, activationAt);
+const received = (checkValue: string, n = 1) => ({ ...made(n), checkValue });
+const said = (more: Partial<ImportAbout> = {}): ImportAbout => ({ importId: `import-${imports++}`, priorEncryptions: 0, ...more });
+const give = (key: Key, target: ImportTarget, checkValue: string, more: Partial<ImportAbout> = {}, at = now) =>
+  importMaterial(key, target, received(checkValue), said(more), 'from the other HSM', at);
+const states = (key: Key) => key.versions.map(({ state, material }) => `${state}${material ? '' : ' -'}`);
+
+describe('given an external key', () => {
+  const key = external();
+  const filled = give(key, 1, 'a');
+
+  test('it waits without material in pre-activation, and nothing but an import ends that', () => {
+    expect(states(key)).toEqual(['pre-activation -']);
+    expect(describeKey(key)).toMatchObject({ origin: 'external', exportable: false, versions: [{ missing: { why: 'awaits-import' } }] });
+    expect(codeOf(() => activateKey(key, 'now', now))).toBe('ERR_KEY_MATERIAL_MISSING');
+    expect(nextChange(external({}, iso(nowMs + day)))).toBeUndefined();
+    expect(dueAt(key)).toBeUndefined();
+  });
+
+  test('its first import activates it; with an activation to come it waits for that', () => {
+    expect(states(filled)).toEqual(['active']);
+    expect(filled.versions[0]).not.toHaveProperty('missing');
+    const waits = give(external({}, iso(nowMs + day)), 1, 'a');
+    expect(states(waits)).toEqual(['pre-activation']);
+    expect(dueChange(waits, nowMs + day)).toBe('activate');
+    expect(give(external({}, iso(nowMs + day)), 1, 'a', {}, iso(nowMs + 2 * day))).not.toHaveProperty('activationAt');
+  });
+
+  test('a generated key takes none, and an external one is rotated by nothing else than an import', () => {
+    expect(codeOf(() => give(newKey(), 1, 'a'))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => give(newKey(), 'new', 'a'))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => deleteMaterial(newKey(), 1, now))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => assertRotatable(filled))).toBe('ERR_KEY_ORIGIN');
+    const schedule = { everyDays: 30, timeZone: 'UTC', jitterMinutes: 0, onUsageThreshold: true };
+    expect(codeOf(() => external({ schedule }))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => setRotation(filled, { schedule }, now))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => setRotation(filled, { atEnd: 'rotate' }, now))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => setRotation(filled, { atEnd: 'deactivate' }, now))).toBe('OK');
+    const rotated = give(filled, 'new', 'b');
+    expect(states(rotated)).toEqual(['deactivated', 'active']);
+    expect(rotated.primaryVersion).toBe(2);
+    expect(codeOf(() => give(key, 'new', 'b'))).toBe('ERR_KEY_STATE');
+  });
+
+  test('a version that had material takes only the same again', () => {
+    for (const gone of [deleteMaterial(filled, 1, now), filled]) {
+      expect(codeOf(() => give(gone, 1, 'b'))).toBe('ERR_KEY_MATERIAL_DIFFERENT');
+      expect(codeOf(() => give(gone, 1, 'aa'))).toBe('ERR_KEY_MATERIAL_DIFFERENT');
+      expect(states(give(gone, 1, 'a'))).toEqual(['active']);
+    }
+    expect(codeOf(() => give(filled, 2, 'a'))).toBe('ERR_NOT_FOUND');
+  });
+
+  test('parameters that a version came with are good for no other import', () => {
+    const importId = filled.versions[0]?.imported?.importId as string;
+    expect(codeOf(() => give(filled, 1, 'a', { importId }))).toBe('ERR_IMPORT_PARAMETERS');
+    expect(codeOf(() => give(filled, 'new', 'b', { importId }))).toBe('ERR_IMPORT_PARAMETERS');
+  });
+
+  test('what is suspended gets the same material again, and neither its first nor a new version', () => {
+    const suspended = suspendKey(filled, false, 's', now);
+    expect(states(give(deleteMaterial(suspended, 1, now), 1, 'a'))).toEqual(['suspended']);
+    expect(codeOf(() => give(suspended, 'new', 'b'))).toBe('ERR_KEY_SUSPENDED');
+    expect(codeOf(() => give(suspendKey(key, false, 's', now), 1, 'a'))).toBe('ERR_KEY_SUSPENDED');
+    expect(codeOf(() => give(scheduleDeletion(filled, 7, order, nowMs), 1, 'a'))).toBe('ERR_KEY_PENDING_DELETION');
+    expect(codeOf(() => give(compromiseKey(filled, undefined, 'c', now), 1, 'a'))).toBe('ERR_KEY_STATE');
+  });
+
+  test('material that expires goes at its time, also of a key that is suspended or waits for its deletion; the state stays', () => {
+    const expiresAt = iso(nowMs + 3 * day);
+    const ends = give(key, 1, 'a', { expiresAt });
+    expect(describeKey(ends)).toMatchObject({
+      next: { event: 'expire-material', at: expiresAt },
+      versions: [{ materialExpiresAt: expiresAt }],
+    });
+    for (const held of [ends, suspendKey(ends, false, 's', now), scheduleDeletion(ends, 7, order, nowMs)]) {
+      expect(dueChange(held, nowMs + 3 * day)).toBe('expire-material');
+      expect(dueChange(held, nowMs + 3 * day - 1)).toBeUndefined();
+      const gone = expireMaterial(held, nowMs + 3 * day);
+      expect(gone.versions[0]).toMatchObject({ state: held.versions[0]?.state, missing: { why: 'expired' } });
+      expect(gone.versions[0]).not.toHaveProperty('material');
+      expect(nextChange(gone)?.change).not.toBe('expire-material');
+    }
+    const again = give(expireMaterial(ends, nowMs + 4 * day), 1, 'a', { expiresAt: iso(nowMs + 9 * day) });
+    expect(dueAt(again)).toBe(iso(nowMs + 9 * day));
+    expect(expireMaterial(again, nowMs + 4 * day)).toBe(again);
+  });
+
+  test('times that are over are refused; of an AES key that encrypts its prior use is to be said, and only what is new is counted', () => {
+    expect(codeOf(() => assertMaterialTimes(key, { priorEncryptions: 0, expiresAt: now }, nowMs))).toBe('ERR_MALFORMED_REQUEST');
+    expect(codeOf(() => assertMaterialTimes(key, {}, nowMs))).toBe('ERR_MALFORMED_REQUEST');
+    expect(codeOf(() => assertMaterialTimes(key, { priorEncryptions: 0 }, nowMs))).toBe('OK');
+    expect(codeOf(() => assertMaterialTimes(external({ algorithm: 'EC_P256', usage: 'sign' }), {}, nowMs))).toBe('OK');
+    const used = give(key, 1, 'a', { priorEncryptions: 500 });
+    expect(newlyDeclared(used, 1, { priorEncryptions: 700 })).toBe(200);
+    expect(newlyDeclared(used, 1, { priorEncryptions: 5 })).toBe(0);
+    expect(newlyDeclared(used, 'new', { priorEncryptions: 5 })).toBe(5);
+    expect(give(used, 1, 'a', { priorEncryptions: 5 }).versions[0]?.imported?.priorEncryptions).toBe(500);
+  });
+
+  test('neither the check value nor what it came with is in its description or its view', () => {
+    for (const shown of [describeKey(filled), viewKey(filled)])
+      for (const secret of ['checkValue', 'importId']) expect(JSON.stringify(shown)).not.toContain(secret);
+    expect(KeyDescription.safeParse(describeKey(deleteMaterial(filled, 1, now))).success).toBe(true);
+  });
+});
+
+test('whatever is done in whatever order, a version has material or says why not, keeps its check value, and never has two', () => {
+  const acts: ((key: Key, at: number) => Key)[] = [
+    (key, at) => give(key, key.primaryVersion, 'a', { expiresAt: iso(at + day) }, iso(at)),
+    (key, at) => give(key, key.primaryVersion, 'b', {}, iso(at)),
+    (key, at) => give(key, 'new', 'b', { expiresAt: iso(at + 2 * day) }, iso(at)),
+    (key, at) => deleteMaterial(key, key.primaryVersion, iso(at)),
+    (key, at) => expireMaterial(key, at),
+    (key, at) => suspendKey(key, false, 's', iso(at)),
+    (key, at) => resumeKey(key, 'r', iso(at)),
+    (key, at) => deactivateKey(key, 'd', iso(at)),
+    (key, at) => activateKey(key, 'a', iso(at)),
+    (key, at) => compromiseKey(key, [key.primaryVersion], 'c', iso(at)),
+    (key, at) => scheduleDeletion(key, 7, order, at),
+    (key, at) => destroyKey(key, at + 90 * day),
+  ];
+  fc.assert(
+    fc.property(fc.array(fc.nat(acts.length - 1), { maxLength: 25 }), (sequence) => {
+      let key = external();
+      const checkValues = new Map<number, string>();
+      for (const [step, n] of sequence.entries()) {
+        try {
+          key = (acts[n] as (typeof acts)[number])(key, nowMs + step * 3_600_000);
+        } catch (error) {
+          if (!(error instanceof ProblemError)) throw error;
+        }
+        for (const { version, state, material, missing, imported } of key.versions) {
+          if (state === 'destroyed') expect([material, missing]).toEqual([undefined, undefined]);
+          else expect([version, Boolean(material)]).toEqual([version, !missing]);
+          if (!imported) continue;
+          expect(checkValues.get(version) ?? imported.checkValue).toBe(imported.checkValue);
+          checkValues.set(version, imported.checkValue);
+        }
+        expect(KeyDescription.safeParse(describeKey(key)).success).toBe(true);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('only a key that was made so is exported, and nothing that is compromised, destroyed, frozen, missing or kept in the token', () => {
+  const key = newKey({ exportable: true });
+  expect(versionToExport(key, undefined)).toMatchObject({ version: 1, material: { custody: 'wrapped' } });
+  expect(versionToExport(deactivateKey(key, 'd', now), 1)).toMatchObject({ version: 1 });
+  const refused: [Key, number | undefined, string][] = [
+    [newKey(), undefined, 'ERR_KEY_NOT_EXPORTABLE'],
+    [key, 2, 'ERR_NOT_FOUND'],
+    [suspendKey(key, true, 's', now), undefined, 'ERR_KEY_SUSPENDED'],
+    [compromiseKey(key, undefined, 'c', now), undefined, 'ERR_KEY_STATE'],
+    [scheduleDeletion(key, 7, order, nowMs), undefined, 'ERR_KEY_PENDING_DELETION'],
+    [destroyKey(scheduleDeletion(key, 7, order, nowMs), nowMs + 8 * day), undefined, 'ERR_KEY_STATE'],
+    [deleteMaterial(give(external({ exportable: true }), 1, 'a'), 1, now), undefined, 'ERR_KEY_MATERIAL_MISSING'],
+    [
+      createKey(
+        about({ exportable: true, algorithm: 'ED25519', usage: 'sign' }),
+        { material: { custody: 'token', family: 'softhsm', token: 'customer', label: 'key-aa' } },
+        now,
+      ),
+      undefined,
+      'ERR_KEY_NOT_EXPORTABLE',
+    ],
+  ];
+  for (const [of, version, code] of refused) expect(codeOf(() => versionToExport(of, version))).toBe(code);
+  expect(versionToWrapUnder(newKey({ usage: 'wrap' }))).toMatchObject({ version: 1 });
+  expect(codeOf(() => versionToWrapUnder(newKey()))).toBe('ERR_KEY_USAGE');
+  expect(codeOf(() => versionToWrapUnder(deactivateKey(newKey({ usage: 'wrap' }), 'd', now)))).toBe('ERR_KEY_STATE');
+});
