@@ -119,6 +119,7 @@ test('a record that is to be whole from the start on, and cannot be read, holds 
   await b.putSaying(restricted.id, b.jws(restricted), { 'Claviger-Revision': '2', 'Claviger-Preload': '1' });
   const { view, refused } = await b.view({ atMost: 5 });
   await b.refusal(refused, /1 records cannot be read yet/);
+  await until(() => view.complete(), { what: 'it to add up' });
   expect([view.complete(), view.fresh(), view.state()]).toEqual([true, false, 'loading']);
   await owner.put({ ...restricted, revision: 3 });
   await view.whenFresh();
