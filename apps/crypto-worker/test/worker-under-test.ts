@@ -147,7 +147,7 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const kek = (await hsm.generateKek({ type: 'claviger.request/1' })).result as KekMaterial;
   await owner.put({ kind: 'kek', id: kekId, kekId, revision: 1, environment: 'production', classification: 'internal', material: kek });
   const arrived = (id: string, revision: number) =>
-    until(() => keyView.get(id)?.revision === revision, { what: `revision ${revision} of ${id}` });
+    until(() => keyView.held(id)?.revision === revision, { what: `revision ${revision} of ${id}` });
   const put = async (key: KeyView): Promise<KeyView> => {
     await owner.put(key);
     await arrived(key.id, key.revision);
