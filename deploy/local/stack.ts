@@ -40,6 +40,8 @@ export interface StackOptions {
   report?: (line: string) => void;
   /** A kryoptic library: the workers' keys are in a token of it, and in no other. For a new `dir`. */
   customerLibrary?: string;
+  /** Backups can be made, for a recovery group of these custodians, two of whom open it. Their shares lie in the folder of the installation. */
+  recovery?: readonly string[];
   /** A document store that runs already. */
   storeUrl?: string;
   databasePrefix?: string;
@@ -100,6 +102,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { env: workerTokens, trustFile } = options.customerLibrary
     ? await customerTokenIn(place, options.customerLibrary)
     : { env: await addPostQuantumToken(place.folder), trustFile: place.trustFile };
+  if (options.recovery) await addRecoveryGroup(place.folder, libraryPath, options.recovery);
+  const backups: Record<string, string> = options.recovery
+    ? { BACKUP_FOLDER: join(dir, 'backups'), BACKUP_ESCROW_FOLDER: join(dir, 'escrows'), BACKUP_EVERY_HOURS: '0' }
+    : {};
   let store: DocumentStore | undefined;
   if (!options.storeUrl) {
     report(`document store (${readMachine().store.kind})`);
@@ -126,8 +132,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         CALLOUT_XKEY_FILE: place.nkeyFile('calloutXkey'),
         BROKER_LOG_FILE: broker.logFile,
       },
-      'crypto-worker': workerTokens,
-      'key-lifecycle': { MONGODB_DATABASE: `${databasePrefix}keys` },
+      'crypto-worker': { ...workerTokens, SITE_REGION: 'local' },
+      'key-lifecycle': { SITE_REGION: 'local', MONGODB_DATABASE: `${databasePrefix}keys`, ...backups },
       audit: { MONGODB_DATABASE: `${databasePrefix}audit` },
       'anomaly-detector': { MONGODB_DATABASE: `${databasePrefix}anomaly` },
     };
@@ -211,6 +217,14 @@ async function addPostQuantumToken(folder: string): Promise<Record<string, strin
   // An installation that somebody else runs is theirs to extend.
   if (kryoptic === undefined || nats.kind === 'url') return {};
   return addKryopticToken(folder, kryoptic.libraryPath, 'post-quantum');
+}
+
+/** @see recovery-group.ts */
+async function addRecoveryGroup(folder: string, libraryPath: string, custodians: readonly string[]): Promise<void> {
+  const cwd = workspaceRoot();
+  await runCommand(process.execPath, ['tools/build.mjs', 'deploy/local/recovery-group.ts'], { cwd });
+  const env = { PATH: process.env.PATH };
+  await runCommand(process.execPath, ['dist/deploy/local/recovery-group.js', folder, libraryPath, '2', ...custodians], { cwd, env });
 }
 
 async function ready({ name, child, healthUrl }: RunningService): Promise<void> {

@@ -97,6 +97,20 @@ test('a key whose classification is raised, that is compromised or that is hande
   expect((await as('payments-api', 'encrypt', keyId, '--in', file('raised'), '--out', file('raised.jwe'))).code).toBe(0);
 });
 
+test('a key is made and used only where its residency lets it be; its owner narrows that, a security officer widens it', async () => {
+  const create = ['keys', 'create', 'cli/resident', '--owner', 'ada', '--consumer', 'payments-api'];
+  expect(await as('kim', ...create, '--region', 'mars')).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_RESIDENCY/) });
+  const { keyId } = await json<{ keyId: string }>('kim', ...create, '--region', 'local', '--region', 'mars');
+  writeFileSync(file('resident'), 'forty-two');
+  await ok('payments-api', 'encrypt', keyId, '--in', file('resident'), '--out', file('resident.jwe'));
+  const set = (who: string, ...more: string[]) => as(who, 'keys', 'set-residency', keyId, ...more, '--reason', 'where the customers are');
+  expect(await set('kim', '--region', 'local')).toMatchObject({ code: 2, stderr: expect.stringContaining('keys:SetResidency') });
+  expect(await set('sam', '--region', 'local')).toMatchObject({ code: 0, stdout: expect.stringMatching(/residency +local/) });
+  expect((await set('sam', '--region', 'mars')).stderr).toMatch(/^ERR_RESIDENCY/);
+  expect(await set('sam', '--anywhere')).toMatchObject({ code: 0 });
+  expect((await set('sam')).code).toBe(64);
+});
+
 test('a key that waits for its deletion and is still asked for is an alert, and can be kept', async () => {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/obsolete', '--consumer', 'payments-api');
   writeFileSync(file('wanted'), 'forty-two');

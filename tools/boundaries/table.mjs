@@ -10,6 +10,7 @@ export const LIBRARIES = {
   hsm: { libs: [], packages: ['pkcs11js', 'koffi', 'lru-cache'] },
   authz: { libs: ['contracts'], packages: ['@cedar-policy/*', 'canonicalize', 'lru-cache', 'zod'] },
   ledger: { libs: [], packages: [] },
+  backup: { libs: ['contracts', 'messaging'], packages: ['zod'] },
   client: { libs: ['contracts'], packages: ['@nats-io/*', '@opentelemetry/api', 'zod'] },
   operability: { libs: [], packages: ['@nestjs/common', '@opentelemetry/*', 'zod'] },
   installation: { libs: ['contracts', 'hsm', 'ledger', 'messaging'], packages: ['canonicalize', 'zod'] },
@@ -21,14 +22,14 @@ export const LIBRARIES = {
 };
 
 /** Of its own libraries an app may use these in src/; any in test/. No app imports an app, anywhere. */
-const SERVICE = ['contracts', 'messaging', 'hsm', 'authz', 'ledger', 'operability', 'installation', 'service'];
+const SERVICE = ['contracts', 'messaging', 'hsm', 'authz', 'ledger', 'operability', 'installation', 'backup', 'service'];
 export const APPS = {
   'key-lifecycle': SERVICE,
   'crypto-worker': SERVICE,
   policy: SERVICE,
   audit: SERVICE,
   'anomaly-detector': SERVICE,
-  cli: ['contracts', 'client', 'hsm', 'authz', 'ledger', 'messaging', 'operability', 'installation'],
+  cli: ['contracts', 'client', 'hsm', 'authz', 'ledger', 'messaging', 'operability', 'installation', 'backup'],
 };
 
 /** Files that only decide: the same inputs give the same answer, with no clock, network, database or token behind it. Also what they import must be so. */
@@ -55,6 +56,7 @@ export const PURE = [
     'finding',
     'fold',
     'head',
+    'import-parameters',
     'inventory-findings',
     'iv',
     'jwe',
@@ -64,10 +66,13 @@ export const PURE = [
     'key-dates',
     'key-description',
     'key-events',
+    'key-export',
     'key-facets',
     'key-floor',
     'key-impact',
+    'key-material',
     'key-protection',
+    'key-residency',
     'key-state',
     'key-tree',
     'key-use',

@@ -2,6 +2,8 @@ import {
   actionTable,
   alertOperations,
   auditOperations,
+  backupHsmOperations,
+  backupOperations,
   buckets,
   clientAlerts,
   consumers,
@@ -39,6 +41,7 @@ export const renderReference = (): string =>
       keyBatchOperations,
       importOperations,
       exportOperations,
+      backupOperations,
       policyOperations,
       auditOperations,
       alertOperations,
@@ -47,7 +50,7 @@ export const renderReference = (): string =>
     'Between services, on subjects that no account but CORE reaches.',
     table(
       ['subject', 'what', 'safe'],
-      [internalOperations, transportHsmOperations]
+      [internalOperations, transportHsmOperations, backupHsmOperations]
         .flatMap((group) => Object.values<Operation>(group))
         .map((o) => [code(internalSubject(o.service, o.verb)), o.summary, o.retry === 'safe' ? 'yes' : 'no']),
     ),

@@ -22,7 +22,7 @@ export class Finding extends Error {}
 /** The command was not given what it needs; `next` says what to do. */
 export class CommandError extends Error {
   constructor(
-    readonly kind: 'usage' | 'badInput' | 'configuration',
+    readonly kind: 'usage' | 'badInput' | 'configuration' | 'failed',
     message: string,
     readonly next?: string,
   ) {

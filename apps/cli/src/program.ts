@@ -3,16 +3,19 @@ import { accessCommands } from './commands/access';
 import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
 import { auditCommands } from './commands/audit';
+import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
 import { ceremonyCommands } from './commands/ceremony';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
+import { drillCommands } from './commands/drill';
 import { jobsCommands } from './commands/jobs';
 import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
+import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
@@ -39,6 +42,9 @@ export function createProgram(): Command {
     accessCommands,
     auditCommands,
     alertsCommands,
+    backupCommands,
+    restoreCommand,
+    drillCommands,
     statusCommand,
     bootstrapCommands,
     ceremonyCommands,

@@ -1,7 +1,7 @@
 import type { RecoveryGroup } from '@claviger/contracts';
 import { assertShareOf, HsmError, type RecoveryShare, shareOfText } from '@claviger/hsm';
 import { readSecret } from '@claviger/installation';
-import type { Desk } from './desk';
+import { type Desk, openTerminal } from './desk';
 import { CommandError } from './exit-codes';
 import { decryptShare } from './share-encryption';
 
@@ -38,6 +38,16 @@ export async function askForShares(group: RecoveryGroup, desk: Desk): Promise<Re
     }
   }
   return shares;
+}
+
+/** The same on this process's terminal. */
+export async function typedShares(group: RecoveryGroup): Promise<RecoveryShare[]> {
+  const desk = openTerminal('Give each share with --share FILE.');
+  try {
+    return await askForShares(group, desk);
+  } finally {
+    desk.close();
+  }
 }
 
 function accepted(group: RecoveryGroup, text: string, before: readonly RecoveryShare[], from: string): RecoveryShare {

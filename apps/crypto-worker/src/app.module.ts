@@ -1,6 +1,7 @@
 import { ProblemFilter } from '@claviger/messaging';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { BackupHsmController, RecoveryKeys } from './backup-hsm.controller';
 import { CryptoController } from './crypto.controller';
 import { CryptoBatchController } from './crypto-batch.controller';
 import { HsmController } from './hsm.controller';
@@ -23,10 +24,19 @@ export class AppModule {
     recorded: RecordedUse;
     operations: Operations;
     establishment: KeyEstablishment;
+    recovery: RecoveryKeys;
   }): DynamicModule {
     return {
       module: AppModule,
-      controllers: [CryptoController, CryptoBatchController, HsmController, HsmBatchController, TransportController, RewrapController],
+      controllers: [
+        CryptoController,
+        CryptoBatchController,
+        HsmController,
+        HsmBatchController,
+        TransportController,
+        RewrapController,
+        BackupHsmController,
+      ],
       providers: [
         CryptoController,
         HsmController,
@@ -36,6 +46,7 @@ export class AppModule {
         { provide: RecordedUse, useValue: parts.recorded },
         { provide: Operations, useValue: parts.operations },
         { provide: KeyEstablishment, useValue: parts.establishment },
+        { provide: RecoveryKeys, useValue: parts.recovery },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

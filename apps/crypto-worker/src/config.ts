@@ -1,3 +1,4 @@
+import { Region } from '@claviger/contracts';
 import { commonConfiguration, tokenConfiguration } from '@claviger/operability';
 import { z } from 'zod';
 
@@ -14,6 +15,8 @@ export const Config = z.object({
   HSM_SESSIONS: z.coerce.number('must be a whole number').int().min(1).max(256).default(16),
   /** After so long a call that a far token has not answered is given up. Clients wait 2.5 s before they ask again. */
   HSM_ANSWER_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(60).default(2),
+  /** Where this worker and its tokens are; keys that may be in certain regions only are used where it is one of them. */
+  SITE_REGION: Region.optional(),
   /** JSON file: an array of { label, library, pinFile }, tokens for algorithms that the first one lacks. */
   FURTHER_TOKENS_FILE: z.string().optional(),
   /** So many failures of the token within so many seconds, and requests are refused until it passes a probe. */

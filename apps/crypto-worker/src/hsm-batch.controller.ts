@@ -18,12 +18,12 @@ export class HsmBatchController {
   async generateKeys(@Payload() { kekId, kek, keys }: Request<(typeof internalOperations)['generateKeys']>): Promise<Answer> {
     const made: unknown[] = [];
     let since = performance.now();
-    for (const { algorithm, usage } of keys) {
+    for (const { algorithm, usage, residency } of keys) {
       if (performance.now() - since > holdMs) {
         await turn();
         since = performance.now();
       }
-      made.push(await this.generated({ type: requestType, algorithm, usage, kekId, kek }));
+      made.push(await this.generated({ type: requestType, algorithm, usage, kekId, kek, ...(residency ? { residency } : {}) }));
     }
     return { result: { keys: made } };
   }

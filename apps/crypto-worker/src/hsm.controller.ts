@@ -32,10 +32,10 @@ export class HsmController {
   /** Kept in the token only where it cannot leave it wrapped: token objects are few and slow to find. */
   @MessagePattern(internalOperations.generateKey.name)
   generateKey(
-    @Payload() { algorithm, usage, kekId, kek, label: reserved }: Request<(typeof internalOperations)['generateKey']>,
+    @Payload() { algorithm, usage, kekId, kek, label: reserved, residency }: Request<(typeof internalOperations)['generateKey']>,
   ): Promise<Answer> {
     return this.answered(async () => {
-      const token = this.tokens.for(algorithm, usage);
+      const token = this.tokens.for(algorithm, usage, residency);
       if (token === this.tokens.primary && custodiesOf(algorithm, token.family).includes('wrapped')) {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };

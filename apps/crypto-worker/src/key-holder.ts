@@ -94,6 +94,7 @@ export class KeyHolder {
   handle(asked: KeyView, { version: number }: Pick<KeyVersion, 'version'>): KeyHandle {
     const key = this.unchanged(asked);
     const version = key.versions.find((one) => one.version === number) as KeyVersion;
+    this.assertHere(key, version);
     const { material } = version;
     const ready = this.prepare(key).versions.get(number);
     if (!material || !ready) throw new ProblemError('ERR_KEY_MATERIAL_MISSING', `Version ${version.version} has no material.`);
@@ -112,6 +113,7 @@ export class KeyHolder {
   /** The public half as a session object that can only verify, only encapsulate, or only encrypt (RSA). */
   publicKey(key: KeyView, version: KeyVersion): KeyHandle {
     this.unchanged(key);
+    this.assertHere(key, version);
     const { publicKeySpki } = version;
     if (publicKeySpki === undefined) throw new ProblemError('ERR_KEY_STATE', `Version ${version.version} has no public key.`);
     const token = this.tokenOf(version);
@@ -139,6 +141,11 @@ export class KeyHolder {
     if (this.view.held(key.keyId)?.revision === key.revision) return now ?? key;
     if (now && isRewrapOf(now, key)) return now;
     throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
+  }
+
+  /** Throws ERR_RESIDENCY. */
+  private assertHere({ residency }: KeyView, { material }: KeyVersion): void {
+    this.tokens.assertResides(residency, material?.custody === 'token' ? material.token : this.tokens.primary.label);
   }
 
   private inToken({ token, label }: TokenKey): KeyHandle {

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
+import { backupHsmOperations, cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -8,6 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { AppModule } from './app.module';
 import { acknowledgeChanges } from './applied';
+import { RecoveryKeys } from './backup-hsm.controller';
 import { Config } from './config';
 import { FurtherToken } from './further-token';
 import { openFurtherToken, readFurtherTokens } from './further-tokens';
@@ -52,7 +53,15 @@ await runService(service, async (logger) => {
     };
     return new FurtherToken({ label: entry.label, open, probeEveryMs, report, logger });
   });
-  const tokens = new Tokens(token, further);
+  const tokens = new Tokens(
+    token,
+    further.map((one) => ({
+      label: one.label,
+      region: listed.find(({ label }) => label === one.label)?.region,
+      reached: () => one.reached(),
+    })),
+    config.SITE_REGION,
+  );
   await Promise.all(further.map((one) => one.start()));
   const keys = new KeyHolder(keyView, tokens, {
     capacity: config.UNWRAPPED_KEYS_MAX,
@@ -71,6 +80,7 @@ await runService(service, async (logger) => {
         generateKey: internalOperations.generateKey,
         generateKeys: internalOperations.generateKeys,
         destroyKey: internalOperations.destroyKey,
+        ...backupHsmOperations,
         ...transportHsmOperations,
         rewrapKeys: internalOperations.rewrapKeys,
         rewrapKek: internalOperations.rewrapKek,
@@ -111,6 +121,7 @@ await runService(service, async (logger) => {
       recorded,
       operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
+      recovery: new RecoveryKeys(core.trust.recovery ?? {}),
     }),
     { strategy: server, logger, abortOnError: false },
   );

@@ -1,10 +1,10 @@
-import { type Algorithm, type KeyUsage, ProblemError } from '@claviger/contracts';
+import { type Algorithm, type KeyUsage, ProblemError, type Region, type Residency, residesIn } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
 import { ConfigurationError } from '@claviger/operability';
 import type { FurtherToken } from './further-token';
 
 /** A token that may be away. */
-export type Reachable = Pick<FurtherToken, 'label' | 'reached'>;
+export type Reachable = Pick<FurtherToken, 'label' | 'reached'> & { readonly region?: Region | undefined };
 
 /**
  * The tokens that this worker reaches. The first holds the root, and with it every wrapped key; further ones hold keys of algorithms that it lacks,
@@ -17,8 +17,10 @@ export class Tokens {
   constructor(
     readonly primary: Token,
     readonly further: readonly Reachable[] = [],
+    /** Where the worker is, and each token of which nothing else is said. */
+    region?: Region,
   ) {
-    this.all = [{ label: primary.label, reached: () => primary }, ...further];
+    this.all = [{ label: primary.label, region, reached: () => primary }, ...further.map((one) => placed(one, region))];
     this.byLabel = new Map(this.all.map((one) => [one.label, one]));
     if (this.byLabel.size < this.all.length)
       throw new ConfigurationError([`FURTHER_TOKENS_FILE: lists ${primary.label}, which is the first token (HSM_TOKEN_LABEL)`]);
@@ -31,6 +33,12 @@ export class Tokens {
     return token.reached();
   }
 
+  /** Throws ERR_RESIDENCY: a key that may be in these regions is not used in this token. */
+  assertResides(residency: Residency | undefined, label: string): void {
+    const region = this.byLabel.get(label)?.region;
+    if (!residesIn(residency, region)) throw elsewhere(residency as Residency, `token ${label} is ${placeOf(region)}`);
+  }
+
   /** @throws ProblemError ERR_HSM_UNAVAILABLE: one of them fails */
   every(): Token[] {
     return this.all.map((one) => one.reached());
@@ -38,18 +46,32 @@ export class Tokens {
 
   /**
    * The first that can use such a key for that. Where it lies must not depend on who is away today, and what a token can do is unknown while it is.
-   * @throws ProblemError ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)
+   * @throws ProblemError ERR_RESIDENCY (those that can are in no such region), ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)
    */
-  for(algorithm: Algorithm, usage: KeyUsage): Token {
+  for(algorithm: Algorithm, usage: KeyUsage, residency?: Residency): Token {
     const asked: string[] = [];
+    const away: string[] = [];
     for (const one of this.all) {
       const token = one.reached();
-      if (token.supports(algorithm, usage)) return token;
+      if (token.supports(algorithm, usage)) {
+        if (residesIn(residency, one.region)) return token;
+        away.push(`token ${one.label} is ${placeOf(one.region)}`);
+      }
       asked.push(`${token.label} (${token.family})`);
     }
+    if (away.length > 0) throw elsewhere(residency as Residency, away.join(', '));
     throw new ProblemError(
       'ERR_ALGORITHM_UNAVAILABLE',
       `No token of this worker can ${usage} with ${algorithm}; there is ${asked.join(', ')}.`,
     );
   }
 }
+
+const placed = (one: Reachable, region: Region | undefined): Reachable => ({
+  label: one.label,
+  region: one.region ?? region,
+  reached: () => one.reached(),
+});
+const placeOf = (region: Region | undefined) => (region === undefined ? 'nobody said where' : `in ${region}`);
+const elsewhere = (residency: Residency, where: string) =>
+  new ProblemError('ERR_RESIDENCY', `The key may be in ${residency.join(', ')}, and ${where}.`);

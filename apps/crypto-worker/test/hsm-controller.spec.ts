@@ -26,7 +26,7 @@ beforeAll(() => {
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
   const breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
-  hsm = new HsmController(new Tokens(token), keys, breaker);
+  hsm = new HsmController(new Tokens(token, [], 'eu'), keys, breaker);
 });
 afterAll(() => token.close());
 
@@ -97,4 +97,16 @@ test('nothing but a customer key can be destroyed by its label', () => {
   const { request } = internalOperations.destroyKey;
   for (const label of ['root', 'certifier', 'claviger-canary', 'key-', `key-${'A'.repeat(24)}`])
     expect([label, request.safeParse({ type: requestType, token: 't', label }).success]).toEqual([label, false]);
+});
+
+test('a key is made only in a token that is in one of its regions, and nobody is asked of a place that is not known', async () => {
+  const kek = await generateKek();
+  const residing = (residency: string[]) =>
+    hsm.generateKey({ type: requestType, algorithm: 'AES_256', usage: 'encrypt', kekId: 'kek_production_internal_1', kek, residency });
+  expect((await residing(['us', 'eu'])).result).toMatchObject({ material: { custody: 'wrapped' } });
+  await expect(residing(['us'])).rejects.toThrow(/ERR_RESIDENCY: The key may be in us, and token .* is in eu/);
+  const further = { label: 'far', region: 'us', reached: () => token };
+  expect(new Tokens(token, [further], 'eu').for('AES_256', 'encrypt', ['us'])).toBe(token);
+  expect(() => new Tokens(token).for('AES_256', 'encrypt', ['eu'])).toThrow(/ERR_RESIDENCY/);
+  expect(() => new Tokens(token, [{ ...further, region: undefined }], 'eu').assertResides(['us'], 'far')).toThrow(/token far is in eu/);
 });

@@ -1,10 +1,11 @@
 import { createPrivateKey, createPublicKey, createVerify, verify as nodeVerify, randomBytes } from 'node:crypto';
-import { Algorithm, type ItemOutcome, type KeyView, schemesOf, usagesOf } from '@claviger/contracts';
+import { Algorithm, type ItemOutcome, type KekMaterial, type KeyView, schemesOf, usagesOf, type WrappedKey } from '@claviger/contracts';
 import { schemesOf as tokenSchemes, usagesOf as tokenUsages } from '@claviger/hsm';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { CompactSign, compactVerify, createLocalJWKSet, importJWK, importPKCS8 } from 'jose';
 import type { CryptoController } from '../src/crypto.controller';
 import { CryptoBatchController } from '../src/crypto-batch.controller';
+import { RewrapController } from '../src/rewrap.controller';
 import { bytes, codeOf, resultOf, text } from './answers';
 import { startWorker, type Worker } from './worker-under-test';
 
@@ -297,6 +298,27 @@ test('a key that changes while the token signs off the event loop gives no signa
   );
   expect(await codeOf(one.sign({ keyId: key.keyId, message }, caller))).toBe('ERR_KEY_SUSPENDED');
 });
+
+test('a key that is only rewrapped while the token signs off the event loop gives its signatures: those that wait for a session as well', async () => {
+  const key = await made('RSA_3072');
+  const kekId = 'kek_production_internal_2';
+  const type = 'claviger.request/1' as const;
+  const kek = (await w.hsm.generateKek({ type })).result as KekMaterial;
+  await w.owner.put({ kind: 'kek', id: kekId, kekId, revision: 1, environment: 'production', classification: 'internal', material: kek });
+  await w.arrived(kekId, 1);
+  const [first] = key.versions as [KeyView['versions'][number]];
+  const { mechanism, wrapped, kekId: old } = first.material as WrappedKey;
+  const { keys } = (
+    await new RewrapController(w.tokens, w.keys, w.breaker).rewrapKeys({
+      ...{ type, from: [{ kekId: old, material: w.kek }], to: { kekId, material: kek } },
+      keys: [{ algorithm: key.algorithm, kekId: old, mechanism, wrapped }],
+    })
+  ).result as { keys: [WrappedKey] };
+  const signing = Array.from({ length: 12 }, () => codeOf(one.sign({ keyId: key.keyId, message }, caller)));
+  await w.put({ ...key, revision: 2, versions: [{ ...first, material: keys[0] }] });
+  expect(new Set(await Promise.all(signing))).toEqual(new Set(['OK']));
+  expect(await codeOf(one.sign({ keyId: key.keyId, message }, caller))).toBe('OK');
+}, 30_000);
 
 test('the table of the contract and that of the token say the same of every algorithm', () => {
   for (const algorithm of Algorithm.options) {

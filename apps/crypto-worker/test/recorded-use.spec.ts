@@ -300,3 +300,22 @@ test('while the token fails: what needs it is refused at once and recorded, a de
   ]);
   encrypted.mockRestore();
 });
+
+test('a key that may be in other regions only is not used here, which is recorded; one that may be here is, and no residency is anywhere', async () => {
+  const ciphertexts = new Map<string, string>();
+  for (const residency of [['eu'], ['us', 'eu'], undefined]) {
+    const key = await w.put({ ...(await w.key()), ...(residency ? { residency } : {}) });
+    ciphertexts.set(key.keyId, await ciphertextOf(encrypt(key)));
+  }
+  const key = await w.put({ ...(await w.key()), residency: ['eu'] });
+  const ciphertext = await ciphertextOf(encrypt(key));
+  await w.put({ ...key, revision: key.revision + 1, residency: ['us', 'ch'] });
+  expect(await codeOf(encrypt(key))).toBe('ERR_RESIDENCY');
+  // Also of a key that lies unwrapped in the token.
+  expect(await codeOf(decrypt(key, ciphertext))).toBe('ERR_RESIDENCY');
+  const refused = (await records()).filter((r) => r.keyId === key.keyId && r.code === 'ERR_RESIDENCY');
+  expect(refused.map((r) => [r.action, r.outcome])).toEqual([
+    ['crypto:Encrypt', 'denied'],
+    ['crypto:Decrypt', 'denied'],
+  ]);
+});

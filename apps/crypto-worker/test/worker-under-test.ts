@@ -82,7 +82,7 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const control = { kid: 'control-1', sign: (input: Buffer) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }) };
   const trusted: ReadonlyMap<string, KeyObject> = new Map([[control.kid, publicKey]]);
   const token = customerToken(distance);
-  const tokens = new Tokens(token, kryopticToken().map(reachable));
+  const tokens = new Tokens(token, kryopticToken().map(reachable), 'eu');
 
   const certifierSpki = token.publicKeySpki(tokenKeyLabels.customer.certifier).toString('base64url');
   const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });

@@ -2,6 +2,7 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
 import { ExportsController } from './exports.controller';
 import { Floors } from './floors';
@@ -22,6 +23,8 @@ import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
 
+import { Site } from './site';
+
 @Module({})
 export class AppModule {
   static with(parts: {
@@ -34,14 +37,17 @@ export class AppModule {
     owedByJobs: OwedByJobs;
     hsm: Hsm;
     bounds: LeaseBounds;
+    backups: BackupParts;
     transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
+    site: Site;
     cursors: ListCursors;
   }): DynamicModule {
     return {
       module: AppModule,
       controllers: [
+        BackupController,
         KeysController,
         KeyGovernanceController,
         KeysBatchController,
@@ -63,9 +69,11 @@ export class AppModule {
         { provide: OwedByJobs, useValue: parts.owedByJobs },
         { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
+        { provide: BackupParts, useValue: parts.backups },
         { provide: KeyTransport, useValue: parts.transport },
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
+        { provide: Site, useValue: parts.site },
         { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

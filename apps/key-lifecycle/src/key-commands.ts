@@ -112,13 +112,28 @@ export class KeyCommands {
 
   /** Key material from any worker, wrapped under the KEK of the key's environment and classification. */
   async material(
-    { keyId, algorithm, usage, environment, classification }: Pick<Key, 'keyId' | 'algorithm' | 'usage' | 'environment' | 'classification'>,
+    {
+      keyId,
+      algorithm,
+      usage,
+      environment,
+      classification,
+      residency,
+    }: Pick<Key, 'keyId' | 'algorithm' | 'usage' | 'environment' | 'classification' | 'residency'>,
     trace: Context,
   ): Promise<Material> {
     const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
     // A secret key never stays in a token as an object.
     const label = algorithms[algorithm].pair ? await this.objects.reserve(keyId) : undefined;
-    const made = await this.materials.ask({ algorithm, usage, kekId, kek, trace, ...(label === undefined ? {} : { label }) });
+    const made = await this.materials.ask({
+      algorithm,
+      usage,
+      kekId,
+      kek,
+      trace,
+      ...(residency ? { residency } : {}),
+      ...(label === undefined ? {} : { label }),
+    });
     if (label !== undefined && made.material.custody === 'wrapped') this.objects.release(label);
     return made;
   }

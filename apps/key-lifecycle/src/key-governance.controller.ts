@@ -1,5 +1,5 @@
 import { keyResource } from '@claviger/authz';
-import { keyGovernanceOperations, type Request } from '@claviger/contracts';
+import { isWider, keyGovernanceOperations, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
@@ -7,7 +7,9 @@ import { Floors } from './floors';
 import { certifyKey } from './key-certification';
 import { isLowered, setClassification } from './key-events';
 import { assertNotBelow, withRotation } from './key-floor';
+import { setResidency } from './key-residency';
 import { RecordedChange } from './recorded-change';
+import { Site } from './site';
 
 type Ops = typeof keyGovernanceOperations;
 
@@ -17,6 +19,7 @@ export class KeyGovernanceController {
   constructor(
     private readonly changes: RecordedChange,
     private readonly floors: Floors,
+    private readonly site: Site,
   ) {}
 
   @MessagePattern(keyGovernanceOperations.setClassification.name)
@@ -41,5 +44,15 @@ export class KeyGovernanceController {
     return this.changes.answer(keyGovernanceOperations.certify, request, context, (key) =>
       certifyKey(key, context.principal, new Date().toISOString()),
     );
+  }
+
+  @MessagePattern(keyGovernanceOperations.setResidency.name)
+  setResidency(@Payload() request: Request<Ops['setResidency']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const residency = request.residency ?? undefined;
+    return this.changes.answer(keyGovernanceOperations.setResidency, request, context, (key, admitAlso) => {
+      if (isWider(key.residency, residency)) admitAlso('keys:WidenResidency', keyResource(key));
+      this.site.assertResident(residency);
+      return setResidency(key, residency);
+    });
   }
 }

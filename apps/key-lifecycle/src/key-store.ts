@@ -136,6 +136,28 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     }
   }
 
+  /**
+   * Keys of a backup, as they are stored then: those that are there already stay as they are. Whoever restores brings them to the workers.
+   * Throws ERR_CONFLICT when a name is another key's.
+   */
+  async insertRestored(all: readonly { key: Key; invocations: string }[]): Promise<Key[]> {
+    await this.createIndexes();
+    const documents = all.map(({ key, invocations }) => ({
+      ...{ _id: key.keyId, ...this.fields(key), invocations },
+      ...{ outbox: [], owed: [], pending: false },
+    }));
+    try {
+      await reached(() => this.keys.insertMany(documents, { ordered: false }));
+      return all.map(({ key }) => key);
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+    }
+    const stored = await Promise.all(all.map(({ key }) => this.get(key.keyId)));
+    const lacking = all.find((_, i) => stored[i] === undefined);
+    if (lacking) throw new ProblemError('ERR_CONFLICT', `There is another key named ${lacking.key.name}.`);
+    return stored as Key[];
+  }
+
   /** False when somebody else changed it since it was read. */
   async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
     const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object)), ...this.toCertify(from, to)];

@@ -16,6 +16,7 @@ import {
   type MissingMaterial,
   ProblemError,
   type RegisteredData,
+  type Residency,
   type RotationSchedule,
   type TokenKey,
   type Transition,
@@ -53,6 +54,8 @@ export interface Key extends KeyNotes {
   cryptoperiod: Cryptoperiod;
   rotation?: Rotation;
   rotationDue?: DueRotation;
+  /** The regions that it may be in; anywhere when absent. */
+  residency?: Residency;
   /** When its owner last confirmed what is written of it. */
   certified?: { at: string; by: string };
   /** As somebody asked for; left out, it depends on whether there is a schedule. */
@@ -117,6 +120,7 @@ export type NewKey = Pick<
   | 'tags'
   | 'createdBy'
   | 'atEnd'
+  | 'residency'
   | 'origin'
   | 'exportable'
 > & { cryptoperiod?: Cryptoperiod | undefined; schedule?: RotationSchedule | undefined };

@@ -33,6 +33,7 @@ import { KeyStore } from './key-store';
 import { ListCursors } from './list-cursors';
 import { shownPage } from './list-page';
 import { RecordedChange } from './recorded-change';
+import { Site } from './site';
 
 type Ops = typeof keyOperations;
 
@@ -46,6 +47,7 @@ export class KeysController {
     private readonly store: KeyStore,
     private readonly keks: KekStore,
     private readonly floors: Floors,
+    private readonly site: Site,
     private readonly cursors: ListCursors,
   ) {}
 
@@ -55,6 +57,7 @@ export class KeysController {
     const kind = { ...(origin === 'external' ? { origin } : {}), ...(exportable ? { exportable } : {}) };
     return this.replies.answer(keyOperations.create, context, {}, async ({ admit, intend }) => {
       const about = { ...rest, ...kind, usage: usageFor(rest.algorithm, asked) };
+      this.site.assertResident(about.residency);
       if (activateAt !== undefined) assertActivation(activateAt, Date.now());
       admit('keys:Create', {
         ...keyResource({ ...about, owner, createdBy: context.principal, keyId: 'proposed', revision: 0 }),

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import {
+  backupOperations,
   exportOperations,
   importOperations,
   internalOperations,
@@ -17,6 +18,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
 import { ComplianceWatch } from './compliance-watch';
+import { composeBackups } from './compose-backups';
 import { Config } from './config';
 import { CurrentKeks } from './current-keks';
 import { Delivery } from './delivery';
@@ -46,6 +48,7 @@ import { RewrapRunner } from './rewrap-runner';
 import { RewrapSteps } from './rewrap-steps';
 import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
+import { Site } from './site';
 import { StoreCheck } from './store-check';
 
 const service = 'key-lifecycle';
@@ -117,6 +120,11 @@ await runService(service, async (logger) => {
   const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
 
   const progress = { begun: false, checked: 0 };
+  const backups = composeBackups({
+    ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
+    ...{ keks: kekStore, roots, tampered },
+  });
+
   let rebuilt = false;
   let stopping = false;
   let marking = false;
@@ -152,6 +160,7 @@ await runService(service, async (logger) => {
         owedByJobs.start();
         runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
+        backups.start();
       } catch (error) {
         if (attempt % 10 === 0) logger.warn(`the view of keys cannot be rebuilt yet: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -161,7 +170,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations } },
+    services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations }, backup: backupOperations },
     internal: { keys: { leaseInvocations: internalOperations.leaseInvocations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
@@ -176,9 +185,11 @@ await runService(service, async (logger) => {
       owedByJobs: new OwedByJobs(owedByJobs),
       hsm: new Hsm(connection),
       bounds,
+      backups: backups.parts,
       transport,
       lastUses: new LastUses(connection),
       floors,
+      site: new Site(config.SITE_REGION),
       cursors: new ListCursors(db),
     }),
     { strategy: server, logger, abortOnError: false },
@@ -209,6 +220,7 @@ await runService(service, async (logger) => {
       stopping = true;
       return sweep.stop();
     },
+    () => backups.stop(),
     () => expiredImports.stop(),
     () => storeCheck.stop(),
     () => orphans.stop(),

@@ -1,4 +1,13 @@
-import { type Algorithm, algorithms, internalOperations, type KekMaterial, type KeyUsage, limits, ProblemError } from '@claviger/contracts';
+import {
+  type Algorithm,
+  algorithms,
+  internalOperations,
+  type KekMaterial,
+  type KeyUsage,
+  limits,
+  ProblemError,
+  type Residency,
+} from '@claviger/contracts';
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Context } from '@opentelemetry/api';
@@ -13,6 +22,7 @@ export interface MaterialRequest {
   usage: KeyUsage;
   kekId: string;
   kek: KekMaterial;
+  residency?: Residency | undefined;
   /** The name that a pair gets if it stays in a token. */
   label?: string;
   trace: Context;
@@ -49,7 +59,7 @@ export class MaterialRequests {
     const { keys } = await askInternal(
       this.connection,
       internalOperations.generateKeys,
-      { kekId, kek, keys: requests.map(({ algorithm, usage }) => ({ algorithm, usage })) },
+      { kekId, kek, keys: requests.map(({ algorithm, usage, residency }) => ({ algorithm, usage, ...(residency ? { residency } : {}) })) },
       { timeoutMs: generationTimeoutMs, trace },
     );
     return keys.map((made) => ('problem' in made ? { error: new ProblemError(made.problem.code, made.problem.detail) } : { value: made }));

@@ -14,6 +14,7 @@ import { type Asker, type Done, OwedRecords, RecordedReply } from '@claviger/ser
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { BackupParts } from './backup.controller';
 import { JobStore } from './job-store';
 import { isLiving, type Kek, kekIdOf, type Pair } from './kek';
 import { KekStore } from './kek-store';
@@ -42,6 +43,7 @@ export class RewrapController {
     private readonly keks: KekStore,
     private readonly roots: Roots,
     private readonly hsm: Hsm,
+    private readonly backups: BackupParts,
   ) {}
 
   @MessagePattern(keyOperations.rotateKek.name)
@@ -81,6 +83,9 @@ export class RewrapController {
           'ERR_KEY_STATE',
           `${under.length} KEKs are under ${label}, such as ${under[0]!.kekId}: let the rotation end first.`,
         );
+      const [epoch] = await this.backups.epochsUnder(label);
+      if (epoch !== undefined)
+        throw new ProblemError('ERR_KEY_STATE', `The key of epoch ${epoch} of backups is under ${label}: it follows the KEKs in a moment.`);
       if (root.state === 'retiring' && Date.now() - Date.parse(root.retiredAt ?? now) < settleMs)
         throw new ProblemError('ERR_KEY_STATE', `${label} was retired less than ${settleMs / 1_000} s ago: try again then.`);
       const destroyed = await this.roots.change(label, (one) => destroyRoot(one, now));

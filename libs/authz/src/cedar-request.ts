@@ -44,7 +44,7 @@ const resourceUid = (resource: Resource) => ({ type: `Claviger::${resource.type}
 
 function resourceEntity(resource: Resource): EntityJson {
   if (resource.type === 'System') return { uid: resourceUid(resource), attrs: {}, parents: [] };
-  const { environment, classification, owner, consumers, algorithm, usage, state, createdBy, tags = {} } = resource.attrs;
+  const { environment, classification, owner, consumers, algorithm, usage, state, createdBy, residency, tags = {} } = resource.attrs;
   return {
     uid: resourceUid(resource),
     attrs: {
@@ -56,6 +56,7 @@ function resourceEntity(resource: Resource): EntityJson {
       usage,
       ...(state === undefined ? {} : { state }),
       ...(createdBy === undefined ? {} : { createdBy }),
+      ...(residency === undefined ? {} : { residency: [...residency] }),
     },
     parents: [],
     tags: { ...tags },

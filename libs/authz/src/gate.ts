@@ -145,7 +145,7 @@ export const keyResource = (
   key: Pick<
     KeyView,
     'keyId' | 'revision' | 'environment' | 'classification' | 'owner' | 'consumers' | 'createdBy' | 'algorithm' | 'usage' | 'tags'
-  >,
+  > & { residency?: KeyView['residency'] },
 ): KeyResource => ({
   type: 'Key',
   id: key.keyId,
@@ -159,5 +159,6 @@ export const keyResource = (
     algorithm: key.algorithm,
     usage: key.usage,
     tags: key.tags,
+    ...(key.residency ? { residency: key.residency } : {}),
   },
 });

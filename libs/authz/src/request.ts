@@ -10,6 +10,8 @@ export interface KeyAttributes {
   readonly usage: string;
   readonly state?: string;
   readonly createdBy?: string;
+  /** Absent: anywhere. */
+  readonly residency?: readonly string[];
   readonly tags?: Readonly<Record<string, string>>;
 }
 

@@ -36,9 +36,9 @@ const isResource = (expression: unknown): boolean => isNode(expression) && expre
 export function attributesText(attrs: KeyAttributes): string {
   let text = texts.get(attrs);
   if (text === undefined) {
-    const { environment, classification, owner, consumers, algorithm, usage, state, createdBy, tags = {} } = attrs;
-    const sorted = Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1));
-    const all = JSON.stringify([environment, classification, owner, consumers, algorithm, usage, state ?? null, createdBy ?? null, sorted]);
+    const { tags = {}, ...others } = attrs;
+    const sorted = (fields: object) => Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1));
+    const all = JSON.stringify([sorted(others), sorted(tags)]);
     // A key may have hundreds of consumers, and many decisions are remembered.
     text = all.length > 256 ? createHash('sha256').update(all).digest('base64url') : all;
     texts.set(attrs, text);

@@ -51,7 +51,7 @@ const may: Record<string, Action[]> = {
     ...['keys:List', 'keys:ListKeks', 'keys:Describe', 'keys:Suspend', 'keys:Resume', 'keys:MarkCompromised', 'keys:SetOwner'],
     'audit:RecordCeremony',
     ...['keys:Protect', 'keys:Unprotect', 'keys:ReadJobs'],
-    ...['keys:SetClassification', 'keys:LowerClassification'],
+    ...['keys:SetClassification', 'keys:LowerClassification', 'keys:SetResidency', 'keys:WidenResidency'],
   ] as Action[],
   'application-owner': [
     'keys:Describe',
@@ -63,10 +63,14 @@ const may: Record<string, Action[]> = {
     'keys:RegisterData',
     'keys:SetClassification',
     'keys:Certify',
+    'keys:SetResidency',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
-  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'keys:List', 'keys:ListKeks', 'keys:ReadJobs', 'keys:Describe'],
-  operator: ['system:Status', 'alerts:Read', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
+  auditor: ['audit:Read', 'audit:Verify', 'policy:Read', 'backup:List', 'keys:List', 'keys:ListKeks', 'keys:ReadJobs', 'keys:Describe'],
+  operator: [
+    ...['system:Status', 'alerts:Read', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
+    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
+  ] as Action[],
   none: [],
 };
 

@@ -1,6 +1,7 @@
 import {
   alertOperations,
   auditOperations,
+  backupOperations,
   cryptoOperations,
   exportOperations,
   type Input,
@@ -20,6 +21,7 @@ const { show, publish, ...access } = policyOperations;
 /** The contract's operations, by service; the client's methods are made from this table, at run time and in their types. */
 export const operations = {
   crypto: cryptoOperations,
+  backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
   access,

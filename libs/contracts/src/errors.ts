@@ -55,6 +55,12 @@ const table = {
     title: 'The key would be less than the profile of its environment and classification asks for',
     next: 'Ask for what the profile asks for, or ask a security officer to change the profile.',
   },
+  ERR_RESIDENCY: {
+    status: 403,
+    retryable: false,
+    title: 'The residency of the key does not let it be here',
+    next: 'Use it at a site in one of its regions, or ask a security officer to widen its residency.',
+  },
   ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {
@@ -203,6 +209,24 @@ const table = {
     retryable: false,
     title: 'The policy bundle does not validate',
     next: 'Run claviger policy check and mend what it names.',
+  },
+  ERR_BACKUP_UNAVAILABLE: {
+    status: 501,
+    retryable: false,
+    title: 'Backups are not set up here',
+    next: 'Operators: set BACKUP_FOLDER and BACKUP_ESCROW_FOLDER of key-lifecycle, and hold a ceremony of a recovery group.',
+  },
+  ERR_BACKUP_REFUSED: {
+    status: 409,
+    retryable: false,
+    title: 'This backup cannot be made, read or restored like this',
+    next: 'The detail says why.',
+  },
+  ERR_BACKUP_DAMAGED: {
+    status: 422,
+    retryable: false,
+    title: 'The backup is not what its site signed',
+    next: 'Take another copy of it, or another backup; nothing after the named chunk was used.',
   },
   ERR_INTERNAL: {
     status: 500,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
+import { BackupId, EpochId } from './backup-format';
 import { KeyDescription } from './key-description';
 import { KeyId, PrincipalId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
@@ -15,6 +16,11 @@ export const KeyChange = z.strictObject({
     requestId: z.string().optional(),
     record: z.string(),
   }),
+});
+
+const AboutBackup = z.strictObject({
+  ...{ backupId: BackupId, epoch: EpochId, by: PrincipalId, manifestDigest: z.string().optional() },
+  ...{ keys: z.int().optional(), proven: z.int().optional(), failures: z.int().optional(), detail: z.string().optional() },
 });
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
@@ -53,6 +59,12 @@ export const eventTypes = {
       dueAt: Timestamp.optional(),
     }),
   },
+  /** A backup was made, or could not be … */
+  'io.claviger.backup.made': { stream: 'KEYS', data: AboutBackup },
+  'io.claviger.backup.failed': { stream: 'KEYS', data: AboutBackup },
+  /** … and what a look at every key in it found. `damaged`: it is not to be relied on. */
+  'io.claviger.backup.verified': { stream: 'KEYS', data: AboutBackup },
+  'io.claviger.backup.damaged': { stream: 'KEYS', data: AboutBackup },
   /** So many days are left (0: it is over) until its owner has to certify the key anew. */
   'io.claviger.key.certification-due': {
     stream: 'KEYS',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Region } from './residency';
 
 /** CK_TOKEN_INFO.label (PKCS#11 v3.1 §3.2); 32 bytes at most. */
 export const TokenLabel = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 'must be 1 to 32 of A-Z, a-z, 0-9, . _ -');
@@ -15,6 +16,8 @@ export const FurtherTokens = z
       pinFile: z.string().min(1),
       /** `far`: behind a network. */
       distance: z.enum(['near', 'far']).optional(),
+      /** Where it is; where the worker is, when left out. */
+      region: Region.optional(),
     }),
   )
   .max(furtherTokensMost, `names more than ${furtherTokensMost} tokens`)

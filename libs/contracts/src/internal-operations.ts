@@ -6,6 +6,7 @@ import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
 import { PersonalValue } from './records';
+import { Residency } from './residency';
 import { rewrapInternalOperations } from './rewrap-internal-operations';
 import { KekMaterial, KeyMaterial, TokenKeyLabel } from './views';
 
@@ -29,6 +30,8 @@ export const internalOperations = {
     retry: 'safe',
     input: {
       ...{ algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
+      /** Only in a token that is in one of these. */
+      residency: Residency.optional(),
       /** Its name in the token if it stays there; only a pair ever does. */
       label: TokenKeyLabel.optional(),
     },
@@ -43,7 +46,7 @@ export const internalOperations = {
       kekId: KekId,
       kek: KekMaterial,
       keys: z
-        .array(z.strictObject({ algorithm: Algorithm, usage: KeyUsage }))
+        .array(z.strictObject({ algorithm: Algorithm, usage: KeyUsage, residency: Residency.optional() }))
         .min(1)
         .max(limits.batchItems)
         .refine((keys) => keys.every(({ algorithm }) => !algorithms[algorithm].pair), 'a pair is asked for alone: it takes long'),

@@ -6,6 +6,7 @@ import { KeyState } from './key-states';
 import { MissingMaterial, Origin } from './key-transport';
 import { limits } from './limits';
 import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
+import { Residency } from './residency';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9/_-]{0,127}$/, 'a key name is 1 to 128 of a-z, 0-9, /, _ and -');
@@ -120,6 +121,8 @@ export const KeyDescription = z.strictObject({
   atEnd: AtEnd,
   /** By itself a version is rotated, or protects no more, after so many days at most, jitter and window left out; absent where nothing ends its use. */
   protectsAtMostDays: z.int().min(1).optional(),
+  /** The regions that it may be used, stored and backed up in; anywhere when absent. */
+  residency: Residency.optional(),
   /** When its owner last confirmed what is written of it. */
   certified: z.strictObject({ at: Timestamp, by: PrincipalId }).optional(),
   /** Something happened for which it is rotated as soon as it can be: a compromise, another owner, a higher classification. */

@@ -8,6 +8,7 @@ import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Residency } from './residency';
 import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
@@ -40,6 +41,8 @@ export const keyOperations = {
       ...KeyNotes.shape,
       consumers: consumers.default([]),
       tags: tags.default({}),
+      /** The regions that it may be used, stored and backed up in; anywhere when left out. */
+      residency: Residency.optional(),
       /** Pre-activation until then: it neither protects nor processes. At most two years ahead. */
       activateAt: Timestamp.optional(),
       /** That of its usage when left out. */

@@ -146,6 +146,26 @@ export const TokenRecord = z.strictObject({
 });
 export type TokenRecord = z.infer<typeof TokenRecord>;
 
+/** What became of a backup or a restore, after the operation that asked for it was answered; or that an epoch's key and its escrow are destroyed. */
+export const BackupRecord = z.strictObject({
+  kind: z.literal('backup'),
+  ...common,
+  event: z.enum(['made', 'failed', 'verified', 'damaged', 'restored', 'restore-failed', 'epoch-destroyed']),
+  backupId: z.string().optional(),
+  epoch: z.string().optional(),
+  /** Who asked for it, in which session; `key-lifecycle` and `schedule` where nobody did. */
+  by: PrincipalId,
+  session: z.string(),
+  /** SHA-256 of the backup's last line, which names all others. */
+  manifestDigest: z.string().optional(),
+  keys: z.int().optional(),
+  /** Versions of keys that are proven, and that are not what they should be. */
+  proven: z.int().optional(),
+  failures: z.int().optional(),
+  detail: z.string().optional(),
+});
+export type BackupRecord = z.infer<typeof BackupRecord>;
+
 /** The material of a key is gone, from the store and from every token. Written again after a crash it has the same id and certificate. */
 export const DestructionRecord = z.strictObject({
   kind: z.literal('destruction'),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { KeyState } from './key-states';
 import { b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp, WrappingKeyState } from './primitives';
+import { Residency } from './residency';
 
 /**
  * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
@@ -43,6 +44,8 @@ export const KeyView = z.strictObject({
   /** Who created it: a policy may bar that principal from using it. */
   createdBy: PrincipalId,
   tags: z.record(z.string(), z.string()),
+  /** Where it may be used; anywhere when absent. */
+  residency: Residency.optional(),
   primaryVersion: z.int().min(1),
   suspended: z.boolean(),
   processingAllowed: z.boolean(),

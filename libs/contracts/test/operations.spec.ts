@@ -6,6 +6,8 @@ import {
   actionTable,
   alertOperations,
   auditOperations,
+  backupHsmOperations,
+  backupOperations,
   CloudEventEnvelope,
   CommittedRecord,
   cryptoOperations,
@@ -30,13 +32,16 @@ import {
 const published: Operation[] = [
   cryptoOperations,
   keyOperations,
+  backupOperations,
   importOperations,
   exportOperations,
   policyOperations,
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
-const internal: Operation[] = [internalOperations, transportHsmOperations].flatMap((group) => Object.values<Operation>(group));
+const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations].flatMap((group) =>
+  Object.values<Operation>(group),
+);
 const all = [...published, ...internal];
 const named = all.map((operation) => [operation.name, operation] as const);
 const shapeOf = (operation: Operation) => (operation.request as z.ZodObject).shape as Record<string, z.ZodType>;

@@ -19,6 +19,7 @@ import { type KeyWrapScheme, unwrapValue, wrapValue } from './key-wrap';
 import { importKnownPrivate, importKnownSecret } from './known-keys';
 import { mac, matches } from './macs';
 import { decryptOaep, decryptOaepAsync, encryptOaep } from './oaep';
+import { assertConsistentAsync } from './pairwise';
 import { importPublicKey } from './public-keys';
 import { generateReceiverAsync, type Receiver, type ReceiverRequest, unwrapReceiver } from './receivers';
 import { type RewrapRequest, rewrap } from './rewrapping';
@@ -271,6 +272,14 @@ export class Token {
   /** A new pair for use outside of the token, its private half in clear (PKCS#8); off the event loop. @throws HsmError HSM_MECHANISM_UNAVAILABLE */
   generateExportedPairAsync(algorithm: PairAlgorithm): Promise<ExportedPair> {
     return generateExportedPairAsync(this.#connection, algorithm);
+  }
+
+  /**
+   * That a private half, unwrapped for `usage`, is that of a public one: what it does fits the SPKI outside of the token. Off the event loop where it is slow.
+   * @throws HsmError HSM_SELF_TEST_FAILED
+   */
+  async assertPair(privateKey: KeySource, spki: Buffer, usage: KeyUsage): Promise<void> {
+    await assertConsistentAsync(this.#connection, privateKey, spki, usage);
   }
 
   /** Signing pair that lives as long as this token's generation (the batch key of an epoch). */

@@ -83,10 +83,13 @@ const services = {
       'audit.v1.key-lifecycle.*',
       'keys.v1.>',
       internalSubject('hsm', '*'),
+      ...streamInfo('AUDIT', 'KEYS', 'LEDGER'),
+      // The newest checkpoint, for a backup.
+      '$JS.API.STREAM.MSG.GET.LEDGER',
+      '$JS.API.DIRECT.GET.LEDGER.>',
       internalSubject('audit', 'last-uses'),
-      ...streamInfo('AUDIT', 'KEYS'),
     ],
-    subscribe: [serviceSubject('keys'), internalSubject('keys', '*'), appliedSubject('*')],
+    subscribe: [serviceSubject('keys'), serviceSubject('backup'), internalSubject('keys', '*'), appliedSubject('*')],
   },
   policy: {
     publish: [

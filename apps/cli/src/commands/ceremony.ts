@@ -4,7 +4,6 @@ import { RecordSignatureError } from '@claviger/messaging';
 import type { Command } from 'commander';
 import { assertTrusted, readGroupFile, readTranscriptFile, readTrustFile } from '../ceremony-files';
 import { proveRecorded } from '../ceremony-ledger';
-import { openTerminal } from '../desk';
 import { CommandError, Finding } from '../exit-codes';
 import { type CeremonyOptions, type HeldCeremony, holdCeremony, reshare } from '../hold-ceremony';
 import type { Output } from '../output';
@@ -12,7 +11,7 @@ import { rehearseRecovery } from '../rehearsal';
 import { collect, offline, online } from '../run';
 import { withClient } from '../session';
 import { required } from '../settings';
-import { askForShares, readShares } from '../share-collection';
+import { readShares, typedShares } from '../share-collection';
 
 /** Key ceremonies: offline on the machine that has the tokens, but for `record` and `verify`, which ask the ledger. */
 export function ceremonyCommands(program: Command): void {
@@ -123,15 +122,6 @@ async function rehearse({ options, settings, output }: Parameters<Parameters<typ
     );
   } finally {
     for (const { value } of shares) value.fill(0);
-  }
-}
-
-async function typedShares(group: Parameters<typeof askForShares>[0]): ReturnType<typeof askForShares> {
-  const desk = openTerminal('Give each share with --share FILE.');
-  try {
-    return await askForShares(group, desk);
-  } finally {
-    desk.close();
   }
 }
 

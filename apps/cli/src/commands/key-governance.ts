@@ -1,6 +1,7 @@
 import type { Classification } from '@claviger/contracts';
 import type { Command } from 'commander';
-import { online } from '../run';
+import { CommandError } from '../exit-codes';
+import { collect, online } from '../run';
 import { tellChange } from './key-summary';
 
 /** What is decided about a key for what it protects. */
@@ -22,5 +23,18 @@ export function governanceCommands(keys: Command): void {
       online<{ reason: string }, [string]>(async ({ client, options: { reason }, output }, keyId) =>
         tellChange(output, await client.keys.certify({ keyId, reason })),
       ),
+    );
+  keys
+    .command('set-residency <key>')
+    .description('the regions that it may be used, stored and backed up in; a region more is for security officers')
+    .option('--region <name>', 'may be repeated', collect)
+    .option('--anywhere', 'in all of them')
+    .requiredOption('--reason <text>', 'goes into the ledger')
+    .action(
+      online<{ reason: string; region?: string[]; anywhere?: boolean }, [string]>(async ({ client, options, output }, keyId) => {
+        const { reason, region, anywhere } = options;
+        if ((region === undefined) === !anywhere) throw new CommandError('usage', 'give --region, or --anywhere');
+        tellChange(output, await client.keys.setResidency({ keyId, reason, residency: region ?? null }));
+      }),
     );
 }

@@ -37,6 +37,7 @@ const summary = (key: KeyDescription) => ({
   'deletion ordered by': key.deletionOrder && `${key.deletionOrder.by}: ${key.deletionOrder.reason}`,
   'protected against deletion': key.purgeProtected ? 'yes' : undefined,
   'opens data': key.data.map(({ name, by, until }) => `${name} (${by}${until ? `, until ${until}` : ''})`).join(', ') || undefined,
+  residency: key.residency?.join(', '),
   certified: key.certified && `${key.certified.at} by ${key.certified.by}`,
   ...rotationSummary(key),
   revision: key.revision,

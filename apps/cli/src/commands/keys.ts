@@ -38,6 +38,7 @@ export function keysCommands(program: Command): void {
     .option('--contact <text>', 'whom to reach when something is wrong with it')
     .option('--consumer <principal>', 'principal that may use it; may be repeated', collect)
     .option('--tag <name=value>', 'may be repeated', collect)
+    .option('--region <name>', 'it may be used, stored and backed up there; may be repeated (default: anywhere)', collect)
     .option('--origin <origin>', 'external: nothing is generated, its material is imported', 'generated')
     .option('--exportable', 'it may leave, wrapped for a recipient; cannot be changed afterwards')
     .option('--activate-at <time>', 'RFC 3339; until then it neither protects nor processes (default: now)');
@@ -49,10 +50,11 @@ export function keysCommands(program: Command): void {
           exportable?: boolean;
           consumer?: string[];
           tag?: string[];
+          region?: string[];
         },
       [string]
     >(async ({ client, options, output }, name) => {
-      const { algorithm, usage, environment, classification, owner, consumer = [], tag, activateAt } = options;
+      const { algorithm, usage, environment, classification, owner, consumer = [], tag, region, activateAt } = options;
       const key = await client.keys.create({
         name,
         algorithm: algorithm as Algorithm,
@@ -63,6 +65,7 @@ export function keysCommands(program: Command): void {
         ...notesOf(options),
         consumers: consumer,
         tags: pairs('tag', tag) ?? {},
+        ...(region ? { residency: region } : {}),
         ...(options.origin === undefined ? {} : { origin: options.origin as Origin }),
         exportable: options.exportable ?? false,
         ...(activateAt ? { activateAt: timestamp('--activate-at', activateAt) } : {}),

@@ -1,0 +1,241 @@
+import {
+  backupHsmOperations,
+  type CanarySubject,
+  type KekMaterial,
+  ProblemError,
+  type Request,
+  type Trust,
+  type Wrapped,
+} from '@claviger/contracts';
+import { type KeyHandle, type Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
+import type { Answer } from '@claviger/messaging';
+import { Controller } from '@nestjs/common';
+import { MessagePattern, Payload } from '@nestjs/microservices';
+import { checkCanary, makeCanary, unwrapVerdict } from './canaries';
+import { KeyHolder } from './key-holder';
+import { toProblem } from './problem';
+import { TokenBreaker } from './token-breaker';
+import { Tokens } from './tokens';
+
+type Ops = typeof backupHsmOperations;
+type UnderRoot = KekMaterial;
+const firstRoot = tokenKeyLabels.customer.root;
+const algorithm = 'AES_256';
+const transport = 'RSA_AES_KEY_WRAP_SHA_256';
+/** So many versions are looked at before callers of this worker have their turn. */
+const inOneTurn = 8;
+
+/** A class, since Nest injects by it. */
+export class RecoveryKeys {
+  constructor(
+    /** Public keys of the recovery groups of trust.json, by their ids. */
+    readonly trusted: NonNullable<Trust['recovery']>,
+  ) {}
+}
+
+/**
+ * What backups need of the token, for key-lifecycle alone. No key leaves it but wrapped: under the root, under the key of an epoch of backups, or to a
+ * recovery group that trust.json names, whatever is asked.
+ */
+@Controller()
+export class BackupHsmController {
+  constructor(
+    private readonly tokens: Tokens,
+    private readonly keys: KeyHolder,
+    private readonly breaker: TokenBreaker,
+    private readonly recovery: RecoveryKeys,
+  ) {}
+
+  @MessagePattern(backupHsmOperations.generateEpochKey.name)
+  generateEpochKey(@Payload() { group, rootLabel = firstRoot }: Request<Ops['generateEpochKey']>): Promise<Answer> {
+    return this.answered(async () => {
+      const recipient = Object.hasOwn(this.recovery.trusted, group) ? this.recovery.trusted[group] : undefined;
+      if (recipient === undefined)
+        throw new ProblemError('ERR_BACKUP_REFUSED', `trust.json of this worker names no recovery group ${group}.`);
+      const { token } = this;
+      const root = this.root(rootLabel);
+      const made = token.generateKek(root);
+      const escrow = token.wrapToRecipient({
+        ...{ ...made, algorithm, wrappingKey: root },
+        ...{ recipient: Buffer.from(recipient, 'base64url'), scheme: transport },
+      });
+      return { epochKey: { rootLabel, ...encoded(made) }, escrow: escrow.toString('base64url') };
+    });
+  }
+
+  @MessagePattern(backupHsmOperations.moveEpochKey.name)
+  moveEpochKey(@Payload() { epochKey, rootLabel }: Request<Ops['moveEpochKey']>): Promise<Answer> {
+    return this.answered(async () => {
+      const moved = this.token.rewrap({ ...decoded(epochKey), algorithm, from: this.root(epochKey.rootLabel), to: this.root(rootLabel) });
+      return { rootLabel, ...encoded(moved) };
+    });
+  }
+
+  @MessagePattern(backupHsmOperations.generateBackupKey.name)
+  generateBackupKey(@Payload() { epochKey }: Request<Ops['generateBackupKey']>): Promise<Answer> {
+    return this.answered(async () => encoded(this.token.generateWrapped({ algorithm, wrappingKey: this.epoch(epochKey) })));
+  }
+
+  @MessagePattern(backupHsmOperations.sealBackup.name)
+  sealBackup(@Payload() { plaintext, ...chunk }: Request<Ops['sealBackup']>): Promise<Answer> {
+    return this.answered(async () => {
+      const sealed = await this.withDataKey(chunk, (key) =>
+        this.token.use.encryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(plaintext, 'base64url')),
+      );
+      return { sealed: sealed.toString('base64url') };
+    });
+  }
+
+  @MessagePattern(backupHsmOperations.openBackup.name)
+  openBackup(@Payload() { sealed, ...chunk }: Request<Ops['openBackup']>): Promise<Answer> {
+    return this.answered(async () => {
+      const opened = await this.withDataKey(chunk, (key) =>
+        this.token.use.decryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(sealed, 'base64url')),
+      );
+      return { opened: opened.toString('base64url') };
+    });
+  }
+
+  @MessagePattern(backupHsmOperations.keksToEpoch.name)
+  keksToEpoch(@Payload() { epochKey, keks }: Request<Ops['keksToEpoch']>): Promise<Answer> {
+    return this.answered(async () => ({
+      keks: keks.map((kek) =>
+        encoded(
+          this.token.rewrap({
+            ...decoded(kek),
+            algorithm,
+            from: this.root(kek.rootLabel),
+            to: this.epoch(epochKey),
+          }),
+        ),
+      ),
+    }));
+  }
+
+  @MessagePattern(backupHsmOperations.keksFromEpoch.name)
+  keksFromEpoch(@Payload() { epochKey, keks, rootLabel = firstRoot }: Request<Ops['keksFromEpoch']>): Promise<Answer> {
+    return this.answered(async () => ({
+      keks: keks.map((kek) => ({
+        rootLabel,
+        ...encoded(this.token.rewrap({ ...decoded(kek), algorithm, from: this.epoch(epochKey), to: this.root(rootLabel) })),
+      })),
+    }));
+  }
+
+  @MessagePattern(backupHsmOperations.makeCanaries.name)
+  makeCanaries(@Payload() { kek, versions }: Request<Ops['makeCanaries']>): Promise<Answer> {
+    return this.answered(async () => ({
+      canaries: await this.ofEach(
+        versions,
+        () => this.keys.unwrapKek('of canaries', kek),
+        (key, subject) => makeCanary(this.token, key, subject),
+        () => null,
+      ),
+    }));
+  }
+
+  @MessagePattern(backupHsmOperations.checkCanaries.name)
+  checkCanaries(@Payload() { kek, versions }: Request<Ops['checkCanaries']>): Promise<Answer> {
+    return this.answered(async () => {
+      const check = (kekOf: () => KeyHandle) =>
+        this.ofEach(
+          versions,
+          kekOf,
+          (key, subject) => checkCanary(this.token, key, subject),
+          (why) => why,
+        );
+      if ('underRoot' in kek) return { found: await check(() => this.keys.unwrapKek('of canaries', kek.underRoot)) };
+      const inBackup = this.token.unwrap({ ...decoded(kek.inBackup), algorithm, wrappingKey: this.epoch(kek.epochKey), usage: 'wrap' });
+      try {
+        return { found: await check(() => inBackup) };
+      } finally {
+        this.token.destroyObject(inBackup);
+      }
+    });
+  }
+
+  private get token(): Token {
+    return this.tokens.primary;
+  }
+
+  private root(label: string): KeyHandle {
+    return this.token.findTokenKey(label, 'secret');
+  }
+
+  /** It lies under the root as a KEK does. */
+  private epoch(epochKey: UnderRoot): KeyHandle {
+    return this.keys.unwrapKek('of backups', epochKey);
+  }
+
+  private async withDataKey<T>(
+    { epochKey, dataKey }: { epochKey: UnderRoot; dataKey: Wrapped },
+    use: (key: KeyHandle) => T | Promise<T>,
+  ): Promise<T> {
+    const key = this.token.unwrap({ ...decoded(dataKey), algorithm, wrappingKey: this.epoch(epochKey), usage: 'encrypt' });
+    try {
+      return await use(key);
+    } finally {
+      this.token.destroyObject(key);
+    }
+  }
+
+  /** Each version as a session object that lives as long as `use` takes. */
+  private async ofEach<T>(
+    versions: readonly CanarySubject[],
+    kek: () => KeyHandle,
+    use: (key: KeyHandle, subject: CanarySubject) => Promise<T>,
+    otherwise: (why: string) => T,
+  ): Promise<T[]> {
+    const results: T[] = [];
+    for (const [i, subject] of versions.entries()) {
+      if (i > 0 && i % inOneTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+      const { material, usage } = subject;
+      if (material.custody !== 'wrapped') {
+        results.push(otherwise('its material stays in its token'));
+        continue;
+      }
+      let key: KeyHandle;
+      try {
+        key = this.token.unwrap({ ...decoded(material), algorithm: subject.algorithm, wrappingKey: kek(), usage });
+      } catch (error) {
+        const why = unwrapVerdict(error);
+        if (why === undefined) throw error;
+        results.push(otherwise(why));
+        continue;
+      }
+      try {
+        results.push(await use(key, subject));
+      } finally {
+        this.token.destroyObject(key);
+      }
+    }
+    return results;
+  }
+
+  private async answered(make: () => Promise<unknown>): Promise<Answer> {
+    this.breaker.assertClosed();
+    try {
+      return { result: await make() };
+    } catch (error) {
+      this.breaker.observe(error);
+      throw toProblem(error);
+    }
+  }
+}
+
+/** SP 800-38D §8.2.1: the number of the chunk, under a key that seals one backup. */
+function ivOf(n: number): Buffer {
+  const iv = Buffer.alloc(12);
+  iv.writeBigUInt64BE(BigInt(n), 4);
+  return iv;
+}
+const aadOf = ({ backupId, n }: { backupId: string; n: number }) => Buffer.from(`${backupId}#${n}`);
+const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial): Wrapped => ({
+  mechanism,
+  family,
+  wrapped: wrapped.toString('base64url'),
+});
+const decoded = ({ wrapped, mechanism }: Pick<Wrapped, 'wrapped' | 'mechanism'>) => ({
+  wrapped: Buffer.from(wrapped, 'base64url'),
+  mechanism,
+});
