@@ -4,8 +4,7 @@ import {
   exportOperations,
   importOperations,
   internalOperations,
-  type KekView,
-  type KeyView,
+  type KeysView,
   keyBatchOperations,
   keyOperations,
 } from '@claviger/contracts';
@@ -16,6 +15,9 @@ import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } 
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
+import { AliasCommands } from './alias-commands';
+import { AliasDelivery } from './alias-delivery';
+import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
 import { ComplianceWatch } from './compliance-watch';
 import { composeBackups } from './compose-backups';
@@ -72,38 +74,38 @@ await runService(service, async (logger) => {
   const kekStore = new KekStore(db, documents, tampered);
   const roots = new Roots(db, documents);
   await keyView.start();
-  const owner = new KvOwner<KeyView | KekView>(
-    connection,
-    'keys',
-    recordTypes.keys,
-    signer,
-    revisionReader('keys', trusted),
-    { held },
-    isPinned,
-  );
+  const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), { held }, isPinned);
   await owner.start();
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const jobs = new JobStore(db, documents, tampered);
-  const owed = new OwedRecords({
-    source: store,
+  const owing = {
     trail,
     signer,
     trusted,
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
-  });
-  const owedByJobs = new OwedRecords({
-    ...{ source: jobs, trail, signer, trusted, onTampered: tampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 },
-  });
+  };
+  const owed = new OwedRecords({ ...owing, source: store });
+  const aliases = new AliasStore(db, documents, tampered);
+  const aliasDelivery = new AliasDelivery(connection, owner, aliases);
+  const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger, 'outbox of aliases');
+  const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
+  const owedByJobs = new OwedRecords({ ...owing, source: jobs });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const floors = new Floors(evaluator);
   const due = new DueKeys(db, documents, store);
   const compliance = new ComplianceWatch(due, floors, logger);
-  const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
+  const storeCheck = new StoreCheck(
+    store,
+    keyView,
+    logger,
+    (keys) => compliance.look(keys),
+    () => aliasDelivery.check(keyView),
+  );
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const reservations = new Reservations(db, documents);
   const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
@@ -125,6 +127,8 @@ await runService(service, async (logger) => {
     ...{ keks: kekStore, roots, tampered },
   });
 
+  const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
+
   let rebuilt = false;
   let stopping = false;
   let marking = false;
@@ -139,12 +143,15 @@ await runService(service, async (logger) => {
         // Asked for in so many words: a client whose implicit first connection failed never tries again.
         await mongo.connect();
         await store.createIndexes();
+        await aliases.createIndexes();
         if (!progress.begun) {
           await rebuildKeks(kekStore, delivery);
           // What a process that ended had committed and not delivered.
           await relay.sweep();
           relay.start();
           owed.start();
+          aliasRelay.start();
+          owedOfAliases.start();
           progress.begun = true;
         }
         if (await store.areIndexed().catch(() => false)) store.indexed();
@@ -153,6 +160,7 @@ await runService(service, async (logger) => {
           // It adds up to a mark that this service signed: that one may be followed by others.
           if (keyView.complete()) void mark();
         });
+        await aliasDelivery.rebuild();
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         await mark();
@@ -189,6 +197,8 @@ await runService(service, async (logger) => {
       transport,
       lastUses: new LastUses(connection),
       floors,
+      aliases,
+      aliasCommands,
       site: new Site(config.SITE_REGION),
       cursors: new ListCursors(db),
     }),
@@ -227,6 +237,8 @@ await runService(service, async (logger) => {
     () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => aliasRelay.stop(),
+    () => owedOfAliases.stop(),
     () => owedByJobs.stop(),
     core.drain.records,
     () => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { KekView, KeyView } from '@claviger/contracts';
+import type { KeysView } from '@claviger/contracts';
 import type { KvView } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import type { Delivery } from './delivery';
@@ -22,12 +22,7 @@ export async function rebuildKeks(keks: KekStore, delivery: Delivery): Promise<v
  * It takes half of the time at most, since requests are served beside it. `onPage` hears how many keys were checked.
  */
 export async function rebuildView(
-  {
-    store,
-    delivery,
-    view,
-    logger,
-  }: { store: KeyStore; delivery: Delivery; view: Pick<KvView<KeyView | KekView>, 'fetch'>; logger: LoggerService },
+  { store, delivery, view, logger }: { store: KeyStore; delivery: Delivery; view: Pick<KvView<KeysView>, 'fetch'>; logger: LoggerService },
   onPage: (checked: number) => void = () => undefined,
 ): Promise<number> {
   let count = 0;
@@ -56,7 +51,7 @@ export async function rebuildView(
 }
 
 /** What the view refuses of the record in the bucket, it tells. */
-async function bring(key: Key, view: Pick<KvView<KeyView | KekView>, 'fetch'>, delivery: Delivery): Promise<void> {
+async function bring(key: Key, view: Pick<KvView<KeysView>, 'fetch'>, delivery: Delivery): Promise<void> {
   const there = await view.fetch(key.keyId).catch(() => undefined);
   if ((there?.revision ?? 0) < key.revision) await delivery.putKey(key);
 }

@@ -1,12 +1,4 @@
-import {
-  internalOperations,
-  type JobFailure,
-  type KekView,
-  type KeyView,
-  limits,
-  ProblemError,
-  type WrappedKey,
-} from '@claviger/contracts';
+import { internalOperations, type JobFailure, type KeysView, limits, ProblemError, type WrappedKey } from '@claviger/contracts';
 import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
@@ -36,7 +28,7 @@ export interface RewrapParts {
   delivery: Delivery;
   changes: RewrapChanges;
   trail: AuditTrail;
-  view: Pick<KvView<KeyView | KekView>, 'every' | 'trusted'>;
+  view: Pick<KvView<KeysView>, 'every' | 'trusted'>;
 }
 
 /** One item that goes to the HSM: a version of a key. */

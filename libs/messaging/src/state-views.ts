@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type BucketName, BundleView, KekView, KeyView, MarkView, SessionsView } from '@claviger/contracts';
+import { type BucketName, BundleView, KeysView, MarkView, SessionsView } from '@claviger/contracts';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
@@ -29,14 +29,15 @@ export interface StateViewOptions {
 const expired = (record: SessionsView) => Date.parse(record.expiresAt) + 60_000 < Date.now();
 
 /** KEKs are needed for every key under them, and restricted keys are not to wait. */
-export const isPinned = (record: KeyView | KekView): boolean => record.kind === 'kek' || record.classification === 'restricted';
+export const isPinned = (record: KeysView): boolean =>
+  record.kind === 'kek' || (record.kind === 'key' && record.classification === 'restricted');
 
 /** `atMost`: not every key is held whole, but so many of those that are not pinned (`isPinned`). */
-export const openKeysView = (options: StateViewOptions, { atMost }: { atMost?: number } = {}): KvView<KeyView | KekView> =>
-  open<KeyView | KekView>(
+export const openKeysView = (options: StateViewOptions, { atMost }: { atMost?: number } = {}): KvView<KeysView> =>
+  open<KeysView>(
     { ...options, withDigest: true, ...(atMost === undefined ? {} : { lazy: { atMost, pinned: isPinned } }) },
     'keys',
-    (payload) => ((payload as { kind?: unknown }).kind === 'kek' ? KekView : KeyView).parse(payload),
+    (payload) => KeysView.parse(payload),
     () => true,
     () => false,
   );

@@ -1,4 +1,4 @@
-import type { KekView, KeyView } from '@claviger/contracts';
+import type { KeysView, KeyView } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { KvOwner, KvView } from '../src/index';
@@ -6,7 +6,7 @@ import { type Buckets, startBuckets } from './kv-buckets';
 
 let b: Buckets;
 let owner: KvOwner<KeyView>;
-let ownView: KvView<KeyView | KekView>;
+let ownView: KvView<KeysView>;
 let keys: KeyView[];
 const [first, second] = [() => keys[0] as KeyView, () => keys[1] as KeyView];
 
@@ -28,7 +28,7 @@ const fresh = async (atMost = 5) => {
   await opened.view.whenFresh();
   return opened;
 };
-const wholeIn = (view: KvView<KeyView | KekView>) => keys.filter(({ id }) => view.get(id) !== undefined).map(({ id }) => id);
+const wholeIn = (view: KvView<KeysView>) => keys.filter(({ id }) => view.get(id) !== undefined).map(({ id }) => id);
 
 test('what there is is known at once and proven by the mark; a key is read, and verified, when it is used, and dropped when others were used since', async () => {
   const { view, refused } = await fresh();
