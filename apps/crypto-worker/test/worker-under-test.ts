@@ -88,8 +88,8 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });
   const trail = new AuditTrail({ connection, service: 'crypto-worker', worker: 'w1', openEpoch: () => openEpoch(token, certifier) });
   const viewOptions = { connection, holder: 'crypto-worker.w1', trusted, onRefused: () => undefined };
-  // Few are held whole, so that keys are dropped and read again in every test.
-  const keyView = openKeysView(viewOptions, { atMost: 2 });
+  // Few are held whole, so that keys are dropped and read again in every test: an alias and the two keys of one request, and one more.
+  const keyView = openKeysView(viewOptions, { atMost: 4 });
   const sessions = openSessionsView(viewOptions);
   const keys = new KeyHolder(keyView, tokens, { capacity: 50, ttlMs: 600_000, onDestroyFailure: () => undefined });
   acknowledgeChanges({ connection, trail, viewOptions }, 'keys', keyView);
