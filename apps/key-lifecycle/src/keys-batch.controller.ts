@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { algorithms, type ItemOutcome, keyBatchOperations, ProblemError, type Request, requestType } from '@claviger/contracts';
 import { type Answer, RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { Controller, Logger } from '@nestjs/common';
@@ -8,6 +9,7 @@ import { lanes } from './lanes';
 /** Of one request. A pair takes a worker up to seconds, in which it makes nobody else's keys: the workers of an installation are few. */
 const pairsAtOnce = 4;
 
+const itemsPerTurn = 10;
 const logger = new Logger('keys-batch');
 
 /**
@@ -24,12 +26,15 @@ export class KeysBatchController {
     @Ctx() context: RequestContext,
   ): Promise<Answer> {
     const inLane = lanes(pairsAtOnce);
-    const settled = await Promise.allSettled(
-      items.map((item) => {
-        const make = () => this.one.create({ type: requestType, requestId, ...item }, context);
-        return algorithms[item.algorithm].pair && item.origin !== 'external' ? inLane(make) : make();
-      }),
-    );
+    const making: Promise<Answer>[] = [];
+    for (const [i, item] of items.entries()) {
+      // Whoever else is served here, and the probes of the views, have their turn.
+      if (i > 0 && i % itemsPerTurn === 0) await turn();
+      const make = () => this.one.create({ type: requestType, requestId, ...item }, context);
+      making.push(algorithms[item.algorithm].pair && item.origin !== 'external' ? inLane(make) : make());
+      making.at(-1)?.catch(() => undefined);
+    }
+    const settled = await Promise.allSettled(making);
     return { result: { results: settled.map((s) => (s.status === 'fulfilled' ? s.value : refused(s.reason))) } };
   }
 }

@@ -1,3 +1,4 @@
+import { dayMs, strongFromBits } from '../thresholds';
 import type { DiscoveredKey } from './discovered';
 
 export const discoveryChecks = ['copy', 'exposed', 'weak', 'expired', 'expiring', 'drift', 'unmanaged'] as const;
@@ -20,10 +21,6 @@ export interface KnownToUs {
   /** Certificates that end within so many days are told. */
   readonly expiringDays: number;
 }
-
-const dayMs = 86_400_000;
-/** SP 800-57 Part 1 rev. 5, table 4: less may not protect after 2030. */
-const strongFromBits = 128;
 
 /**
  * What is wrong with a key that was found elsewhere, the worst first. Its public half, or its certificate, may be anywhere. Of what somebody accepted only a copy
