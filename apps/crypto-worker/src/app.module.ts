@@ -1,4 +1,4 @@
-import { ProblemFilter } from '@claviger/messaging';
+import { AuditTrail, ProblemFilter } from '@claviger/messaging';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { BackupHsmController, RecoveryKeys } from './backup-hsm.controller';
@@ -25,6 +25,7 @@ export class AppModule {
     operations: Operations;
     establishment: KeyEstablishment;
     recovery: RecoveryKeys;
+    trail: AuditTrail;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -46,6 +47,7 @@ export class AppModule {
         { provide: RecordedUse, useValue: parts.recorded },
         { provide: Operations, useValue: parts.operations },
         { provide: KeyEstablishment, useValue: parts.establishment },
+        { provide: AuditTrail, useValue: parts.trail },
         { provide: RecoveryKeys, useValue: parts.recovery },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

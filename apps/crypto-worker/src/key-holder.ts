@@ -76,6 +76,13 @@ export class KeyHolder {
     throw new ProblemError('ERR_KEY_UNKNOWN');
   }
 
+  /** As the bucket has it now, whatever the watch has delivered; never older than that. Throws ERR_KEY_UNKNOWN, ERR_STATE_STALE. */
+  async newest(keyId: string): Promise<KeyView> {
+    const [fetched, held] = [await this.fetched(keyId), this.peek(keyId)];
+    if (fetched?.kind !== 'key') throw new ProblemError('ERR_KEY_UNKNOWN');
+    return held && held.revision > fetched.revision ? held : fetched;
+  }
+
   /** Read past the watch; undefined when the bucket has none. Throws ERR_STATE_STALE when that cannot be told. */
   private async fetched(id: string): Promise<KeysView | undefined> {
     if (this.absent.has(id)) return undefined;

@@ -119,6 +119,7 @@ await runService(service, async (logger) => {
       keys,
       breaker,
       recorded,
+      trail,
       operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
       recovery: new RecoveryKeys(core.trust.recovery ?? {}),

@@ -1,10 +1,12 @@
-import { ProblemError, type Request, transportHsmOperations, type WrappedKey } from '@claviger/contracts';
+import { createHash } from 'node:crypto';
+import { type KeyView, ProblemError, type Request, transportHsmOperations, type WrappedKey } from '@claviger/contracts';
 import { HsmError, type KeyHandle, type ReceivedMaterial, type Token } from '@claviger/hsm';
-import type { Answer } from '@claviger/messaging';
+import { type Answer, AuditTrail } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
+import { assertSendable } from './sendable';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
@@ -18,6 +20,7 @@ export class TransportController {
     private readonly tokens: Tokens,
     private readonly keys: KeyHolder,
     private readonly breaker: TokenBreaker,
+    private readonly trail: AuditTrail,
   ) {}
 
   @MessagePattern(transportHsmOperations.receiveKey.name)
@@ -43,24 +46,40 @@ export class TransportController {
 
   @MessagePattern(transportHsmOperations.sendKey.name)
   send(@Payload() { key, recipient }: Request<Ops['sendKey']>): Promise<Answer> {
-    return this.answered((token) => {
-      for (const one of 'key' in recipient ? [key, recipient.key] : [key]) this.tokens.assertResides(one.residency, token.label);
-      const about = { ...materialOf(key.material), algorithm: key.algorithm };
-      const wrappingKey = this.kekOf(key);
-      if ('key' in recipient) {
-        const { algorithm, material } = recipient.key;
-        const under = token.unwrap({ ...materialOf(material), algorithm, wrappingKey: this.kekOf(recipient.key), usage: 'wrap' });
-        try {
-          return { wrappedMaterial: text(token.rewrap({ ...about, from: wrappingKey, to: under }).wrapped) };
-        } finally {
-          destroy(token, under);
-        }
-      }
-      const { publicKeySpki, wrappingAlgorithm: scheme } = recipient;
-      return {
-        wrappedMaterial: text(byOthers(() => token.wrapToRecipient({ ...about, wrappingKey, scheme, recipient: bytes(publicKeySpki) }))),
-      };
+    return this.answered(async (token) => {
+      const sent = await this.sendable(key, 'sent', token);
+      if ('key' in recipient) await this.sendable(recipient.key, 'recipient', token);
+      const made = this.wrapped(token, key, recipient);
+      // Whatever key-lifecycle says of it: what left is in the ledger by the hand of who sent it, before it is out.
+      await this.trail.operation({
+        ...{ action: 'hsm:SendKey', principal: 'crypto-worker', session: 'internal', outcome: 'success' },
+        ...{ keyId: key.keyId, version: key.version, revisions: { key: sent.revision }, ...takerOf(recipient) },
+      });
+      return { wrappedMaterial: text(made) };
     });
+  }
+
+  private async sendable(asked: Kept, as: 'sent' | 'recipient', token: Token): Promise<KeyView> {
+    const key = await this.keys.newest(asked.keyId);
+    this.tokens.assertResides(key.residency, token.label);
+    assertSendable(key, asked, as);
+    return key;
+  }
+
+  private wrapped(token: Token, key: Kept, recipient: Request<Ops['sendKey']>['recipient']): Buffer {
+    const about = { ...materialOf(key.material), algorithm: key.algorithm };
+    const wrappingKey = this.kekOf(key);
+    if ('key' in recipient) {
+      const { algorithm, material } = recipient.key;
+      const under = token.unwrap({ ...materialOf(material), algorithm, wrappingKey: this.kekOf(recipient.key), usage: 'wrap' });
+      try {
+        return token.rewrap({ ...about, from: wrappingKey, to: under }).wrapped;
+      } finally {
+        destroy(token, under);
+      }
+    }
+    const { publicKeySpki, wrappingAlgorithm: scheme } = recipient;
+    return byOthers(() => token.wrapToRecipient({ ...about, wrappingKey, scheme, recipient: bytes(publicKeySpki) }));
   }
 
   private kekOf({ kek }: Kept): KeyHandle {
@@ -70,7 +89,7 @@ export class TransportController {
   private async answered(make: (token: Token) => unknown): Promise<Answer> {
     this.breaker.assertClosed();
     try {
-      return { result: make(this.tokens.primary) };
+      return { result: await make(this.tokens.primary) };
     } catch (error) {
       this.breaker.observe(error);
       throw toProblem(error);
@@ -108,6 +127,11 @@ function destroy(token: Token, key: KeyHandle): void {
     // As above.
   }
 }
+
+const takerOf = (recipient: Request<Ops['sendKey']>['recipient']) =>
+  'key' in recipient
+    ? { toKeyId: recipient.key.keyId, toVersion: recipient.key.version }
+    : { recipient: text(createHash('sha256').update(bytes(recipient.publicKeySpki)).digest()) };
 
 const bytes = (b64u: string): Buffer => Buffer.from(b64u, 'base64url');
 const text = (value: Buffer): string => value.toString('base64url');

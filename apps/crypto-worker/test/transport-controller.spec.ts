@@ -12,6 +12,7 @@ import {
   type Algorithm,
   internalOperations,
   type KekMaterial,
+  type KeyView,
   type Result,
   requestType,
   transportHsmOperations,
@@ -19,6 +20,7 @@ import {
   type WrappingAlgorithm,
 } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
+import type { AuditTrail } from '@claviger/messaging';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { HsmController } from '../src/hsm.controller';
@@ -37,19 +39,24 @@ let transport: TransportController;
 let breaker: TokenBreaker;
 let kek: Kek;
 let offer: Offer;
+/** What the bucket has, and what was recorded. */
+const records = new Map<string, KeyView>();
+const trailed: object[] = [];
 const recipient = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const recipientSpki = recipient.publicKey.export({ format: 'der', type: 'spki' }).toString('base64url');
 
 beforeAll(async () => {
   token = customerToken();
-  const view = { onChange: () => undefined, get: () => undefined, fresh: () => true } as never;
+  const get = () => undefined;
+  const view = { onChange: get, get, fresh: () => true, fetch: (id: string) => Promise.resolve(records.get(id)) } as never;
   const keys = new KeyHolder(view, new Tokens(token), { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
   const tokens = new Tokens(token, [], 'eu');
   breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
   hsm = new HsmController(tokens, keys, breaker);
-  transport = new TransportController(tokens, keys, breaker);
+  const trail = { operation: async (entry: object) => void trailed.push(entry) } as unknown as AuditTrail;
+  transport = new TransportController(tokens, keys, breaker, trail);
   kek = {
     kekId: 'kek_production_internal_1',
     material: internalOperations.generateKek.result.parse((await hsm.generateKek({ type: requestType })).result),
@@ -78,6 +85,24 @@ const receive = async (algorithm: Algorithm, wrapped: Buffer, more: Partial<Pick
       })
     ).result,
   );
+/** A key of which the bucket has a record, as it is asked to be sent. */
+const kept = (material: WrappedKey, more: object = {}) => {
+  const keyId = `k_${randomBytes(16).toString('hex').slice(0, 22)}`;
+  const versions = [{ version: 1, state: 'active', material }];
+  const key = {
+    kind: 'key',
+    keyId,
+    revision: 3,
+    algorithm: 'AES_256',
+    usage: 'wrap',
+    exportable: true,
+    suspended: false,
+    versions,
+    ...more,
+  };
+  records.set(keyId, key as unknown as KeyView);
+  return { keyId, version: 1, algorithm: 'AES_256' as const, material, kek };
+};
 const iv = Buffer.from('a65959a6', 'hex');
 function wrap(material: Buffer): Buffer {
   const carrier = randomBytes(32);
@@ -103,11 +128,11 @@ test('what is imported is exported as it was, to a recipient and under another k
   const value = randomBytes(32);
   const { material, checkValue } = await receive('AES_256', wrap(value));
   expect(Buffer.from(checkValue, 'base64url')).toHaveLength(16);
-  const key = { algorithm: 'AES_256' as const, material, kek };
+  const key = kept(material);
   const sent = await transport.send({ type: requestType, key, recipient: { publicKeySpki: recipientSpki, wrappingAlgorithm } });
   expect(open((sent.result as { wrappedMaterial: string }).wrappedMaterial)).toEqual(value);
   const under = randomBytes(32);
-  const recipientKey = { algorithm: 'AES_256' as const, material: (await receive('AES_256', wrap(under))).material, kek };
+  const recipientKey = kept((await receive('AES_256', wrap(under))).material);
   const { wrappedMaterial } = (await transport.send({ type: requestType, key, recipient: { key: recipientKey } })).result as {
     wrappedMaterial: string;
   };
@@ -142,7 +167,7 @@ test('a receiver or a KEK that is not what it was is a failure of ours, not of t
 
 test('a recipient whose key is none, or too weak, is told so', async () => {
   const { material } = await receive('AES_256', wrap(randomBytes(32)));
-  const key = { algorithm: 'AES_256' as const, material, kek };
+  const key = kept(material);
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'der', type: 'spki' });
   for (const publicKeySpki of [small.toString('base64url'), 'AAAA'])
     expect(await code(transport.send({ type: requestType, key, recipient: { publicKeySpki, wrappingAlgorithm } }))).toBe(
@@ -154,9 +179,31 @@ test('a key that may be in other regions is neither taken in nor sent, also not 
   const good = wrap(randomBytes(32));
   expect(await code(receive('AES_256', good, { residency: ['us'] }))).toBe('ERR_RESIDENCY');
   const { material } = await receive('AES_256', good, { residency: ['eu', 'us'] });
-  const key = { algorithm: 'AES_256' as const, material, kek };
-  const send = (of: object, recipient: object) => code(transport.send({ type: requestType, key: { ...key, ...of }, recipient } as never));
+  const send = (residency: string[], recipient: object) =>
+    code(transport.send({ type: requestType, key: kept(material, { residency }), recipient } as never));
   const outside = { publicKeySpki: recipientSpki, wrappingAlgorithm };
-  expect([await send({ residency: ['us'] }, outside), await send({ residency: ['eu'] }, outside)]).toEqual(['ERR_RESIDENCY', 'OK']);
-  expect(await send({}, { key: { ...key, residency: ['us'] } })).toBe('ERR_RESIDENCY');
+  expect([await send(['us'], outside), await send(['eu'], outside)]).toEqual(['ERR_RESIDENCY', 'OK']);
+  expect(await send(['eu'], { key: kept(material, { residency: ['us'] }) })).toBe('ERR_RESIDENCY');
+});
+
+test('a worker sends only what the signed record of the key bears out, whatever it is told, and records what it sent', async () => {
+  const [{ material }, other] = [await receive('AES_256', wrap(randomBytes(32))), await receive('AES_256', wrap(randomBytes(32)))];
+  const recipientKey = { publicKeySpki: recipientSpki, wrappingAlgorithm };
+  const send = (key: object, to: object = recipientKey) => code(transport.send({ type: requestType, key, recipient: to } as never));
+  trailed.length = 0;
+  expect(await send(kept(material, { exportable: undefined }))).toBe('ERR_KEY_NOT_EXPORTABLE');
+  expect(await send({ ...kept(material), material: other.material })).toBe('ERR_STATE_STALE');
+  expect(await send({ ...kept(material), keyId: 'k_AAAAAAAAAAAAAAAAAAAAAA' })).toBe('ERR_KEY_UNKNOWN');
+  expect(await send({ ...kept(material), version: 2 })).toBe('ERR_KEY_STATE');
+  expect(await send(kept(material, { suspended: true }))).toBe('ERR_KEY_SUSPENDED');
+  expect(await send(kept(material, { deletionAt: '2030-01-01T00:00:00Z' }))).toBe('ERR_KEY_PENDING_DELETION');
+  expect(await send(kept(material, { versions: [{ version: 1, state: 'compromised', material }] }))).toBe('ERR_KEY_STATE');
+  expect(await send(kept(material), { key: kept(material, { usage: 'encrypt' }) })).toBe('ERR_KEY_USAGE');
+  expect(trailed).toEqual([]);
+  const [key, under] = [kept(material), kept(other.material, { exportable: undefined })];
+  expect([await send(key), await send(key, { key: under })]).toEqual(['OK', 'OK']);
+  expect(trailed).toMatchObject([
+    { action: 'hsm:SendKey', keyId: key.keyId, version: 1, revisions: { key: 3 }, recipient: expect.stringMatching(/^[\w-]{43}$/) },
+    { action: 'hsm:SendKey', keyId: key.keyId, toKeyId: under.keyId, toVersion: 1 },
+  ]);
 });

@@ -35,13 +35,14 @@ function describeVersion(key: Key, version: KeyVersion): KeyDescription['version
 /** What the workers get, signed. */
 export function viewKey(key: Key): KeyView {
   const { keyId, name, algorithm, usage, environment, classification, owner, consumers, createdBy, tags } = key;
-  const { revision, primaryVersion, suspended, processingAllowed, deletionAt, residency, versions } = key;
+  const { revision, primaryVersion, suspended, processingAllowed, deletionAt, residency, exportable, versions } = key;
   return {
     kind: 'key',
     ...{ id: keyId, revision, keyId, name, algorithm, usage, environment, classification, owner, consumers, createdBy, tags },
     ...{ primaryVersion, suspended, processingAllowed },
     ...(deletionAt === undefined ? {} : { deletionAt }),
     ...(residency === undefined ? {} : { residency }),
+    ...(exportable ? { exportable } : {}),
     versions: versions.map(({ version, state, material, publicKeySpki }) => ({
       version,
       state,

@@ -123,23 +123,23 @@ export class KeyTransport {
   /** A version of a key, wrapped for a recipient. */
   async send(
     key: Key,
-    { material }: Exportable,
+    exportable: Exportable,
     recipient: Recipient,
     trace: Context,
   ): Promise<Result<typeof transportHsmOperations.sendKey>> {
-    const to = 'key' in recipient ? { key: await this.kept(recipient.key, recipient.exportable.material) } : recipient;
+    const to = 'key' in recipient ? { key: await this.kept(recipient.key, recipient.exportable) } : recipient;
     return askInternal(
       this.parts.connection,
       transportHsmOperations.sendKey,
-      { key: await this.kept(key, material), recipient: to },
+      { key: await this.kept(key, exportable), recipient: to },
       { timeoutMs: hsmTimeoutMs, trace },
     );
   }
 
-  private async kept(key: Key, material: WrappedKey) {
+  private async kept({ keyId, algorithm }: Key, { version, material }: Exportable) {
     const kek = await this.kekOf(material);
     if (!kek) throw new ProblemError('ERR_INTERNAL', `There is no key-encryption key ${material.kekId}.`);
-    return { algorithm: key.algorithm, material, kek, ...residencyOf(key) };
+    return { keyId, version, algorithm, material, kek };
   }
 
   private async kekOf({ kekId }: WrappedKey) {

@@ -157,7 +157,7 @@ test('workers are told in which regions the key may be opened, and that the pair
   const recipient = { publicKeySpki: 'AAAA' };
   const request = exportOperations.export.request.parse({ type: requestType, keyId: key.keyId, recipient, reason: 'r' });
   expect(await code(exported.export(request, asking()))).toBe('OK');
-  expect(asks.get('send-key')).toMatchObject({ key: { residency } });
+  expect(asks.get('send-key')).toMatchObject({ key: { keyId: key.keyId, version: 1 } });
 });
 
 test('a worker that dies in the middle costs a try and nothing else', async () => {

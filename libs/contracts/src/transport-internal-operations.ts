@@ -2,14 +2,14 @@ import { z } from 'zod';
 import { Algorithm } from './algorithms';
 import { PublicKeySpki, WrappedBytes, WrappingAlgorithm, WrappingKeySpec } from './key-transport';
 import { defineOperation } from './operation';
-import { b64u, KekId } from './primitives';
+import { b64u, KekId, KeyId } from './primitives';
 import { Residency } from './residency';
 import { KekMaterial, WrappedKey } from './views';
 
 /** A KEK, and that it is that one. */
 const Kek = z.strictObject({ kekId: KekId, material: KekMaterial });
-/** A key that is kept wrapped, with what it is wrapped under, and the regions of the tokens that may open it. */
-const Kept = z.strictObject({ algorithm: Algorithm, material: WrappedKey, kek: Kek, residency: Residency.optional() });
+/** A version of a key that is kept wrapped, with what it is wrapped under. The worker compares it with the signed record that it reads itself. */
+const Kept = z.strictObject({ keyId: KeyId, version: z.int().min(1), algorithm: Algorithm, material: WrappedKey, kek: Kek });
 
 /** What import and export need of the token, of crypto-workers over `claviger-internal.v1.hsm.<verb>`. */
 export const transportHsmOperations = {

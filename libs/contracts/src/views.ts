@@ -57,6 +57,8 @@ export const KeyView = z.strictObject({
   tags: z.record(z.string(), z.string()),
   /** Where it may be used; anywhere when absent. */
   residency: Residency.optional(),
+  /** It was made to leave; what does not say so leaves by no worker. */
+  exportable: z.literal(true).optional(),
   primaryVersion: z.int().min(1),
   suspended: z.boolean(),
   processingAllowed: z.boolean(),
