@@ -81,6 +81,12 @@ export class BackupStore {
     return this.untampered<EpochRecord>('epoch', found, ({ epoch }) => epoch);
   }
 
+  /** As `allEpochs`, but throws TamperedDocument: whose key lies where is not known of one that cannot be read. */
+  async epochsOrThrow(): Promise<EpochRecord[]> {
+    const found = await reached(() => this.epochs.find().toArray());
+    return found.map((document) => this.read<EpochRecord>('epoch', document, ({ epoch }) => epoch));
+  }
+
   async putEpoch(record: EpochRecord): Promise<void> {
     await this.put(this.epochs, record.epoch, 'epoch', record);
   }

@@ -87,11 +87,6 @@ export class Backups {
     );
   }
 
-  async epochsUnder(rootLabel: string): Promise<string[]> {
-    const epochs = await this.parts.store.allEpochs();
-    return epochs.filter(({ epochKey }) => epochKey?.rootLabel === rootLabel).map(({ epoch }) => epoch);
-  }
-
   sweep(): Promise<void> {
     this.sweeping ??= this.sweepOnce()
       .catch((error) => this.parts.logger.warn(`sweep of backups: ${String(error)}`))

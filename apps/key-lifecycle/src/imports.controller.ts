@@ -5,8 +5,8 @@ import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import type { ImportParameters } from './import-parameters';
+import { kekUseMs } from './kek-use';
 import type { Key } from './key';
-import { kekUseMs } from './key-commands';
 import {
   assertImportable,
   assertMaterialTimes,

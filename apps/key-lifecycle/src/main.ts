@@ -19,6 +19,7 @@ import { AliasCommands } from './alias-commands';
 import { AliasDelivery } from './alias-delivery';
 import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
+import { BackupStore } from './backup-store';
 import { ComplianceWatch } from './compliance-watch';
 import { composeBackups } from './compose-backups';
 import { Config } from './config';
@@ -52,6 +53,7 @@ import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { Site } from './site';
 import { StoreCheck } from './store-check';
+import { WrappingGuard } from './wrapping-guard';
 
 const service = 'key-lifecycle';
 
@@ -67,11 +69,13 @@ await runService(service, async (logger) => {
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new KeyStore(db, documents, tampered);
-  const kekStore = new KekStore(db, documents, tampered);
+  const kekStore = new KekStore(db, documents, tampered, () => [...keyView.values()].filter((record) => record.kind === 'kek'));
   const roots = new Roots(db, documents);
   await keyView.start();
   const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
+  // Also where this process makes none: another may have.
+  const backupStore = new BackupStore(db, signer, trusted, tampered);
   const delivery = new Delivery(connection, owner, store, trail);
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const jobs = new JobStore(db, documents, tampered);
@@ -89,6 +93,7 @@ await runService(service, async (logger) => {
   const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger, 'outbox of aliases');
   const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
   const owedByJobs = new OwedRecords({ ...owing, source: jobs });
+  const owedByRoots = new OwedRecords({ ...owing, source: roots });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
@@ -109,8 +114,9 @@ await runService(service, async (logger) => {
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
   const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
   const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const guard = new WrappingGuard({ keks: kekStore, jobs, backups: backupStore, view: keyView });
   const steps = new RewrapSteps({
-    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard },
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
@@ -119,7 +125,7 @@ await runService(service, async (logger) => {
 
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    ...{ keks: kekStore, roots, tampered },
+    ...{ keks: kekStore, roots, backupStore },
   });
 
   const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
@@ -145,6 +151,7 @@ await runService(service, async (logger) => {
         owedOfAliases.start();
         orphans.start();
         owedByJobs.start();
+        owedByRoots.start();
         runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
         backups.start();
@@ -169,7 +176,8 @@ await runService(service, async (logger) => {
       keks: kekStore,
       roots,
       jobs,
-      owedByJobs: new OwedByJobs(owedByJobs),
+      owedByJobs: new OwedByJobs(owedByJobs, owedByRoots),
+      guard,
       hsm: new Hsm(connection),
       bounds,
       backups: backups.parts,
@@ -216,6 +224,7 @@ await runService(service, async (logger) => {
     () => aliasRelay.stop(),
     () => owedOfAliases.stop(),
     () => owedByJobs.stop(),
+    () => owedByRoots.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -9,7 +9,7 @@ import type { KeyStore } from './key-store';
  * On the way what the indexes say of each key is put right, so that lists by filter are complete from then on.
  */
 export async function rebuildView(store: KeyStore, keks: KekStore, delivery: Delivery, logger: LoggerService): Promise<number> {
-  for (const kek of await keks.all()) await delivery.putKek(kek);
+  for (const kek of await keks.stored()) await delivery.putKek(kek);
   let count = 0;
   let indexed = 0;
   let after: string | undefined;

@@ -20,6 +20,7 @@ import { MongoClient } from 'mongodb';
 import { AliasCommands } from '../src/alias-commands';
 import { AliasDelivery } from '../src/alias-delivery';
 import { AliasStore } from '../src/alias-store';
+import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
@@ -184,10 +185,11 @@ export async function startLifecycle() {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, onTampered);
-    const keks = new KekStore(db, documents, onTampered);
+    const keks = new KekStore(db, documents, onTampered, () => [...view.values()].filter((record) => record.kind === 'kek'));
     const roots = new Roots(db, documents);
     const reservations = new Reservations(db, documents);
     const objects = new ReservedObjects(reservations, orphanAfterMs);
+    const backups = new BackupStore(db, control, control.trusted, onTampered);
     const delivery = new Delivery(connection, owner, store, records);
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
@@ -207,6 +209,7 @@ export async function startLifecycle() {
     const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
       store,
+      backups,
       aliases,
       aliasDelivery,
       aliasRelay,
