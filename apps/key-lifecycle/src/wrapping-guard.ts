@@ -30,13 +30,14 @@ export class WrappingGuard {
   /** Throws ERR_KEY_STATE while anything is under this root or about to be, ERR_STATE_STALE, TamperedDocument. */
   async assertNothingUnder(label: string): Promise<void> {
     const { keks, jobs, backups, view } = this.parts;
+    // Their KEKs are all read before it is fresh.
+    if (!view.fresh()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not known just now.');
     const under = (await keks.all()).filter((kek) => isLiving(kek) && kek.material.rootLabel === label);
     if (under.length > 0)
       throw new ProblemError(
         'ERR_KEY_STATE',
         `${under.length} KEKs are under ${label}, such as ${under[0]!.kekId}: let the rotation end first.`,
       );
-    if (!view.fresh()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not known just now.');
     for (const record of view.values())
       if (record.kind === 'kek' && record.material?.rootLabel === label)
         throw new ProblemError('ERR_KEY_STATE', `Workers have ${record.kekId} under ${label}: let the rotation end first.`);
