@@ -93,4 +93,6 @@ export const describeRestore = ({ session: _, headerDigest: __, ...record }: Res
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 /** `b_20260301120000000_…`: sorts by time. `random` gives a number below its argument. */
 export const idAt = (kind: 'b' | 'e', nowMs: number, random: (below: number) => number): string =>
-  `${kind}_${iso(nowMs).replaceAll(/\D/g, '')}_${Array.from({ length: 10 }, () => letters[random(letters.length)]).join('')}`;
+  `${timeOf(kind, nowMs)}_${Array.from({ length: 10 }, () => letters[random(letters.length)]).join('')}`;
+/** What ids of that time begin with. */
+export const timeOf = (kind: 'b' | 'e', atMs: number): string => `${kind}_${iso(atMs).replaceAll(/\D/g, '')}`;

@@ -17,6 +17,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
 import { AppModule } from './app.module';
+import { BackupStore } from './backup-store';
 import { ComplianceWatch } from './compliance-watch';
 import { composeBackups } from './compose-backups';
 import { Config } from './config';
@@ -35,6 +36,7 @@ import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
+import { backupsIn } from './last-backup';
 import { LastUses } from './last-uses';
 import { ListCursors } from './list-cursors';
 import { OrphanSweep } from './orphan-sweep';
@@ -70,7 +72,9 @@ await runService(service, async (logger) => {
   await keyView.start();
   const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
-  const delivery = new Delivery(connection, owner, store, trail);
+  // Also where this process makes none: another may have.
+  const backupStore = new BackupStore(db, signer, trusted, tampered);
+  const delivery = new Delivery(connection, owner, store, trail, backupsIn(backupStore));
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const jobs = new JobStore(db, documents, tampered);
   const owed = new OwedRecords({
@@ -109,7 +113,7 @@ await runService(service, async (logger) => {
 
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    ...{ keks: kekStore, roots, tampered },
+    ...{ keks: kekStore, roots, backupStore },
   });
 
   let rebuilt = false;

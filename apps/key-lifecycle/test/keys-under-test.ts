@@ -17,6 +17,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { MongoClient } from 'mongodb';
+import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
@@ -27,6 +28,7 @@ import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
+import { backupsIn } from '../src/last-backup';
 import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
 import { Reservations } from '../src/reservations';
@@ -185,7 +187,8 @@ export async function startLifecycle() {
     const roots = new Roots(db, documents);
     const reservations = new Reservations(db, documents);
     const objects = new ReservedObjects(reservations, orphanAfterMs);
-    const delivery = new Delivery(connection, owner, store, records);
+    const backups = new BackupStore(db, control, control.trusted, onTampered);
+    const delivery = new Delivery(connection, owner, store, records, backupsIn(backups));
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owed = new OwedRecords({
@@ -200,6 +203,7 @@ export async function startLifecycle() {
     });
     return {
       store,
+      backups,
       keks,
       roots,
       currentKeks,
