@@ -262,6 +262,10 @@ test('a table of ciphertexts is brought under the newest version, interrupted an
     '--in-flight',
     '1',
   ];
+  write(rows);
+  const stopped = await as('payments-api', ...run, '--failures-most', '0');
+  expect(stopped).toMatchObject({ code: 1, stderr: expect.stringMatching(/ERR_DECRYPTION_FAILED.*tries the last 1 again/) });
+  expect(JSON.parse(readFileSync(file('new.ndjson.partial.progress'), 'utf8'))).toMatchObject({ lines: 77, failed: 0 });
   write([...rows.slice(0, 620), 'no JSON', ...rows.slice(621)]);
   expect(await as('payments-api', ...run)).toMatchObject({ code: 65, stderr: expect.stringContaining('line 621 is not JSON') });
   write([...rows.slice(0, 3), row(99_999), ...rows.slice(4)]);
@@ -297,6 +301,37 @@ test('who answers for a key is said, changed and handed over', async () => {
   expect(await json('kim', 'keys', 'describe', keyId)).toMatchObject({ owner: 'owen' });
 });
 
+test('an alias is used where a key is named; rotated and pointed elsewhere, what was encrypted by it opens by the id of its key', async () => {
+  const create = (key: string) => json<{ keyId: string }>('kim', 'keys', 'create', key, '--consumer', 'payments-api');
+  const [{ keyId: first }, { keyId: second }] = [await create('cli/cards-1'), await create('cli/cards-2')];
+  const name = 'alias/payments/cards';
+  const set = ['keys', 'alias', 'set', name];
+  expect((await as('payments-api', ...set, first, '--reason', 'cards')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  expect(await json('kim', ...set, first, '--reason', 'cards')).toMatchObject({ keyId: first, confirmed: true });
+  writeFileSync(file('cards'), 'forty-two');
+  await ok('payments-api', 'encrypt', name, '--in', file('cards'), '--out', file('cards.jwe'));
+  await ok('payments-api', 'seal', name, '--in', file('cards'), '--out', file('cards.sealed'));
+  await ok('kim', 'keys', 'rotate', name, '--reason', 'yearly');
+  expect(await ok('payments-api', 'decrypt', name, '--in', file('cards.jwe'), '--reveal')).toBe('forty-two');
+  expect(await json('kim', 'keys', 'describe', name)).toMatchObject({ keyId: first, primaryVersion: 2, aliases: [name] });
+  const moving = { keyId: second, previousKeyId: first, confirmed: true };
+  expect(await json('kim', ...set, second, '--reason', 'a new one')).toMatchObject(moving);
+  const moved = await as('payments-api', 'decrypt', name, '--in', file('cards.jwe'), '--reveal');
+  expect(moved.stderr).toMatch(new RegExp(`^ERR_DECRYPTION_FAILED.*${first}`, 's'));
+  expect(await ok('payments-api', 'decrypt', first, '--in', file('cards.jwe'), '--reveal')).toBe('forty-two');
+  expect(await ok('payments-api', 'open', first, '--in', file('cards.sealed'), '--reveal')).toBe('forty-two');
+  await ok('payments-api', 're-encrypt', first, '--to-key', name, '--in', file('cards.jwe'), '--out', file('cards.2.jwe'));
+  expect(await ok('payments-api', 'decrypt', name, '--in', file('cards.2.jwe'), '--reveal')).toBe('forty-two');
+  await until(async () => (await ok('ada', 'audit', 'query', '--key', name, '--action', 'keys:SetAlias')).includes(second), {
+    what: 'the change in the ledger, of the key that the alias names now',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+  expect(await ok('ada', 'keys', 'alias', 'list', '--key', second)).toContain(name);
+  await ok('kim', 'keys', 'alias', 'delete', name, '--reason', 'unused');
+  expect((await as('payments-api', 'encrypt', name, '--in', file('cards'), '--out', file('no.jwe'))).stderr).toMatch(/^ERR_/);
+  expect(await ok('ada', 'keys', 'alias', 'list')).not.toContain(name);
+});
 type Described = { keyId: string; versions: { state: string; missing?: { why: string } }[] };
 const opensslIsThere = spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout?.startsWith('OpenSSL 3');
 

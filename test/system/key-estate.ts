@@ -1,4 +1,4 @@
-import type { KekView, KeyDescription, KeyMaterial, KeyView } from '@claviger/contracts';
+import type { KeyDescription, KeyMaterial, KeysView } from '@claviger/contracts';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -40,7 +40,7 @@ export interface KeyEstate {
   due: string[];
   /** Of documents that a key-lifecycle has in hand, or had when it was killed. */
   claimed: string[];
-  view: Map<string, KeyView | KekView>;
+  view: Map<string, KeysView>;
   /** Ids of every event on KEYS, as they stand there. */
   eventIds: string[];
   events: KeyEvent[];
@@ -123,7 +123,7 @@ async function viewOf(connection: NatsConnection): Promise<KeyEstate['view']> {
   const view: KeyEstate['view'] = new Map();
   for (const name of names) {
     const entry = await bucket.get(name);
-    if (entry) view.set(name, payloadOf<KeyView | KekView>(entry.string()));
+    if (entry) view.set(name, payloadOf<KeysView>(entry.string()));
   }
   return view;
 }

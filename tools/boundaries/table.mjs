@@ -41,6 +41,7 @@ export const PURE = [
   ...[
     'admission',
     'admit',
+    'alias',
     'backup-records',
     'baseline',
     'breaker',

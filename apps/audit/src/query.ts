@@ -35,7 +35,7 @@ export function matching(leaf: Buffer, query: Query): Record<string, unknown> | 
   if (!record) return undefined;
   const { keyId, principal, action, outcome, kind, trace, from, to } = query;
   const asked =
-    (!keyId || record.keyId === keyId || record.toKeyId === keyId) &&
+    (!keyId || record.keyId === keyId || record.toKeyId === keyId || record.previousKeyId === keyId) &&
     (!principal || record.principal === principal) &&
     (!action || record.action === action) &&
     (!outcome || record.outcome === outcome) &&

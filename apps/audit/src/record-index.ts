@@ -55,11 +55,11 @@ export function readRecords(lines: readonly Buffer[], lastTime: string): Records
       unreadable++;
       continue;
     }
-    const { kind, time, keyId, toKeyId, principal, action, outcome, trace } = record;
+    const { kind, time, keyId, toKeyId, previousKeyId, principal, action, outcome, trace } = record;
     add(sets.kinds, kind);
     add(sets.actions, action);
     add(sets.outcomes, outcome);
-    for (const id of [keyId, toKeyId]) if (typeof id === 'string' && keyPattern.test(id)) sets.keys.add(id);
+    for (const id of [keyId, toKeyId, previousKeyId]) if (typeof id === 'string' && keyPattern.test(id)) sets.keys.add(id);
     if (typeof principal === 'string' && principalPattern.test(principal)) sets.principals.add(principal);
     const traced = typeof trace === 'string' ? tracePattern.exec(trace) : null;
     if (traced) {

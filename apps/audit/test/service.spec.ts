@@ -203,6 +203,21 @@ test('the last use of a key is its newest successful operation: neither a refusa
   await child.stop();
 });
 
+test('the move of an alias is found by the key of after and by that of before, and is no use of either', async () => {
+  const child = await system.audit();
+  const [before, after] = ['E', 'F'].map((letter) => `k_${letter.repeat(22)}`) as [string, string];
+  const moved = { principal: 'kim', action: 'keys:SetAlias', keyId: after, previousKeyId: before, alias: 'alias/cards' };
+  await inLedger(await publish(newWorker(), [record(moved)]));
+  for (const keyId of [before, after]) {
+    const { records } = (await system.ask('anna', 'audit.query', { keyId })).result as { records: { record: object }[] };
+    expect(records.map(({ record: found }) => found)).toMatchObject([moved]);
+  }
+  const connection = await system.connection('key-lifecycle');
+  const { keys } = await askInternal(connection, internalOperations.lastUses, { keyIds: [before, after] }, { timeoutMs: 5_000 });
+  expect(keys.map(({ known }) => known)).toEqual(['never', 'never']);
+  await child.stop();
+});
+
 test('personal values can be erased, and every proof still verifies', async () => {
   const child = await system.audit();
   const [salt, value] = [randomBytes(16), '198.51.100.7'];

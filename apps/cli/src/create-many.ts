@@ -1,6 +1,6 @@
 import type { Client } from '@claviger/client';
 import { algorithms, type KeyDescription, limits, type Problem } from '@claviger/contracts';
-import { differences, type WantedKey } from './key-file';
+import { differences, type WantedKey } from './wanted-keys';
 
 export type Made = { line: number; name: string } & (
   | { outcome: 'created'; keyId: string }

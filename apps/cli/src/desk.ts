@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import { CommandError, exitCodes } from './exit-codes';
@@ -9,6 +10,7 @@ export interface Desk {
   ask(question: string): Promise<string>;
   /** Screen and what was scrolled off it. */
   clear(): void;
+  /** What is on the screen is erased with it. */
   close(): void;
 }
 
@@ -18,7 +20,11 @@ const erase = '\x1b[2J\x1b[3J\x1b[H';
 export function openDesk(input: Readable, output: Writable): Desk {
   const lines = createInterface({ input, output, terminal: false });
   const closed = new AbortController();
-  lines.once('close', () => closed.abort());
+  // However it ends (done, Ctrl-D, a terminal that is gone), a share that is shown or was typed does not outlive it.
+  lines.once('close', () => {
+    output.write(erase);
+    closed.abort();
+  });
   const interrupted = () =>
     new CommandError('badInput', 'The dialogue ended before it was done', 'Begin again: nothing of it is in force.');
   return {
@@ -42,10 +48,22 @@ export function openDesk(input: Readable, output: Writable): Desk {
 export function openTerminal(instead: string): Desk {
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new CommandError('usage', 'There is no terminal here to hold the dialogue on', instead);
-  // Whoever breaks off leaves no share on the screen.
-  process.once('SIGINT', () => {
-    process.stderr.write(erase);
-    process.exit(exitCodes.badInput);
-  });
-  return openDesk(process.stdin, process.stderr);
+  return endedBySignals(openDesk(process.stdin, process.stderr), process, () => process.exit(exitCodes.badInput));
 }
+
+/** Whoever breaks off leaves no share on the screen. */
+export function endedBySignals(desk: Desk, signals: Pick<EventEmitter, 'once' | 'off'>, exit: () => void): Desk {
+  const breakOff = () => {
+    close();
+    exit();
+  };
+  const close = () => {
+    for (const signal of breaks) signals.off(signal, breakOff);
+    desk.close();
+  };
+  for (const signal of breaks) signals.once(signal, breakOff);
+  return { ...desk, close };
+}
+
+/** Ctrl-C, a polite kill, and a terminal that was closed. */
+const breaks = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

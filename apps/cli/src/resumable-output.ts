@@ -21,11 +21,15 @@ const flushEveryMs = 1_000;
 
 /**
  * Lines that are made one for each line of an input, into a file that gets its name when all are there. Killed at any time, the same command goes on after the
- * last that was known to be on disk. What is beside the file meanwhile: `FILE.partial`, and `FILE.partial.progress`.
+ * last that was known to be on disk and did not fail. What is beside the file meanwhile: `FILE.partial`, and `FILE.partial.progress`.
  */
 export class ResumableOutput {
   private written: number;
   private lastFlushMs = performance.now();
+  /** Lines at the end that failed one after the other. */
+  failedInRow = 0;
+  /** Up to the last line that did not fail: what it is known by, and its digest. */
+  private sound: { progress: Progress; digest: () => string } | undefined;
 
   private constructor(
     private readonly path: string,
@@ -73,17 +77,19 @@ export class ResumableOutput {
     const bytes = Buffer.from(`${text}\n`);
     writeSync(this.fd, bytes, 0, bytes.length, this.written);
     this.written += bytes.length;
-    const { task, failed: before } = this.progress;
-    this.progress = { ...this.progress, task, lines: input.number, failed: before + (failed ? 1 : 0) };
-    if (performance.now() - this.lastFlushMs >= flushEveryMs) this.flush(input.digest());
+    this.progress = { ...this.progress, lines: input.number, failed: this.progress.failed + (failed ? 1 : 0), bytes: this.written };
+    this.failedInRow = failed ? this.failedInRow + 1 : 0;
+    if (!failed) this.sound = { progress: this.progress, digest: input.digest };
+    if (performance.now() - this.lastFlushMs >= flushEveryMs) this.flush();
   }
 
-  /** The digest is of the lines up to the last that was appended. */
-  flush(inputSha256: string): void {
-    fsyncSync(this.fd);
-    this.progress = { ...this.progress, inputSha256, bytes: this.written };
-    writePrivately(`${this.path}.partial.progress`, JSON.stringify(this.progress));
+  /** Lines that failed one after the other at the end stay undone: what made them fail may be mended before the same command goes on. */
+  flush(): void {
     this.lastFlushMs = performance.now();
+    if (!this.sound) return;
+    fsyncSync(this.fd);
+    const { progress, digest } = this.sound;
+    writePrivately(`${this.path}.partial.progress`, JSON.stringify({ ...progress, inputSha256: digest() }));
   }
 
   /** All are there. */

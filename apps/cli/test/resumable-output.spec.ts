@@ -53,7 +53,7 @@ async function interrupted(input: string, out: string, flushed: number, more: nu
   const output = ResumableOutput.open(out, 'task');
   const lines = await read(input);
   for (const line of lines.slice(0, flushed)) output.append(line.text.toUpperCase(), line, false);
-  output.flush(lines[flushed - 1]?.digest() as string);
+  output.flush();
   for (const line of lines.slice(flushed, flushed + more)) output.append('HALF', line, false);
 }
 
@@ -74,6 +74,22 @@ test('after a kill the same task goes on after the last line that was known to b
   expect(readFileSync(out, 'utf8')).toBe(readFileSync(input, 'utf8').toUpperCase());
   for (const beside of ['.partial', '.partial.progress']) expect(existsSync(`${out}${beside}`)).toBe(false);
   expect(() => ResumableOutput.open(out, 'task')).toThrow('is there already');
+});
+
+test('lines that failed one after the other at the end are undone for the run that goes on; one between good lines keeps its failure', async () => {
+  const [input, out] = [newFile(), newFile()];
+  writeFileSync(input, 'a\nb\nc\nd\ne\n');
+  const lines = await read(input);
+  const stopped = ResumableOutput.open(out, 'task');
+  for (const line of lines.slice(0, 4)) stopped.append(`1 ${line.text}`, line, line.text !== 'a' && line.text !== 'c');
+  expect([stopped.done.failed, stopped.failedInRow]).toEqual([2, 1]);
+  stopped.flush();
+  const output = ResumableOutput.open(out, 'task');
+  expect(output.done).toMatchObject({ lines: 3, failed: 1 });
+  expect(output.assertSameInput(lines[2]?.digest() as string)).toBe(true);
+  for (const line of lines.slice(3)) output.append(`2 ${line.text}`, line, false);
+  output.finish();
+  expect(readFileSync(out, 'utf8')).toBe('1 a\n1 b\n1 c\n2 d\n2 e\n');
 });
 
 test('progress that cannot be read is not taken for none', async () => {

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -6,7 +7,7 @@ import type { RecoveryGroup } from '@claviger/contracts';
 import { type RecoveryShare, shareDigest, shareOfText, textOfShare } from '@claviger/hsm';
 import { type TemporaryFolder, temporaryFolder } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Desk, openDesk } from '../src/desk';
+import { type Desk, endedBySignals, openDesk } from '../src/desk';
 import { askForShares, readShares } from '../src/share-collection';
 import { decryptShare, readCustodianKey } from '../src/share-encryption';
 import { handOver } from '../src/share-handover';
@@ -65,7 +66,7 @@ test('each custodian sees their share alone, types groups of it back, and finds 
     );
     expect(showing).toEqual([expect.stringContaining(name)]);
   }
-  expect(screens.at(-1)).toBe('eve has share 3.\n');
+  expect(screens.slice(-2)).toEqual(['eve has share 3.\n', '']);
 });
 
 test('a group that was written down wrong shows the share again; a dialogue that is broken off hands nothing over', async () => {
@@ -79,6 +80,24 @@ test('a group that was written down wrong shows the share again; a dialogue that
   const handed = handOver(handing({ desk: left }));
   input.end();
   await expect(handed).rejects.toMatchObject({ kind: 'badInput' });
+});
+
+const ends = ['end of input', 'SIGINT', 'SIGTERM', 'SIGHUP'];
+test.each(ends)('a share that is on the screen when the dialogue is broken off by %s does not stay there', async (how) => {
+  const [input, output, signals] = [new PassThrough(), new PassThrough(), new EventEmitter()];
+  let screen = '';
+  output.on('data', (data: Buffer) => {
+    screen = (screen + data.toString()).split('\x1b[2J\x1b[3J\x1b[H').at(-1)!;
+    if (/press Enter\. $/.test(screen) && !screen.includes('Share 1')) input.write('\n');
+    else if (/press Enter\. $/.test(screen)) setImmediate(() => (how === ends[0] ? input.end() : signals.emit(how)));
+  });
+  const exits: string[] = [];
+  const desk = endedBySignals(openDesk(input, output), signals, () => exits.push(screen));
+  await expect(handOver(handing({ desk }))).rejects.toMatchObject({ kind: 'badInput' });
+  expect(screen.trim()).toBe('');
+  expect(exits).toHaveLength(how === ends[0] ? 0 : 1);
+  desk.close();
+  expect(signals.eventNames()).toEqual([]);
 });
 
 test('a share goes into a file of mode 0600, or to a key of the custodian, of which only the private half opens it', async () => {

@@ -22,6 +22,13 @@ export function protectedHeader(keyId: string, version: number, enc: string, dig
   return Buffer.from(`{"alg":"dir","enc":"${enc}","kid":"${keyId}#${version}"${ctx}}`).toString('base64url');
 }
 
+const headerCharsMost = 512;
+/** Which key a ciphertext says that it is under. Nothing proves it. */
+export const keyIdIn = (jwe: string): string | undefined =>
+  /"kid":"(k_[A-Za-z0-9]{22})#/.exec(
+    Buffer.from(jwe.slice(0, headerCharsMost).split('.', 1)[0] as string, 'base64url').toString('latin1'),
+  )?.[1];
+
 const tagBytes = 16;
 
 export function writeJwe(header: string, iv: Buffer, sealed: Buffer): string {

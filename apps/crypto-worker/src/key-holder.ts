@@ -1,5 +1,5 @@
 import { type KeyResource, keyResource } from '@claviger/authz';
-import { type KekMaterial, type KekView, type KeyView, ProblemError, type TokenKey } from '@claviger/contracts';
+import { isAlias, type KekMaterial, type KeysView, type KeyView, ProblemError, type TokenKey } from '@claviger/contracts';
 import { type KeyHandle, type PairAlgorithm, type Token, UnwrappedKeys, unwrappedKeyId } from '@claviger/hsm';
 import type { KvView } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
@@ -20,11 +20,11 @@ export class KeyHolder {
   /** Of each token that was used; the first one's are `keys`. */
   private readonly caches = new Map<Token, UnwrappedKeys>();
   private readonly keks: UnwrappedKeys;
-  /** Key ids that the bucket did not have a moment ago, so that guessing ids costs the broker nothing. */
+  /** Key ids and aliases that the bucket did not have a moment ago, so that guessing ids costs the broker nothing. */
   private readonly absent = new LRUCache<string, true>({ max: 10_000, ttl: 1_000 });
 
   constructor(
-    private readonly view: KvView<KeyView | KekView>,
+    private readonly view: KvView<KeysView>,
     private readonly tokens: Tokens,
     private readonly options: { capacity: number; ttlMs: number; onDestroyFailure: (error: unknown) => void },
   ) {
@@ -33,7 +33,7 @@ export class KeyHolder {
     view.onChange((record) => {
       // A changed key leaves the token at once: what is still allowed is unwrapped anew.
       if (record.kind === 'key') for (const keys of this.caches.values()) keys.forget(record.keyId);
-      else this.keks.forget(record.kekId);
+      else if (record.kind === 'kek') this.keks.forget(record.kekId);
     });
   }
 
@@ -71,14 +71,49 @@ export class KeyHolder {
   async find(keyId: string): Promise<KeyView> {
     const known = this.peek(keyId);
     if (known) return known;
-    if (!this.absent.has(keyId)) {
-      const fetched = await this.view.fetch(keyId).catch((cause: unknown) => {
-        throw new ProblemError('ERR_STATE_STALE', undefined, { cause });
-      });
-      if (fetched?.kind === 'key') return fetched;
-      this.absent.set(keyId, true);
-    }
+    const fetched = await this.fetched(keyId);
+    if (fetched?.kind === 'key') return fetched;
     throw new ProblemError('ERR_KEY_UNKNOWN');
+  }
+
+  /** Read past the watch; undefined when the bucket has none. Throws ERR_STATE_STALE when that cannot be told. */
+  private async fetched(id: string): Promise<KeysView | undefined> {
+    if (this.absent.has(id)) return undefined;
+    const fetched = await this.view.fetch(id).catch((cause: unknown) => {
+      throw new ProblemError('ERR_STATE_STALE', undefined, { cause });
+    });
+    if (!fetched) this.absent.set(id, true);
+    return fetched;
+  }
+
+  /**
+   * The id of the key that a request names, now: its own, or where the alias points. Undefined: no key has the alias. Throws ERR_STATE_STALE for an alias
+   * that `arrive` was not asked for, or that could not be kept: unknown is not absent.
+   */
+  idOf(ref: string): string | undefined {
+    if (!isAlias(ref)) return ref;
+    const alias = this.alias(ref);
+    if (!alias && !this.absent.has(ref)) throw new ProblemError('ERR_STATE_STALE');
+    return alias?.keyId;
+  }
+
+  /** Whether `idOf` and `known` tell all that there is to tell, without asking the bucket. */
+  isHere(ref: string): boolean {
+    if (!isAlias(ref)) return this.peek(ref) !== undefined;
+    const alias = this.alias(ref);
+    return alias !== undefined && (alias.keyId === undefined || this.peek(alias.keyId) !== undefined);
+  }
+
+  /** Brings what the watch has not delivered yet, as `find` does: a key, or an alias and its key. An alias that there is not is no failure here. */
+  async arrive(ref: string): Promise<void> {
+    if (!isAlias(ref)) return void (await this.find(ref));
+    const alias = this.alias(ref) ?? (await this.fetched(ref));
+    if (alias?.kind === 'alias' && alias.keyId !== undefined) await this.find(alias.keyId);
+  }
+
+  private alias(ref: string) {
+    const record = this.view.get(ref);
+    return record?.kind === 'alias' ? record : undefined;
   }
 
   resource(key: KeyView): KeyResource {

@@ -4,6 +4,7 @@ import {
   type cryptoOperations,
   derOfSignature,
   type Item,
+  isAlias,
   type KeyUse,
   type KeyView,
   type MacAlgorithm,
@@ -18,7 +19,7 @@ import type { DigestScheme, Token } from '@claviger/hsm';
 import { type Done, type Dry, dry, wouldUse } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import { nextIv } from './iv';
-import { contextDigest, protectedHeader, readJwe, writeJwe } from './jwe';
+import { contextDigest, keyIdIn, protectedHeader, readJwe, writeJwe } from './jwe';
 import type { KeyHolder } from './key-holder';
 import { encryptsToPublicHalf, type KeyVersion, versionsNamed, versionToDecrypt, versionToProcess, versionToProtect } from './key-use';
 import { after, firstThat, type Now, spending } from './now';
@@ -51,7 +52,7 @@ export class Operations {
   }
 
   decrypt(request: Item<Ops['decrypt']>, key: KeyView): Now<Done<Ops['decrypt']>> {
-    return after(this.open(key, request.ciphertext, request.context, request), ({ plaintext, version }) =>
+    return after(this.open(key, request, request), ({ plaintext, version }) =>
       spending(plaintext, () => ({
         result: { keyId: key.keyId, version, plaintext: plaintext.toString('base64url') },
         record: { version, bytes: plaintext.length },
@@ -60,7 +61,7 @@ export class Operations {
   }
 
   reEncrypt(request: Item<Ops['reEncrypt']>, from: KeyView, to: KeyView): Now<Done<Ops['reEncrypt']>> {
-    return after(this.open(from, request.ciphertext, request.context, {}, 'rescue'), ({ plaintext, version }) =>
+    return after(this.open(from, request, {}, 'rescue'), ({ plaintext, version }) =>
       spending(plaintext, () =>
         after(this.seal(to, plaintext, contextAfter(request), request), (sealed) => ({
           result: { keyId: to.keyId, version: sealed.version, fromKeyId: from.keyId, fromVersion: version, ciphertext: sealed.ciphertext },
@@ -207,14 +208,13 @@ export class Operations {
 
   private open(
     key: KeyView,
-    ciphertext: string,
-    context: Context,
+    { keyId: ref, ciphertext, context }: { keyId: string; ciphertext: string; context?: Context },
     request: Dry,
     use: KeyUse = 'process',
   ): Now<{ plaintext: Buffer; version: number }> {
     if (encryptsToPublicHalf(key)) return this.rsa.open(key, ciphertext, context, request, use);
     const parts = readJwe(ciphertext, key.keyId, contentEncryption(key), contextDigest(context));
-    if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED');
+    if (!parts) throw new ProblemError('ERR_DECRYPTION_FAILED', underAnother(ref, ciphertext, key));
     const version = versionToDecrypt(key, parts.version, use);
     const handle = () => this.keys.handle(key, version);
     dry(request, version, handle);
@@ -239,6 +239,12 @@ export class Operations {
 
 /** The context that a re-encrypted ciphertext is bound to: the new one, or the old one when none is named. */
 export const contextAfter = ({ context, toContext }: { context?: Context; toContext?: Context }): Context => toContext ?? context;
+
+/** Of an alias that has moved on. It says what is in the ciphertext in clear, to whom policy lets decrypt with the alias's key; nothing was opened yet. */
+function underAnother(ref: string, ciphertext: string, { keyId }: KeyView): string | undefined {
+  const named = isAlias(ref) ? keyIdIn(ciphertext) : undefined;
+  return named === undefined || named === keyId ? undefined : `The alias points to another key now: name ${named}, as the ciphertext does.`;
+}
 
 const contentEncryption = (key: KeyView): string => algorithms[key.algorithm].usages.encrypt?.[0] ?? 'none';
 

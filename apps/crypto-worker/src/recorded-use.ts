@@ -2,7 +2,7 @@ import { claviger } from '@claviger/authz';
 import { type Action, cryptoOperations, type Item, type KeyView, ProblemError } from '@claviger/contracts';
 import { HsmError } from '@claviger/hsm';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import type { Admit, Done as RecordedDone, RecordedReply } from '@claviger/service';
+import { type About, type Admit, named, type Done as RecordedDone, type RecordedReply } from '@claviger/service';
 import type { Done } from './done';
 import type { InvocationLeases } from './invocation-leases';
 import type { KeyHolder } from './key-holder';
@@ -13,6 +13,7 @@ import type { TokenBreaker } from './token-breaker';
 type Ops = typeof cryptoOperations;
 type Operation = Ops[keyof Ops];
 interface KeyRequest {
+  /** Its id, or an alias. */
   keyId: string;
   context?: Record<string, string> | undefined;
 }
@@ -29,7 +30,8 @@ type Use<O extends Operation> = (key: KeyView) => Done<O> | Promise<Done<O>>;
 /**
  * One use of a key, in the order of DESIGN.md: session, key, policy, HSM, record, answer. From the decision to the record everything happens in one
  * turn of the event loop, so what was checked is what was used, and the revisions in the record are those of both. What the token does off the event
- * loop takes longer: then the same is asked again in the turn of the record, and a key that changed meanwhile was not used.
+ * loop takes longer: then the same is asked again in the turn of the record, and a key that changed meanwhile was not used, nor one that an alias names
+ * no more: once a change of an alias is confirmed, no success by that name follows with the key that it had before.
  */
 export class RecordedUse {
   constructor(
@@ -40,17 +42,20 @@ export class RecordedUse {
   ) {}
 
   ofKey<O extends Operation>(operation: O, request: KeyRequest, context: RequestContext, use: Use<O>): Promise<Answer> {
-    const about = { keyId: request.keyId, ...(request.context ? { context: request.context } : {}) };
+    const about: About = { ...named(request.keyId), ...(request.context ? { context: request.context } : {}) };
     return this.replies.answer(
       operation,
       context,
       about,
       ({ admit }) => {
-        const key = this.admitted(admit, operation.action, request);
+        const ask = () => {
+          about.keyId = this.resolved(admit, request.keyId);
+          return this.admitted(admit, operation.action, { keyId: about.keyId, context: request.context });
+        };
+        const key = ask();
         if (operation !== getPublicKey) this.breaker.assertClosed();
         const doing = onceMore(() => use(key));
-        if (doing instanceof Promise)
-          return doing.then((done) => ({ ...done, confirm: () => this.unchanged(admit, operation, request, key) }));
+        if (doing instanceof Promise) return doing.then((done) => ({ ...done, confirm: () => this.assertSame(ask(), key) }));
         // An HSM that took seconds kept this process from hearing of a change, and from being counted as one that serves.
         this.assertFresh();
         return doing;
@@ -68,23 +73,32 @@ export class RecordedUse {
   ): Promise<Answer> {
     const { keyId, toKeyId = keyId } = request;
     const [before, after] = [request.context, contextAfter(request)];
-    const about = { keyId, toKeyId, ...(before ? { context: before } : {}), ...(after ? { toContext: after } : {}) };
+    const to = named(toKeyId);
+    const about: About = {
+      ...named(keyId),
+      ...(to.keyId === undefined ? { toAlias: toKeyId } : { toKeyId }),
+      ...(before ? { context: before } : {}),
+      ...(after ? { toContext: after } : {}),
+    };
     return this.replies.answer(
       operation,
       context,
       about,
       ({ admit, admitAlso }): RecordedDone | Promise<RecordedDone> => {
-        const ask = () => [
-          this.admitted(admit, 'crypto:ReEncryptFrom', { keyId, context: before }),
-          this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: toKeyId, context: after }),
-        ];
-        const [from, to] = ask() as [KeyView, KeyView];
+        const ask = (): [KeyView, KeyView] => {
+          about.keyId = this.resolved(admit, keyId);
+          const asked = this.admitted(admit, 'crypto:ReEncryptFrom', { keyId: about.keyId, context: before });
+          about.toKeyId = this.resolved(admitAlso, toKeyId);
+          return [asked, this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: about.toKeyId, context: after })];
+        };
+        const [from, to] = ask();
         this.breaker.assertClosed();
         const doing = onceMore(() => use(from, to));
         if (doing instanceof Promise) {
           const confirm = () => {
-            ask();
-            for (const used of [from, to]) this.keys.unchanged(used);
+            const [fromNow, toNow] = ask();
+            this.assertSame(fromNow, from);
+            this.assertSame(toNow, to);
           };
           return doing.then((done) => ({ ...done, confirm }));
         }
@@ -105,29 +119,39 @@ export class RecordedUse {
   }
 
   /** Waits only for a key that the watch has not delivered yet, and for the block of encryptions that the next one under `encryptsUnder` is taken from. */
-  private arrivalOf(keyIds: string[], encryptsUnder: string | undefined): (() => Promise<unknown>) | undefined {
-    const late = keyIds.filter((keyId) => !this.keys.peek(keyId));
+  private arrivalOf(refs: string[], encryptsUnder: string | undefined): (() => Promise<unknown>) | undefined {
+    const late = refs.filter((ref) => !this.keys.isHere(ref));
     if (late.length === 0 && this.leased(encryptsUnder) === undefined) return undefined;
     return async () => {
-      await Promise.all(late.map((keyId) => this.keys.find(keyId)));
+      await Promise.all(late.map((ref) => this.keys.arrive(ref)));
       await this.leased(encryptsUnder);
     };
   }
 
-  private leased(keyId: string | undefined): Promise<void> | undefined {
+  private leased(ref: string | undefined): Promise<void> | undefined {
+    const keyId = ref === undefined || !this.keys.isHere(ref) ? undefined : this.keys.idOf(ref);
     const key = keyId === undefined ? undefined : this.keys.peek(keyId);
     return key?.usage === 'encrypt' && !encryptsToPublicHalf(key) ? this.leases.ready(key.keyId, key.primaryVersion) : undefined;
   }
 
-  private admitted(admit: Admit, action: string, { keyId, context }: KeyRequest): KeyView {
+  /** That no key has an alias is told only to those who may list keys. */
+  private resolved(admit: Admit, ref: string): string {
     this.assertFresh();
+    const keyId = this.keys.idOf(ref);
+    if (keyId !== undefined) return keyId;
+    admit('keys:List', claviger);
+    throw new ProblemError('ERR_KEY_UNKNOWN', 'No key has this alias.');
+  }
+
+  private admitted(admit: Admit, action: string, { keyId, context }: KeyRequest): KeyView {
     const key = this.keys.known(keyId);
     admit(action as Action, this.keys.resource(key), context ? { encryptionContext: context } : {});
     return key;
   }
 
-  private unchanged(admit: Admit, operation: Operation, request: KeyRequest, used: KeyView): void {
-    this.admitted(admit, operation.action, request);
+  /** The same key, which an alias names still, unchanged. */
+  private assertSame(now: KeyView, used: KeyView): void {
+    if (now.keyId !== used.keyId) throw new ProblemError('ERR_CONFLICT', 'The alias was pointed to another key while this one was used.');
     this.keys.unchanged(used);
   }
 

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 import { nextIv } from '../src/iv';
-import { contextDigest, protectedHeader, readJwe, writeJwe } from '../src/jwe';
+import { contextDigest, keyIdIn, protectedHeader, readJwe, writeJwe } from '../src/jwe';
 
 const keyId = `k_${'A'.repeat(22)}`;
 const key = Buffer.alloc(32, 7);
@@ -31,6 +31,17 @@ test('whoever holds the key opens it with a JOSE library', async () => {
   const { plaintext, protectedHeader: header } = await compactDecrypt(encrypt(Buffer.from('the plaintext'), { tenant: 'acme' }, 3), key);
   expect(Buffer.from(plaintext).toString()).toBe('the plaintext');
   expect(header).toEqual({ alg: 'dir', enc: 'A256GCM', kid: `${keyId}#3`, ctx: contextDigest({ tenant: 'acme' }) });
+});
+
+test('which key a ciphertext names is read from its header, and from nothing else', () => {
+  expect(keyIdIn(encrypt(Buffer.from('x'), { tenant: 'acme' }))).toBe(keyId);
+  expect(keyIdIn(`${Buffer.from('{"kid":"k_<script>#1"}').toString('base64url')}....`)).toBeUndefined();
+  fc.assert(
+    fc.property(
+      fc.string({ maxLength: 2_000 }),
+      (text) => keyIdIn(text) === undefined || /^k_[A-Za-z0-9]{22}$/.test(keyIdIn(text) as string),
+    ),
+  );
 });
 
 test('what a JOSE library wrote with the same header is read', async () => {

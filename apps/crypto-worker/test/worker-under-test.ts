@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { type Decision, Gate } from '@claviger/authz';
-import { type KekMaterial, type KekView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
+import { type KekMaterial, type KeysView, type KeyView, type SessionsView, type SessionView, usagesOf } from '@claviger/contracts';
 import {
   createCustomerKeys,
   type Distance,
@@ -94,7 +94,7 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   acknowledgeChanges({ connection, trail, viewOptions }, 'keys', keyView);
   await Promise.all([keyView.start(), sessions.start()]);
 
-  const owner = new KvOwner<KeyView | KekView>(keysOwner, 'keys', recordTypes.keys, control, revisionReader('keys', trusted));
+  const owner = new KvOwner<KeysView>(keysOwner, 'keys', recordTypes.keys, control, revisionReader('keys', trusted));
   const sessionsOwner = new KvOwner<SessionsView>(
     policyOwner,
     'sessions',
@@ -213,6 +213,11 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
     key,
     version,
     put,
+    /** Points an alias to a key, or to none. `wait: false`: its record is in the bucket, and the watch may not have delivered it. */
+    point: async (alias: string, revision: number, keyId?: string, { wait = true } = {}) => {
+      await owner.put({ kind: 'alias', id: alias, revision, alias, ...(keyId ? { keyId } : {}) });
+      if (wait) await arrived(alias, revision);
+    },
     arrived,
     /** A live session, as a request context that comes over it. */
     caller: async (more: Partial<SessionView> = {}): Promise<RequestContext & { record: SessionView }> => {

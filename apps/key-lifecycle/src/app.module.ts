@@ -2,6 +2,9 @@ import { ProblemFilter } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { AliasCommands } from './alias-commands';
+import { AliasStore } from './alias-store';
+import { AliasesController } from './aliases.controller';
 import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
 import { ExportsController } from './exports.controller';
@@ -19,6 +22,7 @@ import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { ListCursors } from './list-cursors';
+import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
@@ -41,12 +45,16 @@ export class AppModule {
     transport: KeyTransport;
     lastUses: LastUses;
     floors: Floors;
+    aliases: AliasStore;
+    aliasCommands: AliasCommands;
     site: Site;
     cursors: ListCursors;
   }): DynamicModule {
+    const names = new NamedKeys(parts.aliases, parts.store);
     return {
       module: AppModule,
       controllers: [
+        AliasesController,
         BackupController,
         KeysController,
         KeyGovernanceController,
@@ -61,8 +69,11 @@ export class AppModule {
         KeysController,
         { provide: RecordedReply, useValue: parts.replies },
         { provide: KeyCommands, useValue: parts.commands },
-        { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands) },
+        { provide: RecordedChange, useValue: new RecordedChange(parts.replies, parts.commands, names) },
         { provide: KeyStore, useValue: parts.store },
+        { provide: NamedKeys, useValue: names },
+        { provide: AliasStore, useValue: parts.aliases },
+        { provide: AliasCommands, useValue: parts.aliasCommands },
         { provide: KekStore, useValue: parts.keks },
         { provide: Roots, useValue: parts.roots },
         { provide: JobStore, useValue: parts.jobs },

@@ -1,13 +1,12 @@
-import { claviger, keyResource } from '@claviger/authz';
-import { keyOperations, ProblemError, type Request } from '@claviger/contracts';
+import { keyOperations, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { type Admit, RecordedReply } from '@claviger/service';
+import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
-import type { Key } from './key';
 import { protectKey, registerData, unprotectKey, unregisterData } from './key-protection';
 import { KeyStore } from './key-store';
 import { LastUses } from './last-uses';
+import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 
 type Ops = typeof keyOperations;
@@ -19,6 +18,7 @@ export class DeletionController {
     private readonly replies: RecordedReply,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly names: NamedKeys,
     private readonly lastUses: LastUses,
   ) {}
 
@@ -49,28 +49,19 @@ export class DeletionController {
   @MessagePattern(keyOperations.lastUse.name)
   lastUse(@Payload() { keyIds }: Request<Ops['lastUse']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.lastUse, context, {}, async ({ admit }) => {
-      for (const keyId of new Set(keyIds)) await this.described(keyId, admit);
-      return { result: { keys: await this.lastUses.of([...new Set(keyIds)], context.trace) } };
+      const described = new Set<string>();
+      for (const ref of new Set(keyIds)) described.add((await this.names.described(named(ref), admit)).keyId);
+      return { result: { keys: await this.lastUses.of([...described], context.trace) } };
     });
   }
 
   @MessagePattern(keyOperations.certificate.name)
-  certificate(@Payload() { keyId }: Request<Ops['certificate']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.replies.answer(keyOperations.certificate, context, { keyId }, async ({ admit }) => {
-      await this.described(keyId, admit);
+  certificate(@Payload() { keyId: ref }: Request<Ops['certificate']>, @Ctx() context: RequestContext): Promise<Answer> {
+    const about = named(ref);
+    return this.replies.answer(keyOperations.certificate, context, about, async ({ admit }) => {
+      const { keyId } = await this.names.described(about, admit);
       const certificate = await this.store.certificate(keyId);
       return { result: { keyId, issued: certificate !== undefined, ...(certificate ? { certificate } : {}) } };
     });
-  }
-
-  /** Whether there is such a key is told only to those who may list keys. */
-  private async described(keyId: string, admit: Admit): Promise<Key> {
-    const key = await this.store.get(keyId);
-    if (!key) {
-      admit('keys:List', claviger);
-      throw new ProblemError('ERR_KEY_UNKNOWN');
-    }
-    admit('keys:Describe', keyResource(key));
-    return key;
   }
 }

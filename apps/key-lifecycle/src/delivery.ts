@@ -1,4 +1,4 @@
-import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type KekView, type KeyView } from '@claviger/contracts';
+import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type KeysView } from '@claviger/contracts';
 import { type AuditTrail, askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -19,7 +19,7 @@ export class Delivery {
 
   constructor(
     private readonly connection: NatsConnection,
-    private readonly owner: KvOwner<KeyView | KekView>,
+    private readonly owner: KvOwner<KeysView>,
     private readonly store: KeyStore,
     private readonly trail: Pick<AuditTrail, 'append'>,
     private readonly backupsOf: BackupsOf,

@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { keyResource } from '@claviger/authz';
 import { exportOperations, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { RecordedReply } from '@claviger/service';
+import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import type { Key } from './key';
 import { versionToExport, versionToWrapUnder } from './key-export';
 import { KeyStore } from './key-store';
 import { KeyTransport, type Recipient } from './key-transport';
+import { NamedKeys } from './named-keys';
 
 type Ops = typeof exportOperations;
 
@@ -17,19 +18,21 @@ type Ops = typeof exportOperations;
 export class ExportsController {
   constructor(
     private readonly replies: RecordedReply,
+    private readonly names: NamedKeys,
     private readonly store: KeyStore,
     private readonly transport: KeyTransport,
   ) {}
 
   @MessagePattern(exportOperations.export.name)
   export(@Payload() request: Request<Ops['export']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { keyId, reason } = request;
-    return this.replies.answer(exportOperations.export, context, { keyId, reason }, async ({ admit, admitAlso }) => {
+    const about = { ...named(request.keyId), reason: request.reason };
+    return this.replies.answer(exportOperations.export, context, about, async ({ admit, admitAlso }) => {
+      const keyId = await this.names.idOf(about, admit);
       const key = await this.known(keyId);
       admit('keys:Export', keyResource(key));
       let recipient: Recipient;
       if ('keyId' in request.recipient) {
-        const other = await this.known(request.recipient.keyId);
+        const other = await this.known(await this.names.idOf(named(request.recipient.keyId), admitAlso));
         // As for any key that is wrapped under it.
         admitAlso('crypto:WrapKey', keyResource(other));
         recipient = { key: other, exportable: versionToWrapUnder(other) };
@@ -39,10 +42,10 @@ export class ExportsController {
       // What was suspended, or called compromised, while the token worked does not leave.
       if ((await this.known(keyId)).revision !== key.revision)
         throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was exported.');
-      const named = nameOf(recipient);
+      const taker = nameOf(recipient);
       return {
-        result: { keyId, version: exportable.version, algorithm: key.algorithm, ...named.result, wrappedMaterial },
-        record: { version: exportable.version, ...named.record },
+        result: { keyId, version: exportable.version, algorithm: key.algorithm, ...taker.result, wrappedMaterial },
+        record: { version: exportable.version, ...taker.record },
       };
     });
   }

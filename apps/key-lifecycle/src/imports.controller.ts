@@ -1,7 +1,7 @@
 import { keyResource } from '@claviger/authz';
 import { importOperations, ProblemError, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { RecordedReply } from '@claviger/service';
+import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import type { ImportParameters } from './import-parameters';
@@ -18,6 +18,7 @@ import {
 } from './key-material';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
+import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 
 type Ops = typeof importOperations;
@@ -28,14 +29,17 @@ export class ImportsController {
   constructor(
     private readonly replies: RecordedReply,
     private readonly changes: RecordedChange,
+    private readonly names: NamedKeys,
     private readonly store: KeyStore,
     private readonly transport: KeyTransport,
   ) {}
 
   @MessagePattern(importOperations.importParameters.name)
   parameters(@Payload() request: Request<Ops['importParameters']>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { keyId, wrappingAlgorithm, wrappingKeySpec } = request;
-    return this.replies.answer(importOperations.importParameters, context, { keyId }, async ({ admit }) => {
+    const { keyId: ref, wrappingAlgorithm, wrappingKeySpec } = request;
+    const about = named(ref);
+    return this.replies.answer(importOperations.importParameters, context, about, async ({ admit }) => {
+      const keyId = await this.names.idOf(about, admit);
       const key = await this.store.get(keyId);
       if (!key) throw new ProblemError('ERR_KEY_UNKNOWN');
       admit('keys:ImportParameters', keyResource(key));

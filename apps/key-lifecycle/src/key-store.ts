@@ -94,7 +94,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     this.tamperedDates = new TamperedDocuments(onTampered);
     this.keys = db.collection('keys');
     this.inserts = new KeyInserts(this.keys, reached);
-    this.settled = new SettledEntries(this.keys, reached);
+    this.settled = new SettledEntries(db.collection('keys'), reached);
   }
 
   createIndexes(): Promise<void> {
@@ -409,9 +409,9 @@ function assertNotOlder(id: string, revision: number | undefined, delivered: num
     throw new TamperedDocument(id, revision === undefined ? 'it is gone' : `it is at revision ${revision}, the bucket at ${delivered}`);
 }
 
-const nextOf = (found: KeyDocument[], limit: number) => (found.length === limit ? found.at(-1)?._id : undefined);
+export const nextOf = (found: readonly { _id: string }[], limit: number) => (found.length === limit ? found.at(-1)?._id : undefined);
 
-const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
+export const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
   const { id, kind, event, signed } = (entry ?? {}) as {
     id?: unknown;
     kind?: unknown;
@@ -425,7 +425,7 @@ const isOutboxEntry = (entry: unknown): entry is OutboxEntry => {
     : (kind === 'token-key' || kind === 'destruction') && typeof signed === 'string';
 };
 
-const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;
+export const isDuplicate = (error: unknown) => error instanceof MongoServerError && error.code === 11000;
 
 /** A store that does not answer is said so; whether a write happened is then unknown. */
 export async function reached<T>(call: () => Promise<T>): Promise<T> {

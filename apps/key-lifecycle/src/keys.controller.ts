@@ -1,7 +1,7 @@
 import { claviger, keyResource } from '@claviger/authz';
-import { keyOperations, ProblemError, type Request } from '@claviger/contracts';
+import { keyOperations, type Request } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { RecordedReply } from '@claviger/service';
+import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
@@ -32,6 +32,7 @@ import { assertRotationNotBelow, assertWait, withRotation } from './key-floor';
 import { KeyStore } from './key-store';
 import { ListCursors } from './list-cursors';
 import { shownPage } from './list-page';
+import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 import { Site } from './site';
 
@@ -45,6 +46,7 @@ export class KeysController {
     private readonly commands: KeyCommands,
     private readonly changes: RecordedChange,
     private readonly store: KeyStore,
+    private readonly names: NamedKeys,
     private readonly keks: KekStore,
     private readonly floors: Floors,
     private readonly site: Site,
@@ -75,16 +77,10 @@ export class KeysController {
 
   @MessagePattern(keyOperations.describe.name)
   describe(@Payload() request: Request<Ops['describe']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.replies.answer(keyOperations.describe, context, { keyId: request.keyId }, async ({ admit }) => {
-      const key = await this.store.get(request.keyId);
-      // Whether there is such a key is told only to those who may list keys.
-      if (!key) {
-        admit('keys:List', claviger);
-        throw new ProblemError('ERR_KEY_UNKNOWN');
-      }
-      admit('keys:Describe', keyResource(key));
-      return { result: describeKey(key) };
-    });
+    const about = named(request.keyId);
+    return this.replies.answer(keyOperations.describe, context, about, async ({ admit }) => ({
+      result: describeKey(await this.names.described(about, admit)),
+    }));
   }
 
   @MessagePattern(keyOperations.list.name)

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { type KeyFilter, ProblemError } from '@claviger/contracts';
+import { ProblemError } from '@claviger/contracts';
 import type { Collection, Db } from 'mongodb';
 import { reached } from './key-store';
 
@@ -9,10 +9,10 @@ const [nonceBytes, tagBytes, keyBytes] = [12, 16, 32];
 /** Of whom, and of which list, a cursor is. */
 export interface ListOf {
   principal: string;
-  filter: KeyFilter;
+  filter: object;
 }
 
-/** A cursor is an id, sealed: where a list goes on is, for most callers, a key that they must not know of. Only the same list goes on from it. */
+/** A cursor is an id or an alias, sealed: where a list goes on is, for most callers, one that they must not know of. Only the same list goes on from it. */
 export function sealCursor(key: Buffer, keyId: string, of: ListOf): string {
   const nonce = randomBytes(nonceBytes);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(bound(of));

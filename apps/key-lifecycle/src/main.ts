@@ -4,8 +4,7 @@ import {
   exportOperations,
   importOperations,
   internalOperations,
-  type KekView,
-  type KeyView,
+  type KeysView,
   keyBatchOperations,
   keyOperations,
 } from '@claviger/contracts';
@@ -16,6 +15,9 @@ import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } 
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
+import { AliasCommands } from './alias-commands';
+import { AliasDelivery } from './alias-delivery';
+import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
 import { BackupStore } from './backup-store';
 import { ComplianceWatch } from './compliance-watch';
@@ -70,32 +72,40 @@ await runService(service, async (logger) => {
   const kekStore = new KekStore(db, documents, tampered);
   const roots = new Roots(db, documents);
   await keyView.start();
-  const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
+  const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
   await owner.start();
   // Also where this process makes none: another may have.
   const backupStore = new BackupStore(db, signer, trusted, tampered);
   const delivery = new Delivery(connection, owner, store, trail, backupsIn(backupStore));
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const jobs = new JobStore(db, documents, tampered);
-  const owed = new OwedRecords({
-    source: store,
+  const owing = {
     trail,
     signer,
     trusted,
     onTampered: tampered,
     logger,
     dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
-  });
-  const owedByJobs = new OwedRecords({
-    ...{ source: jobs, trail, signer, trusted, onTampered: tampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 },
-  });
+  };
+  const owed = new OwedRecords({ ...owing, source: store });
+  const aliases = new AliasStore(db, documents, tampered);
+  const aliasDelivery = new AliasDelivery(connection, owner, aliases);
+  const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger, 'outbox of aliases');
+  const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
+  const owedByJobs = new OwedRecords({ ...owing, source: jobs });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const floors = new Floors(evaluator);
   const due = new DueKeys(db, documents, store);
   const compliance = new ComplianceWatch(due, floors, logger);
-  const storeCheck = new StoreCheck(store, keyView, logger, (keys) => compliance.look(keys));
+  const storeCheck = new StoreCheck(
+    store,
+    keyView,
+    logger,
+    (keys) => compliance.look(keys),
+    () => aliasDelivery.check(keyView),
+  );
   const keks = new CurrentKeks(connection, kekStore, roots, delivery);
   const reservations = new Reservations(db, documents);
   const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
@@ -116,6 +126,8 @@ await runService(service, async (logger) => {
     ...{ keks: kekStore, roots, backupStore },
   });
 
+  const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
+
   let rebuilt = false;
   let stopping = false;
   const rebuilding = (async () => {
@@ -124,13 +136,17 @@ await runService(service, async (logger) => {
         // Asked for in so many words: a client whose implicit first connection failed never tries again.
         await mongo.connect();
         await store.createIndexes();
+        await aliases.createIndexes();
         const count = await rebuildView(store, kekStore, delivery, logger);
+        await aliasDelivery.rebuild();
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
         owner.keepMark(keyView);
         await owner.sign(keyView);
         relay.start();
         owed.start();
+        aliasRelay.start();
+        owedOfAliases.start();
         orphans.start();
         owedByJobs.start();
         runner.start();
@@ -164,6 +180,8 @@ await runService(service, async (logger) => {
       transport,
       lastUses: new LastUses(connection),
       floors,
+      aliases,
+      aliasCommands,
       site: new Site(config.SITE_REGION),
       cursors: new ListCursors(db),
     }),
@@ -199,6 +217,8 @@ await runService(service, async (logger) => {
     () => runner.stop(),
     () => relay.stop(),
     () => owed.stop(),
+    () => aliasRelay.stop(),
+    () => owedOfAliases.stop(),
     () => owedByJobs.stop(),
     core.drain.records,
     () => {

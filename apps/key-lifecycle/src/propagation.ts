@@ -1,4 +1,4 @@
-import { Applied, appliedSubject, type KekView, type KeyView, limits } from '@claviger/contracts';
+import { Applied, appliedSubject, type KeysView, limits } from '@claviger/contracts';
 import type { KvView } from '@claviger/messaging';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 
@@ -25,7 +25,7 @@ export class Propagation {
 
   constructor(
     private readonly connection: NatsConnection,
-    private readonly view: KvView<KeyView | KekView>,
+    private readonly view: KvView<KeysView>,
   ) {}
 
   start(): void {

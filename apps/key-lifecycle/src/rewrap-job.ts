@@ -41,6 +41,8 @@ export interface RewrapJob {
 
 /** One walk over all that could be under the old one. */
 interface Pass {
+  /** When the first page of it was read, of a walk that is to be proof. */
+  since?: string;
   /** Which of `from` is looked for in the index. */
   index: number;
   /** The last id that was read. */
@@ -95,10 +97,15 @@ export function rootJob(roots: readonly Root[], { reason, startedBy }: Asked, no
   return begun(`job_${to}`, { kind: 'rotate-root', to, reason, startedBy }, now);
 }
 
-export const isUnfinished = ({ state }: RewrapJob): boolean => state === 'running' || state === 'paused';
-/** One that failed is unfinished as well, for whoever asks for the same again: what it left must come first. */
-export const isOf = (job: RewrapJob, kind: RewrapJob['kind'], pair?: Pair): boolean =>
+const isUnfinished = ({ state }: RewrapJob): boolean => state === 'running' || state === 'paused';
+const isOf = (job: RewrapJob, kind: RewrapJob['kind'], pair?: Pair): boolean =>
   job.kind === kind && job.environment === pair?.environment && job.classification === pair?.classification;
+
+/** Of jobs, the newest first: what must come first for whoever asks for the same again. One that failed and was followed by another has nothing left to do. */
+export function underWay(jobs: readonly RewrapJob[], kind: RewrapJob['kind'], pair?: Pair): RewrapJob | undefined {
+  const [newest, ...before] = jobs.filter((job) => isOf(job, kind, pair));
+  return newest?.state === 'failed' ? newest : [newest, ...before].find((job) => job !== undefined && isUnfinished(job));
+}
 
 export const kekGeneration = ({ to }: RewrapJob): number => generationOf(to);
 
@@ -108,12 +115,30 @@ export function pauseJob(job: RewrapJob): RewrapJob {
   return { ...job, revision: job.revision + 1, state: 'paused' };
 }
 
-/** What failed is looked at anew, from the beginning of its phase. */
+/** What failed is looked at anew, from the beginning of its phase. One that waited goes on waiting. */
 export function resumeJob(job: RewrapJob): RewrapJob {
   if (job.state === 'running') return job;
   if (job.state === 'done') throw new ProblemError('ERR_KEY_STATE', 'The job is done.');
-  const { trouble: _, finishedAt: __, notBefore: ___, ...rest } = job;
-  return { ...rest, revision: job.revision + 1, state: 'running', ...(job.state === 'failed' ? { pass: noPass() } : {}) };
+  const { trouble: _, finishedAt: __, notBefore, ...rest } = job;
+  const since = job.state === 'failed' ? { pass: noPass() } : notBefore === undefined ? {} : { notBefore };
+  return { ...rest, revision: job.revision + 1, state: 'running', ...since };
+}
+
+const isSettled = ({ settledAt }: RewrapJob, at: string | undefined): boolean =>
+  settledAt !== undefined && at !== undefined && Date.parse(at) >= Date.parse(settledAt);
+/** Only a walk that began when nothing new could be stored under the old one any more has seen all that there will be. */
+const isProof = (job: RewrapJob): boolean => isSettled(job, job.pass.since);
+
+/** Whether it has come to what must not be done before nothing new can be stored under the old one. */
+export const isLast = ({ phase }: RewrapJob): boolean => phase === 'verifying' || phase === 'destroying';
+
+/** A job that is `last`, before its next step: it waits, it begins its walk, or it goes on. What was not walked in time is walked again. */
+export function settling(job: RewrapJob, now: string): { job: RewrapJob; waits: boolean } {
+  if (!isSettled(job, now)) {
+    const settledAt = job.settledAt ?? new Date(Date.parse(now) + settleMs).toISOString();
+    return { job: moved(job, { phase: 'verifying', pass: noPass(), settledAt, notBefore: settledAt }), waits: true };
+  }
+  return { job: isProof(job) ? job : { ...job, phase: 'verifying', pass: { ...noPass(), since: now } }, waits: false };
 }
 
 /** The new wrapping key is in use since `currentSince`, the old ones are retired. */
@@ -155,6 +180,10 @@ export const failedJob = (job: RewrapJob, trouble: { code: JobFailure['code']; d
   trouble: { ...trouble, at: now },
 });
 
+/** A later rotation took its place: under what it made nothing is put any more. */
+export const superseded = (job: RewrapJob, state: string, now: string): RewrapJob =>
+  failedJob(job, { code: 'ERR_KEY_STATE', detail: `${job.to} is ${state}: a later rotation took its place.` }, now);
+
 function passDone(job: RewrapJob, now: string): RewrapJob {
   const { index, found, conflicts, failed, unread } = job.pass;
   if (job.phase === 'rewrapping') {
@@ -164,7 +193,7 @@ function passDone(job: RewrapJob, now: string): RewrapJob {
     const done = Math.max(job.done, job.total - failed - unread);
     return { ...job, done, phase: 'verifying', pass: noPass(), ...(job.settledAt ? { notBefore: job.settledAt } : {}) };
   }
-  if (found > failed) return { ...job, pass: noPass() };
+  if (found > failed || !isProof(job)) return { ...job, pass: noPass() };
   if (unread > 0)
     return failedJob(
       job,

@@ -1,12 +1,4 @@
-import {
-  internalOperations,
-  type JobFailure,
-  type KekView,
-  type KeyView,
-  limits,
-  ProblemError,
-  type WrappedKey,
-} from '@claviger/contracts';
+import { internalOperations, type JobFailure, type KeysView, limits, ProblemError, type WrappedKey } from '@claviger/contracts';
 import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
@@ -18,8 +10,8 @@ import type { Key } from './key';
 import { rewrappedKey, versionsUnder } from './key-rewrap';
 import type { KeyPage, KeyStore } from './key-store';
 import type { RewrapChanges } from './rewrap-changes';
-import { finished, kekGeneration, type PageOutcome, pageDone, prepared, type RewrapJob } from './rewrap-job';
-import { newRoot, retireRoot } from './root';
+import { finished, isLast, kekGeneration, type PageOutcome, pageDone, prepared, type RewrapJob, settling, superseded } from './rewrap-job';
+import { generationOfRoot, newRoot, retireRoot } from './root';
 import type { Roots } from './roots';
 
 const hsmTimeoutMs = 30_000;
@@ -36,7 +28,8 @@ export interface RewrapParts {
   delivery: Delivery;
   changes: RewrapChanges;
   trail: AuditTrail;
-  view: Pick<KvView<KeyView | KekView>, 'values'>;
+  view: Pick<KvView<KeysView>, 'values' | 'fresh'>;
+  nowMs?: () => number;
 }
 
 /** One item that goes to the HSM: a version of a key. */
@@ -54,7 +47,11 @@ export class RewrapSteps {
   constructor(private readonly parts: RewrapParts) {}
 
   /** The job after its next step, which reads at most `size` documents that may have to be rewrapped, or `scan` that have not. */
-  next(job: RewrapJob, { size, scan }: { size: number; scan: number }): Promise<RewrapJob> {
+  async next(asked: RewrapJob, { size, scan }: { size: number; scan: number }): Promise<RewrapJob> {
+    const { job, waits } = isLast(asked) ? settling(asked, this.now()) : { job: asked, waits: false };
+    if (waits) return job;
+    // What the workers have is proof that the store has it all: one that is not read through proves nothing.
+    if (isLast(job) && !this.parts.view.fresh()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not known just now.');
     switch (job.phase) {
       case 'preparing':
         return job.kind === 'rotate-kek' ? this.prepareKek(job) : this.prepareRoot(job);
@@ -75,11 +72,11 @@ export class RewrapSteps {
     const from: string[] = [];
     let total = 0;
     for (const { kekId } of before.filter((kek) => kek.kekId !== job.to && isLiving(kek))) {
-      await delivery.putKek(await keks.change(kekId, (kek) => retireKek(kek, new Date().toISOString())));
+      await delivery.putKek(await keks.change(kekId, (kek) => retireKek(kek, this.now())));
       from.push(kekId);
       total += await store.countUnder(kekId);
     }
-    const now = new Date().toISOString();
+    const now = this.now();
     return prepared(job, { from, total, currentSince: now }, now);
   }
 
@@ -91,15 +88,15 @@ export class RewrapSteps {
       // Past `until` nobody makes it any more; a worker that did not answer in time may have.
       const options = { timeoutMs: createRootMs + limits.clockSkewSeconds * 1_000, trace: ROOT_CONTEXT };
       await askInternal(connection, internalOperations.createRoot, { label: job.to, until }, options);
-      await roots.insert(newRoot(job.to, new Date().toISOString()));
+      await roots.insert(newRoot(job.to, this.now()));
     }
     const from: string[] = [];
-    for (const { label } of all.filter((root) => root.label !== job.to && root.state !== 'destroyed')) {
-      await roots.change(label, (root) => retireRoot(root, new Date().toISOString()));
+    for (const { label } of all.filter((root) => isOlder(root.label, job.to) && root.state !== 'destroyed')) {
+      await roots.change(label, (root) => retireRoot(root, this.now()));
       from.push(label);
     }
-    const now = new Date().toISOString();
-    const total = (await keks.all()).filter((kek) => isUnderOther(kek, job.to)).length;
+    const now = this.now();
+    const total = (await keks.all()).filter((kek) => isUnderOlder(kek, job.to)).length;
     return prepared(job, { from, total, currentSince: now }, now);
   }
 
@@ -115,6 +112,8 @@ export class RewrapSteps {
         : await store.list(after, indexed ? size : scan, indexed ? { kek: under } : {});
     const from = new Set(job.from);
     const found = page.keys.filter((key) => versionsUnder(key, from).length > 0);
+    const to = found.length > 0 ? await this.parts.keks.get(job.to) : undefined;
+    if (found.length > 0 && to?.state !== 'active') return superseded(job, to?.state ?? 'not there', this.now());
     const outcome: PageOutcome = {
       read: page.keys.length,
       found: 0,
@@ -131,7 +130,7 @@ export class RewrapSteps {
       outcome.conflicts += some.conflicts;
       outcome.failures.push(...some.failures);
     }
-    return pageDone(job, outcome, new Date().toISOString());
+    return pageDone(job, outcome, this.now());
   }
 
   private async rewrap(keys: readonly Key[], job: RewrapJob): Promise<Pick<PageOutcome, 'found' | 'done' | 'conflicts' | 'failures'>> {
@@ -172,7 +171,9 @@ export class RewrapSteps {
   private async allKeks(job: RewrapJob): Promise<RewrapJob> {
     const { connection, keks, delivery } = this.parts;
     const all = await keks.all();
-    const found = all.filter((kek): kek is LivingKek => isUnderOther(kek, job.to));
+    const found = all.filter((kek): kek is LivingKek => isUnderOlder(kek, job.to));
+    const to = (await this.parts.roots.all()).find(({ label }) => label === job.to);
+    if (found.length > 0 && to?.state !== 'active') return superseded(job, to?.state ?? 'not there', this.now());
     const outcome: PageOutcome = { read: all.length, found: found.length, done: 0, conflicts: 0, failures: [], unread: 0, next: undefined };
     for (const { kekId, material: under } of found) {
       try {
@@ -191,7 +192,7 @@ export class RewrapSteps {
         outcome.failures.push({ id: kekId, code: error.code, detail: error.detail ?? error.message });
       }
     }
-    return pageDone(job, outcome, new Date().toISOString());
+    return pageDone(job, outcome, this.now());
   }
 
   /** Also what the workers have must not be under them: a key that they have and the store has not may be put back there. */
@@ -202,17 +203,21 @@ export class RewrapSteps {
       if (record.kind === 'key' && record.versions.some(({ material }) => material?.custody === 'wrapped' && from.has(material.kekId)))
         throw new ProblemError('ERR_STATE_STALE', `Workers have key ${record.keyId} under an old KEK: the store has it not, or later.`);
     for (const kekId of job.from) {
-      const kek = await keks.change(kekId, (one) => destroyKek(one, new Date().toISOString()));
+      const kek = await keks.change(kekId, (one) => destroyKek(one, this.now()));
       await delivery.putKek(kek);
       await this.recordKek('keys:DestroyKek', kek, job);
     }
-    return finished(job, new Date().toISOString());
+    return finished(job, this.now());
   }
 
   /** Its id says what it is of: written again after a crash, it is the same record. */
   private async recordKek(action: string, { kekId, revision }: Kek, { jobId }: RewrapJob): Promise<void> {
     const entry = { action, principal: 'key-lifecycle', session: 'job', keyId: kekId, reason: jobId, outcome: 'success' as const };
     await this.parts.trail.operation({ ...entry, revisions: { key: revision } }, `${jobId}.${action}.${kekId}`);
+  }
+
+  private now(): string {
+    return new Date((this.parts.nowMs ?? Date.now)()).toISOString();
   }
 
   private async living(kekId: string): Promise<LivingKek> {
@@ -223,7 +228,9 @@ export class RewrapSteps {
 }
 
 const named = ({ kekId, material }: LivingKek) => ({ kekId, material });
-const isUnderOther = (kek: Kek, root: string): kek is LivingKek => isLiving(kek) && kek.material.rootLabel !== root;
+/** Also one whose label says nothing: what is under it has to come under another. */
+const isOlder = (label: string, than: string): boolean => !(generationOfRoot(label) >= generationOfRoot(than));
+const isUnderOlder = (kek: Kek, root: string): kek is LivingKek => isLiving(kek) && isOlder(kek.material.rootLabel, root);
 
 /** As many as fit one request: so many items, so many characters, so many KEKs. */
 function* requestsOf(items: readonly Item[]): Generator<Item[]> {

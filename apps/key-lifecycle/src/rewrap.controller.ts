@@ -18,7 +18,7 @@ import { BackupParts } from './backup.controller';
 import { JobStore } from './job-store';
 import { isLiving, type Kek, kekIdOf, type Pair } from './kek';
 import { KekStore } from './kek-store';
-import { describeJob, isOf, isUnfinished, kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs } from './rewrap-job';
+import { describeJob, kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs, underWay } from './rewrap-job';
 import { destroyRoot, type Root } from './root';
 import { Roots } from './roots';
 
@@ -54,7 +54,7 @@ export class RewrapController {
       asker.admit('keys:RotateKek', kekResource(pair));
       const keks = await this.keks.ofPair(pair);
       const asked = { reason, startedBy: context.principal };
-      return this.begin(asker, await this.unfinished('rotate-kek', pair), () => kekJob(pair, keks, asked, new Date().toISOString()));
+      return this.begin(asker, await this.underWay('rotate-kek', pair), () => kekJob(pair, keks, asked, new Date().toISOString()));
     });
   }
 
@@ -64,7 +64,7 @@ export class RewrapController {
       asker.admit('keys:RotateRoot', claviger);
       const roots = await this.roots.all();
       const asked = { reason, startedBy: context.principal };
-      return this.begin(asker, await this.unfinished('rotate-root'), () => rootJob(roots, asked, new Date().toISOString()));
+      return this.begin(asker, await this.underWay('rotate-root'), () => rootJob(roots, asked, new Date().toISOString()));
     });
   }
 
@@ -86,6 +86,8 @@ export class RewrapController {
       const [epoch] = await this.backups.epochsUnder(label);
       if (epoch !== undefined)
         throw new ProblemError('ERR_KEY_STATE', `The key of epoch ${epoch} of backups is under ${label}: it follows the KEKs in a moment.`);
+      const job = (await this.jobs.list(limits.listPage)).find(({ to, state }) => to === label && state !== 'done');
+      if (job) throw new ProblemError('ERR_KEY_STATE', `${job.jobId} puts KEKs under ${label} and is ${job.state}: let it end first.`);
       if (root.state === 'retiring' && Date.now() - Date.parse(root.retiredAt ?? now) < settleMs)
         throw new ProblemError('ERR_KEY_STATE', `${label} was retired less than ${settleMs / 1_000} s ago: try again then.`);
       const destroyed = await this.roots.change(label, (one) => destroyRoot(one, now));
@@ -131,7 +133,7 @@ export class RewrapController {
     return this.steer(keyOperations.resumeJob, request, context, resumeJob);
   }
 
-  /** The job that is under way, or a new one: the same for all who ask at once, since its name says what it makes. */
+  /** The job that is under way, or failed and is to be resumed first, or a new one: the same for all who ask at once, since its name says what it makes. */
   private async begin({ intend }: Asker, underWay: RewrapJob | undefined, make: () => RewrapJob): Promise<Done> {
     if (underWay) return { result: describeJob(underWay, Date.now()), record: { keyId: underWay.to } };
     const wanted = make();
@@ -167,8 +169,8 @@ export class RewrapController {
     });
   }
 
-  private async unfinished(kind: RewrapJob['kind'], pair?: Pair): Promise<RewrapJob | undefined> {
-    return (await this.jobs.list(limits.listPage)).find((job) => isUnfinished(job) && isOf(job, kind, pair));
+  private async underWay(kind: RewrapJob['kind'], pair?: Pair): Promise<RewrapJob | undefined> {
+    return underWay(await this.jobs.list(limits.listPage), kind, pair);
   }
 }
 

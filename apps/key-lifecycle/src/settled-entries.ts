@@ -1,7 +1,14 @@
 import { ProblemError } from '@claviger/contracts';
 import type { Collection, Filter } from 'mongodb';
 import { Gathering, type Outcome } from './gathering';
-import type { KeyDocument } from './key-store';
+
+/** What keys and aliases have in common. */
+interface SettledDocument {
+  _id: string;
+  outbox: { id: string }[];
+  owed: { id: string }[];
+  pending: boolean;
+}
 
 /** What is delivered, or recorded, and is to be taken out of a key's document. */
 interface Settled {
@@ -24,7 +31,7 @@ export class SettledEntries {
   private writing: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly keys: Collection<KeyDocument>,
+    private readonly keys: Collection<SettledDocument>,
     private readonly reached: <T>(call: () => Promise<T>) => Promise<T>,
   ) {
     const later = (begin: () => void) => void setTimeout(() => void this.writing.then(begin), gatherMs);
@@ -72,7 +79,7 @@ export class SettledEntries {
     const _id = { $in: keyIds };
     if (each.outbox > 0 && each.owed > 0) {
       const only = (ids: readonly string[], size: number) => ({ $size: size, $not: { $elemMatch: { id: { $nin: ids } } } });
-      const nothingElse = { _id, outbox: only(outbox, each.outbox), owed: only(owed, each.owed) } as Filter<KeyDocument>;
+      const nothingElse = { _id, outbox: only(outbox, each.outbox), owed: only(owed, each.owed) } as Filter<SettledDocument>;
       const { matchedCount } = await this.reached(() =>
         this.keys.updateMany(nothingElse, { $set: { outbox: [], owed: [], pending: false } }),
       );
@@ -84,6 +91,6 @@ export class SettledEntries {
     };
     await this.reached(() => this.keys.updateMany({ _id }, { $pull: pull }));
     const nothingLeft = { _id, pending: true, 'outbox.0': { $exists: false }, 'owed.0': { $exists: false } };
-    await this.reached(() => this.keys.updateMany(nothingLeft as Filter<KeyDocument>, { $set: { pending: false } }));
+    await this.reached(() => this.keys.updateMany(nothingLeft as Filter<SettledDocument>, { $set: { pending: false } }));
   }
 }

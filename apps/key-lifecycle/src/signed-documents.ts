@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { cryptoperiods, DestructionCertificate, destructionCertificateType, type TokenKey } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
+import type { KeyAlias } from './alias';
 import type { Destruction } from './destruction';
 import type { ImportParameters } from './import-parameters';
 import type { Invocations } from './invocations';
@@ -108,6 +109,15 @@ export class SignedDocuments {
     const kek = this.verified<Kek | EarlierKek>(kekId, 'claviger-kek-document+jws', signed);
     if (kek.kekId !== kekId) throw new TamperedDocument(kekId, `it holds ${kek.kekId}`);
     return kekAsNow(kek);
+  }
+
+  signAlias = (alias: KeyAlias): string => signRecord('claviger-alias-document+jws', alias, this.signer);
+
+  readAlias(id: string, revision: number, signed: string): KeyAlias {
+    const alias = this.verified<KeyAlias>(id, 'claviger-alias-document+jws', signed);
+    if (alias.alias !== id || alias.revision !== revision)
+      throw new TamperedDocument(id, `it holds revision ${alias.revision} of ${alias.alias}`);
+    return alias;
   }
 
   signRoot = (root: Root): string => signRecord('claviger-root-document+jws', root, this.signer);

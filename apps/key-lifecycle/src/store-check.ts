@@ -1,4 +1,4 @@
-import type { KekView, KeyView } from '@claviger/contracts';
+import { type KeysView } from '@claviger/contracts';
 import type { KvView } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import type { Key } from './key';
@@ -19,10 +19,12 @@ export class StoreCheck {
 
   constructor(
     private readonly store: Pick<KeyStore, 'list' | 'reindex' | 'get'>,
-    private readonly view: Pick<KvView<KeyView | KekView>, 'values'>,
+    private readonly view: Pick<KvView<KeysView>, 'values'>,
     private readonly logger: LoggerService,
     /** Sees every key that is read. */
     private readonly look: (keys: readonly Key[]) => Promise<void> = async () => undefined,
+    /** What there is beside keys, once each time that all of them were read. */
+    private readonly others: () => Promise<void> = async () => undefined,
   ) {}
 
   start(everyMs: number): void {
@@ -50,6 +52,7 @@ export class StoreCheck {
     for (const keyId of this.missing(keys, after, next)) await this.find(keyId);
     this.after = next;
     await this.look(keys);
+    if (next === undefined) await this.others();
   }
 
   /** Keys that the workers have and this part of the store has not. */

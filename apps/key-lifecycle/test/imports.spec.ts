@@ -20,6 +20,7 @@ import { ImportsController } from '../src/imports.controller';
 import { LeaseBounds } from '../src/invocations';
 import type { Key } from '../src/key';
 import { KeyTransport } from '../src/key-transport';
+import { NamedKeys } from '../src/named-keys';
 import { RecordedChange } from '../src/recorded-change';
 import { SignedDocuments } from '../src/signed-documents';
 import { about, intent, type Lifecycle, quiet, startLifecycle } from './keys-under-test';
@@ -46,8 +47,9 @@ beforeAll(async () => {
   const admission = { session: view, policies: ['p'], revisions: { session: 1, bundle: 1 } };
   const gate = { knows: () => true, session: () => view, arrived: async () => view, decide: () => admission, anyone: () => admission };
   const replies = new RecordedReply(gate as unknown as Gate, l.trail);
-  controller = new ImportsController(replies, new RecordedChange(replies, l.commands), l.store, transport);
-  exported = new ExportsController(replies, l.store, transport);
+  const names = new NamedKeys(l.aliases, l.store);
+  controller = new ImportsController(replies, new RecordedChange(replies, l.commands, names), names, l.store, transport);
+  exported = new ExportsController(replies, names, l.store, transport);
 }, 120_000);
 afterAll(() => l.stop());
 

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KekView, type KeyView, type PolicyBundle, ProblemError } from '@claviger/contracts';
+import { internalSubject, type KeysView, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -17,6 +17,9 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { MongoClient } from 'mongodb';
+import { AliasCommands } from '../src/alias-commands';
+import { AliasDelivery } from '../src/alias-delivery';
+import { AliasStore } from '../src/alias-store';
 import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
@@ -163,7 +166,7 @@ export async function startLifecycle() {
   const view = openKeysView({ connection, holder: 'key-lifecycle.t', trusted: control.trusted, onRefused: () => undefined });
   await view.start();
   opened.push(view);
-  const owner = new KvOwner<KeyView | KekView>(connection, 'keys', recordTypes.keys, control, revisionReader('keys', control.trusted));
+  const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, control, revisionReader('keys', control.trusted));
   await owner.start();
   await until(() => view.proven(), { what: 'the view to be proven' });
   owner.keepMark(view);
@@ -191,8 +194,7 @@ export async function startLifecycle() {
     const delivery = new Delivery(connection, owner, store, records, backupsIn(backups));
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
-    const owed = new OwedRecords({
-      source: store,
+    const owing = {
       trail: records,
       signer: control,
       trusted: control.trusted,
@@ -200,9 +202,19 @@ export async function startLifecycle() {
       logger,
       dueAfterMs: 0,
       ...more,
-    });
+    };
+    const owed = new OwedRecords({ ...owing, source: store });
+    const aliases = new AliasStore(db, documents, onTampered);
+    const aliasDelivery = new AliasDelivery(connection, owner, aliases);
+    const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger);
+    const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
       store,
+      aliases,
+      aliasDelivery,
+      aliasRelay,
+      owedOfAliases,
+      aliasCommands: new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger),
       backups,
       keks,
       roots,

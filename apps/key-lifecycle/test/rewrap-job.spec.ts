@@ -3,8 +3,6 @@ import fc from 'fast-check';
 import { currentKek, destroyKek, kekAsNow, newKek, nextGeneration, retireKek, viewKek } from '../src/kek';
 import {
   describeJob,
-  isOf,
-  isUnfinished,
   kekJob,
   type PageOutcome,
   pageDone,
@@ -14,7 +12,9 @@ import {
   resumeJob,
   rootJob,
   settleMs,
+  settling,
   troubled,
+  underWay,
 } from '../src/rewrap-job';
 import { allRoots, currentRoot, destroyRoot, newRoot, nextRootLabel, retireRoot } from '../src/root';
 
@@ -31,7 +31,10 @@ const page = (more: Partial<PageOutcome> = {}): PageOutcome => ({
   ...more,
 });
 const failure = { id: 'k_1', code: 'ERR_KEY_UNREADABLE', detail: 'd' } as const;
-const verifying = () => pageDone(ready(), page({ found: 10, done: 10 }), now);
+/** All is rewrapped, and nobody can be using the old KEK any more … */
+const waiting = () => pageDone(ready(), page({ found: 10, done: 10 }), now);
+/** … for which it waited. */
+const verifying = () => settling(waiting(), later(settleMs)).job;
 
 test('the newest active KEK wraps what is new; one that is destroyed has no material, and no generation comes twice', () => {
   const retired = retireKek(kek(2), now);
@@ -65,13 +68,44 @@ test('roots are counted from that of the ceremony', () => {
 
 test('a job is named after what it makes', () => {
   expect([job().jobId, rootJob(allRoots([]), asked, now).jobId]).toEqual(['job_kek_production_internal_2', 'job_root-2']);
-  expect([isOf(job(), 'rotate-kek', pair), isOf(job(), 'rotate-kek', { ...pair, environment: 'staging' })]).toEqual([true, false]);
+});
+
+test('who asks for the same again gets what is under way, and what failed unless it was followed by another', () => {
+  const [running, paused, done, failed] = (['running', 'paused', 'done', 'failed'] as const).map((state) => ({ ...job(), state }));
+  const of = (...jobs: (RewrapJob | undefined)[]) => underWay(jobs as RewrapJob[], 'rotate-kek', pair)?.state;
+  expect([of(), of(running), of(done, paused), of(failed), of(done, failed), of(done)]).toEqual([
+    undefined,
+    'running',
+    'paused',
+    'failed',
+    undefined,
+    undefined,
+  ]);
+  expect(underWay([job()], 'rotate-kek', { ...pair, environment: 'staging' })).toBeUndefined();
+  expect(underWay([job()], 'rotate-root')).toBeUndefined();
 });
 
 test('the last pass begins when nobody can be using the old KEK any more', () => {
-  expect(verifying()).toMatchObject({ phase: 'verifying', notBefore: later(settleMs), done: 10 });
-  expect(describeJob(verifying(), Date.parse(now))).toMatchObject({ waitsUntil: later(settleMs) });
-  expect(describeJob(verifying(), Date.parse(later(settleMs)))).not.toHaveProperty('waitsUntil');
+  expect(waiting()).toMatchObject({ phase: 'verifying', notBefore: later(settleMs), done: 10 });
+  expect(describeJob(waiting(), Date.parse(now))).toMatchObject({ waitsUntil: later(settleMs) });
+  expect(describeJob(waiting(), Date.parse(later(settleMs)))).not.toHaveProperty('waitsUntil');
+});
+
+test('paused and resumed while it waits it goes on waiting, and whatever is tried before, nothing is read or destroyed', () => {
+  expect(resumeJob(pauseJob(waiting()))).toMatchObject({ phase: 'verifying', state: 'running', notBefore: later(settleMs) });
+  const { notBefore: _, ...hasty } = waiting();
+  for (const job of [hasty, { ...hasty, phase: 'destroying' as const }]) {
+    expect(settling(job, later(settleMs - 1))).toMatchObject({ waits: true, job: { phase: 'verifying', notBefore: later(settleMs) } });
+    expect(settling(job, later(settleMs))).toMatchObject({ waits: false, job: { phase: 'verifying', pass: { since: later(settleMs) } } });
+  }
+});
+
+test('a walk that began before nobody could be using the old KEK, or whose begin is not known, is walked again', () => {
+  const early = pageDone(waiting(), page({ read: 3, next: 'k_3' }), now);
+  expect(pageDone(early, page({ read: 3 }), later(settleMs))).toMatchObject({ phase: 'verifying', state: 'running', pass: { read: 0 } });
+  expect(settling(early, later(settleMs)).job.pass).toMatchObject({ read: 0, since: later(settleMs) });
+  const half = pageDone(verifying(), page({ read: 3, next: 'k_3' }), later(settleMs));
+  expect(settling(half, later(settleMs + 1))).toEqual({ job: half, waits: false });
 });
 
 test('only a pass that found nothing and could read everything ends the old KEK', () => {
@@ -101,6 +135,7 @@ test('whatever pages come, a job goes on to destroying only by a whole pass of t
       let begunInVerifying = false;
       for (const { found, broken, unread, last } of pages) {
         if (current.state !== 'running' || current.phase === 'destroying') break;
+        if (current.phase === 'verifying') current = settling(current, later(settleMs)).job;
         if (current.phase === 'verifying' && current.pass.read === 0) [begunInVerifying, clean] = [true, true];
         const failures = broken && found > 0 ? [failure] : [];
         clean &&= found === 0 && unread === 0;
@@ -129,7 +164,6 @@ test('paused and resumed it is where it was; failed and resumed it looks at ever
   expect(pauseJob(pauseJob(half))).toMatchObject({ state: 'paused', pass: { after: 'k_3' }, revision: half.revision + 1 });
   expect(resumeJob(pauseJob(half))).toMatchObject({ state: 'running', pass: { after: 'k_3' } });
   const failed = pageDone(verifying(), page({ unread: 1 }), now);
-  expect([isUnfinished(failed), isUnfinished(pauseJob(half))]).toEqual([false, true]);
   const again = resumeJob(failed);
   expect(again).toMatchObject({ state: 'running', phase: 'verifying', pass: { unread: 0 } });
   expect(again).not.toHaveProperty('trouble');

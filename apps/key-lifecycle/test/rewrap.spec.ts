@@ -52,9 +52,11 @@ function replica(more: Partial<RewrapParts> & { records?: typeof l.trail } = {})
     ...{ bulk: new KeyBulk(l.db, r.store), delivery: r.delivery, owed: r.owed, trail: records, logger: l.logger },
   });
   const parts = { connection: l.connection, ...r, changes, trail: records, view: l.view, ...others };
-  const steps = new RewrapSteps(parts);
+  const steps = (afterMs = 0) => new RewrapSteps({ ...parts, nowMs: () => Date.now() + afterMs });
   const runner = (afterMs: number, holder = 'kl-1') =>
-    new RewrapRunner({ jobs: jobs(r), steps, holder, keysPerSecond: 10_000, logger: l.logger, nowMs: () => Date.now() + afterMs });
+    new RewrapRunner({
+      ...{ jobs: jobs(r), steps: steps(afterMs), holder, keysPerSecond: 10_000, logger: l.logger, nowMs: () => Date.now() + afterMs },
+    });
   return { ...r, steps, runner, jobs: jobs(r) };
 }
 const begin = async (pair: Pair): Promise<RewrapJob> => (await jobs().insert(kekJob(pair, await l.keks.ofPair(pair), asked, now), [])).job;
@@ -131,7 +133,7 @@ test('killed after any step, before it is saved, and taken up by others again an
     afterMs += 100_000;
     const claimed = await r.jobs.claim(`kl-${round}`, at(0), at(90_000));
     if (!claimed) break;
-    const to = await r.steps.next(claimed.job, { size: 3, scan: 5 });
+    const to = await r.steps(afterMs).next(claimed.job, { size: 3, scan: 5 });
     if (round % 3 !== 0) await r.jobs.save(claimed, to, at(90_000));
   }
   expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: 12 });
@@ -236,7 +238,7 @@ test('paused, whoever has it in hand stops at its next step and what it did stan
   const job = await begin(pair);
   const r = replica();
   const claimed = await r.jobs.claim('kl-1', new Date().toISOString(), new Date(Date.now() + 90_000).toISOString());
-  const to = await r.steps.next(claimed!.job, { size: 1, scan: 1 });
+  const to = await r.steps().next(claimed!.job, { size: 1, scan: 1 });
   await r.jobs.change(job.jobId, pauseJob, owed);
   expect(await r.jobs.save(claimed!, to, null)).toBeUndefined();
   await r.runner(0).work();
@@ -272,3 +274,42 @@ test('a new root is made once; every KEK comes under it as the same KEK, new one
   ]);
   expect((await l.recorded()).filter(({ action }) => action === 'keys:RewrapKek')).toHaveLength(before.length);
 });
+
+test('a view of what the workers have that is not read through is no proof: nothing is verified by it, nothing destroyed', async () => {
+  const pair = pairOf();
+  await create(pair);
+  const job = await begin(pair);
+  await replica().runner(0).work();
+  const loading = { fresh: () => false, values: () => [].values() as never };
+  await replica({ view: loading })
+    .runner(settleMs + 1_000)
+    .work();
+  expect(await jobs().get(job.jobId)).toMatchObject({ phase: 'verifying', state: 'running', trouble: { code: 'ERR_STATE_STALE' } });
+  expect((await keksOf(pair)).map(({ state }) => state)).toEqual(['retiring', 'active']);
+  await replica()
+    .runner(settleMs + 20_000)
+    .work();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done' });
+});
+
+test('a failed rotation of the root that is resumed after a later one moves no KEK back under its root, and fails while it finds one under an older', async () => {
+  const { job: second } = await jobs().insert({ ...rootJob(await l.roots.all(), asked, now), jobId: 'job_a-second' }, []);
+  await finish();
+  const { job: third } = await jobs().insert(rootJob(await l.roots.all(), asked, now), []);
+  await finish();
+  expect(await jobs().get(third.jobId)).toMatchObject({ state: 'done' });
+  const under = async () => new Set((await l.keks.all()).flatMap(({ material }) => (material ? [material.rootLabel] : [])));
+  expect(await under()).toEqual(new Set([third.to]));
+  const done = await jobs().get(second.jobId);
+  const again = { ...done, jobId: 'job_resumed', state: 'running' as const, phase: 'rewrapping' as const };
+  await jobs().insert(again, []);
+  await finish();
+  expect(await jobs().get(again.jobId)).toMatchObject({ state: 'done' });
+  expect(await under()).toEqual(new Set([third.to]));
+  const [one] = (await l.keks.all()).filter(({ state }) => state !== 'destroyed') as [Kek];
+  await l.keks.change(one.kekId, (kek) => ({ ...kek, revision: kek.revision + 1, material: { ...kek.material!, rootLabel: 'root' } }));
+  await jobs().insert({ ...again, jobId: 'job_resumed-again' }, []);
+  await finish();
+  expect(await jobs().get('job_resumed-again')).toMatchObject({ state: 'failed', trouble: { code: 'ERR_KEY_STATE' } });
+  expect(await under()).toEqual(new Set([third.to, 'root']));
+}, 60_000);

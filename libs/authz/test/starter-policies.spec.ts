@@ -43,6 +43,7 @@ const may: Record<string, Action[]> = {
     'keys:ImportMaterial',
     'keys:DeleteMaterial',
     'keys:Protect',
+    'keys:SetAlias',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
   ],
@@ -63,6 +64,7 @@ const may: Record<string, Action[]> = {
     'keys:RegisterData',
     'keys:SetClassification',
     'keys:Certify',
+    'keys:SetAlias',
     'keys:SetResidency',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
@@ -179,6 +181,17 @@ test('who protects a key against deletion cannot lift that, but for the security
   expect(decide(['application'], 'keys:RegisterData', key({ consumers: ['other'] }), context(), 'service')).toMatchObject({
     code: 'no-permit',
   });
+});
+
+test('aliases are set by key administrators and by the owner of the key, of production keys with a second factor; who uses a key does not name it', () => {
+  const production = key({ environment: 'production', owner: 'caller' });
+  for (const role of ['key-administrator', 'application-owner']) {
+    expect(decide([role], 'keys:SetAlias', production, context({ mfa: false }))).toMatchObject({ policyIds: ['production-needs-mfa'] });
+    expect(decide([role], 'keys:SetAlias', production).kind).toBe('allow');
+  }
+  expect(decide(['application-owner'], 'keys:SetAlias', key({ owner: 'somebody' }))).toMatchObject({ code: 'no-permit' });
+  for (const role of ['security-officer', 'application', 'auditor', 'operator'])
+    expect(decide([role], 'keys:SetAlias', key({ owner: 'caller', consumers: ['caller'] }), context(), 'service').kind).toBe('deny');
 });
 
 test('an application owner has no say over the keys of others', () => {

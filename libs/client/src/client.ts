@@ -55,10 +55,14 @@ export async function connect({ servers, principal, credential, tls, timeoutMs =
   const envelope = new Envelope(
     new DataKeys(
       {
-        async generate(keyId, context) {
-          const { plaintext, ciphertext, version } = await operations.crypto.generateDataKey({ keyId, context, withPlaintext: true });
+        async generate(ref, context) {
+          const { plaintext, ciphertext, version, keyId } = await operations.crypto.generateDataKey({
+            keyId: ref,
+            context,
+            withPlaintext: true,
+          });
           if (!plaintext) throw new ClavigerError('ERR_INTERNAL', { detail: 'The data key came without its plaintext.' });
-          return { plaintext, wrapped: ciphertext, version };
+          return { plaintext, wrapped: ciphertext, version, keyId };
         },
         unwrap: (keyId, wrapped, context) => operations.crypto.decrypt({ keyId, ciphertext: wrapped, context }),
       },

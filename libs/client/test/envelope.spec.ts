@@ -16,28 +16,33 @@ function system(bounds: Partial<DataKeyBounds> = {}) {
   const known = new Map<string, Buffer>();
   const handed: Uint8Array[] = [];
   const calls = { generate: 0, unwrap: 0 };
+  /** Where aliases point. */
+  const aliases = new Map<string, string>();
+  const under = new Map<string, string>();
   const give = (key: Buffer) => {
     const copy = new Uint8Array(key);
     handed.push(copy);
     return copy;
   };
   const source = {
-    async generate() {
+    async generate(ref: string) {
       calls.generate++;
       const key = randomBytes(32);
       const wrapped = `wrapped-${known.size}`;
       known.set(wrapped, key);
-      return { plaintext: give(key), wrapped, version: 3 };
+      const keyId = aliases.get(ref) ?? ref;
+      under.set(wrapped, keyId);
+      return { plaintext: give(key), wrapped, version: 3, keyId };
     },
-    async unwrap(_keyId: string, wrapped: string) {
+    async unwrap(ref: string, wrapped: string) {
       calls.unwrap++;
       const key = known.get(wrapped);
       if (!key) throw new Error('unknown data key');
-      return { plaintext: give(key) };
+      return { plaintext: give(key), keyId: aliases.get(ref) ?? ref };
     },
   };
   const dataKeys = new DataKeys(source, { ...defaultBounds, ...bounds });
-  return { envelope: new Envelope(dataKeys), dataKeys, known, handed, calls };
+  return { envelope: new Envelope(dataKeys), dataKeys, known, handed, calls, aliases };
 }
 
 async function* pieces(bytes: Uint8Array, ...sizes: number[]): AsyncGenerator<Uint8Array> {
@@ -66,6 +71,24 @@ test('what is sealed opens, whatever the bytes and the context', async () => {
       },
     ),
   );
+});
+
+test('what is sealed under an alias names the key, and opens by it or by the alias while that points there', async () => {
+  const { envelope, aliases } = system({ maxUses: 1 });
+  aliases.set('alias/cards', keyId);
+  const data = Buffer.from('forty-two');
+  const sealed = await envelope.seal('alias/cards', data, { context });
+  const stream = await collect(envelope.sealStream('alias/cards', pieces(data), { context }));
+  expect(JSON.parse(Buffer.from(sealed.split('.')[0] as string, 'base64url').toString())).toMatchObject({ kid: `${keyId}#3` });
+  for (const ref of [keyId, 'alias/cards']) {
+    expect(Buffer.from(await envelope.open(ref, sealed, { context }))).toEqual(data);
+    expect(await collect(envelope.openStream(ref, pieces(stream), { context }))).toEqual(data);
+  }
+  aliases.set('alias/cards', other);
+  await expect(envelope.open('alias/cards', sealed, { context })).rejects.toMatchObject(refusal);
+  await expect(collect(envelope.openStream('alias/cards', pieces(stream), { context }))).rejects.toMatchObject(refusal);
+  await expect(envelope.open('alias/cards', sealed)).rejects.toMatchObject(refusal);
+  expect(Buffer.from(await envelope.open(keyId, sealed, { context }))).toEqual(data);
 });
 
 test('a sealed buffer is a JWE that any JOSE library opens once it has the data key', async () => {

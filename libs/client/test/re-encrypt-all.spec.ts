@@ -1,4 +1,4 @@
-import { problem } from '@claviger/contracts';
+import { limits, problem } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ClavigerError } from '../src/claviger-error';
@@ -50,7 +50,7 @@ test('whatever fails for a while, each outcome comes once, in the order of the s
   );
 });
 
-test('what is wrong with one ciphertext is its own outcome; what may succeed later is tried for so long and no longer', async () => {
+test('what is wrong with one ciphertext is its own outcome; what may succeed later is tried for so long, and then is no outcome at all', async () => {
   let asked = 0;
   const reEncrypt: Batch = async (batch) => {
     asked += 1;
@@ -64,13 +64,25 @@ test('what is wrong with one ciphertext is its own outcome; what may succeed lat
       ),
     };
   };
-  expect(texts(await all(reEncryptAll(reEncrypt, items(4), { patienceMs: 0 })))).toEqual([
-    'new 0',
-    'ERR_DECRYPTION_FAILED',
-    'ERR_STATE_STALE',
-    'new 3',
-  ]);
+  const found: ReEncrypted[] = [];
+  const run = (async () => {
+    for await (const one of reEncryptAll(reEncrypt, items(4), { patienceMs: 0 })) found.push(one);
+  })();
+  await expect(run).rejects.toMatchObject({ code: 'ERR_STATE_STALE', retryable: true });
+  expect(texts(found)).toEqual(['new 0', 'ERR_DECRYPTION_FAILED']);
   expect(asked).toBe(1);
+});
+
+test('a batch fits one request by its bytes, whatever its contexts are written in', async () => {
+  const context = { branch: 'ü'.repeat(4_000) };
+  async function* wide(): AsyncGenerator<ToReEncrypt> {
+    for (let n = 0; n < 200; n++) yield { keyId, ciphertext: 'x'.repeat(1_000), context };
+  }
+  const reEncrypt: Batch = async (batch) => {
+    expect(Buffer.byteLength(JSON.stringify(batch))).toBeLessThanOrEqual(limits.batchChars + batch.length + 1);
+    return { results: batch.map(({ ciphertext }) => ({ result: result(ciphertext) })) };
+  };
+  expect(await all(reEncryptAll(reEncrypt, wide()))).toHaveLength(200);
 });
 
 test('a batch that is refused as a whole ends it, after all that came before it', async () => {

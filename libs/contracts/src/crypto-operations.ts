@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Algorithm, KeyWrapAlgorithm, MacAlgorithm, PairAlgorithm, SignatureEncoding, SignatureScheme } from './algorithms';
 import { limits } from './limits';
 import { defineBatch, defineOperation } from './operation';
-import { b64u, EncryptionContext, isCanonicalB64u, KeyId } from './primitives';
+import { b64u, EncryptionContext, isCanonicalB64u, KeyId, KeyRef } from './primitives';
 
 const version = z.int().min(1);
 const jwe = z
@@ -27,7 +27,7 @@ const mac = b64u(64);
 /** Everything is checked (session, key, policy, state, token) and recorded, and nothing is done: the answer is ERR_DRY_RUN when it would succeed. */
 const dryRun = z.boolean().optional();
 const context = EncryptionContext.optional();
-const onKey = { keyId: KeyId, dryRun };
+const onKey = { keyId: KeyRef, dryRun };
 /** SubjectPublicKeyInfo (RFC 5280 §4.1), DER in base64url. */
 const publicKeySpki = z.string();
 
@@ -56,7 +56,7 @@ const single = {
     summary:
       'Decrypt and encrypt anew in the worker: under the newest version of the key, or under another key (AES or RSA) or context. Policy is asked for both keys; the plaintext goes to nobody.',
     retry: 'safe',
-    input: { ...onKey, ciphertext, context, toKeyId: KeyId.optional(), toContext: context },
+    input: { ...onKey, ciphertext, context, toKeyId: KeyRef.optional(), toContext: context },
     result: z.strictObject({ keyId: KeyId, version, fromKeyId: KeyId, fromVersion: version, ciphertext: z.string() }),
   }),
   sign: defineOperation({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { keyFields, Propagation } from './key-description';
 import { defineOperation } from './operation';
-import { KeyId, PrincipalId, Timestamp } from './primitives';
+import { KeyId, KeyRef, PrincipalId, Timestamp } from './primitives';
 
 const { target } = keyFields;
 /** How whoever holds the data calls it: a table, a bucket, a backup set. */
@@ -64,7 +64,7 @@ export const deletionOperations = {
     action: 'keys:Describe',
     summary: 'When keys were last used, by the ledger. Every one of them must be one that the caller may describe.',
     retry: 'safe',
-    input: { keyIds: z.array(KeyId).min(1).max(100) },
+    input: { keyIds: z.array(KeyRef).min(1).max(100) },
     result: z.strictObject({ keys: z.array(LastUseOfKey) }),
   }),
   certificate: defineOperation({
@@ -72,7 +72,7 @@ export const deletionOperations = {
     action: 'keys:Describe',
     summary: 'The signed certificate that the material of a key was destroyed; issued once its objects in every token are gone, too.',
     retry: 'safe',
-    input: { keyId: KeyId },
+    input: { keyId: KeyRef },
     result: z.strictObject({ keyId: KeyId, issued: z.boolean(), certificate: z.string().optional() }),
   }),
 } as const;

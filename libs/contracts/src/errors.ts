@@ -61,7 +61,7 @@ const table = {
     title: 'The residency of the key does not let it be here',
     next: 'Use it at a site in one of its regions, or ask a security officer to widen its residency.',
   },
-  ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id.' },
+  ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id, or the alias.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {
     status: 409,
@@ -158,6 +158,12 @@ const table = {
     retryable: false,
     title: 'Decryption failed',
     next: 'Check key id, encryption context and ciphertext.',
+  },
+  ERR_ALIAS_MISMATCH: {
+    status: 409,
+    retryable: false,
+    title: 'The alias points to a key of another kind',
+    next: 'Take another name; or delete the alias first, which stops those who use it.',
   },
   ERR_CONFLICT: {
     status: 409,

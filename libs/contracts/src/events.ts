@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
 import { KeyDescription } from './key-description';
-import { KeyId, PrincipalId, Timestamp } from './primitives';
+import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
 
 /** A key as it is now, and who made it so. `record` is the id of the operation's record in the ledger. */
@@ -76,6 +76,14 @@ export const eventTypes = {
     data: z.strictObject({
       ...{ keyId: KeyId, name: z.string(), owner: PrincipalId },
       shortfalls: z.array(z.strictObject({ what: z.string(), profile: z.string(), why: z.string() })),
+    }),
+  },
+  /** An alias was made, pointed to another key, or deleted (`keyId` absent). */
+  'io.claviger.key.alias-changed': {
+    stream: 'KEYS',
+    data: z.strictObject({
+      ...{ alias: Alias, keyId: KeyId.optional(), previousKeyId: KeyId.optional(), revision: z.int() },
+      ...{ by: PrincipalId, reason: z.string().optional(), record: z.string() },
     }),
   },
   'io.claviger.policy.published': {

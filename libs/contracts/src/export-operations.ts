@@ -3,12 +3,12 @@ import { Algorithm } from './algorithms';
 import { PublicKeySpki, WrappingAlgorithm } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { KeyId } from './primitives';
+import { KeyId, KeyRef } from './primitives';
 
 /** Who a key is wrapped for: whoever holds the private half of an RSA key of 2048 bits or more, or may unwrap with another key here. */
 export const ExportRecipient = z.union([
   z.strictObject({ publicKeySpki: PublicKeySpki, wrappingAlgorithm: WrappingAlgorithm.default('RSA_AES_KEY_WRAP_SHA_256') }),
-  z.strictObject({ keyId: KeyId }),
+  z.strictObject({ keyId: KeyRef }),
 ]);
 export type ExportRecipient = z.infer<typeof ExportRecipient>;
 
@@ -19,7 +19,7 @@ export const exportOperations = {
     summary: 'The material of a key that was made to be exported, wrapped for a recipient; of the primary version when none is named.',
     retry: 'never',
     input: {
-      keyId: KeyId,
+      keyId: KeyRef,
       version: z.int().min(1).max(limits.versionsPerKey).optional(),
       recipient: ExportRecipient,
       reason: z.string().min(1).max(500),

@@ -3,7 +3,7 @@ import { Propagation } from './key-description';
 import { PublicKeySpki, WrappedBytes, WrappingAlgorithm, WrappingKeySpec } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { KeyId, Timestamp } from './primitives';
+import { KeyId, KeyRef, Timestamp } from './primitives';
 
 const reason = z.string().min(1).max(500);
 const version = z.int().min(1).max(limits.versionsPerKey);
@@ -21,7 +21,7 @@ export const importOperations = {
       'A public key to wrap the material of an external key with, and the token to send it back with: for one import within 24 hours. Those that were given before are void.',
     retry: 'never',
     input: {
-      keyId: KeyId,
+      keyId: KeyRef,
       wrappingAlgorithm: WrappingAlgorithm.default('RSA_AES_KEY_WRAP_SHA_256'),
       wrappingKeySpec: WrappingKeySpec.default('RSA_3072'),
     },
@@ -40,7 +40,7 @@ export const importOperations = {
       'Give an external key its material: its first, the same again after that expired or was deleted, or with newVersion another, which rotates the key.',
     retry: 'never',
     input: {
-      keyId: KeyId,
+      keyId: KeyRef,
       importToken: ImportToken,
       wrappedMaterial: WrappedBytes,
       /** Of an Ed25519 key, whose public half no token can tell; of other pairs it is compared with the one that belongs to the material. */
@@ -61,7 +61,7 @@ export const importOperations = {
     action: 'keys:DeleteMaterial',
     summary: 'Destroy the imported material of a version, the primary one when left out, at once; the same can be imported again.',
     retry: 'safe',
-    input: { keyId: KeyId, version: version.optional(), reason },
+    input: { keyId: KeyRef, version: version.optional(), reason },
     result: Propagation,
   }),
 } as const;

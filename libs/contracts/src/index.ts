@@ -1,6 +1,7 @@
 export * from './alert-operations';
 export * from './alerts';
 export * from './algorithms';
+export * from './alias-operations';
 export * from './audit-operations';
 export * from './backup-format';
 export * from './backup-internal-operations';

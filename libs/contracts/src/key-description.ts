@@ -5,7 +5,7 @@ import { DeletionOrder } from './destruction-certificate';
 import { KeyState } from './key-states';
 import { MissingMaterial, Origin } from './key-transport';
 import { limits } from './limits';
-import { Classification, Environment, KekId, KeyId, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
+import { Classification, Environment, KekId, KeyId, KeyRef, PrincipalId, printable, Timestamp, WrappingKeyState } from './primitives';
 import { Residency } from './residency';
 import { AtEnd, NextEvent, RotationSchedule } from './rotation';
 
@@ -168,5 +168,5 @@ export const Propagation = z.strictObject({
 });
 export type Propagation = z.infer<typeof Propagation>;
 
-/** Fields that commands on keys share. `target`: which key, and why. */
-export const keyFields = { name, reason, tags, note, consumers, target: { keyId: KeyId, reason } } as const;
+/** Fields that commands on keys share. `target`: which key, by its id or an alias, and why. */
+export const keyFields = { name, reason, tags, note, consumers, target: { keyId: KeyRef, reason } } as const;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
+import { aliasOperations } from './alias-operations';
 import { Cryptoperiod } from './cryptoperiods';
 import { deletionOperations } from './deletion-operations';
 import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propagation } from './key-description';
@@ -7,19 +8,17 @@ import { keyGovernanceOperations } from './key-governance-operations';
 import { Origin } from './key-transport';
 import { limits } from './limits';
 import { defineOperation } from './operation';
-import { Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Classification, Environment, KeyRef, ListCursor, PrincipalId, Timestamp } from './primitives';
 import { Residency } from './residency';
 import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
 
 const { name, tags, note, consumers, target } = keyFields;
 
-/** Where a list goes on: sealed by the service, of no meaning to anybody else. */
-export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,200}$/, 'a cursor is what `next` of a page said');
-
 export const keyOperations = {
   ...keyGovernanceOperations,
   ...deletionOperations,
+  ...aliasOperations,
   ...rewrapOperations,
   create: defineOperation({
     name: 'keys.create',
@@ -58,7 +57,7 @@ export const keyOperations = {
     action: 'keys:Describe',
     summary: 'Metadata and state of one key.',
     retry: 'safe',
-    input: { keyId: KeyId },
+    input: { keyId: KeyRef },
     result: KeyDescription,
   }),
   list: defineOperation({

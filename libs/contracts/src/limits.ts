@@ -42,6 +42,9 @@ export const limits = {
   transitionsPerVersion: 50,
   /** Names of data that one key is registered to open. */
   dataPerKey: 64,
+  aliasesPerKey: 50,
+  /** Names that were ever given, those of deleted aliases among them: their records stay in the bucket. */
+  aliasesTotal: 100_000,
   activationDaysMax: 731,
   /** How long import parameters are good, and how often material may be sent with them that is refused. */
   importParametersHours: 24,

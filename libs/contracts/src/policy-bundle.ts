@@ -69,6 +69,7 @@ export const actionTable = {
   'keys:Protect': 'Key',
   'keys:Unprotect': 'Key',
   'keys:RegisterData': 'Key',
+  'keys:SetAlias': 'Key',
   'keys:RotateKek': 'Key',
   'keys:RotateRoot': 'System',
   'keys:DestroyRoot': 'System',

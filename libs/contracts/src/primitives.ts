@@ -30,6 +30,19 @@ export const SessionId = z.string().regex(sessionPattern, 'a session id is 22 le
 export const ChainId = b64u(32, 32);
 export const keyPattern = /^k_[A-Za-z0-9]{22}$/;
 export const KeyId = z.string().regex(keyPattern, 'a key id is k_ and 22 letters and digits');
+/** A name that points to a key, and can be pointed to another one. Lower case only: two names that look alike are the same, or differ to the eye. */
+export const aliasPattern = /^alias\/[a-z0-9][a-z0-9/_-]{0,127}$/;
+export const Alias = z.string().regex(aliasPattern, 'an alias is alias/ and 1 to 128 of a-z, 0-9, /, _ and -');
+/** What a caller names a key by: its id, or an alias. One pattern, since every request is checked against it. */
+export const KeyRef = z
+  .string()
+  .regex(
+    /^(?:k_[A-Za-z0-9]{22}|alias\/[a-z0-9][a-z0-9/_-]{0,127})$/,
+    'neither a key id (k_ and 22 letters and digits) nor an alias (alias/…)',
+  );
+export const isAlias = (ref: string): boolean => ref.startsWith('alias/');
+/** Where a list goes on: sealed by the service, of no meaning to anybody else. */
+export const ListCursor = z.string().regex(/^[A-Za-z0-9_-]{40,250}$/, 'a cursor is what `next` of a page said');
 export const KekId = z
   .string()
   .max(64)

@@ -20,6 +20,10 @@ const use = {
   ip: z.string().optional(),
   mfa: z.boolean().optional(),
   keyId: z.string().optional(),
+  /** By which alias the key was named, or which alias it is about. */
+  alias: z.string().optional(),
+  /** To which key the alias pointed before. */
+  previousKeyId: z.string().optional(),
   version: z.int().optional(),
   /** Ids of the policies that decided. */
   policies: z.array(z.string()).optional(),
@@ -42,6 +46,7 @@ export const OperationRecord = z.strictObject({
   context: EncryptionContext.optional(),
   /** Of re-encryption: under which key, version and context it is now. */
   toKeyId: z.string().optional(),
+  toAlias: z.string().optional(),
   toVersion: z.int().optional(),
   toContext: EncryptionContext.optional(),
   /** Of an export: base64url of the SHA-256 of the recipient's public key; where it is a key here, toKeyId and toVersion name it. */

@@ -1,7 +1,18 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
 import { KeyState } from './key-states';
-import { b64u, ChainId, Classification, Environment, KeyId, PrincipalId, SessionId, Timestamp, WrappingKeyState } from './primitives';
+import {
+  Alias,
+  b64u,
+  ChainId,
+  Classification,
+  Environment,
+  KeyId,
+  PrincipalId,
+  SessionId,
+  Timestamp,
+  WrappingKeyState,
+} from './primitives';
 import { Residency } from './residency';
 
 /**
@@ -71,6 +82,20 @@ export const KekView = z.strictObject({
   material: KekMaterial.optional(),
 });
 export type KekView = z.infer<typeof KekView>;
+
+/** A name of a key. Its id in the bucket is the alias itself. */
+export const AliasView = z.strictObject({
+  kind: z.literal('alias'),
+  ...header,
+  alias: Alias,
+  /** Absent: deleted. What said so stays, since an unsigned delete is believed by nobody. */
+  keyId: KeyId.optional(),
+});
+export type AliasView = z.infer<typeof AliasView>;
+
+/** What the keys bucket holds. */
+export const KeysView = z.discriminatedUnion('kind', [KeyView, KekView, AliasView]);
+export type KeysView = z.infer<typeof KeysView>;
 
 export const SessionView = z.strictObject({
   kind: z.literal('session'),

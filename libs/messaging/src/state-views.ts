@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type BucketName, BundleView, KekView, KeyView, MarkView, SessionsView } from '@claviger/contracts';
+import { type BucketName, BundleView, KeysView, MarkView, SessionsView } from '@claviger/contracts';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { KvView, type RefusedEntry, type ViewRecord } from './kv-view';
@@ -28,11 +28,11 @@ export interface StateViewOptions {
 /** Expired sessions and revocations may go a little later than they end, so that a request in flight still learns that it expired. */
 const expired = (record: SessionsView) => Date.parse(record.expiresAt) + 60_000 < Date.now();
 
-export const openKeysView = (options: StateViewOptions): KvView<KeyView | KekView> =>
-  open<KeyView | KekView>(
+export const openKeysView = (options: StateViewOptions): KvView<KeysView> =>
+  open<KeysView>(
     options,
     'keys',
-    (payload) => ((payload as { kind?: unknown }).kind === 'kek' ? KekView : KeyView).parse(payload),
+    (payload) => KeysView.parse(payload),
     () => true,
     () => false,
   );

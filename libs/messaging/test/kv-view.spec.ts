@@ -1,4 +1,4 @@
-import type { KekView, KeyView } from '@claviger/contracts';
+import { type KeysView, type KeyView } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { jetstream } from '@nats-io/jetstream';
@@ -11,7 +11,7 @@ import { testSigner } from './test-keys';
 
 let b: Buckets;
 let owner: KvOwner<KeyView>;
-let ownView: KvView<KeyView | KekView>;
+let ownView: KvView<KeysView>;
 
 beforeAll(async () => {
   b = await startBuckets();
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => b.stop());
 
-const arrives = (view: KvView<KeyView | KekView>, { id, revision }: { id: string; revision: number }) =>
+const arrives = (view: KvView<KeysView>, { id, revision }: { id: string; revision: number }) =>
   until(() => view.get(id)?.revision === revision, { what: `revision ${revision} of ${id}`, timeoutMs: 30_000 });
 
 test('records that the owner wrote arrive, are told to listeners in order, and the copy is fresh', async () => {

@@ -5,7 +5,7 @@ export { Fold } from './fold';
 export { FoldedRecords } from './folded-records';
 export { openToken, patiently, type TokenReach } from './open-token';
 export { type OwedPage, type OwedRecord, type OwedRecordSource, OwedRecords } from './owed-records';
-export { type About, type Admit, type Asker, type Done, defaultProblem, RecordedReply } from './recorded-reply';
+export { type About, type Admit, type Asker, type Done, defaultProblem, named, RecordedReply } from './recorded-reply';
 export { RefusedState } from './refused-state';
 export { SystemReplies } from './system-replies';
 export { TamperedDocuments } from './tampered-documents';

@@ -1,5 +1,5 @@
 import { type Admission, type Gate, Refusal } from '@claviger/authz';
-import { type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
+import { isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 
 /** What an operation did: the result for the caller, and what the record says of it. */
@@ -12,9 +12,13 @@ export interface Done {
   recorded?: () => void;
 }
 
-/** What a record says beyond who asked and what was decided. */
-export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toVersion' | 'toContext' | 'recipient'>> & AboutChange;
-type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'version' | 'reason'>>;
+/** What a record says beyond who asked and what was decided. Whoever gives it may complete it until the record is made: by then the key is known that an alias named. */
+export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext' | 'recipient'>> &
+  AboutChange;
+type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'alias' | 'previousKeyId' | 'version' | 'reason'>>;
+
+/** The key that a request names: its id, or what has to become one. */
+export const named = (ref: string): About => (isAlias(ref) ? { alias: ref } : { keyId: ref });
 
 /** Asks policy, as the caller. Throws Refusal. */
 export type Admit = (...question: Question) => Admission;

@@ -10,6 +10,7 @@ import { wholeNumber } from '../pairs';
 import { online } from '../run';
 import { required } from '../settings';
 import { keepState, recallState } from '../verified-state';
+import { keyIdOf } from './aliases';
 
 /** The ledger: verify it without believing it, and look things up in it. */
 export function auditCommands(program: Command): void {
@@ -75,7 +76,9 @@ type Found = { index: number; record: Record<string, unknown> };
 
 async function find(client: Client, { key, of, action, outcome, kind, trace, from, to, limit }: Filter): Promise<Found[]> {
   const wanted = wholeNumber('--limit', limit) ?? 50;
-  const filter = { keyId: key, principal: of, action, outcome, kind, trace, from: time('--from', from), to: time('--to', to) };
+  // Who asks the ledger by an alias asks about the key that it names now.
+  const keyId = key === undefined ? undefined : await keyIdOf(client, key);
+  const filter = { keyId, principal: of, action, outcome, kind, trace, from: time('--from', from), to: time('--to', to) };
   const found: Found[] = [];
   for (let before: number | undefined; found.length < wanted; ) {
     const { records, next } = await client.audit.query({ ...filter, limit: Math.min(wanted - found.length, 1_000), before });

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { createMany, type Made } from '../create-many';
 import { Finding } from '../exit-codes';
 import { readStream } from '../files';
-import { wantedKeys } from '../key-file';
 import { online } from '../run';
+import { wantedKeys } from '../wanted-keys';
 
 /** Many keys from a file, or from another program. */
 export function createManyCommand(keys: Command): void {

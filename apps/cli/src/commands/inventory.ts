@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ClavigerError, type Client } from '@claviger/client';
-import { type KekDescription, KekId, type KeyDescription, KeyId, type LastUseOfKey } from '@claviger/contracts';
+import { type KekDescription, KekId, type KeyDescription, KeyRef, type LastUseOfKey } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { cbomDocument } from '../cbom-document';
 import { CommandError, Finding } from '../exit-codes';
@@ -143,9 +143,9 @@ const isDenied = (error: unknown): boolean => error instanceof ClavigerError && 
 
 async function impactOf(client: Client, id: string): Promise<Impact> {
   const impact = noImpact();
-  if (KeyId.safeParse(id).success) addImpact(impact, await client.keys.describe({ keyId: id }));
+  if (KeyRef.safeParse(id).success) addImpact(impact, await client.keys.describe({ keyId: id }));
   else if (KekId.safeParse(id).success) for await (const key of keysMeant(client, { kek: id })) addImpact(impact, key, id);
-  else throw new CommandError('usage', `${id} is neither a key (k_…) nor a key-encryption key (kek_…)`);
+  else throw new CommandError('usage', `${id} is neither a key (k_…, alias/…) nor a key-encryption key (kek_…)`);
   return impact;
 }
 

@@ -51,9 +51,12 @@ const summary = (key: KeyDescription) => ({
     .join(', '),
 });
 
-/** With when it was last used, where that was asked for. */
-export function describeKey(output: Output, key: KeyDescription, used?: { last?: LastUseOfKey; text: string }): void {
-  output.fields({ ...key, ...(used?.last ? { lastUse: used.last } : {}) }, { ...summary(key), ...(used ? { 'last use': used.text } : {}) });
+/** With when it was last used and what it is called, where that was asked for. */
+export function describeKey(output: Output, key: KeyDescription, used?: { last?: LastUseOfKey; text: string }, aliases?: string[]): void {
+  output.fields(
+    { ...key, ...(used?.last ? { lastUse: used.last } : {}), ...(aliases ? { aliases } : {}) },
+    { ...summary(key), aliases: aliases?.join(', ') || undefined, ...(used ? { 'last use': used.text } : {}) },
+  );
 }
 
 /** A key after a command, and whether every worker has it so. */

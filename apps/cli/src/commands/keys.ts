@@ -1,4 +1,4 @@
-import type { Algorithm, Classification, Environment, KeyUsage, Origin } from '@claviger/contracts';
+import { type Algorithm, type Classification, type Environment, type KeyUsage, limits, type Origin } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
@@ -6,6 +6,7 @@ import { gathered, keysMeant } from '../key-pages';
 import { lastUseOf } from '../last-uses';
 import { pairs, timestamp, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
+import { aliasCommands, aliasesOf } from './aliases';
 import { createManyCommand } from './create-many';
 import { deletionCommands } from './deletion';
 import { inventoryCommands } from './inventory';
@@ -78,11 +79,17 @@ export function keysCommands(program: Command): void {
   );
   keys
     .command('describe <key>')
-    .description('metadata, state and versions of one key')
+    .description('metadata, state, versions and aliases of one key')
     .action(
       online<object, [string]>(async ({ client, output }, keyId) => {
         const key = await client.keys.describe({ keyId });
-        describeKey(output, key, await lastUseOf(client, keyId));
+        const [used, aliases] = await Promise.all([lastUseOf(client, key.keyId), aliasesOf(client, key.keyId, limits.aliasesPerKey)]);
+        describeKey(
+          output,
+          key,
+          used,
+          aliases.map(({ alias }) => alias),
+        );
       }),
     );
   withKeyFilter(keys.command('list').description('keys that you may describe; of several flags all must be so'))
@@ -104,6 +111,7 @@ export function keysCommands(program: Command): void {
         ]);
       }),
     );
+  aliasCommands(keys);
   createManyCommand(keys);
   inventoryCommands(keys);
   keyTransportCommands(keys);

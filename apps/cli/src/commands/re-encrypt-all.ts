@@ -46,7 +46,7 @@ export function reEncryptAllCommand(program: Command): void {
     .option('--to-key <key>', 'default: the same key')
     .option('--to-context <name=value>', 'default: the same context; may be repeated', collect)
     .option('--in-flight <n>', 'batches of a hundred that are under way at once', '4')
-    .option('--failures-most <n>', 'stop after so many lines that fail', '1000')
+    .option('--failures-most <n>', 'stop when more lines than that fail', '1000')
     .action(online<Options, [string]>(async ({ client, options, output }, keyId) => reEncryptFile(client, keyId, options, output)));
 }
 
@@ -83,9 +83,10 @@ async function reEncryptFile(client: Client, keyId: string, options: Options, ou
     }
   }
 
-  let last: FileLine | undefined;
-  const tooMany = (code: string) =>
-    new Finding(`${out.done.failed} lines failed, the last one with ${code}: see ${options.out}.partial; the same command goes on`);
+  const tooMany = (problem: string) =>
+    new Finding(
+      `${out.done.failed} lines failed, the last one with ${problem}. The same command tries the last ${out.failedInRow} again and goes on; --failures-most N lets more of them fail`,
+    );
   try {
     for await (const outcome of client.reEncryptAll(source(), { inFlight })) {
       const { line, input } = waiting.shift() as (typeof waiting)[number];
@@ -94,13 +95,13 @@ async function reEncryptFile(client: Client, keyId: string, options: Options, ou
         ? { problem: { code: outcome.problem.code, detail: outcome.problem.detail } }
         : { ciphertext: outcome.result.ciphertext, keyId: outcome.result.keyId, version: outcome.result.version };
       out.append(JSON.stringify({ ...(input.id === undefined ? {} : { id: input.id }), ...made }), line, failed);
-      last = line;
-      if (failed && out.done.failed - failedBefore > (failuresMost as number)) throw tooMany(outcome.problem.code);
+      if (failed && out.done.failed - failedBefore > (failuresMost as number))
+        throw tooMany(`${outcome.problem.code}: ${outcome.problem.detail}`);
       const rate = Math.round((1_000 * (line.number - before)) / Math.max(1, performance.now() - begun));
       output.progress(`${bar(totalBytes === 0 ? 1 : bytes / totalBytes)} line ${line.number}, ${rate}/s, ${out.done.failed} failed`);
     }
   } catch (error) {
-    if (last) out.flush(last.digest());
+    out.flush();
     output.progress(undefined);
     if (error instanceof RangeError) throw new CommandError('badInput', `${options.in}: ${error.message}`);
     throw error;

@@ -38,7 +38,7 @@ export function discoveryFindings(key: DiscoveredKey, { nowMs, managed, accepted
       tell(
         'copy',
         `the private half of ${copyOf} is here, outside the HSM`,
-        `claviger keys mark-compromised ${copyOf.split('#')[0]} --reason …, then rotate it`,
+        `claviger keys mark-compromised ${copyOf.replace('#', ' --key-version ')} --rotate --reason …`,
       ),
     );
   if (isSecret && protection === 'none')

@@ -18,14 +18,15 @@ export const defaultBounds: DataKeyBounds = { maxUses: 1_000, maxBytes: 64 * 1_0
 
 /** The two calls to Claviger behind the cache. Both give plaintext in memory of its own. */
 export interface DataKeySource {
-  generate(keyId: string, context: EncryptionContext | undefined): Promise<{ plaintext: Uint8Array; wrapped: string; version: number }>;
-  unwrap(keyId: string, wrapped: string, context: EncryptionContext | undefined): Promise<{ plaintext: Uint8Array }>;
+  generate(keyId: string, context: EncryptionContext | undefined): Promise<DataKey>;
+  unwrap(keyId: string, wrapped: string, context: EncryptionContext | undefined): Promise<{ plaintext: Uint8Array; keyId: string }>;
 }
 
 /** Buffers and streams use a data key in different ways, so one data key never serves both. */
 export type Purpose = 'buffer' | 'stream';
 
 export interface DataKeyRequest {
+  /** Or an alias. */
   keyId: string;
   context: EncryptionContext | undefined;
   purpose: Purpose;
@@ -36,6 +37,8 @@ export interface DataKey {
   readonly plaintext: Uint8Array;
   readonly wrapped: string;
   readonly version: number;
+  /** Of the key above: where the request named an alias, the key that this pointed to. */
+  readonly keyId: string;
 }
 
 interface Entry {

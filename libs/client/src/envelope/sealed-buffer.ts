@@ -24,11 +24,11 @@ export interface SealedBuffer {
 }
 
 /** Random IVs: a data key seals far fewer than 2^32 buffers (SP 800-38D §8.3), which the cache's bounds see to. */
-export function sealBuffer(key: DataKey, keyId: string, digest: string | undefined, data: Uint8Array): string {
+export function sealBuffer(key: DataKey, digest: string | undefined, data: Uint8Array): string {
   const header = {
     alg: 'dir',
     enc: 'A256GCM',
-    kid: `${keyId}#${key.version}`,
+    kid: `${key.keyId}#${key.version}`,
     dek: key.wrapped,
     ...(digest === undefined ? {} : { ctx: digest }),
   };

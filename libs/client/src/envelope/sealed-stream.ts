@@ -28,11 +28,11 @@ export interface StreamKey {
   readonly key: Buffer;
 }
 
-export function newStream(dataKey: DataKey, keyId: string, digest: string | undefined): StreamKey {
+export function newStream(dataKey: DataKey, digest: string | undefined): StreamKey {
   const ctx = digest === undefined ? {} : { ctx: digest };
   const header = {
     format,
-    kid: `${keyId}#${dataKey.version}`,
+    kid: `${dataKey.keyId}#${dataKey.version}`,
     dek: dataKey.wrapped,
     ...ctx,
     salt: randomBytes(saltBytes).toString('base64url'),

@@ -1,6 +1,7 @@
+import { keyOperations } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
-import { differences, type WantedKey, wantedKeys } from '../src/key-file';
-import { described } from './keys-described';
+import { differences, type WantedKey, wantedKeys } from '../src/wanted-keys';
+import { described, version } from './keys-described';
 
 async function* pieces(text: string, size: number) {
   const bytes = Buffer.from(text);
@@ -41,4 +42,34 @@ test('a key is what a line asks for when nothing that the line decides is anothe
   expect(differences(wanted, { ...there, environment: 'development', suspended: true, revision: 9 }, 'kim')).toEqual([]);
   expect(differences(wanted, { ...there, environment: 'development' }, 'lee')).toEqual(['owner']);
   expect(differences(wanted, { ...there, environment: 'staging', team: 'fraud' }, 'kim')).toEqual(['environment', 'team']);
+});
+
+test('every field that a line can have is looked at, and named when the key that is there has another', async () => {
+  const at = '2027-01-31T08:00:00.000Z';
+  const line = { name: 'a', algorithm: 'AES_256', consumers: ['y', 'x'], residency: ['eu', 'ch'] };
+  const there = described({ name: 'a', owner: 'kim', environment: 'development', consumers: ['x', 'y'], residency: ['ch', 'eu'] });
+  delete there.team;
+  const differing = async (more: object, is: object = {}) => {
+    const [wanted] = (await read(JSON.stringify({ ...line, ...more }))) as [WantedKey];
+    return differences(wanted, { ...there, ...is }, 'kim');
+  };
+  expect(await differing({})).toEqual([]);
+  const cryptoperiod = { originatorDays: 10, recipientDays: 20 };
+  const others = {
+    ...{ name: 'b', algorithm: 'AES_128', environment: 'staging', classification: 'secret', owner: 'lee' },
+    ...{ origin: 'external', exportable: true, team: 't', contact: 'c', description: 'd', tags: { t: 'u' } },
+    ...{ consumers: ['x'], residency: ['ch'], activateAt: at, cryptoperiod, schedule: { everySeconds: 86_400 }, atEnd: 'rotate' },
+    usage: 'derive',
+  };
+  expect(Object.keys(others).sort()).toEqual(Object.keys(keyOperations.create.item.shape).sort());
+  for (const [field, value] of Object.entries(others)) {
+    const [wanted] = (await read(JSON.stringify(line))) as [WantedKey];
+    expect(differences({ ...wanted, key: { ...wanted.key, [field]: value } as WantedKey['key'] }, there, 'kim')).toContain(field);
+  }
+  expect(await differing({ residency: undefined })).toEqual(['residency']);
+  expect(await differing({}, { activationAt: at })).toEqual(['activateAt']);
+  expect(await differing({ activateAt: at }, { activationAt: at })).toEqual([]);
+  expect(await differing({ activateAt: at }, { activationAt: '2027-02-28T08:00:00.000Z' })).toEqual(['activateAt']);
+  const waited = version({ transitions: [{ to: 'pre-activation', at, reason: 'created' }] });
+  expect(await differing({ activateAt: at }, { versions: [waited] })).toEqual([]);
 });
