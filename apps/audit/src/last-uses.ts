@@ -5,13 +5,14 @@ const pageRecords = 50;
 /** Pages that are looked through for one key: so many records of it in a row that are no use of it are somebody's query to ask. */
 const pagesMost = 20;
 
-/** When a key was last used: the newest record of a caller's successful cryptographic operation with it. */
+/** When a key was last used: the newest record of a caller's successful cryptographic operation with it, or of an export of it or to it. */
 export class LastUses {
   constructor(private readonly reader: Pick<LedgerReader, 'query'>) {}
 
-  async of(keyId: string): Promise<LastUseOfKey> {
+  /** What is not found before the deadline (of `performance.now()`) is unknown. */
+  async of(keyId: string, deadline = Number.POSITIVE_INFINITY): Promise<LastUseOfKey> {
     let before: number | undefined;
-    for (let page = 0; page < pagesMost; page++) {
+    for (let page = 0; page < pagesMost && performance.now() < deadline; page++) {
       const { records, next } = await this.reader.query({
         keyId,
         outcome: 'success',
@@ -37,7 +38,8 @@ function useOf(
   { action, principal, time, version, toVersion, keyId: from }: Record<string, unknown>,
   keyId: string,
 ): LastUse | undefined {
-  if (typeof action !== 'string' || !action.startsWith('crypto:')) return undefined;
+  // What was exported is used elsewhere, and what lies under the key that it was exported to needs that one.
+  if (typeof action !== 'string' || !(action.startsWith('crypto:') || action === 'keys:Export')) return undefined;
   const used = from === keyId ? version : toVersion;
   const use = LastUse.safeParse({ action, principal, at: time, index, ...(used === undefined ? {} : { version: used }) });
   return use.success ? use.data : undefined;

@@ -184,19 +184,28 @@ test('kill -9 under load, twice: what the broker stored is in the ledger, each r
 test('the last use of a key is its newest successful operation: neither a refusal nor a command on it is one', async () => {
   const child = await system.audit();
   const worker = newWorker();
-  const [used, target, untouched] = ['A', 'B', 'C'].map((letter) => `k_${letter.repeat(22)}`) as [string, string, string];
+  const [used, target, untouched, carrier] = ['A', 'B', 'C', 'D'].map((letter) => `k_${letter.repeat(22)}`) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   const use = (action: string, more = {}) => record({ principal: 'payments-api', keyId: used, action, ...more });
   await inLedger(await publish(worker, [use('crypto:Encrypt', { version: 1 }), use('crypto:Decrypt', { version: 2 })]));
   const reEncrypted = use('crypto:ReEncryptFrom', { version: 1, toKeyId: target, toVersion: 3 });
   const no = [use('crypto:Decrypt', { outcome: 'denied' }), use('keys:Rotate'), use('crypto:Sign', { principal: 'Nobody!' })];
-  await inLedger(await publish(worker, [reEncrypted, ...no]));
+  await inLedger(
+    await publish(worker, [reEncrypted, ...no, record({ action: 'keys:Export', keyId: `k_${'E'.repeat(22)}`, toKeyId: carrier })]),
+  );
   const connection = await system.connection('key-lifecycle');
-  const ask = () => askInternal(connection, internalOperations.lastUses, { keyIds: [used, target, untouched] }, { timeoutMs: 5_000 });
+  const ask = () =>
+    askInternal(connection, internalOperations.lastUses, { keyIds: [used, target, untouched, carrier] }, { timeoutMs: 5_000 });
   const { keys } = await until(ask, { what: 'the answer' });
   expect(keys).toEqual([
     { keyId: used, known: 'used', use: expect.objectContaining({ action: 'crypto:ReEncryptFrom', version: 1, principal: 'payments-api' }) },
     { keyId: target, known: 'used', use: expect.objectContaining({ action: 'crypto:ReEncryptFrom', version: 3 }) },
     { keyId: untouched, known: 'never' },
+    { keyId: carrier, known: 'used', use: expect.objectContaining({ action: 'keys:Export' }) },
   ]);
   const leaf = await system.ask('anna', 'audit.entries', { from: keys[0]?.use?.index as number, limit: 1 });
   expect(JSON.parse(leaf.result?.lines[0] as string)).toMatchObject({ toKeyId: target });

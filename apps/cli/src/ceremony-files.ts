@@ -1,11 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { RecoveryGroup, Trust, transcriptCharsMost } from '@claviger/contracts';
-import type { z } from 'zod';
+import { type RecoveryGroup, type Trust, transcriptCharsMost } from '@claviger/contracts';
 import { CommandError } from './exit-codes';
-
-/** @throws CommandError naming the file */
-export const readGroupFile = (file: string): RecoveryGroup => readJson(file, RecoveryGroup, 'a recovery group');
-export const readTrustFile = (file: string): Trust => readJson(file, Trust, 'a trust.json');
 
 /** A transcript as it was signed. */
 export function readTranscriptFile(file: string): string {
@@ -19,15 +14,6 @@ export function readTranscriptFile(file: string): string {
 export function assertTrusted(group: RecoveryGroup, trust: Trust): void {
   if (trust.recovery?.[group.groupId] !== group.publicKeySpki)
     throw new CommandError('badInput', `The public key of recovery group ${group.groupId} is not the one in trust.json`);
-}
-
-function readJson<T>(file: string, schema: z.ZodType<T>, what: string): T {
-  try {
-    return schema.parse(JSON.parse(read(file)));
-  } catch (error) {
-    if (error instanceof CommandError) throw error;
-    throw new CommandError('badInput', `${file} is not ${what}`);
-  }
 }
 
 function read(file: string): string {

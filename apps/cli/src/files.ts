@@ -9,7 +9,11 @@ import { CommandError } from './exit-codes';
 const isStandard = (path: string | undefined): path is undefined => path === undefined || path === '-';
 
 const unreadable = (path: string, error: unknown) =>
-  new CommandError('badInput', `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`);
+  new CommandError(
+    'badInput',
+    `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`,
+    'Check its name, and that you may read it.',
+  );
 
 export async function readBytes(path: string | undefined): Promise<Uint8Array> {
   if (!isStandard(path)) return readFile(path).catch((error) => Promise.reject(unreadable(path, error)));

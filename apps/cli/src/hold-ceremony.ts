@@ -14,7 +14,7 @@ import {
   settleFolders,
   type TokenPlace,
 } from '@claviger/installation';
-import { assertTrusted, readTrustFile } from './ceremony-files';
+import { assertTrusted } from './ceremony-files';
 import { type People, type PeopleOptions, peopleOf } from './ceremony-people';
 import { type Desk, openTerminal } from './desk';
 import { CommandError } from './exit-codes';
@@ -22,6 +22,7 @@ import type { Output } from './output';
 import { askForShares, readShares } from './share-collection';
 import { type CustodianKey, readCustodianKey } from './share-encryption';
 import { handOver } from './share-handover';
+import { readTrust } from './site-files';
 
 export interface CeremonyOptions extends PeopleOptions {
   folder: string;
@@ -68,7 +69,7 @@ export async function reshare(options: CeremonyOptions & { share?: string[] }): 
   settleFolders(place);
   const group = readRecoveryGroup(place);
   if (!group) throw new CommandError('badInput', `${options.folder} has no recovery group yet`, 'claviger ceremony');
-  assertTrusted(group, readTrustFile(place.trustFile));
+  assertTrusted(group, readTrust(place.trustFile));
   const table = prepare(options, options.share === undefined);
   try {
     const startedAt = new Date();

@@ -1,5 +1,6 @@
 import { type Floor, floorOf, missingNotes, shortfalls } from '@claviger/authz';
 import { type Algorithm, algorithms, type KeyDescription, type KeyProfile, type KeyUsage } from '@claviger/contracts';
+import { dayMs, strongFromBits } from './thresholds';
 
 /** One thing about one key that somebody should do something about. */
 export interface InventoryFinding {
@@ -96,10 +97,6 @@ export const unusedFinding = ({ keyId, name }: KeyDescription, days: number): In
   ...{ check: 'unused', keyId, name, why: `nobody has used it for ${days} days` },
   next: `ask its owner; then claviger keys suspend ${keyId} --reason …, and after a while keys schedule-deletion`,
 });
-
-const dayMs = 86_400_000;
-/** SP 800-57 Part 1 rev. 5, table 4: less may not protect after 2030. */
-const strongFromBits = 128;
 
 /** What a key agreement or an RSA decryption becomes after the quantum computer: key encapsulation (FIPS 203). */
 const successorUsage: Partial<Record<KeyUsage, KeyUsage>> = { agree: 'encapsulate' };

@@ -8,9 +8,13 @@ export const shareDone = ({ state, total, done }: Pick<JobDescription, 'state' |
 
 /** `[██████······] 40%  4000/10000  212/s`: one line of a terminal. */
 export function progressBar(job: JobDescription): string {
-  const share = shareDone(job) ?? 0;
+  return `${bar(shareDone(job) ?? 0)}  ${progressLine(job)}`;
+}
+
+/** Of a share from 0 to 1. */
+export function bar(share: number): string {
   const filled = Math.floor(share * barWidth);
-  return `[${'█'.repeat(filled)}${'·'.repeat(barWidth - filled)}] ${Math.floor(share * 100)}%  ${progressLine(job)}`;
+  return `[${'█'.repeat(filled)}${'·'.repeat(barWidth - filled)}] ${Math.floor(share * 100)}%`;
 }
 
 /** The same in words, for where there is no terminal. */

@@ -1,5 +1,6 @@
 import { ClavigerError, type Client } from '@claviger/client';
 import type { KeyDescription, LastUseOfKey } from '@claviger/contracts';
+import { dayMs } from './thresholds';
 
 const batch = 100;
 
@@ -41,8 +42,6 @@ function textOf({ known, use }: LastUseOfKey): string {
   if (use) return `${use.at}, ${use.action} by ${use.principal} (leaf ${use.index} of the ledger)`;
   return known === 'never' ? 'never' : 'not among its newest records: claviger audit query --key …';
 }
-
-const dayMs = 86_400_000;
 
 /** Older than that, not destroyed, and not used since. What the ledger does not tell is no sign of it. */
 export function isUnusedSince(key: KeyDescription, { known, use }: LastUseOfKey, sinceMs: number): boolean {

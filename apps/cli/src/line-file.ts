@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 
 const newline = 0x0a;
 
@@ -13,7 +12,7 @@ export interface FileLine {
 }
 
 /** Lines of a file as they come. One of more than `maxBytes` ends it with an error: nothing grows without bounds. @throws RangeError with the line's number */
-export async function* linesOf(path: string, maxBytes: number): AsyncGenerator<FileLine> {
+export async function* linesOf(file: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<FileLine> {
   const hash = createHash('sha256');
   let [rest, number]: [Buffer, number] = [Buffer.alloc(0), 0];
   const line = (bytes: Buffer): FileLine => {
@@ -23,8 +22,11 @@ export async function* linesOf(path: string, maxBytes: number): AsyncGenerator<F
     return { text: bytes.toString('utf8'), number, digest: () => here.copy().digest('base64url') };
   };
   const tooLong = () => new RangeError(`line ${number + 1} has more than ${maxBytes} bytes`);
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-    let [held, start]: [Buffer, number] = [rest.length === 0 ? chunk : Buffer.concat([rest, chunk]), 0];
+  for await (const chunk of file) {
+    let [held, start]: [Buffer, number] = [
+      rest.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([rest, chunk]),
+      0,
+    ];
     for (let end = held.indexOf(newline, start); end !== -1; end = held.indexOf(newline, start)) {
       if (end - start > maxBytes) throw tooLong();
       yield line(held.subarray(start, end));

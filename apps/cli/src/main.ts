@@ -3,6 +3,7 @@ import { ClavigerError } from '@claviger/client';
 import { HsmError } from '@claviger/hsm';
 import { CommanderError } from 'commander';
 import { CommandError, exitCodeOf, exitCodes, Finding } from './exit-codes';
+import { printableLines } from './output';
 import { createProgram } from './program';
 
 /** `code: detail`, then what to do. With --json the same as one JSON object, on stderr. Never a stack, never a value that was passed. */
@@ -19,7 +20,11 @@ function tell(error: unknown, json: boolean): void {
   const next = error instanceof ClavigerError || error instanceof CommandError ? error.next : undefined;
   const requestId = error instanceof ClavigerError ? error.requestId : undefined;
   if (json) process.stderr.write(`${JSON.stringify({ error: { code, detail, next, requestId, exitCode: exitCodeOf(error) } })}\n`);
-  else process.stderr.write(`${code}: ${detail}\n${next ? `→ ${next}\n` : ''}${requestId ? `  request ${requestId}\n` : ''}`);
+  else {
+    // Both may tell of what stood in a file, which is other people's text.
+    const lines = [`${code}: ${detail}`, ...(next ? [`→ ${next}`] : []), ...(requestId ? [`  request ${requestId}`] : [])];
+    process.stderr.write(`${lines.map(printableLines).join('\n')}\n`);
+  }
 }
 
 // A reader that went away (`claviger … | head`) is no failure.

@@ -50,11 +50,11 @@ export class Output {
   /** One of a stream of results. */
   event(asJson: unknown, text: string): void {
     if (this.json) this.line(JSON.stringify(asJson, bytesAsText));
-    else this.line(text.split('\n').map(printable).join('\n'));
+    else this.line(printableLines(text));
   }
 
   note(text: string): void {
-    this.error.write(`${text.split('\n').map(printable).join('\n')}\n`);
+    this.error.write(`${printableLines(text)}\n`);
   }
 
   /** Whether notes and progress go to a terminal. */
@@ -81,3 +81,6 @@ const bytesAsText = (_name: string, value: unknown) => (value instanceof Uint8Ar
 
 /** Names and reasons are other people's text: no control character of theirs reaches a terminal. */
 const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\uFFFD');
+
+/** The same for text of several lines. */
+export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');

@@ -20,13 +20,8 @@ const algorithms = { rsa: 'RSA-OAEP-256', ec: 'ECDH-ES+A256KW', x25519: 'ECDH-ES
 export function readCustodianKey(file: string): CustodianKey {
   const refusal = (what: string) =>
     new CommandError('badInput', `${file} ${what}`, 'Give an RSA (3072 bits or more), EC or X25519 key as PEM.');
-  let pem: string;
+  const pem = readKeyFile(file);
   let key: KeyObject;
-  try {
-    pem = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new CommandError('badInput', `${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
   // Of a private key node:crypto would take the public half; but that one belongs to the custodian alone.
   if (pem.includes('PRIVATE KEY')) throw refusal('holds a private key, which stays with the custodian');
   try {
@@ -48,14 +43,24 @@ export function readCustodianKey(file: string): CustodianKey {
   };
 }
 
+function readKeyFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CommandError('badInput', `${file} cannot be read (${code})`, 'Check its name, and that you may read it.');
+  }
+}
+
 /** The share as JWE (RFC 7516, A256GCM): any JOSE tool of the custodian's opens it. */
 export const encryptShare = (text: string, { key, alg, fingerprint }: CustodianKey): Promise<string> =>
   new CompactEncrypt(Buffer.from(text)).setProtectedHeader({ alg, enc: 'A256GCM', kid: fingerprint, cty: 'text/plain' }).encrypt(key);
 
 /** @throws CommandError: not for this key, or not intact; the text is in no message */
 export async function decryptShare(jwe: string, privateKeyFile: string): Promise<string> {
+  const pem = readKeyFile(privateKeyFile);
   try {
-    const { plaintext } = await compactDecrypt(jwe, createPrivateKey(readFileSync(privateKeyFile)), {
+    const { plaintext } = await compactDecrypt(jwe, createPrivateKey(pem), {
       keyManagementAlgorithms: [...new Set(Object.values(algorithms))],
       contentEncryptionAlgorithms: ['A256GCM'],
     });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BackupDamaged } from '@claviger/backup';
-import { Trust } from '@claviger/contracts';
+import { RecoveryGroup, Trust } from '@claviger/contracts';
 import type { z } from 'zod';
 import { CommandError, Finding } from './exit-codes';
 
@@ -14,6 +14,7 @@ export function readJson<S extends z.ZodType>(file: string, schema: S, what: str
 }
 
 export const readTrust = (file: string): Trust => readJson(file, Trust, 'a trust.json');
+export const readGroup = (file: string): RecoveryGroup => readJson(file, RecoveryGroup, 'a recovery group');
 
 /** What is found wrong with a backup is a finding; a file that cannot be read is not. */
 export async function damaged<T>(read: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Item, type KeyDescription, keyOperations, usagesOf } from '@claviger/contracts';
 import { CommandError } from './exit-codes';
+import { linesOf } from './line-file';
 
 /** A key that is to be made, as a line of the file says it. */
 export interface WantedKey {
@@ -8,12 +9,16 @@ export interface WantedKey {
   key: Item<typeof keyOperations.create>;
 }
 
+const lineBytesMax = 100_000;
+
 /** One JSON object a line, with the fields of keys.create; empty lines are passed over. @throws CommandError that names the line */
 export async function* wantedKeys(file: AsyncIterable<Uint8Array>): AsyncGenerator<WantedKey> {
-  let line = 0;
-  for await (const text of linesOf(file)) {
-    line++;
-    if (text.trim() !== '') yield { line, key: wantedKey(text, line) };
+  try {
+    for await (const { text, number } of linesOf(file, lineBytesMax))
+      if (text.trim() !== '') yield { line: number, key: wantedKey(text, number) };
+  } catch (error) {
+    if (error instanceof RangeError) throw new CommandError('badInput', error.message);
+    throw error;
   }
 }
 
@@ -28,21 +33,6 @@ function wantedKey(text: string, line: number): WantedKey['key'] {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new CommandError('badInput', `line ${line}: ${issue?.path.join('.') || 'the object'}: ${issue?.message}`);
-}
-
-const lineCharsMax = 100_000;
-
-async function* linesOf(file: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const part of file) {
-    rest += decoder.decode(part, { stream: true });
-    const lines = rest.split('\n');
-    rest = lines.pop() as string;
-    if (rest.length > lineCharsMax) throw new CommandError('badInput', `a line has more than ${lineCharsMax} characters`);
-    yield* lines;
-  }
-  yield rest + decoder.decode();
 }
 
 /**

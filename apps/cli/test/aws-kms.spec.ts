@@ -67,6 +67,7 @@ testInEmulator(
     const drift = (id: string) => found.get(id)?.drift.map(({ why }) => why);
     expect(found.get(lazy)).toMatchObject({
       place: expect.stringContaining('(alias/lazy)'),
+      id: expect.stringMatching(/^arn:aws:kms:[^ ]*$/),
       kind: 'secret',
       algorithm: 'AES_256',
       protection: 'cloud',
@@ -79,6 +80,8 @@ testInEmulator(
       algorithm: 'EC_P256',
       publicKeySha256: expect.stringMatching(/^[\w-]{43}$/),
     });
+    // AWS rotates no key pair: that is known of it.
+    expect(drift(signer)).toEqual([expect.stringContaining('nothing ends the use of a version')]);
     expect(drift(doomed)).toEqual([expect.stringContaining('it is deleted at '), 'nothing names it']);
     expect(drift(off)).toEqual(
       expect.arrayContaining([expect.stringContaining('material was made elsewhere'), expect.stringContaining('its tags')]),
@@ -115,4 +118,7 @@ test('what is not known of a key is no drift, and a spec of no name here is weak
   };
   expect(discoveredInAws(aes, profiles).drift.map(({ why }) => why)).toEqual([expect.stringContaining('profile restricted')]);
   expect(discoveredInAws({ ...aes, rotationDays: 80 }, profiles).drift).toEqual([]);
+  const { rotationDays: _, ...unknown } = aes;
+  expect(discoveredInAws(unknown, profiles).drift).toEqual([]);
+  expect(discoveredInAws({ ...aes, rotationDays: 'unable' }, profiles).drift).toHaveLength(1);
 });

@@ -1,9 +1,10 @@
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, type TemporaryFolder, temporaryFolder } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { readBounded } from '../src/discovery/bounded-file';
 import type { DiscoveredKey } from '../src/discovery/discovered';
 import { discoveryFindings, type KnownToUs } from '../src/discovery/discovery-findings';
 import { type FolderLook, keysInFolder } from '../src/discovery/folder';
@@ -39,6 +40,13 @@ test('keys are known in every form that they come in, and nothing secret is said
   ]);
   const encrypted = { format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'p' } as const;
   expect(keysIn(Buffer.from(p256.privateKey.export(encrypted)))).toEqual([{ kind: 'private', protection: 'password' }]);
+  expect(keysIn(p256.privateKey.export({ ...encrypted, format: 'der' }))).toEqual([{ kind: 'private', protection: 'password' }]);
+  const unread = [{ kind: 'private', protection: 'none', strengthBits: 0 }];
+  for (const damaged of [
+    '{"kty":"EC","crv":"P-1","d":"AA"}',
+    '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----',
+  ])
+    expect(keysIn(Buffer.from(damaged))).toEqual(unread);
   const set = { keys: [ed25519.publicKey.export({ format: 'jwk' }), { kty: 'oct', k: Buffer.alloc(32, 7).toString('base64url') }] };
   expect(keysIn(Buffer.from(JSON.stringify(set)))).toEqual([
     expect.objectContaining({ kind: 'public', algorithm: 'ED25519' }),
@@ -125,6 +133,37 @@ test('keys as OpenSSH has them and certificates of openssl are read', async () =
   expect(missing.unseen).toEqual([{ place: at('nowhere'), why: 'ENOENT' }]);
 }, 60_000);
 
+test('of a file no more is read than may be, and nothing but a regular one, whatever its name stood for a moment before', async () => {
+  const below = join(folder.path, 'bounded');
+  mkdirSync(below);
+  const at = (name: string) => join(below, name);
+  writeFileSync(at('empty'), '');
+  writeFileSync(at('full'), Buffer.alloc(1_000, 7));
+  symlinkSync(at('full'), at('link'));
+  await runCommand('mkfifo', [at('pipe')]);
+  const read = async (path: string, most: number) => {
+    const found = await readBounded(path, most);
+    return 'unseen' in found ? found.unseen : found.bytes.length;
+  };
+  expect(await read(at('full'), 1_000)).toBe(1_000);
+  expect(await read(at('empty'), 1_000)).toBe(0);
+  expect(await read(at('full'), 999)).toMatch(/^more than /);
+  expect(await read(at('link'), 1_000)).toBe('ELOOP');
+  expect(await read(at('pipe'), 1_000)).toBe('no regular file');
+  expect(await read(at('nowhere'), 1_000)).toBe('ENOENT');
+  // It says that it has no bytes, and has them.
+  if (!existsSync('/proc/self/status')) return;
+  expect(await read('/proc/self/status', 100_000)).toBeGreaterThan(100);
+  expect(await read('/proc/self/status', 99)).toMatch(/^more than /);
+});
+
+const hasMountBelow = existsSync('/dev/shm') && statSync('/dev/shm').dev !== statSync('/dev').dev;
+(hasMountBelow ? test : test.skip)('another file system below a folder is left out, and named', async () => {
+  const look: FolderLook = { files: 0, unseen: [] };
+  for await (const _ of keysInFolder('/dev', look));
+  expect(look.unseen).toContainEqual({ place: '/dev/shm', why: 'another file system' });
+});
+
 test('no bytes make it fail, or take long', () => {
   const part = fc.constantFrom(
     '-----BEGIN ',
@@ -145,7 +184,7 @@ test('no bytes make it fail, or take long', () => {
   expect(keysIn(Buffer.from(`${'-----BEGIN A-----\n'.repeat(200_000)}-----END B-----`))).toEqual([]);
   expect(
     keysIn(Buffer.from('-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA/////w==\n-----END OPENSSH PRIVATE KEY-----')),
-  ).toEqual([]);
+  ).toEqual([{ kind: 'private', protection: 'none', strengthBits: 0 }]);
 });
 
 const known = (more: Partial<KnownToUs> = {}): KnownToUs => ({
@@ -161,7 +200,7 @@ const key = (more: Partial<DiscoveredKey> = {}): DiscoveredKey => ({
 });
 const checks = (...args: Parameters<typeof discoveryFindings>) => discoveryFindings(...args).map(({ check }) => check);
 
-test('a copy of a managed key is the worst that can be found; what is accepted, or public, is not unmanaged', () => {
+test('a copy of a managed key is the worst that can be found, and told whatever is accepted; what is public is not unmanaged', () => {
   const managed = new Map([['fp', 'k_A#2']]);
   expect(checks(key({ protection: 'none' }), known({ managed }))).toEqual(['copy', 'exposed']);
   expect(discoveryFindings(key(), known({ managed }))[0]?.next).toBe(
@@ -169,10 +208,13 @@ test('a copy of a managed key is the worst that can be found; what is accepted, 
   );
   expect(checks(key(), known())).toEqual(['unmanaged']);
   expect(checks(key(), known({ accepted: new Set(['fp']) }))).toEqual([]);
-  expect(checks(key({ strengthBits: 112, drift: [{ why: 'w', next: 'n' }] }), known({ accepted: new Set(['fp']) }))).toEqual([
-    'weak',
-    'drift',
-  ]);
+  const bad = key({ strengthBits: 112, protection: 'none', drift: [{ why: 'w', next: 'n' }], notAfter: '2026-11-29T00:00:00.000Z' });
+  expect(checks(bad, known())).toEqual(['exposed', 'weak', 'expired', 'drift', 'unmanaged']);
+  expect(checks(bad, known({ accepted: new Set(['fp']) }))).toEqual([]);
+  expect(checks(bad, known({ managed, accepted: new Set(['fp']) }))).toEqual(['copy']);
+  expect(checks(key({ id: 'arn:x', place: 'arn:x (alias/a)' }), known({ accepted: new Set(['arn:x']) }))).toEqual([]);
+  expect(checks(key({ kind: 'public', strengthBits: 112 }), known())).toEqual([]);
+  expect(checks(key({ kind: 'certificate', strengthBits: 112 }), known())).toEqual(['weak']);
   const certificate = (notAfter: string) => key({ kind: 'certificate', protection: 'not needed', notAfter });
   expect(checks(certificate('2026-11-29T00:00:00.000Z'), known({ managed }))).toEqual(['expired']);
   expect(checks(certificate('2026-12-20T00:00:00.000Z'), known())).toEqual(['expiring']);

@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMachine, startNatsServer, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -99,6 +99,39 @@ test('the starter policies validate; a broken folder says what is wrong, exit 1'
 
 test('a policy folder that is not there is exit 65', async () => {
   expect((await claviger(['policy', 'check', join(folder.path, 'nowhere')])).code).toBe(65);
+});
+
+test('what discover could not look at is in its result, and no success', async () => {
+  const looked = join(folder.path, 'looked');
+  mkdirSync(looked);
+  writeFileSync(join(looked, 'notes'), 'no key');
+  const discover = (...more: string[]) => claviger(['--json', 'discover', 'folder', looked, '--offline', ...more]);
+  const clean = await discover();
+  expect([clean.code, JSON.parse(clean.stdout)]).toEqual([0, { keys: [], findings: [], unseen: [] }]);
+  writeFileSync(join(looked, 'large'), Buffer.alloc(4 * 1_048_576 + 1));
+  const { code, stdout, stderr } = await discover();
+  expect([code, JSON.parse(stdout)]).toEqual([
+    1,
+    { keys: [], findings: [], unseen: [{ place: join(looked, 'large'), why: 'more than 4 MiB' }] },
+  ]);
+  expect(stderr).toContain('1 place(s) that could not be looked at');
+});
+
+test('a file that is not there is exit 65 and says what to check, and no control character of a name reaches the terminal', async () => {
+  const nowhere = join(folder.path, 'no\x1b]0;x\x07where');
+  for (const command of [
+    ['discover', 'folder', folder.path, '--offline', '--accept', nowhere],
+    ['discover', 'folder', nowhere, '--offline'],
+    ['keys', 'verify-certificate', nowhere],
+  ]) {
+    const { code, stderr } = await claviger(command);
+    expect([code, stderr]).toEqual([65, expect.stringMatching(/cannot be read \(ENOENT\)\n→ Check its name/)]);
+    expect(stderr).toContain('no\uFFFD]0;x\uFFFDwhere');
+  }
+  const certificate = join(folder.path, 'certificate');
+  writeFileSync(certificate, 'a.b.c');
+  const trust = await claviger(['keys', 'verify-certificate', certificate, '--trust-file', nowhere]);
+  expect([trust.code, trust.stderr]).toEqual([65, expect.stringContaining('ENOENT')]);
 });
 
 test('the ceremony makes an installation once, and a first token is signed in its control token', async () => {

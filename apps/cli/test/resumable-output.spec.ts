@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TemporaryFolder, temporaryFolder } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -16,7 +16,7 @@ let files = 0;
 const newFile = () => join(folder.path, `f${files++}`);
 const read = async (path: string, maxBytes = 1_000) => {
   const found: FileLine[] = [];
-  for await (const line of linesOf(path, maxBytes)) found.push(line);
+  for await (const line of linesOf(createReadStream(path), maxBytes)) found.push(line);
   return found;
 };
 

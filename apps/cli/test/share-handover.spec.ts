@@ -127,6 +127,9 @@ test('a share goes into a file of mode 0600, or to a key of the custodian, of wh
   }
   const given = [named(1, 'txt'), `${named(2, 'jwe')}=${keys[1]!.ofPrivate}`];
   expect(await readShares(group, given)).toEqual(shares.slice(0, 2));
+  await expect(readShares(group, [`${named(2, 'jwe')}=${join(folder.path, 'no.key')}`])).rejects.toMatchObject({
+    message: expect.stringContaining('no.key cannot be read (ENOENT)'),
+  });
   await expect(readShares(group, [given[0]!, given[0]!])).rejects.toMatchObject({ message: 'Share 1 was given before' });
 });
 

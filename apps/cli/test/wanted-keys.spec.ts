@@ -31,7 +31,7 @@ test.each([
   ['\n{"name":"A b","algorithm":"AES_256"}', 'line 2: name: a key name'],
   [JSON.stringify(key({ algorithm: 'DES' })), 'line 1: algorithm: '],
   [JSON.stringify(key({ colour: 'red' })), 'line 1: the object: '],
-  [`{"name":"${'x'.repeat(200_000)}`, 'a line has more than'],
+  [`{"name":"${'x'.repeat(200_000)}`, 'line 1 has more than'],
 ])('a line that is no key is refused by its number: %#', async (text, why) => {
   await expect(read(text, 10_000)).rejects.toThrow(why);
 });

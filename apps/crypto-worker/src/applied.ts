@@ -16,5 +16,8 @@ export function acknowledgeChanges<T extends ViewRecord>(
     connection.publish(appliedSubject(bucket), JSON.stringify(applied));
   };
   // A connection that is closed or drains takes no more: then this worker is fenced instead.
-  view.onChange(({ id, revision }) => void acknowledge({ worker: viewOptions.holder, id, revision }).catch(() => undefined));
+  const told = ({ id, revision }: { id: string; revision: number }) =>
+    void acknowledge({ worker: viewOptions.holder, id, revision }).catch(() => undefined);
+  view.onChange(told);
+  view.onIndexed(told);
 }

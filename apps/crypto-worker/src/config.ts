@@ -7,6 +7,8 @@ export const Config = z.object({
   ...tokenConfiguration,
   /** Unwrapped keys held in the token as session objects. */
   UNWRAPPED_KEYS_MAX: z.coerce.number('must be a whole number').int().min(1).max(100_000).default(10_000),
+  /** Records of keys held whole, beside KEKs and restricted keys; of the others the worker knows that there are such, and reads them when they are used. */
+  KEYS_HELD_MAX: z.coerce.number('must be a whole number').int().min(5_000).max(10_000_000).default(20_000),
   UNWRAPPED_KEY_SECONDS: z.coerce.number('must be a whole number').int().min(1).max(86_400).default(3_600),
   /** Where the token is: `far` behind a network, so that its calls leave the event loop and run on HSM_SESSIONS sessions at once. */
   HSM_DISTANCE: z.enum(['near', 'far']).default('near'),

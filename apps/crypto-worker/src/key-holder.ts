@@ -57,10 +57,10 @@ export class KeyHolder {
     return record?.kind === 'key' ? record : undefined;
   }
 
-  /** As `peek`. Throws ERR_KEY_UNKNOWN. */
+  /** As `peek`. Throws ERR_KEY_UNKNOWN, and ERR_STATE_STALE for one that there is and that is not held here: unknown is not absent. */
   known(keyId: string): KeyView {
     const key = this.peek(keyId);
-    if (!key) throw new ProblemError('ERR_KEY_UNKNOWN');
+    if (!key) throw new ProblemError(this.view.held(keyId) ? 'ERR_STATE_STALE' : 'ERR_KEY_UNKNOWN');
     return key;
   }
 
@@ -172,7 +172,8 @@ export class KeyHolder {
    */
   unchanged(key: KeyView): KeyView {
     const now = this.peek(key.keyId);
-    if (now === key) return key;
+    // By revision: it may have been dropped and read again.
+    if (this.view.held(key.keyId)?.revision === key.revision) return now ?? key;
     if (now && isRewrapOf(now, key)) return now;
     throw new ProblemError('ERR_CONFLICT', 'The key was changed while it was used.');
   }

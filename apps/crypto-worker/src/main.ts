@@ -38,7 +38,7 @@ await runService(service, async (logger) => {
   const { worker, token, trail, sessions, policy, gate, connection } = core;
   logger.log(`self test ${JSON.stringify(selfTest(token))}`);
 
-  const keyView = openKeysView(core.viewOptions);
+  const keyView = openKeysView(core.viewOptions, { atMost: config.KEYS_HELD_MAX });
   const report = (event: TokenEvent) => {
     // The first token signs the records: when that one fails, this one becomes durable once it is well.
     const later = (error: unknown) => logger.warn(`what happened to token ${event.token} is in the ledger later: ${String(error)}`);

@@ -88,7 +88,8 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const certifier = trustedSigner(token, tokenKeyLabels.customer.certifier, { 'customer-certifier': certifierSpki });
   const trail = new AuditTrail({ connection, service: 'crypto-worker', worker: 'w1', openEpoch: () => openEpoch(token, certifier) });
   const viewOptions = { connection, holder: 'crypto-worker.w1', trusted, onRefused: () => undefined };
-  const keyView = openKeysView(viewOptions);
+  // Few are held whole, so that keys are dropped and read again in every test: an alias and the two keys of one request, and one more.
+  const keyView = openKeysView(viewOptions, { atMost: 4 });
   const sessions = openSessionsView(viewOptions);
   const keys = new KeyHolder(keyView, tokens, { capacity: 50, ttlMs: 600_000, onDestroyFailure: () => undefined });
   acknowledgeChanges({ connection, trail, viewOptions }, 'keys', keyView);
@@ -146,7 +147,7 @@ export async function startWorker({ distance = 'near' }: { distance?: Distance }
   const kek = (await hsm.generateKek({ type: 'claviger.request/1' })).result as KekMaterial;
   await owner.put({ kind: 'kek', id: kekId, kekId, revision: 1, environment: 'production', classification: 'internal', material: kek });
   const arrived = (id: string, revision: number) =>
-    until(() => keyView.get(id)?.revision === revision, { what: `revision ${revision} of ${id}` });
+    until(() => keyView.held(id)?.revision === revision, { what: `revision ${revision} of ${id}` });
   const put = async (key: KeyView): Promise<KeyView> => {
     await owner.put(key);
     await arrived(key.id, key.revision);

@@ -41,14 +41,14 @@ export class AliasDelivery {
   }
 
   /** Reads all of the store for what no request would notice: an alias that was hidden from lists, or is gone. The store tells what is wrong. */
-  async check(view: Pick<KvView<KeysView>, 'values'>): Promise<void> {
+  async check(view: Pick<KvView<KeysView>, 'ids'>): Promise<void> {
     const found = new Set<string>();
     for await (const { aliases, misindexed } of this.pages()) {
       for (const { alias } of aliases) found.add(alias);
       for (const alias of misindexed) await this.store.reindex(alias);
     }
-    for (const { kind, id } of view.values())
-      if (kind === 'alias' && !found.has(id))
+    for (const id of view.ids())
+      if (id.startsWith('alias/') && !found.has(id))
         await this.store.get(id).catch((error) => {
           if (!(error instanceof TamperedDocument)) throw error;
         });

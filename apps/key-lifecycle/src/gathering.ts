@@ -7,6 +7,9 @@ interface Waiting<I, O> {
 /** What comes of one input of many: another's failure is not its own. */
 export type Outcome<O> = { value: O } | { error: unknown };
 
+/** A batch is decided in several turns of the event loop, which others have their turns between. */
+export const shortly = (begin: () => void): void => void setTimeout(begin, 3);
+
 /**
  * What is asked for side by side is done together, at most `atMost` by one call of `perform`: all of one turn of the event loop, or what comes until `later`
  * calls back. Each has its own outcome; where `perform` throws, all of it failed.

@@ -4,12 +4,14 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { named, RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Floors } from './floors';
 import type { ImportParameters } from './import-parameters';
 import type { Key } from './key';
 import { kekUseMs } from './key-commands';
 import {
   assertImportable,
   assertMaterialTimes,
+  assertMayEnd,
   deleteMaterial,
   type ImportTarget,
   importMaterial,
@@ -32,6 +34,7 @@ export class ImportsController {
     private readonly names: NamedKeys,
     private readonly store: KeyStore,
     private readonly transport: KeyTransport,
+    private readonly floors: Floors,
   ) {}
 
   @MessagePattern(importOperations.importParameters.name)
@@ -56,7 +59,8 @@ export class ImportsController {
     const [importId = ''] = importToken.split('.');
     const about = { importId, ...(expiresAt ? { expiresAt } : {}), ...(priorEncryptions === undefined ? {} : { priorEncryptions }) };
     let parameters: ImportParameters | undefined;
-    let counted = false;
+    /** The version whose prior encryptions are counted: another one gets them when the key was rotated meanwhile. */
+    let counted: number | undefined;
     let received: { of: Key; material: Received; atMs: number } | undefined;
     const answer = await this.changes.answer(importOperations.importMaterial, request, context, async (key) => {
       if (request.newVersion && request.version !== undefined)
@@ -64,14 +68,15 @@ export class ImportsController {
       const target: ImportTarget = request.newVersion ? 'new' : (request.version ?? key.primaryVersion);
       assertImportable(key, target, importId);
       assertMaterialTimes(key, about, Date.now());
+      assertMayEnd(key, target, about, this.floors.of(key), Date.now());
       parameters ??= await this.transport.claim(key.keyId, importToken);
       if (!received || !isUnderSameKek(received.of, key) || performance.now() - received.atMs > kekUseMs / 2)
         received = { of: key, atMs: performance.now(), material: await this.transport.receive(key, parameters, request, context.trace) };
       const imported = importMaterial(key, target, received.material, about, reason, new Date().toISOString());
-      // Before the material is there, and once.
+      // Before the material is there, and once for each version that it may become.
       const version = target === 'new' ? imported.primaryVersion : target;
-      if (!counted) await this.transport.count(key.keyId, version, newlyDeclared(key, target, about));
-      counted = true;
+      if (counted !== version) await this.transport.count(key.keyId, version, newlyDeclared(key, target, about));
+      counted = version;
       return imported;
     });
     if (parameters) await this.transport.forget(parameters);
@@ -81,7 +86,7 @@ export class ImportsController {
   @MessagePattern(importOperations.deleteMaterial.name)
   deleteMaterial(@Payload() request: Request<Ops['deleteMaterial']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.changes.answer(importOperations.deleteMaterial, request, context, (key) =>
-      deleteMaterial(key, request.version ?? key.primaryVersion, new Date().toISOString()),
+      deleteMaterial(key, request.version ?? key.primaryVersion, this.floors.of(key), Date.now()),
     );
   }
 }

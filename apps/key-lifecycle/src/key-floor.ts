@@ -66,6 +66,16 @@ export function assertWait(key: Key, waitDays: number, { deletionWaitDaysMin }: 
   );
 }
 
+/** Material that is destroyed while its key stays is destroyed no sooner than the key would be. Throws ERR_BELOW_FLOOR. */
+export function assertMaterialWait(key: Key, days: number, { deletionWaitDaysMin }: Floor): void {
+  if (!deletionWaitDaysMin || days >= deletionWaitDaysMin.value) return;
+  const { profile, value } = deletionWaitDaysMin;
+  throw new ProblemError(
+    'ERR_BELOW_FLOOR',
+    `Profile ${profile} asks that the material of ${kindOf(key)} stays for ${value} days at least: schedule the deletion of the key, or have it expire later.`,
+  );
+}
+
 function refuse(key: Key, found: readonly Shortfall[]): void {
   if (found.length === 0) return;
   const whys = found.map(({ profile, why }) => `profile ${profile}: ${why}`);

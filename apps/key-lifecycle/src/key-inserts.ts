@@ -1,5 +1,5 @@
 import { type Collection, MongoBulkWriteError, MongoServerError } from 'mongodb';
-import { Gathering, type Outcome } from './gathering';
+import { Gathering, type Outcome, shortly } from './gathering';
 import type { KeyDocument } from './key-store';
 
 /** Documents of one write: about 500 kB. */
@@ -14,11 +14,15 @@ export class KeyInserts {
 
   /** `reached` says what a store that does not answer means. */
   constructor(keys: Collection<KeyDocument>, reached: <T>(call: () => Promise<T>) => Promise<T>) {
-    this.gathering = new Gathering(documentsPerWrite, async (documents) => {
-      if (documents.length > 1) return reached(() => insertMany(keys, documents));
-      await reached(() => keys.insertOne(documents[0] as KeyDocument));
-      return [{ value: undefined }];
-    });
+    this.gathering = new Gathering(
+      documentsPerWrite,
+      async (documents) => {
+        if (documents.length > 1) return reached(() => insertMany(keys, documents));
+        await reached(() => keys.insertOne(documents[0] as KeyDocument));
+        return [{ value: undefined }];
+      },
+      shortly,
+    );
   }
 
   /** @throws MongoError with code 11000 when its name is taken, and what the store fails with */

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { Floor } from '@claviger/authz';
 import { limits, ProblemError } from '@claviger/contracts';
 import {
   assertTakesVersion,
@@ -13,6 +14,8 @@ import {
   withoutActivation,
 } from './key';
 import { planned } from './key-dates';
+import { assertMaterialWait } from './key-floor';
+import { assertDeletable } from './key-protection';
 
 /** Material that was imported or is to be. Which version gets it: one that had the same before, or that waits for its first; or a new one, which rotates the key. */
 export type ImportTarget = number | 'new';
@@ -55,6 +58,18 @@ export function assertMaterialTimes({ algorithm, usage }: Key, { expiresAt, prio
 export const countsEncryptions = ({ algorithm, usage }: Pick<Key, 'algorithm' | 'usage'>): boolean =>
   usage === 'encrypt' && algorithm.startsWith('AES');
 
+/**
+ * Material that ends sooner than was said before is destroyed then, as if somebody deleted it. Registered data that ends before that is left out.
+ * Throws ERR_KEY_PROTECTED, ERR_BELOW_FLOOR.
+ */
+export function assertMayEnd(key: Key, target: ImportTarget, { expiresAt }: Partial<ImportAbout>, floor: Floor, nowMs: number): void {
+  if (expiresAt === undefined) return;
+  const before = target === 'new' ? undefined : versionOf(key, target).imported;
+  if (before?.expiresAt !== undefined && before.expiresAt <= expiresAt) return;
+  assertDeletable(key, Date.parse(expiresAt));
+  assertMaterialWait(key, (Date.parse(expiresAt) - nowMs) / 86_400_000, floor);
+}
+
 /** How many encryptions elsewhere were declared now that were not before, of the version that the material goes to. */
 export function newlyDeclared(key: Key, target: ImportTarget, { priorEncryptions = 0 }: Partial<ImportAbout>): number {
   const before = target === 'new' ? 0 : (versionOf(key, target).imported?.priorEncryptions ?? 0);
@@ -78,12 +93,18 @@ export function importMaterial(key: Key, target: ImportTarget, received: Receive
   return activates ? planned(changed, now) : changed;
 }
 
-/** Its material goes, its state stays: it is used again when the same is imported. Unchanged where it has none. */
-export function deleteMaterial(key: Key, number: number, now: string): Key {
+/**
+ * Its material goes, its state stays: it is used again when the same is imported. Unchanged where it has none. Nobody but whoever has the original can take it
+ * back, so what keeps a key from its deletion keeps its material too. Throws ERR_KEY_PROTECTED, ERR_BELOW_FLOOR.
+ */
+export function deleteMaterial(key: Key, number: number, floor: Floor, nowMs: number): Key {
   if (key.origin !== 'external') throw new ProblemError('ERR_KEY_ORIGIN', 'Schedule the deletion of the key: its material was generated.');
   refuseWhileDeleting(key);
   const version = versionOf(key, number);
-  return version.material === undefined ? key : next(key, { versions: key.versions.with(number - 1, without(version, 'deleted', now)) });
+  if (version.material === undefined) return key;
+  assertDeletable(key, nowMs);
+  assertMaterialWait(key, 0, floor);
+  return next(key, { versions: key.versions.with(number - 1, without(version, 'deleted', new Date(nowMs).toISOString())) });
 }
 
 /** What has expired by now goes. Also of a key that is suspended or waits for its deletion: nothing puts it off. */

@@ -16,6 +16,9 @@ export function assertDeletable(key: Key, nowMs: number): void {
 export function protectKey(key: Key): Key {
   refuseDestroyed(key);
   if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION', 'Cancel the deletion first.');
+  const ends = key.versions.find(({ material, imported }) => material !== undefined && imported?.expiresAt !== undefined);
+  if (ends && !key.purgeProtected)
+    throw new ProblemError('ERR_KEY_STATE', `The material of version ${ends.version} expires: import the same without an end first.`);
   return key.purgeProtected ? key : { ...key, revision: key.revision + 1, purgeProtected: true };
 }
 

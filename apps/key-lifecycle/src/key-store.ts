@@ -265,6 +265,12 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     };
   }
 
+  /** Whether every document says that it is indexed as this program does it. One question to the store, which reads all documents for it. */
+  async areIndexed(): Promise<boolean> {
+    const other = { indexed: { $ne: indexFormat } };
+    return (await reached(() => this.keys.findOne(other, { projection: { _id: 1 } }))) === null;
+  }
+
   /** How many documents the index finds under a KEK. */
   countUnder(kekId: string): Promise<number> {
     return reached(() => this.keys.countDocuments({ facets: `kek=${kekId}` }, { hint: 'facets_1__id_1' }));

@@ -1,9 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { type ItemOutcome, keyBatchOperations, ProblemError, type Request, requestType } from '@claviger/contracts';
 import { type Answer, RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { Controller, Logger } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { KeysController } from './keys.controller';
 
+const itemsPerTurn = 10;
 const logger = new Logger('keys-batch');
 
 /**
@@ -19,7 +21,14 @@ export class KeysBatchController {
     @Payload() { items, requestId }: Request<(typeof keyBatchOperations)['createBatch']>,
     @Ctx() context: RequestContext,
   ): Promise<Answer> {
-    const settled = await Promise.allSettled(items.map((item) => this.one.create({ type: requestType, requestId, ...item }, context)));
+    const making: Promise<Answer>[] = [];
+    for (const [i, item] of items.entries()) {
+      // Whoever else is served here, and the probes of the views, have their turn.
+      if (i > 0 && i % itemsPerTurn === 0) await turn();
+      making.push(this.one.create({ type: requestType, requestId, ...item }, context));
+      making.at(-1)?.catch(() => undefined);
+    }
+    const settled = await Promise.allSettled(making);
     return { result: { results: settled.map((s) => (s.status === 'fulfilled' ? s.value : refused(s.reason))) } };
   }
 }

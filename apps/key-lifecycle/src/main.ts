@@ -9,7 +9,7 @@ import {
   keyOperations,
 } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
-import { KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
+import { isPinned, KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
 import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
@@ -43,7 +43,7 @@ import { LastUses } from './last-uses';
 import { ListCursors } from './list-cursors';
 import { OrphanSweep } from './orphan-sweep';
 import { Propagation } from './propagation';
-import { rebuildView } from './rebuild';
+import { rebuildKeks, rebuildView } from './rebuild';
 import { Reservations } from './reservations';
 import { ReservedObjects } from './reserved-objects';
 import { Hsm, OwedByJobs } from './rewrap.controller';
@@ -56,6 +56,8 @@ import { Site } from './site';
 import { StoreCheck } from './store-check';
 
 const service = 'key-lifecycle';
+/** Records that are held whole, beside KEKs and restricted keys: this service needs their revisions, and reads the rest in its store. */
+const keysHeldMax = 100;
 
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
@@ -64,15 +66,17 @@ await runService(service, async (logger) => {
   const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
 
   const mongo = new MongoClient(config.MONGODB_URL, { ...storeOptions, appName: `claviger-${service}` });
-  const keyView = openKeysView(core.viewOptions);
-  const documents = new SignedDocuments(signer, trusted, (id) => keyView.get(id)?.revision);
+  const keyView = openKeysView(core.viewOptions, { atMost: keysHeldMax });
+  // Of what is not proven yet nothing is known.
+  const held = (id: string) => (keyView.trusted() ? keyView.held(id) : undefined);
+  const documents = new SignedDocuments(signer, trusted, (id) => held(id)?.revision);
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new KeyStore(db, documents, tampered);
   const kekStore = new KekStore(db, documents, tampered);
   const roots = new Roots(db, documents);
   await keyView.start();
-  const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), keyView);
+  const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), { held }, isPinned);
   await owner.start();
   // Also where this process makes none: another may have.
   const backupStore = new BackupStore(db, signer, trusted, tampered);
@@ -121,6 +125,7 @@ await runService(service, async (logger) => {
   const imports = new ImportStore(db, documents, tampered);
   const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
 
+  const progress = { begun: false, checked: 0 };
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
     ...{ keks: kekStore, roots, backupStore },
@@ -130,6 +135,12 @@ await runService(service, async (logger) => {
 
   let rebuilt = false;
   let stopping = false;
+  let marking = false;
+  const mark = async () => {
+    if (!marking) owner.keepMark(keyView);
+    marking = true;
+    await owner.sign(keyView);
+  };
   const rebuilding = (async () => {
     for (let attempt = 0; !rebuilt && !stopping; attempt++) {
       try {
@@ -137,16 +148,26 @@ await runService(service, async (logger) => {
         await mongo.connect();
         await store.createIndexes();
         await aliases.createIndexes();
-        const count = await rebuildView(store, kekStore, delivery, logger);
+        if (!progress.begun) {
+          await rebuildKeks(kekStore, delivery);
+          // What a process that ended had committed and not delivered.
+          await relay.sweep();
+          relay.start();
+          owed.start();
+          aliasRelay.start();
+          owedOfAliases.start();
+          progress.begun = true;
+        }
+        if (await store.areIndexed().catch(() => false)) store.indexed();
+        const count = await rebuildView({ store, delivery, view: keyView, logger }, (checked) => {
+          progress.checked = checked;
+          // It adds up to a mark that this service signed: that one may be followed by others.
+          if (keyView.complete()) void mark();
+        });
         await aliasDelivery.rebuild();
         rebuilt = true;
         logger.log(`the bucket holds ${count} keys as the document store has them`);
-        owner.keepMark(keyView);
-        await owner.sign(keyView);
-        relay.start();
-        owed.start();
-        aliasRelay.start();
-        owedOfAliases.start();
+        await mark();
         orphans.start();
         owedByJobs.start();
         runner.start();
@@ -194,7 +215,10 @@ await runService(service, async (logger) => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: [...coreChecks(core, server, views), ...checks(store, () => rebuilt)],
+    checks: [
+      ...coreChecks(core, server, views),
+      ...checks(store, () => ({ rebuilt, complete: keyView.complete(), checked: progress.checked })),
+    ],
   });
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);

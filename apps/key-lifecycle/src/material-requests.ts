@@ -11,7 +11,7 @@ import {
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Context } from '@opentelemetry/api';
-import { Gathering, type Outcome } from './gathering';
+import { Gathering, type Outcome, shortly } from './gathering';
 import type { Material } from './key';
 
 /** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */
@@ -46,7 +46,7 @@ export class MaterialRequests {
     const id = `${kekId} ${kek.wrapped}`;
     let gathering = this.gatherings.get(id);
     if (!gathering) {
-      gathering = new Gathering(limits.batchItems, (requests) => this.together(requests));
+      gathering = new Gathering(limits.batchItems, (requests) => this.together(requests), shortly);
       this.gatherings.set(id, gathering);
     }
     return gathering;

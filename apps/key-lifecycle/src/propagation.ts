@@ -92,7 +92,7 @@ export class Propagation {
    * from what was before it is known here; and a view that is not fresh does not know who is serving: unknown is not nobody.
    */
   private knowsWhoServes({ id, revision }: Expectation): boolean {
-    return this.view.fresh() && (this.view.get(id)?.revision ?? 0) >= revision;
+    return this.view.fresh() && (this.view.held(id)?.revision ?? 0) >= revision;
   }
 
   private servingWorkers(): string[] {

@@ -28,7 +28,7 @@ export interface RewrapParts {
   delivery: Delivery;
   changes: RewrapChanges;
   trail: AuditTrail;
-  view: Pick<KvView<KeysView>, 'values' | 'fresh'>;
+  view: Pick<KvView<KeysView>, 'every' | 'trusted' | 'fresh'>;
   nowMs?: () => number;
 }
 
@@ -199,7 +199,8 @@ export class RewrapSteps {
   private async destroyKeks(job: RewrapJob): Promise<RewrapJob> {
     const { keks, delivery, view } = this.parts;
     const from = new Set(job.from);
-    for (const record of view.values())
+    if (!view.trusted()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not read yet.');
+    for await (const record of view.every())
       if (record.kind === 'key' && record.versions.some(({ material }) => material?.custody === 'wrapped' && from.has(material.kekId)))
         throw new ProblemError('ERR_STATE_STALE', `Workers have key ${record.keyId} under an old KEK: the store has it not, or later.`);
     for (const kekId of job.from) {

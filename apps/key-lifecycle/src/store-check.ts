@@ -19,7 +19,7 @@ export class StoreCheck {
 
   constructor(
     private readonly store: Pick<KeyStore, 'list' | 'reindex' | 'get'>,
-    private readonly view: Pick<KvView<KeysView>, 'values'>,
+    private readonly view: Pick<KvView<KeysView>, 'ids'>,
     private readonly logger: LoggerService,
     /** Sees every key that is read. */
     private readonly look: (keys: readonly Key[]) => Promise<void> = async () => undefined,
@@ -59,8 +59,8 @@ export class StoreCheck {
   private missing(found: Key[], after: string, next: string | undefined): string[] {
     const ids = new Set(found.map(({ keyId }) => keyId));
     const missing: string[] = [];
-    for (const { kind, id } of this.view.values())
-      if (kind === 'key' && id > after && (next === undefined || id <= next) && !ids.has(id)) missing.push(id);
+    for (const id of this.view.ids())
+      if (id.startsWith('k_') && id > after && (next === undefined || id <= next) && !ids.has(id)) missing.push(id);
     return missing;
   }
 

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { context } from '@opentelemetry/api';
 import { ExpiredImports } from '../src/expired-imports';
 import { ExportsController } from '../src/exports.controller';
+import { Floors } from '../src/floors';
 import { ImportStore } from '../src/import-store';
 import { ImportsController } from '../src/imports.controller';
 import { LeaseBounds } from '../src/invocations';
@@ -30,8 +31,8 @@ let imports: ImportStore;
 let controller: ImportsController;
 let exported: ExportsController;
 const session = 'S'.repeat(22);
-/** What the next receive-key does instead. */
-let instead: (() => void) | undefined;
+/** What the next receive-key does first. */
+let beforehand: (() => Promise<unknown>) | undefined;
 let refuseNext = false;
 
 beforeAll(async () => {
@@ -48,7 +49,14 @@ beforeAll(async () => {
   const gate = { knows: () => true, session: () => view, arrived: async () => view, decide: () => admission, anyone: () => admission };
   const replies = new RecordedReply(gate as unknown as Gate, l.trail);
   const names = new NamedKeys(l.aliases, l.store);
-  controller = new ImportsController(replies, new RecordedChange(replies, l.commands, names), names, l.store, transport);
+  controller = new ImportsController(
+    replies,
+    new RecordedChange(replies, l.commands, names),
+    names,
+    l.store,
+    transport,
+    new Floors(l.policies),
+  );
   exported = new ExportsController(replies, names, l.store, transport);
 }, 120_000);
 afterAll(() => l.stop());
@@ -69,11 +77,12 @@ function serve(): void {
         const problem = { type: 't', title: 't', status: 400, detail: 'd', code: 'ERR_IMPORT_REFUSED', retryable: false };
         return void m.respond(JSON.stringify({ problem }));
       }
-      instead?.();
+      const first = beforehand?.();
       const checkValue = createHash('sha256')
         .update(asked.wrappedMaterial as string)
         .digest('base64url');
-      return answer({ material: material(asked.kek.kekId), checkValue });
+      const received = () => answer({ material: material(asked.kek.kekId), checkValue });
+      return first ? void first.then(received) : received();
     },
   });
 }
@@ -204,20 +213,43 @@ test('encryptions elsewhere count towards the bound, once, and also when others 
   const key = await create();
   const { importToken } = await offer(key);
   expect(await code(send(key, importToken, 'AAAA', { priorEncryptions: undefined }))).toBe('ERR_MALFORMED_REQUEST');
-  let raced: Promise<unknown> | undefined;
-  instead = () => {
-    instead = undefined;
-    raced = l.commands.change(
+  beforehand = () => {
+    beforehand = undefined;
+    return l.commands.change(
       key.keyId,
       (k) => ({ ...k, revision: k.revision + 1 }),
       ({ revision }) => intent(revision, { keyId: key.keyId }),
     );
   };
   expect(await code(send(key, importToken, 'AAAA', { priorEncryptions: 600 }))).toBe('OK');
-  await raced;
   expect((await l.store.invocations(key.keyId))?.invocations.given).toEqual({ 1: 600 });
   expect(await code(send(key, (await offer(key)).importToken, 'AAAA', { priorEncryptions: 2_000 }))).toBe('OK');
   expect((await l.store.invocations(key.keyId))?.invocations.given).toEqual({ 1: 1_000 });
+});
+
+test('encryptions elsewhere count for the version that the material becomes, also when somebody adds one before it', async () => {
+  const key = await create();
+  expect(await code(send(key, (await offer(key)).importToken))).toBe('OK');
+  const { importToken } = await offer(key);
+  beforehand = () => {
+    beforehand = undefined;
+    return l.commands.change(
+      key.keyId,
+      (k) => ({
+        ...k,
+        revision: k.revision + 1,
+        primaryVersion: 2,
+        versions: [
+          { ...k.versions[0]!, state: 'deactivated' as const },
+          { ...k.versions[0]!, version: 2 },
+        ],
+      }),
+      ({ revision }) => intent(revision, { keyId: key.keyId }),
+    );
+  };
+  expect(await code(send(key, importToken, 'CCCC', { newVersion: true, priorEncryptions: 600 }))).toBe('OK');
+  expect((await stored(key)).primaryVersion).toBe(3);
+  expect((await l.store.invocations(key.keyId))?.invocations.given).toMatchObject({ 3: 600 });
 });
 
 test('material that expires goes by the sweep, recorded, once, whoever else sweeps', async () => {

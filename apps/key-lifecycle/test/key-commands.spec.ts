@@ -97,7 +97,7 @@ test('a rebuild brings the bucket up to the store and never lowers it, and lists
   await l.store.change(behind, to, [], []);
   const unindexed = { $unset: { facets: '' as const, indexed: '' as const } };
   await l.db.collection<{ _id: string; facets: string[]; indexed: number }>('keys').updateOne({ _id: behind.keyId }, unindexed);
-  const count = await rebuildView(l.store, l.keks, l.delivery, quiet());
+  const count = await rebuildView({ store: l.store, delivery: l.delivery, view: l.view, logger: quiet() });
   expect(count).toBeGreaterThan(0);
   await arrives(behind.keyId, 2);
   expect((await l.store.list(undefined, 10, { namePrefix: behind.name, suspended: true })).keys).toEqual([to]);

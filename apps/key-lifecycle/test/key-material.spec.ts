@@ -1,3 +1,4 @@
+import type { Floor } from '@claviger/authz';
 import { KeyDescription, ProblemError } from '@claviger/contracts';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -19,6 +20,7 @@ import { describeKey, viewKey } from '../src/key-description';
 import { versionToExport, versionToWrapUnder } from '../src/key-export';
 import {
   assertMaterialTimes,
+  assertMayEnd,
   deleteMaterial,
   expireMaterial,
   type ImportAbout,
@@ -26,6 +28,7 @@ import {
   importMaterial,
   newlyDeclared,
 } from '../src/key-material';
+import { protectKey, registerData, unprotectKey } from '../src/key-protection';
 import { about, made, newKey, now, nowMs } from './keys-under-test';
 
 const day = 86_400_000;
@@ -38,6 +41,7 @@ const codeOf = (act: () => unknown): string => {
   }
   return 'OK';
 };
+const none: Floor = { refused: new Map(), says: [], approvals: {} };
 const order = { by: 'kim', reason: 'obsolete' };
 let imports = 0;
 const external = (more: Parameters<typeof about>[0] = {}, activationAt?: string): Key =>
@@ -72,7 +76,7 @@ describe('given an external key', () => {
   test('a generated key takes none, and an external one is rotated by nothing else than an import', () => {
     expect(codeOf(() => give(newKey(), 1, 'a'))).toBe('ERR_KEY_ORIGIN');
     expect(codeOf(() => give(newKey(), 'new', 'a'))).toBe('ERR_KEY_ORIGIN');
-    expect(codeOf(() => deleteMaterial(newKey(), 1, now))).toBe('ERR_KEY_ORIGIN');
+    expect(codeOf(() => deleteMaterial(newKey(), 1, none, nowMs))).toBe('ERR_KEY_ORIGIN');
     expect(codeOf(() => assertRotatable(filled))).toBe('ERR_KEY_ORIGIN');
     const schedule = { everyDays: 30, timeZone: 'UTC', jitterMinutes: 0, onUsageThreshold: true };
     expect(codeOf(() => external({ schedule }))).toBe('ERR_KEY_ORIGIN');
@@ -86,12 +90,34 @@ describe('given an external key', () => {
   });
 
   test('a version that had material takes only the same again', () => {
-    for (const gone of [deleteMaterial(filled, 1, now), filled]) {
+    for (const gone of [deleteMaterial(filled, 1, none, nowMs), filled]) {
       expect(codeOf(() => give(gone, 1, 'b'))).toBe('ERR_KEY_MATERIAL_DIFFERENT');
       expect(codeOf(() => give(gone, 1, 'aa'))).toBe('ERR_KEY_MATERIAL_DIFFERENT');
       expect(states(give(gone, 1, 'a'))).toEqual(['active']);
     }
     expect(codeOf(() => give(filled, 2, 'a'))).toBe('ERR_NOT_FOUND');
+  });
+
+  test('what keeps a key from its deletion keeps its material: nothing deletes it, and nothing has it end sooner than was said', () => {
+    const ends = (of: Key, target: ImportTarget, days: number, floor: Floor = none) =>
+      codeOf(() => assertMayEnd(of, target, { expiresAt: iso(nowMs + days * day) }, floor, nowMs));
+    const kept = registerData(filled, { name: 'backups', by: 'ada', until: iso(nowMs + 5 * day) }, nowMs);
+    for (const held of [protectKey(filled), kept]) {
+      expect(codeOf(() => deleteMaterial(held, 1, none, nowMs))).toBe('ERR_KEY_PROTECTED');
+      expect([ends(held, 1, 4), ends(held, 'new', 4)]).toEqual(['ERR_KEY_PROTECTED', 'ERR_KEY_PROTECTED']);
+    }
+    expect(codeOf(() => deleteMaterial(kept, 1, none, nowMs + 5 * day))).toBe('OK');
+    expect([ends(kept, 1, 6), ends(protectKey(filled), 1, 6)]).toEqual(['OK', 'ERR_KEY_PROTECTED']);
+    expect(codeOf(() => assertMayEnd(protectKey(filled), 1, {}, none, nowMs))).toBe('OK');
+    const floor = { ...none, deletionWaitDaysMin: { profile: 'production', value: 14 } };
+    expect(codeOf(() => deleteMaterial(filled, 1, floor, nowMs))).toBe('ERR_BELOW_FLOOR');
+    expect([ends(filled, 1, 13, floor), ends(filled, 1, 14, floor), ends(filled, 1, 1)]).toEqual(['ERR_BELOW_FLOOR', 'OK', 'OK']);
+    const soon = give(filled, 1, 'a', { expiresAt: iso(nowMs + 3 * day) });
+    expect([ends(soon, 1, 3, floor), ends(soon, 1, 2, floor)]).toEqual(['OK', 'ERR_BELOW_FLOOR']);
+    // A protection that the end of the material goes past would be believed.
+    expect(codeOf(() => protectKey(soon))).toBe('ERR_KEY_STATE');
+    expect(protectKey(give(soon, 1, 'a')).purgeProtected).toBe(true);
+    expect(codeOf(() => deleteMaterial(unprotectKey(protectKey(filled)), 1, none, nowMs))).toBe('OK');
   });
 
   test('parameters that a version came with are good for no other import', () => {
@@ -102,7 +128,7 @@ describe('given an external key', () => {
 
   test('what is suspended gets the same material again, and neither its first nor a new version', () => {
     const suspended = suspendKey(filled, false, 's', now);
-    expect(states(give(deleteMaterial(suspended, 1, now), 1, 'a'))).toEqual(['suspended']);
+    expect(states(give(deleteMaterial(suspended, 1, none, nowMs), 1, 'a'))).toEqual(['suspended']);
     expect(codeOf(() => give(suspended, 'new', 'b'))).toBe('ERR_KEY_SUSPENDED');
     expect(codeOf(() => give(suspendKey(key, false, 's', now), 1, 'a'))).toBe('ERR_KEY_SUSPENDED');
     expect(codeOf(() => give(scheduleDeletion(filled, 7, order, nowMs), 1, 'a'))).toBe('ERR_KEY_PENDING_DELETION');
@@ -144,7 +170,7 @@ describe('given an external key', () => {
   test('neither the check value nor what it came with is in its description or its view', () => {
     for (const shown of [describeKey(filled), viewKey(filled)])
       for (const secret of ['checkValue', 'importId']) expect(JSON.stringify(shown)).not.toContain(secret);
-    expect(KeyDescription.safeParse(describeKey(deleteMaterial(filled, 1, now))).success).toBe(true);
+    expect(KeyDescription.safeParse(describeKey(deleteMaterial(filled, 1, none, nowMs))).success).toBe(true);
   });
 });
 
@@ -153,7 +179,7 @@ test('whatever is done in whatever order, a version has material or says why not
     (key, at) => give(key, key.primaryVersion, 'a', { expiresAt: iso(at + day) }, iso(at)),
     (key, at) => give(key, key.primaryVersion, 'b', {}, iso(at)),
     (key, at) => give(key, 'new', 'b', { expiresAt: iso(at + 2 * day) }, iso(at)),
-    (key, at) => deleteMaterial(key, key.primaryVersion, iso(at)),
+    (key, at) => deleteMaterial(key, key.primaryVersion, none, at),
     (key, at) => expireMaterial(key, at),
     (key, at) => suspendKey(key, false, 's', iso(at)),
     (key, at) => resumeKey(key, 'r', iso(at)),
@@ -198,7 +224,7 @@ test('only a key that was made so is exported, and nothing that is compromised, 
     [compromiseKey(key, undefined, 'c', now), undefined, 'ERR_KEY_STATE'],
     [scheduleDeletion(key, 7, order, nowMs), undefined, 'ERR_KEY_PENDING_DELETION'],
     [destroyKey(scheduleDeletion(key, 7, order, nowMs), nowMs + 8 * day), undefined, 'ERR_KEY_STATE'],
-    [deleteMaterial(give(external({ exportable: true }), 1, 'a'), 1, now), undefined, 'ERR_KEY_MATERIAL_MISSING'],
+    [deleteMaterial(give(external({ exportable: true }), 1, 'a'), 1, none, nowMs), undefined, 'ERR_KEY_MATERIAL_MISSING'],
     [
       createKey(
         about({ exportable: true, algorithm: 'ED25519', usage: 'sign' }),

@@ -280,7 +280,7 @@ test('a view of what the workers have that is not read through is no proof: noth
   await create(pair);
   const job = await begin(pair);
   await replica().runner(0).work();
-  const loading = { fresh: () => false, values: () => [].values() as never };
+  const loading = { fresh: () => false, trusted: () => false, every: async function* () {} };
   await replica({ view: loading })
     .runner(settleMs + 1_000)
     .work();

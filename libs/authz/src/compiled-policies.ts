@@ -9,6 +9,7 @@ import { declaredBy } from './declared';
 import { tooDeep } from './nesting';
 import { cedarIssue, type Policy, parsePolicies } from './policy-set';
 import type { Resource } from './request';
+import { seesIdentity } from './resource-reads';
 import { subjectsOf } from './subjects';
 
 /**
@@ -18,8 +19,11 @@ import { subjectsOf } from './subjects';
 export interface CompiledPolicies {
   readonly slot: string;
   readonly policies: ReadonlyMap<string, Policy>;
-  /** Those whose scope can match the action, and what they see of the context. */
-  readonly byAction: ReadonlyMap<Action, { readonly policies: readonly Policy[]; readonly lens: ContextLens }>;
+  /** Those whose scope can match the action, what they see of the context, and whether two keys of the same attributes are the same to them. */
+  readonly byAction: ReadonlyMap<
+    Action,
+    { readonly policies: readonly Policy[]; readonly lens: ContextLens; readonly seesIdentity: boolean }
+  >;
   /** Actions that the schema does not know, as one from before they came does not: nothing is decided about them. Empty in a new bundle. */
   readonly missing: readonly Action[];
   /** Leaves out of a request what the schema does not know, where the bundle is not a new one. */
@@ -51,7 +55,8 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
   const byAction = new Map(
     actions.map((action) => {
       const applicable = parsed.policies.filter(({ json }) => scopeIncludes(json, groups(action)));
-      return [action, { policies: applicable, lens: contextLens(contextReads(applicable.map(({ json }) => json))) }] as const;
+      const read = applicable.map(({ json }) => json);
+      return [action, { policies: applicable, lens: contextLens(contextReads(read)), seesIdentity: seesIdentity(read) }] as const;
     }),
   );
   const held = [cedar.preparseSchema(slot, bundle.schema), ...[...byAction].map(([action, { policies }]) => hold(slot, action, policies))];

@@ -9,6 +9,7 @@ import { ask, type CompiledPolicies, compilePolicies } from './compiled-policies
 import { type Decision, denied } from './decision';
 import { explain } from './explain';
 import type { AuthorizationRequest, Resource } from './request';
+import { attributesText } from './resource-reads';
 import { settle } from './settle';
 import { type Subject, subjectsOf } from './subjects';
 import { shapeOf } from './validate-bundle';
@@ -35,7 +36,7 @@ let evaluators = 0;
  * its own. Session validity, key state and quotas are the asker's to check.
  *
  * Decisions are remembered exactly: the key holds whatever the policies can read (principal with roles and grants by content, action, resource by
- * id and revision, and of the context only what the policies for the action mention, see context-lens.ts). Time enters as the place between the instants that
+ * its attributes, or by id and revision where a policy can tell keys of the same attributes apart (resource-reads.ts), and of the context only what the policies for the action mention, see context-lens.ts). Time enters as the place between the instants that
  * policies and grants name, so a decision ends at the next of them and a clock that goes back finds the old one.
  */
 export class Evaluator {
@@ -105,11 +106,16 @@ export class Evaluator {
       return denied('evaluation-failed', [], 'a time is not a whole number');
     }
 
-    const { lens } = applicable;
+    const { lens, seesIdentity } = applicable;
+    const about = resourceKey(
+      resource,
+      seesIdentity,
+      () => resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs),
+    );
     const newOwner = newOwnerOf(context, loaded);
-    if (!lens.cacheable || context.newOwner !== undefined || (resource.type === 'Key' && resource.revision === 'proposed'))
+    if (!lens.cacheable || context.newOwner !== undefined || about === undefined)
       return this.#evaluate(request, subject, loaded.compiled, lens, newOwner);
-    const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${resourceKey(resource)}${lens.key(context)}`;
+    const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${about}${lens.key(context)}`;
     const known = this.#decisions.get(key);
     if (known) {
       this.counts.remembered++;
@@ -175,8 +181,12 @@ function newOwnerOf({ newOwner }: AuthorizationRequest['context'], { subjectOf }
   return found?.principal.disabled ? undefined : found;
 }
 
-function resourceKey(resource: Resource): string {
-  return resource.type === 'Key' ? `K${resource.revision};${resource.id.length}:${resource.id}` : `S${resource.id.length}:${resource.id}`;
+/** Undefined for a key of which nothing may be remembered. */
+function resourceKey(resource: Resource, seesIdentity: boolean, isGranted: () => boolean): string | undefined {
+  const { type, id } = resource;
+  if (type === 'System') return `S${id.length}:${id}`;
+  if (!seesIdentity) return `${isGranted() ? 'G' : 'A'}${attributesText(resource.attrs)}`;
+  return resource.revision === 'proposed' ? undefined : `K${resource.revision};${id.length}:${id}`;
 }
 
 function refused(code: 'lower-revision' | 'conflicting-revision', message: string): LoadResult {

@@ -16,8 +16,8 @@ export interface KeyAttributes {
 }
 
 /**
- * `revision` must determine `attrs`: a decision is remembered under id and revision. A key that does not exist yet is `proposed`,
- * and what is decided about it is never remembered.
+ * `revision` must determine `attrs`: a decision is remembered under the attributes, or under id and revision where policies name keys. A key that does not
+ * exist yet is `proposed`: then nothing is remembered under its id. `attrs` is not changed afterwards.
  */
 export interface KeyResource {
   readonly type: 'Key';

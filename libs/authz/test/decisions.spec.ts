@@ -1,6 +1,7 @@
+import type { Grant } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { claviger, Evaluator, type RequestContext } from '../src/index';
-import { bundleOf, context, key, principal, starter } from './starter-set';
+import { bundleOf, context, key, keyId, principal, starter } from './starter-set';
 
 const use = (principalId: string, about: Partial<RequestContext> = {}) =>
   ({ principalId, action: 'crypto:Encrypt', resource: key({ consumers: ['app', 'gone'] }), context: context(about) }) as const;
@@ -62,6 +63,37 @@ test('a key that is only proposed is decided anew each time: its revision says n
       context: context({ mfa: false }),
     }).kind;
   expect([create('development'), create('production'), create('development')]).toEqual(['allow', 'deny', 'allow']);
+});
+
+test('keys of the same attributes share what is decided about them, unless a policy names one, or a grant does', () => {
+  const forbid = (condition: string, scope = 'resource') =>
+    `@id("one") @control("test") forbid (principal, action == Claviger::Action::"crypto:Encrypt", ${scope})${condition};`;
+  const permit = `@id("all") @control("test") permit (principal, action == Claviger::Action::"crypto:Encrypt", resource);`;
+  const other = 'k_BBBBBBBBBBBBBBBBBBBBBB';
+  const named = `Claviger::Key::"${keyId}"`;
+  const decided = (policies: string, grants: Grant[] = []) => {
+    const evaluator = new Evaluator();
+    const loaded = evaluator.load(bundleOf([principal('app', [])], { policies, grants }));
+    expect(loaded).toMatchObject({ ok: true });
+    const ask = (id: string, attrs = {}) => evaluator.decide({ ...use('app'), resource: key(attrs, 1, id) }).kind;
+    const kinds = [ask(keyId), ask(other), ask(other), ask(keyId), ask(other, { owner: 'app' })];
+    return [kinds.join(' '), evaluator.counts.evaluated];
+  };
+  expect(decided(permit)).toEqual(['allow allow allow allow allow', 2]);
+  for (const by of [
+    ...[forbid('', `resource == ${named}`), forbid('', `resource in ${named}`), forbid('', `resource is Claviger::Key in ${named}`)],
+    ...[
+      forbid(` when { resource == ${named} }`),
+      forbid(` when { resource in ${named} }`),
+      forbid(` when { [${named}].contains(resource) }`),
+    ],
+    ...[forbid(` when { resource is Claviger::Key in ${named} }`), forbid(` when { { key: resource }.key == ${named} }`)],
+  ])
+    expect(decided(`${permit}\n${by}`)).toEqual(['deny allow allow deny allow', 2]);
+  expect(decided(`${permit}\n${forbid(' when { resource.owner == principal.id }')}`)).toEqual(['allow allow allow allow deny', 2]);
+  const grant = { id: 'g', principal: 'app', revision: 1, action: 'crypto:Encrypt' as const, key: keyId };
+  const granted = permit.replace(';', ' when { context.granted };');
+  expect(decided(granted, [grant])).toEqual(['allow deny deny allow deny', 3]);
 });
 
 test('entries of the encryption context with the names of Cedar’s escapes and of JavaScript’s prototype are only text', () => {

@@ -58,6 +58,8 @@ const may: Record<string, Action[]> = {
     'keys:Describe',
     'keys:List',
     'keys:Update',
+    'keys:ImportParameters',
+    'keys:ImportMaterial',
     'keys:SetOwner',
     'keys:SetConsumers',
     'keys:Protect',
@@ -250,6 +252,23 @@ test('what a production key is worth is said with MFA only, and lowered by secur
     expect(decide([role], 'keys:LowerClassification', production).kind).toBe(role === 'security-officer' ? 'allow' : 'deny');
   }
   expect(decide(['application-owner'], 'keys:SetClassification', key({ owner: 'somebody' })).kind).toBe('deny');
+});
+
+test('the material of a production key is brought by its owner, who neither created it nor administers keys', () => {
+  const of = (more: object) => key({ environment: 'production', owner: 'caller', createdBy: 'kim', ...more });
+  for (const action of ['keys:ImportParameters', 'keys:ImportMaterial'] as const) {
+    const kinds = (resource: Resource) =>
+      ['key-administrator', 'application-owner', 'security-officer'].map((role) => decide([role], action, resource).kind);
+    expect([action, kinds(of({}))]).toEqual([action, ['deny', 'allow', 'deny']]);
+    expect([action, kinds(of({ owner: 'somebody' }))]).toEqual([action, ['deny', 'deny', 'deny']]);
+    expect([action, kinds(of({ createdBy: 'caller' }))]).toEqual([action, ['deny', 'deny', 'deny']]);
+    expect([action, kinds(of({ environment: 'staging', owner: 'somebody' }))]).toEqual([action, ['allow', 'deny', 'deny']]);
+    expect(decide(['key-administrator', 'application-owner'], action, of({}))).toMatchObject({
+      kind: 'deny',
+      policyIds: ['production-material-comes-from-the-owner'],
+    });
+    expect(decide(['application-owner'], action, of({}), context({ mfa: false }))).toMatchObject({ policyIds: ['production-needs-mfa'] });
+  }
 });
 
 test('every action that an operation names can be asked of policy', () => {

@@ -151,7 +151,14 @@ export type BundleView = z.infer<typeof BundleView>;
 
 /**
  * Signed high-water mark of a bucket: `sum` = Σ SHA-256(id ‖ "|" ‖ revision) mod 2^256 over `count` records. A holder that starts compares it with
- * what it loaded, so that an old signed record, or an old bucket, put back while nobody watched is found.
+ * what it loaded; `digest` is of the same set, for a holder that has read no more than headers (libs/messaging/src/high-water-mark.ts). So an old signed record, or an old bucket, that was put back while nobody watched is found.
  */
-export const MarkView = z.strictObject({ kind: z.literal('mark'), ...header, count: z.int().min(0), sum: b64u(32, 32), asOf: Timestamp });
+export const MarkView = z.strictObject({
+  kind: z.literal('mark'),
+  ...header,
+  count: z.int().min(0),
+  sum: b64u(32, 32),
+  digest: b64u(32, 32).optional(),
+  asOf: Timestamp,
+});
 export type MarkView = z.infer<typeof MarkView>;

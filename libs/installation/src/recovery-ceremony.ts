@@ -1,6 +1,17 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { CeremonyTranscript, RecoveryGroup as Group, Handover } from '@claviger/contracts';
 import { RecoveryGroup, Trust } from '@claviger/contracts';
 import {
@@ -114,9 +125,13 @@ export async function completeCeremony(where: TokenPlace, done: Completion): Pro
 
 const digestOf = (group: Group): string => createHash('sha256').update(JSON.stringify(group)).digest('base64url');
 
+/** On the disk before anything else happens: without it the shares open nothing. */
 function replace(file: string, content: unknown): void {
-  writeFileSync(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`);
+  writeFileSync(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { flush: true });
   renameSync(`${file}.new`, file);
+  const folder = openSync(dirname(file), 'r');
+  fsyncSync(folder);
+  closeSync(folder);
 }
 
 /** Of the transcript in a folder; undefined where none was written. */

@@ -1,9 +1,9 @@
 import type { KV, KvEntry } from '@nats-io/kv';
 
 /** `_data` is the consumer behind the iterator. */
-type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
+export type Watch = AsyncIterable<KvEntry> & { stop(): void; _data?: { delete?(): Promise<unknown> } };
 /** Its consumer goes at once: the broker alone would keep one that was recreated on a reconnect for five minutes. */
-function end(watch: Watch | undefined): void {
+export function endWatch(watch: Watch | undefined): void {
   watch?.stop();
   watch?._data?.delete?.().catch(() => undefined);
 }
@@ -23,7 +23,7 @@ export class BucketWatch {
   private opening = false;
   private stopped = false;
   /** The highest sequence that was delivered. */
-  private delivered = 0;
+  delivered = 0;
   /** Sequence of entries that were read past the watch, by key, until that comes to them. */
   private readonly ahead = new Map<string, number>();
   /** When it was last opened. */
@@ -31,15 +31,15 @@ export class BucketWatch {
 
   constructor(private readonly options: BucketWatchOptions) {}
 
-  /** Throws when the broker does not open it. */
-  async open(): Promise<void> {
+  /** From the sequence `from` on, or everything. Throws when the broker does not open it. */
+  async open(from?: number): Promise<void> {
     if (this.opening) return;
     this.opening = true;
     this.openedAt = this.options.now();
     try {
-      const watch: Watch = await this.options.kv().watch({ key: '>' });
-      end(this.watch);
-      if (this.stopped) return end(watch);
+      const watch: Watch = await this.options.kv().watch({ key: '>', ...(from === undefined ? {} : { resumeFromRevision: from }) });
+      endWatch(this.watch);
+      if (this.stopped) return endWatch(watch);
       this.watch = watch;
       // A watch that ends is a silent one: it is opened anew.
       void this.follow(watch).catch((error) => this.options.onTrouble(`its watch ended: ${String(error)}`));
@@ -55,7 +55,7 @@ export class BucketWatch {
 
   stop(): void {
     this.stopped = true;
-    end(this.watch);
+    endWatch(this.watch);
   }
 
   private async follow(watch: Watch): Promise<void> {

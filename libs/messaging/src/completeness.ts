@@ -1,4 +1,4 @@
-import { type MarkBody, RevisionSum } from './high-water-mark';
+import { type MarkBody, RevisionSum, SetDigest } from './high-water-mark';
 
 const defaultMaxAgeMs = 900_000;
 /** States that are remembered while nothing adds up yet: a mark is signed within a few round trips of the state that it covers. */
@@ -12,15 +12,46 @@ const statesMax = 10_000;
  * passed through: equal sums mean equal sets, and what came since came through the watch.
  */
 export class Completeness {
-  private readonly sum = new RevisionSum();
+  private sum = new RevisionSum();
+  private set: SetDigest | undefined;
   private readonly counted = new Map<string, { id: string; revision: number }>();
   private mark: MarkBody | undefined;
   private reached = false;
   /** Sum and count after each change, until one of them is the mark's. */
   private readonly states = new Set<string>();
 
-  /** A mark older than `maxAgeMs` says nothing about now. */
-  constructor(private readonly maxAgeMs = defaultMaxAgeMs) {}
+  /** What was counted was read from headers, so that only the digest proves it. */
+  private byDigest = false;
+  private counting = false;
+
+  /** A mark older than `maxAgeMs` says nothing about now. `withDigest`: the mark has, and is compared by, a digest as well. */
+  constructor(
+    private readonly maxAgeMs = defaultMaxAgeMs,
+    private readonly withDigest = false,
+  ) {
+    if (withDigest) this.set = new SetDigest();
+  }
+
+  /** Until `headersCounted` what comes is no state that the bucket was in, but the parts of one. Only the digest proves it. */
+  countHeaders(): void {
+    this.byDigest = true;
+    this.counting = true;
+  }
+
+  headersCounted(): void {
+    this.counting = false;
+    this.remember();
+  }
+
+  /** Begins anew with verified records. */
+  restart(): void {
+    this.sum = new RevisionSum();
+    if (this.withDigest) this.set = new SetDigest();
+    this.counted.clear();
+    this.states.clear();
+    this.byDigest = false;
+    this.counting = false;
+  }
 
   get complete(): boolean {
     return this.reached;
@@ -31,6 +62,7 @@ export class Completeness {
     this.remove(id);
     const record = { id, revision };
     this.sum.add(record);
+    this.set?.add(record);
     this.counted.set(id, record);
     this.remember();
   }
@@ -42,13 +74,16 @@ export class Completeness {
 
   private remove(id: string): boolean {
     const counted = this.counted.get(id);
-    if (counted) this.sum.remove(counted);
+    if (counted) {
+      this.sum.remove(counted);
+      this.set?.remove(counted);
+    }
     return this.counted.delete(id);
   }
 
   private remember(): void {
-    if (this.reached) return;
-    this.states.add(stateOf(this.sum.read()));
+    if (this.reached || this.counting) return;
+    this.states.add(this.stateOf(this.read()));
     const [oldest] = this.states;
     if (this.states.size > statesMax && oldest !== undefined) this.states.delete(oldest);
   }
@@ -64,8 +99,9 @@ export class Completeness {
   check(): boolean {
     const { mark } = this;
     if (this.reached || !mark || this.isTooOld(mark)) return this.reached;
-    const wanted = stateOf(mark);
-    this.reached = wanted === stateOf(this.sum.read()) || this.states.has(wanted);
+    if (this.counting || (this.byDigest && mark.digest === undefined)) return false;
+    const wanted = this.stateOf(mark);
+    this.reached = wanted === this.stateOf(this.read()) || this.states.has(wanted);
     if (this.reached) this.states.clear();
     return this.reached;
   }
@@ -77,13 +113,15 @@ export class Completeness {
   }
 
   /** Sum and count of what the mark covers; for the owner, who signs it. */
-  read(): { count: number; sum: string } {
-    return this.sum.read();
+  read(): { count: number; sum: string; digest?: string } {
+    return { ...this.sum.read(), ...(this.set ? { digest: this.set.read() } : {}) };
+  }
+
+  private stateOf({ count, sum, digest }: { count: number; sum: string; digest?: string | undefined }): string {
+    return this.byDigest ? `${count} ${digest}` : `${count} ${sum}`;
   }
 
   private isTooOld({ asOf }: MarkBody): boolean {
     return Date.now() - Date.parse(asOf) > this.maxAgeMs;
   }
 }
-
-const stateOf = ({ count, sum }: { count: number; sum: string }) => `${count} ${sum}`;

@@ -15,5 +15,13 @@ export { type ProvisionOptions, provision } from './provision';
 export type { RequestContext } from './request-context';
 export { type Answer, RecordedProblem, type RecordRefusal, RequestServer, type RequestServerOptions } from './request-server';
 export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord, verifyRecord } from './signed-record';
-export { openKeysView, openPolicyView, openSessionsView, recordTypes, revisionReader, type StateViewOptions } from './state-views';
+export {
+  isPinned,
+  openKeysView,
+  openPolicyView,
+  openSessionsView,
+  recordTypes,
+  revisionReader,
+  type StateViewOptions,
+} from './state-views';
 export { endSpan, extractTrace, SpanKind, startSpan, traceFromParent, traceHeaders, traceparentOf } from './trace';

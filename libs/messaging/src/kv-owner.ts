@@ -2,6 +2,7 @@ import type { BucketName } from '@claviger/contracts';
 import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { recordHeaders } from './bucket-index';
 import type { Held, KvView, ViewRecord } from './kv-view';
 import { openBucket } from './open-bucket';
 import { type RecordSigner, signRecord } from './signed-record';
@@ -26,6 +27,8 @@ export class KvOwner<T extends ViewRecord> {
     private readonly revisionOf: (key: string, value: string) => number | undefined,
     /** The owner's own copy: what it holds need not be read before it is written, which is a round trip less for a suspension. */
     private readonly view?: Pick<KvView<T>, 'held'>,
+    /** Records that every holder is to have whole from its start on. */
+    private readonly preload: (record: T) => boolean = () => false,
   ) {}
 
   async start(): Promise<void> {
@@ -90,12 +93,20 @@ export class KvOwner<T extends ViewRecord> {
     this.marking = this.marking
       .then(async () => {
         // What has not arrived here yet must not be left out of what others call complete. The next second tries again.
-        if (!view.proven()) return;
-        const { count, sum } = view.coveredSum();
+        if (!view.proven() || !view.trusted()) return;
+        const { count, sum, digest } = view.coveredSum();
         if (sum === this.signedSum) return;
         const current = await this.kv.get('mark');
         const previous = current?.operation === 'PUT' ? (this.revisionOf('mark', current.string()) ?? 0) : 0;
-        const mark = { kind: 'mark', id: 'mark', revision: previous + 1, count, sum, asOf: new Date().toISOString() };
+        const mark = {
+          kind: 'mark',
+          id: 'mark',
+          revision: previous + 1,
+          count,
+          sum,
+          ...(digest ? { digest } : {}),
+          asOf: new Date().toISOString(),
+        };
         await this.kv.put('mark', signRecord(this.typ, mark, this.signer), { previousSeq: current?.revision ?? 0 });
         this.signedSum = sum;
         this.signedAt = Date.now();
@@ -111,6 +122,8 @@ export class KvOwner<T extends ViewRecord> {
   private async write(record: T, expectedSeq: number, ttlSeconds: number | undefined): Promise<void> {
     const h = headers();
     h.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
+    h.set(recordHeaders.revision, String(record.revision));
+    if (this.preload(record)) h.set(recordHeaders.preload, '1');
     if (ttlSeconds !== undefined) h.set('Nats-TTL', `${Math.max(1, Math.ceil(ttlSeconds))}s`);
     const value = signRecord(this.typ, record, this.signer);
     await jetstream(this.connection).publish(`$KV.${this.bucket}.${record.id}`, value, { headers: h });

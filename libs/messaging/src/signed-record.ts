@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 
 /** Signs a SHA-256-hashed input with ECDSA P-256 and gives raw r||s (64 bytes); the key stays in the HSM. */
 export interface RecordSigner {
@@ -42,9 +42,41 @@ export function verifyRecord(typ: string, jws: string, trusted: ReadonlyMap<stri
     throw new RecordSignatureError('unexpected alg, typ or crit');
   const key = typeof header.kid === 'string' ? trusted.get(header.kid) : undefined;
   if (!key) throw new RecordSignatureError('unknown kid');
-  const valid = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
-  if (!valid) throw new RecordSignatureError('bad signature');
+  const known = knownTo(trusted);
+  const digest = digestOf(jws);
+  if (!known.has(digest)) {
+    const valid = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
+    if (!valid) throw new RecordSignatureError('bad signature');
+    remember(known, digest);
+  }
   return JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+}
+
+/** About 20 MB. */
+const knownMax = 200_000;
+/**
+ * Digests of records whose signature is valid, for each set of keys. Whether it is depends on nothing else than these bytes, signature and header included,
+ * and the keys: the same bytes need no second look. Everything that depends on where they were found is checked every time.
+ */
+const known = new WeakMap<ReadonlyMap<string, KeyObject>, Set<string>>();
+const digestOf = (jws: string) => createHash('sha256').update(jws).digest('base64url');
+
+function knownTo(trusted: ReadonlyMap<string, KeyObject>): Set<string> {
+  let set = known.get(trusted);
+  if (!set) {
+    set = new Set();
+    known.set(trusted, set);
+  }
+  return set;
+}
+
+/** The oldest are forgotten. */
+function remember(set: Set<string>, digest: string): void {
+  set.add(digest);
+  for (const oldest of set) {
+    if (set.size <= knownMax) return;
+    set.delete(oldest);
+  }
 }
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');

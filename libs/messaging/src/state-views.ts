@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { type BucketName, BundleView, KeysView, MarkView, SessionsView } from '@claviger/contracts';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
-import { KvView, type RefusedEntry, type ViewRecord } from './kv-view';
+import { KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
 import { verifyRecord } from './signed-record';
 
 /** JWS `typ` of each bucket's records: a record of one bucket is never accepted in another. */
@@ -28,9 +28,14 @@ export interface StateViewOptions {
 /** Expired sessions and revocations may go a little later than they end, so that a request in flight still learns that it expired. */
 const expired = (record: SessionsView) => Date.parse(record.expiresAt) + 60_000 < Date.now();
 
-export const openKeysView = (options: StateViewOptions): KvView<KeysView> =>
+/** KEKs are needed for every key under them, and restricted keys are not to wait. */
+export const isPinned = (record: KeysView): boolean =>
+  record.kind === 'kek' || (record.kind === 'key' && record.classification === 'restricted');
+
+/** `atMost`: not every key is held whole, but so many of those that are not pinned (`isPinned`). */
+export const openKeysView = (options: StateViewOptions, { atMost }: { atMost?: number } = {}): KvView<KeysView> =>
   open<KeysView>(
-    options,
+    { ...options, withDigest: true, ...(atMost === undefined ? {} : { lazy: { atMost, pinned: isPinned } }) },
     'keys',
     (payload) => KeysView.parse(payload),
     () => true,
@@ -69,7 +74,15 @@ export const revisionReader =
   };
 
 function open<T extends ViewRecord>(
-  { connection, holder, trusted, onRefused, onTrouble = () => undefined, markMaxAgeMs }: StateViewOptions,
+  {
+    connection,
+    holder,
+    trusted,
+    onRefused,
+    onTrouble = () => undefined,
+    markMaxAgeMs,
+    ...more
+  }: StateViewOptions & Pick<KvViewOptions<T>, 'lazy' | 'withDigest'>,
   bucket: BucketName,
   parse: (payload: unknown) => T,
   covered: (record: T) => boolean,
@@ -87,5 +100,6 @@ function open<T extends ViewRecord>(
     ...(markMaxAgeMs === undefined ? {} : { markMaxAgeMs }),
     onRefused,
     onTrouble,
+    ...more,
   });
 }

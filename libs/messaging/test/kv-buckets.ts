@@ -2,8 +2,9 @@ import type { KeyView, SessionsView, SessionView } from '@claviger/contracts';
 import { type Broker, startBroker, temporaryFolder, until } from '@claviger/testing';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
-import type { NatsConnection } from '@nats-io/transport-node';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
 import {
+  isPinned,
   KvOwner,
   type KvView,
   openKeysView,
@@ -89,9 +90,15 @@ export async function startBuckets() {
     },
     /** Past every check, as somebody with an owner's broker credentials could. */
     put: (id: string, value: string, bucket = 'keys', as = owning) => jetstream(as).publish(`$KV.${bucket}.${id}`, value),
+    /** The same with headers that say what they like. */
+    putSaying: (id: string, value: string, said: Record<string, string>) => {
+      const h = headers();
+      for (const [name, text] of Object.entries(said)) h.set(name, text);
+      return jetstream(owning).publish(`$KV.keys.${id}`, value, { headers: h });
+    },
     read: async (id: string) => (await (await new Kvm(jetstream(owning)).open('keys')).get(id))?.string(),
     owner: async (view?: Pick<KvView<KeyView>, 'held'>) => {
-      const owner = new KvOwner<KeyView>(owning, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), view);
+      const owner = new KvOwner<KeyView>(owning, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), view, isPinned);
       await owner.start();
       stops.push(() => owner.stop());
       return owner;
@@ -104,7 +111,11 @@ export async function startBuckets() {
       return owner;
     },
     /** A started copy of the bucket, and what it refused. */
-    view: async ({ as = 'crypto-worker' as 'crypto-worker' | 'key-lifecycle', holder = '' } = {}) => {
+    view: async ({
+      as = 'crypto-worker' as 'crypto-worker' | 'key-lifecycle',
+      holder = '',
+      atMost = undefined as number | undefined,
+    } = {}) => {
       const refused: string[] = [];
       const name = holder || `${as}.h${holders++}`;
       const options = {
@@ -114,7 +125,7 @@ export async function startBuckets() {
         onRefused: ({ bucket, key, reason, detail }: RefusedEntry) => void refused.push(`${bucket}/${key}: ${reason}: ${detail}`),
         onTrouble: (what: string) => void refused.push(`trouble: ${what}`),
       };
-      const view = openKeysView(options);
+      const view = openKeysView(options, atMost === undefined ? {} : { atMost });
       stops.push(() => view.stop());
       await view.start();
       return { view, refused, holder: name, sessions: openSessionsView(options) };

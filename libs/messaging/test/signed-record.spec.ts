@@ -17,6 +17,16 @@ test('what was signed is read back', () => {
   expect(verifyRecord(typ, signRecord(typ, { id: 'k', revision: 1 }, signer), signer.trusted)).toEqual({ id: 'k', revision: 1 });
 });
 
+test('that a signature was found valid says nothing of other bytes, other keys or another use', () => {
+  const record = signRecord(typ, { id: 'k', revision: 1 }, signer);
+  for (let n = 0; n < 2; n++) expect(verifyRecord(typ, record, signer.trusted)).toEqual({ id: 'k', revision: 1 });
+  expect(() => verifyRecord(typ, record, testSigner(signer.kid).trusted)).toThrow(/bad signature/);
+  expect(() => verifyRecord('claviger-session+jws', record, signer.trusted)).toThrow(/unexpected alg, typ or crit/);
+  const [head, , signature] = record.split('.');
+  expect(() => verifyRecord(typ, `${head}.${encode({ id: 'k', revision: 2 })}.${signature}`, signer.trusted)).toThrow(/bad signature/);
+  expect(() => verifyRecord(typ, record.slice(0, -2), signer.trusted)).toThrow(/bad signature/);
+});
+
 test('keys are imported as trust.json holds them', () => {
   const [[kid, key]] = [...signer.trusted] as [[string, import('node:crypto').KeyObject]];
   const trusted = importTrustedKeys({ [kid]: key.export({ format: 'der', type: 'spki' }).toString('base64url') });

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { readTranscript, transcriptText } from '@claviger/installation';
 import { RecordSignatureError } from '@claviger/messaging';
 import type { Command } from 'commander';
-import { assertTrusted, readGroupFile, readTranscriptFile, readTrustFile } from '../ceremony-files';
+import { assertTrusted, readTranscriptFile } from '../ceremony-files';
 import { proveRecorded } from '../ceremony-ledger';
 import { CommandError, Finding } from '../exit-codes';
 import { type CeremonyOptions, type HeldCeremony, holdCeremony, reshare } from '../hold-ceremony';
@@ -12,6 +12,7 @@ import { collect, offline, online } from '../run';
 import { withClient } from '../session';
 import { required } from '../settings';
 import { readShares, typedShares } from '../share-collection';
+import { readGroup, readTrust } from '../site-files';
 
 /** Key ceremonies: offline on the machine that has the tokens, but for `record` and `verify`, which ask the ledger. */
 export function ceremonyCommands(program: Command): void {
@@ -107,9 +108,9 @@ async function rehearse({ options, settings, output }: Parameters<Parameters<typ
   const { folder, library, token, pinFile } = options;
   if ((folder === undefined) === (options.group === undefined)) throw new CommandError('usage', 'Give either --folder or --group');
   if ((token === undefined) !== (pinFile === undefined)) throw new CommandError('usage', 'Give --token and --pin-file together');
-  const group = readGroupFile(options.group ?? join(resolve(folder!), 'recovery-group.json'));
+  const group = readGroup(options.group ?? join(resolve(folder!), 'recovery-group.json'));
   const trustFile = folder === undefined ? settings.trustFile : join(resolve(folder), 'trust.json');
-  if (trustFile !== undefined) assertTrusted(group, readTrustFile(trustFile));
+  if (trustFile !== undefined) assertTrusted(group, readTrust(trustFile));
   else output.note('the public key of the group was not compared with trust.json: give --trust-file');
   const shares = options.share ? await readShares(group, options.share) : await typedShares(group);
   try {
@@ -128,7 +129,7 @@ async function rehearse({ options, settings, output }: Parameters<Parameters<typ
 type VerifyOptions = { transcript: string; offline?: boolean; text?: boolean; json?: boolean };
 
 async function verify({ options, settings, output }: Parameters<Parameters<typeof offline<VerifyOptions>>[0]>[0]): Promise<void> {
-  const trust = readTrustFile(required(settings, 'trustFile'));
+  const trust = readTrust(required(settings, 'trustFile'));
   const jws = readTranscriptFile(options.transcript);
   let read: ReturnType<typeof readTranscript>;
   try {

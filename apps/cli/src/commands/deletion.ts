@@ -1,17 +1,18 @@
-import { readFileSync } from 'node:fs';
 import type { Client } from '@claviger/client';
-import { DestructionCertificate, destructionCertificateType, type KeyDescription, type LastUseOfKey, Trust } from '@claviger/contracts';
+import { DestructionCertificate, destructionCertificateType } from '@claviger/contracts';
 import { importTrustedKeys, verifyRecord } from '@claviger/messaging';
 import type { Command } from 'commander';
 import { CommandError, Finding } from '../exit-codes';
-import { writePrivately } from '../files';
+import { readText, writePrivately } from '../files';
 import { type KeyFilterOptions, keyFilterOf, withKeyFilter } from '../key-filter-options';
 import { keysMeant } from '../key-pages';
 import { isOrphan, withLastUse } from '../last-uses';
+import { type Orphan, type OrphanOutcome, scheduleDeletions } from '../orphan-deletion';
 import type { Output } from '../output';
 import { timestamp, wholeNumber } from '../pairs';
 import { offline, online } from '../run';
 import { required, type Settings } from '../settings';
+import { readTrust } from '../site-files';
 import { tellChange } from './key-summary';
 
 interface Reason {
@@ -64,8 +65,8 @@ export function deletionCommands(keys: Command): void {
     .command('verify-certificate <file>')
     .description('without asking anybody: is this certificate of destruction signed by the control token in trust.json?')
     .action(
-      offline<object, [string]>(({ settings, output }, file) => {
-        const certificate = readFileSync(file, 'utf8').trim();
+      offline<object, [string]>(async ({ settings, output }, file) => {
+        const certificate = await readText(file);
         tell(output, verified(certificate, settings), { certificate, verified: true });
       }),
     );
@@ -81,9 +82,9 @@ export function deletionCommands(keys: Command): void {
         const days = wholeNumber('--unused-days', options.unusedDays) as number;
         if (options.scheduleDeletion && !options.reason) throw new CommandError('usage', '--schedule-deletion wants a --reason');
         const orphans = await orphansOf(client, options, days, output);
+        if (options.scheduleDeletion) return scheduleAll(client, orphans, options, output);
         tellOrphans(output, orphans);
-        if (options.scheduleDeletion) await scheduleAll(client, orphans, options, output);
-        else if (orphans.length > 0)
+        if (orphans.length > 0)
           throw new Finding(`${orphans.length} orphan(s): ask their owners, then claviger keys orphans --schedule-deletion`);
       }),
     );
@@ -93,10 +94,6 @@ interface Purge {
   scheduleDeletion?: boolean;
   waitDays: string;
   reason?: string;
-}
-interface Orphan {
-  key: KeyDescription;
-  last: LastUseOfKey;
 }
 
 async function orphansOf(client: Client, options: KeyFilterOptions, days: number, output: Output): Promise<Orphan[]> {
@@ -112,8 +109,11 @@ async function orphansOf(client: Client, options: KeyFilterOptions, days: number
   return found;
 }
 
-function tellOrphans(output: Output, orphans: readonly Orphan[]): void {
-  const shown = orphans.map(({ key, last }) => ({ keyId: key.keyId, name: key.name, owner: key.owner, team: key.team, lastUse: last.use }));
+function tellOrphans(output: Output, orphans: readonly Orphan[], outcomes?: ReadonlyMap<Orphan, OrphanOutcome>): void {
+  const shown = orphans.map((orphan) => {
+    const { key, last } = orphan;
+    return { keyId: key.keyId, name: key.name, owner: key.owner, team: key.team, lastUse: last.use, ...outcomes?.get(orphan) };
+  });
   output.table(shown, orphans, [
     { title: 'KEY', value: ({ key }) => key.keyId },
     { title: 'NAME', value: ({ key }) => key.name },
@@ -121,22 +121,31 @@ function tellOrphans(output: Output, orphans: readonly Orphan[]): void {
     { title: 'TEAM', value: ({ key }) => key.team },
     { title: 'CONTACT', value: ({ key }) => key.contact },
     { title: 'LAST USE', value: ({ last }) => last.use?.at ?? 'never' },
+    ...(outcomes ? [{ title: 'DELETION', value: (orphan: Orphan) => deletionText(outcomes.get(orphan)) }] : []),
   ]);
 }
 
-/** One that is refused keeps no other from it: it is protected, or policy says no. */
+const deletionText = (outcome: OrphanOutcome | undefined): string =>
+  outcome === undefined ? 'not known, or not asked for' : 'deletionAt' in outcome ? outcome.deletionAt : `refused: ${outcome.refused.code}`;
+
+/** What is known of each is told whatever ends it. @throws Finding, ClavigerError */
 async function scheduleAll(client: Client, orphans: readonly Orphan[], { reason, waitDays }: Purge, output: Output): Promise<void> {
-  const days = wholeNumber('--wait-days', waitDays);
-  let refused = 0;
-  for (const { key } of orphans) {
-    try {
-      const { key: now } = await client.keys.scheduleDeletion({ keyId: key.keyId, reason: reason as string, waitDays: days });
-      output.note(`${key.name} ${key.keyId} is destroyed at ${now.deletionAt}; until then claviger keys cancel-deletion keeps it`);
-    } catch (error) {
-      refused += 1;
-      output.note(`${key.name} ${key.keyId} stays: ${(error as Error).message}`);
-    }
+  const outcomes = new Map<Orphan, OrphanOutcome>();
+  const told = (orphan: Orphan, outcome: OrphanOutcome) => {
+    const { name, keyId } = orphan.key;
+    outcomes.set(orphan, outcome);
+    output.note(
+      'deletionAt' in outcome
+        ? `${name} ${keyId} is destroyed at ${outcome.deletionAt}; until then claviger keys cancel-deletion keeps it`
+        : `${name} ${keyId} stays: ${outcome.refused.code}: ${outcome.refused.detail}`,
+    );
+  };
+  try {
+    await scheduleDeletions(client, orphans, { reason: reason as string, waitDays: wholeNumber('--wait-days', waitDays) }, told);
+  } finally {
+    tellOrphans(output, orphans, outcomes);
   }
+  const refused = [...outcomes.values()].filter((outcome) => 'refused' in outcome).length;
   if (refused > 0) throw new Finding(`${refused} of ${orphans.length} orphan(s) could not be scheduled`);
 }
 
@@ -149,7 +158,7 @@ async function whyNot(client: Client, keyId: string): Promise<string> {
 
 /** @throws Finding */
 function verified(certificate: string, settings: Settings): DestructionCertificate {
-  const trust = Trust.parse(JSON.parse(readFileSync(required(settings, 'trustFile'), 'utf8')));
+  const trust = readTrust(required(settings, 'trustFile'));
   try {
     return DestructionCertificate.parse(verifyRecord(destructionCertificateType, certificate, importTrustedKeys(trust.control)));
   } catch (error) {

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { ClavigerError, type Client } from '@claviger/client';
 import type { KeyProfile } from '@claviger/contracts';
 import type { Command } from 'commander';
@@ -7,8 +5,10 @@ import { type AwsLook, keysInAwsKms } from '../discovery/aws-kms';
 import type { DiscoveredKey } from '../discovery/discovered';
 import { type DiscoveryFinding, discoveryFindings, type KnownToUs } from '../discovery/discovery-findings';
 import { type FolderLook, keysInFolder } from '../discovery/folder';
+import { spkiDigest } from '../discovery/key-algorithm';
 import { keysInToken } from '../discovery/token';
 import { CommandError, Finding } from '../exit-codes';
+import { readText } from '../files';
 import { keysMeant } from '../key-pages';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
@@ -23,7 +23,9 @@ interface Options {
 
 /** Keys that live elsewhere, and how they fall short; copies of managed ones above all. */
 export function discoverCommands(program: Command): void {
-  const discover = program.command('discover').description('keys that live outside Claviger; exit 1 when something is found wrong');
+  const discover = program
+    .command('discover')
+    .description('keys that live outside Claviger; exit 1 when something is found wrong, or could not be looked at');
   const source = (usage: string, summary: string) =>
     discover
       .command(usage)
@@ -31,7 +33,7 @@ export function discoverCommands(program: Command): void {
       .option('--offline', 'do not ask Claviger which keys it manages: copies of them are not told apart')
       .option(
         '--accept <file>',
-        'keys that may stay where they are: the SHA-256 of the public key (SPKI) in base64url, or the place, one a line',
+        'keys that may stay as they are: the SHA-256 of the public key (SPKI) in base64url, the place, or the ARN, one a line; a copy of a managed key is told all the same',
       )
       .option('--expiring-days <n>', 'tell of certificates that end within so many days', '30');
   source(
@@ -40,16 +42,13 @@ export function discoverCommands(program: Command): void {
   ).action(
     offline<Options, [string]>(async (work, folder) => {
       const look: FolderLook = { files: 0, unseen: [] };
-      await tell(
-        work,
-        () => keysInFolder(folder, look),
-        () => {
-          work.output.note(`${look.files} files looked at`);
-          tellUnseen(work.output, look.unseen);
-        },
-      );
-      if (look.files === 0 && look.unseen.length > 0)
-        throw new CommandError('badInput', `${folder} cannot be read (${look.unseen[0]?.why})`);
+      await tell(work, look, async function* () {
+        yield* keysInFolder(folder, look);
+        const [root] = look.unseen;
+        if (root?.place === folder)
+          throw new CommandError('badInput', `${folder} cannot be read (${root.why})`, 'Check its name, and that you may read it.');
+        work.output.note(`${look.files} files looked at`);
+      });
     }),
   );
   source(
@@ -58,11 +57,7 @@ export function discoverCommands(program: Command): void {
   ).action(
     offline<Options, [string]>(async (work, region) => {
       const look: AwsLook = { profiles: [], unseen: [] };
-      await tell(
-        work,
-        (ours) => keysInAwsKms(region, Object.assign(look, { profiles: ours.profiles })),
-        () => tellUnseen(work.output, look.unseen),
-      );
+      await tell(work, look, (ours) => keysInAwsKms(region, Object.assign(look, { profiles: ours.profiles })));
     }),
   );
   source('token <label>', 'key objects of another PKCS#11 token')
@@ -71,13 +66,14 @@ export function discoverCommands(program: Command): void {
     .action(
       offline<Options & { library: string; pinFile: string }, [string]>(async (work, label) => {
         const { library, pinFile } = work.options;
-        await tell(
-          work,
-          () => keysInToken({ library, label, pinFile }),
-          () => undefined,
-        );
+        await tell(work, { unseen: [] }, () => keysInToken({ library, label, pinFile }));
       }),
     );
+}
+
+interface Unseen {
+  place: string;
+  why: string;
 }
 
 /** What Claviger has to compare with. */
@@ -88,16 +84,17 @@ interface Ours {
 
 async function tell(
   { options, settings, output }: Work<Options>,
+  { unseen }: { unseen: readonly Unseen[] },
   source: (ours: Ours) => Iterable<DiscoveredKey> | AsyncIterable<DiscoveredKey>,
-  after: () => void,
 ): Promise<void> {
+  const accepted = options.accept === undefined ? new Set<string>() : await acceptedIn(options.accept);
   const ours: Ours = options.offline
     ? { managed: new Map(), profiles: [] }
     : await withClient(settings, async (client) => ({ managed: await managedKeys(client), profiles: await profilesOf(client, output) }));
   const known: KnownToUs = {
     nowMs: Date.now(),
     managed: ours.managed,
-    accepted: options.accept === undefined ? new Set() : accepted(options.accept),
+    accepted,
     expiringDays: wholeNumber('--expiring-days', options.expiringDays) as number,
   };
   const keys: DiscoveredKey[] = [];
@@ -108,13 +105,15 @@ async function tell(
     output.progress(`${keys.length} keys found, ${findings.length} findings`);
   }
   output.progress(undefined);
-  show(output, keys, findings);
-  after();
-  if (findings.length > 0) throw new Finding(`${findings.length} finding(s) of ${keys.length} key(s)`);
+  show(output, { keys, findings, unseen });
+  const told = `${findings.length} finding(s) of ${keys.length} key(s)`;
+  if (unseen.length > 0) throw new Finding(`${told}, and ${unseen.length} place(s) that could not be looked at`);
+  if (findings.length > 0) throw new Finding(told);
 }
 
-function show(output: Output, keys: DiscoveredKey[], findings: DiscoveryFinding[]): void {
-  output.table({ keys, findings }, findings, [
+function show(output: Output, all: { keys: DiscoveredKey[]; findings: DiscoveryFinding[]; unseen: readonly Unseen[] }): void {
+  const { keys, findings, unseen } = all;
+  output.table(all, findings, [
     { title: 'CHECK', value: ({ check }) => check },
     { title: 'PLACE', value: ({ place }) => place },
     { title: 'WHY', value: ({ why }) => why },
@@ -122,6 +121,7 @@ function show(output: Output, keys: DiscoveredKey[], findings: DiscoveryFinding[
   ]);
   const counts = Map.groupBy(keys, ({ kind }) => kind);
   output.note([...counts].map(([kind, some]) => `${some.length} ${kind}`).join(', ') || 'no keys');
+  for (const { place, why } of unseen) output.note(`NOT looked at: ${place} (${why})`);
 }
 
 /** Public halves of every version that the caller may describe. */
@@ -129,8 +129,7 @@ async function managedKeys(client: Client): Promise<Map<string, string>> {
   const managed = new Map<string, string>();
   for await (const { keyId, versions } of keysMeant(client))
     for (const { version, publicKeySpki } of versions)
-      if (publicKeySpki)
-        managed.set(createHash('sha256').update(Buffer.from(publicKeySpki, 'base64url')).digest('base64url'), `${keyId}#${version}`);
+      if (publicKeySpki) managed.set(spkiDigest(Buffer.from(publicKeySpki, 'base64url')), `${keyId}#${version}`);
   return managed;
 }
 
@@ -145,13 +144,10 @@ async function profilesOf(client: Client, output: Output): Promise<readonly KeyP
   }
 }
 
-function tellUnseen(output: Output, unseen: readonly { place: string; why: string }[]): void {
-  for (const { place, why } of unseen) output.note(`NOT looked at: ${place} (${why})`);
-}
-
-const accepted = (file: string): Set<string> =>
+/** @throws CommandError where it cannot be read */
+const acceptedIn = async (file: string): Promise<Set<string>> =>
   new Set(
-    readFileSync(file, 'utf8')
+    (await readText(file))
       .split('\n')
       .map((line) => line.trim())
       .filter((line) => line !== ''),

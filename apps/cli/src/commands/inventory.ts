@@ -14,6 +14,7 @@ import { isUnusedSince, withLastUse } from '../last-uses';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
+import { dayMs } from '../thresholds';
 
 type Asked = Partial<
   Record<'weak' | 'deprecated' | 'unowned' | 'nonCompliant' | 'certificationOverdue' | 'suspended' | 'unused' | 'cbom', boolean>
@@ -83,7 +84,7 @@ async function tellFindings(client: Client, asked: InventoryCheck[], unusedDays:
   for await (const { key, last } of wanted.includes('unused') ? withLastUse(client, all) : alone(all)) {
     looked += 1;
     found.push(...findingsOf(key, checks, known));
-    if (last && isUnusedSince(key, last, nowMs - unusedDays * 86_400_000)) found.push(unusedFinding(key, unusedDays));
+    if (last && isUnusedSince(key, last, nowMs - unusedDays * dayMs)) found.push(unusedFinding(key, unusedDays));
     output.progress(`${looked} keys looked at, ${found.length} findings`);
   }
   output.progress(undefined);

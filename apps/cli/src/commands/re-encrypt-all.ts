@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
-import type { Client } from '@claviger/client';
+import { createReadStream, statSync } from 'node:fs';
+import { ClavigerError, type Client } from '@claviger/client';
 import { EncryptionContext, limits } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { CommandError, Finding } from '../exit-codes';
+import { bar } from '../job-progress';
 import { type FileLine, linesOf } from '../line-file';
 import type { Output } from '../output';
 import { pairs, wholeNumber } from '../pairs';
@@ -67,7 +68,7 @@ async function reEncryptFile(client: Client, keyId: string, options: Options, ou
   let isSame = before === 0;
 
   async function* source() {
-    for await (const line of linesOf(options.in, lineBytesMax)) {
+    for await (const line of linesOf(createReadStream(options.in, { highWaterMark: 1 << 20 }), lineBytesMax)) {
       bytes += Buffer.byteLength(line.text) + 1;
       if (line.number <= before) {
         if (line.number === before) isSame = out.assertSameInput(line.digest());
@@ -85,7 +86,7 @@ async function reEncryptFile(client: Client, keyId: string, options: Options, ou
 
   const tooMany = (problem: string) =>
     new Finding(
-      `${out.done.failed} lines failed, the last one with ${problem}. The same command tries the last ${out.failedInRow} again and goes on; --failures-most N lets more of them fail`,
+      `${out.done.failed} lines failed, the last one with ${problem}. The same command tries the last ${out.failedInRow} again; --failures-most N lets more of them fail`,
     );
   try {
     for await (const outcome of client.reEncryptAll(source(), { inFlight })) {
@@ -98,11 +99,14 @@ async function reEncryptFile(client: Client, keyId: string, options: Options, ou
       if (failed && out.done.failed - failedBefore > (failuresMost as number))
         throw tooMany(`${outcome.problem.code}: ${outcome.problem.detail}`);
       const rate = Math.round((1_000 * (line.number - before)) / Math.max(1, performance.now() - begun));
-      output.progress(`${bar(totalBytes === 0 ? 1 : bytes / totalBytes)} line ${line.number}, ${rate}/s, ${out.done.failed} failed`);
+      output.progress(
+        `${bar(totalBytes === 0 ? 1 : Math.min(1, bytes / totalBytes))} line ${line.number}, ${rate}/s, ${out.done.failed} failed`,
+      );
     }
   } catch (error) {
     out.flush();
     output.progress(undefined);
+    if (error instanceof ClavigerError) output.note('what is done is kept: the same command goes on after the last good line');
     if (error instanceof RangeError) throw new CommandError('badInput', `${options.in}: ${error.message}`);
     throw error;
   }
@@ -144,8 +148,3 @@ function sizeOf(path: string): number {
 
 const present = <T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
-
-const bar = (share: number): string => {
-  const done = Math.round(Math.min(1, share) * 20);
-  return `${'█'.repeat(done)}${'░'.repeat(20 - done)} ${Math.floor(Math.min(1, share) * 100)} %`;
-};

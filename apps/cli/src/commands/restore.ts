@@ -9,6 +9,7 @@ import type { Command } from 'commander';
 import { checkpointIn } from '../checkpoint-memory';
 import { recoverEpochKey } from '../epoch-key';
 import { CommandError, Finding } from '../exit-codes';
+import { readText } from '../files';
 import type { Output } from '../output';
 import { collect, offline } from '../run';
 import { withClient } from '../session';
@@ -52,7 +53,7 @@ export function restoreCommand(program: Command): void {
         const group = readJson(options.group, RecoveryGroup, 'a recovery group');
         output.note('verifying every line of the backup');
         const { header, manifest } = await damaged(() => verifyBackup(linesOf(resolve(options.backup)), importTrustedKeys(trust.control)));
-        const recovery = { header, trust, group, escrow: readFileSync(options.escrow, 'utf8') };
+        const recovery = { header, trust, group, escrow: await readText(options.escrow) };
         const place = layout(resolve(options.folder));
         const epochKey = await recoverEpochKey({ place, libraryPath: resolve(options.library) }, recovery, () =>
           options.share ? readShares(group, options.share) : typedShares(group),

@@ -11,8 +11,8 @@ export interface AwsKey {
   readonly multiRegion: boolean;
   readonly aliases: readonly string[];
   readonly tags?: Readonly<Record<string, string>>;
-  /** Of keys that AWS can rotate: days, or 0 for "not rotated". */
-  readonly rotationDays?: number;
+  /** Days; 0 of one that is not rotated, `unable` of one that AWS never rotates. */
+  readonly rotationDays?: number | 'unable';
   /** RFC 3339: when its deletion comes, and when imported material ends. */
   readonly deletionAt?: string;
   readonly validTo?: string;
@@ -39,6 +39,7 @@ export function discoveredInAws(key: AwsKey, profiles: readonly KeyProfile[]): D
   const algorithm = algorithmOf(key.spec);
   return {
     place: key.aliases.length === 0 ? key.arn : `${key.arn} (${key.aliases.join(', ')})`,
+    ...(key.aliases.length === 0 ? {} : { id: key.arn }),
     kind: algorithm !== undefined && algorithms[algorithm].pair ? 'private' : 'secret',
     algorithm: algorithm ?? key.spec,
     strengthBits: algorithm === undefined ? strengthOfSpec(key.spec) : algorithms[algorithm].strengthBits,
@@ -75,14 +76,19 @@ function belowFloor(
   if (environment === undefined || classification === undefined)
     return [{ why: 'its tags environment and classification do not say what it must be', next: 'aws kms tag-resource' }];
   if (algorithm === undefined) return [];
-  const days = rotationDays === undefined || rotationDays === 0 ? undefined : rotationDays;
+  const days = typeof rotationDays === 'number' && rotationDays > 0 ? rotationDays : undefined;
   const facts = {
     algorithm,
     cryptoperiod: { originatorDays: days ?? never, recipientDays: never },
     ...(days === undefined ? {} : { protectsAtMostDays: days }),
   };
-  return shortfalls(facts, floorOf(profiles, { environment, classification })).map(({ profile, why }) => ({
+  const { rotateWithinDays, originatorDaysMax, ...floor } = floorOf(profiles, { environment, classification });
+  const ofRotation = rotationDays === undefined ? {} : { ...given({ rotateWithinDays }), ...given({ originatorDaysMax }) };
+  return shortfalls(facts, { ...floor, ...ofRotation }).map(({ profile, why }) => ({
     why: `profile ${profile}: ${why}`,
     next: 'change it there, or move its users to a key in Claviger',
   }));
 }
+
+const given = <T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };

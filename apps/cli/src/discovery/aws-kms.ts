@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { KeyMetadata, KMSClient } from '@aws-sdk/client-kms';
 import type { KeyProfile } from '@claviger/contracts';
 import { CommandError } from '../exit-codes';
 import { type AwsKey, discoveredInAws } from './aws-key';
 import type { DiscoveredKey } from './discovered';
+import { spkiDigest } from './key-algorithm';
 
 type Kms = typeof import('@aws-sdk/client-kms');
 
@@ -64,13 +64,16 @@ async function lookAt(
   aliases: ReadonlyMap<string, string[]>,
   look: AwsLook,
 ): Promise<AwsKey> {
-  const isRotatable = about.KeySpec === 'SYMMETRIC_DEFAULT' && about.Origin === 'AWS_KMS' && about.KeyState === 'Enabled';
-  const rotationDays = isRotatable
+  const isRotatable = about.KeySpec === 'SYMMETRIC_DEFAULT' && about.Origin === 'AWS_KMS';
+  const asksRotation = isRotatable && about.KeyState === 'Enabled';
+  const rotationDays = asksRotation
     ? await asked(look, arn, async () => {
         const { KeyRotationEnabled, RotationPeriodInDays = 365 } = await client.send(new kms.GetKeyRotationStatusCommand({ KeyId: arn }));
         return KeyRotationEnabled ? RotationPeriodInDays : 0;
       })
-    : undefined;
+    : isRotatable
+      ? undefined
+      : ('unable' as const);
   const tags = await asked(look, arn, async () => {
     const all: Record<string, string> = {};
     for await (const page of kms.paginateListResourceTags({ client }, { KeyId: arn }))
@@ -90,7 +93,7 @@ async function lookAt(
     ...(rotationDays === undefined ? {} : { rotationDays }),
     ...(about.DeletionDate ? { deletionAt: about.DeletionDate.toISOString() } : {}),
     ...(about.ValidTo ? { validTo: about.ValidTo.toISOString() } : {}),
-    ...(publicKey ? { publicKeySha256: createHash('sha256').update(publicKey).digest('base64url') } : {}),
+    ...(publicKey ? { publicKeySha256: spkiDigest(publicKey) } : {}),
   };
 }
 

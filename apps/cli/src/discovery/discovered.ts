@@ -2,6 +2,8 @@
 export interface DiscoveredKey {
   /** Where: a path with the number of the entry in it, the label of an object in a token, the ARN of a key. */
   readonly place: string;
+  /** Its name at its source, where the place says more: the ARN. */
+  readonly id?: string;
   /** `keystore`: something that holds keys and does not show which. */
   readonly kind: 'private' | 'secret' | 'public' | 'certificate' | 'keystore';
   /** Claviger's name of the algorithm where it has one, such as `EC_P256`; else as the source names it, such as `RSA_1024`. Absent where it is not seen. */

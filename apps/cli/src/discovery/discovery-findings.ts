@@ -1,3 +1,4 @@
+import { dayMs, strongFromBits } from '../thresholds';
 import type { DiscoveredKey } from './discovered';
 
 export const discoveryChecks = ['copy', 'exposed', 'weak', 'expired', 'expiring', 'drift', 'unmanaged'] as const;
@@ -15,24 +16,28 @@ export interface KnownToUs {
   readonly nowMs: number;
   /** Of every version of managed keys: SHA-256 of the public half → `KEY#VERSION`. */
   readonly managed: ReadonlyMap<string, string>;
-  /** Places, and digests of public keys, that somebody decided to leave as they are. */
+  /** Places, names at their source, and digests of public keys, that somebody decided to leave as they are. */
   readonly accepted: ReadonlySet<string>;
   /** Certificates that end within so many days are told. */
   readonly expiringDays: number;
 }
 
-const dayMs = 86_400_000;
-/** SP 800-57 Part 1 rev. 5, table 4: less may not protect after 2030. */
-const strongFromBits = 128;
+/**
+ * What is wrong with a key that was found elsewhere, the worst first. Its public half, or its certificate, may be anywhere. Of what somebody accepted only a copy
+ * of a managed key is told: whoever accepted it did not know that it is one.
+ */
+export function discoveryFindings(key: DiscoveredKey, known: KnownToUs): DiscoveryFinding[] {
+  const { place, id, publicKeySha256 } = key;
+  const isAccepted = [place, id, publicKeySha256].some((name) => name !== undefined && known.accepted.has(name));
+  return allFindings(key, known).filter(({ check }) => check === 'copy' || !isAccepted);
+}
 
-/** What is wrong with a key that was found elsewhere, the worst first. Its public half, or its certificate, may be anywhere. */
-export function discoveryFindings(key: DiscoveredKey, { nowMs, managed, accepted, expiringDays }: KnownToUs): DiscoveryFinding[] {
+function allFindings(key: DiscoveredKey, { nowMs, managed, expiringDays }: KnownToUs): DiscoveryFinding[] {
   const { place, kind, algorithm, strengthBits, protection, publicKeySha256, notAfter } = key;
   const tell = (check: DiscoveryCheck, why: string, next: string): DiscoveryFinding => ({ check, place, why, next });
   const isSecret = kind === 'private' || kind === 'secret' || kind === 'keystore';
   const found: DiscoveryFinding[] = [];
   const copyOf = publicKeySha256 === undefined ? undefined : managed.get(publicKeySha256);
-  const isAccepted = accepted.has(place) || (publicKeySha256 !== undefined && accepted.has(publicKeySha256));
   if (isSecret && copyOf !== undefined)
     found.push(
       tell(
@@ -43,7 +48,8 @@ export function discoveryFindings(key: DiscoveredKey, { nowMs, managed, accepted
     );
   if (isSecret && protection === 'none')
     found.push(tell('exposed', `${a(algorithm)} in clear`, 'take it for known to whoever could read it: replace it by a key in Claviger'));
-  if (strengthBits !== undefined && strengthBits < strongFromBits)
+  // A public half by itself verifies or encrypts for whoever has the other: it is that one that is weak.
+  if (kind !== 'public' && strengthBits !== undefined && strengthBits < strongFromBits)
     found.push(
       tell(
         'weak',
@@ -57,7 +63,7 @@ export function discoveryFindings(key: DiscoveredKey, { nowMs, managed, accepted
     else if (days < expiringDays) found.push(tell('expiring', `it ends in ${days} days, at ${notAfter}`, 'renew it'));
   }
   for (const { why, next } of key.drift) found.push(tell('drift', why, next));
-  if (isSecret && copyOf === undefined && !isAccepted)
+  if (isSecret && copyOf === undefined)
     found.push(
       tell(
         'unmanaged',

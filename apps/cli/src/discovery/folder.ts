@@ -1,10 +1,11 @@
-import { type Dirent } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readBounded } from './bounded-file';
 import type { DiscoveredKey } from './discovered';
 import { keysIn } from './key-file';
 
-/** Larger files are not opened: no key is that long, and a bundle of certificates hardly. */
+/** Larger files are not read: no key is that long, and a bundle of certificates hardly. */
 const fileBytesMax = 4 * 1024 * 1024;
 
 export interface FolderLook {
@@ -13,44 +14,40 @@ export interface FolderLook {
   unseen: { place: string; why: string }[];
 }
 
-/** Keys in the files of a folder and all below it. Links are not followed. */
-export async function* keysInFolder(folder: string, look: FolderLook): AsyncGenerator<DiscoveredKey> {
+/** Keys in the files of a folder and all below it. Links are not followed, and other file systems that are mounted there are left out. */
+export async function* keysInFolder(folder: string, look: FolderLook, fileSystem?: number): AsyncGenerator<DiscoveredKey> {
   let entries: Dirent[];
+  let here: number;
   try {
+    here = (await stat(folder)).dev;
+    // Of files it is not asked: where layers are laid over each other, they have the number of theirs.
+    if (fileSystem !== undefined && here !== fileSystem) {
+      look.unseen.push({ place: folder, why: 'another file system' });
+      return;
+    }
     entries = await readdir(folder, { withFileTypes: true });
   } catch (error) {
-    look.unseen.push({ place: folder, why: codeOf(error) });
+    look.unseen.push({ place: folder, why: (error as NodeJS.ErrnoException).code ?? 'error' });
     return;
   }
   for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name))) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* keysInFolder(path, look);
+    if (entry.isDirectory()) yield* keysInFolder(path, look, here);
     else if (entry.isFile()) yield* keysInFile(path, look);
   }
 }
 
 async function* keysInFile(path: string, look: FolderLook): AsyncGenerator<DiscoveredKey> {
   look.files += 1;
-  let bytes: Buffer | undefined;
-  let mode = 0;
-  try {
-    const file = await open(path);
-    try {
-      const stat = await file.stat();
-      mode = stat.mode;
-      if (stat.size > fileBytesMax) look.unseen.push({ place: path, why: 'more than 4 MiB' });
-      else bytes = await file.readFile();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    look.unseen.push({ place: path, why: codeOf(error) });
+  const read = await readBounded(path, fileBytesMax);
+  if ('unseen' in read) {
+    look.unseen.push({ place: path, why: read.unseen });
+    return;
   }
-  if (!bytes) return;
-  const found = keysIn(bytes);
-  bytes.fill(0);
+  const found = keysIn(read.bytes);
+  read.bytes.fill(0);
   for (const [n, key] of found.entries())
-    yield { ...key, place: found.length === 1 ? path : `${path}#${n + 1}`, drift: driftOf(key, mode) };
+    yield { ...key, place: found.length === 1 ? path : `${path}#${n + 1}`, drift: driftOf(key, read.mode) };
 }
 
 function driftOf({ kind }: Pick<DiscoveredKey, 'kind'>, mode: number): DiscoveredKey['drift'] {
@@ -62,5 +59,3 @@ function driftOf({ kind }: Pick<DiscoveredKey, 'kind'>, mode: number): Discovere
     },
   ];
 }
-
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'error';

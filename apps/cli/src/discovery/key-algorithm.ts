@@ -58,7 +58,6 @@ const curveStrength = (curve: string): number => Math.floor(Number(/(\d{3})/.exe
 const knownPq = (type: string | undefined): string | undefined =>
   Object.keys(algorithms).find((name) => name.toLowerCase().replaceAll('_', '-') === type);
 
-export const spkiSha256 = (key: KeyObject): string =>
-  createHash('sha256')
-    .update(key.export({ format: 'der', type: 'spki' }))
-    .digest('base64url');
+/** SHA-256 of a SubjectPublicKeyInfo (DER), base64url: by it a key is known wherever it is. */
+export const spkiDigest = (spki: Uint8Array): string => createHash('sha256').update(spki).digest('base64url');
+export const spkiSha256 = (key: KeyObject): string => spkiDigest(key.export({ format: 'der', type: 'spki' }));

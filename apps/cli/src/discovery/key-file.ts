@@ -37,13 +37,13 @@ function pemBlocks(text: string): { label: string; pem: string }[] {
 function inPem(label: string, pem: string): Found[] {
   if (label === 'CERTIFICATE' || label === 'TRUSTED CERTIFICATE') return tried(() => certificate(new X509Certificate(pem)));
   if (label.endsWith('PUBLIC KEY')) return tried(() => publicKey(createPublicKey(pem)));
-  if (label === 'OPENSSH PRIVATE KEY') return tried(() => opensshKey(pem));
   if (!label.endsWith('PRIVATE KEY')) return [];
   if (label.startsWith('ENCRYPTED') || /^Proc-Type: 4,ENCRYPTED/m.test(pem)) return [{ kind: 'private', protection: 'password' }];
-  const read = tried(() => privateKey(createPrivateKey(pem)));
-  // What says that it is a private key is taken for one, whatever is in it.
-  return read.length > 0 ? read : [{ kind: 'private', protection: 'none', strengthBits: 0 }];
+  return atLeastPrivate(tried(() => (label === 'OPENSSH PRIVATE KEY' ? opensshKey(pem) : privateKey(createPrivateKey(pem)))));
 }
+
+/** What says that it is a private key is taken for one, whatever is in it. */
+const atLeastPrivate = (read: Found[]): Found[] => (read.length > 0 ? read : [{ kind: 'private', protection: 'none', strengthBits: 0 }]);
 
 function inDer(bytes: Buffer): Found[] {
   // A SEQUENCE of a definite length (X.690 §8.9): nothing else is tried.
@@ -57,7 +57,16 @@ function inDer(bytes: Buffer): Found[] {
     const found = tried(attempt);
     if (found.length > 0) return found;
   }
-  return [];
+  return isEncryptedPkcs8(bytes) ? [{ kind: 'private', protection: 'password' }] : [];
+}
+
+function isEncryptedPkcs8(key: Buffer): boolean {
+  try {
+    createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
+  }
 }
 
 /** Java key stores, PKCS#12 (its version 3 comes first: RFC 7292 §4). */
@@ -95,9 +104,9 @@ function oneJwk(jwk: Jwk): Found[] {
     return [{ kind: 'secret', protection: 'none', algorithm: `oct_${bits}`, strengthBits: Math.min(bits, 512) }];
   }
   const key = jwk as never;
-  return jwk.d === undefined
-    ? tried(() => publicKey(createPublicKey({ key, format: 'jwk' })))
-    : tried(() => privateKey(createPrivateKey({ key, format: 'jwk' })));
+  if (jwk.d === undefined) return tried(() => publicKey(createPublicKey({ key, format: 'jwk' })));
+  const read = tried(() => privateKey(createPrivateKey({ key, format: 'jwk' })));
+  return typeof jwk.d === 'string' ? atLeastPrivate(read) : read;
 }
 
 const certificate = (read: X509Certificate): Found => ({

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { algorithms } from '@claviger/contracts';
 import { readPin, Token, type TokenObject, tokenContents, typeNameOf } from '@claviger/hsm';
 import type { DiscoveredKey } from './discovered';
-import { strengthOfModulus } from './key-algorithm';
+import { spkiDigest, strengthOfModulus } from './key-algorithm';
 
 /** Key objects of another PKCS#11 token. Secret keys and private halves; public objects only where their private half is not there. */
 export function keysInToken({ library, label, pinFile }: { library: string; label: string; pinFile: string }): DiscoveredKey[] {
@@ -25,7 +24,7 @@ export function discoveredIn(tokenLabel: string, objects: readonly TokenObject[]
     algorithm: typeNameOf(one),
     strengthBits: strengthOf(one),
     protection: one.class === 'public' ? 'not needed' : 'token',
-    ...(one.publicKeySpki ? { publicKeySha256: createHash('sha256').update(one.publicKeySpki).digest('base64url') } : {}),
+    ...(one.publicKeySpki ? { publicKeySha256: spkiDigest(one.publicKeySpki) } : {}),
     drift: one.class === 'public' ? [] : driftOf(one),
   }));
 }
