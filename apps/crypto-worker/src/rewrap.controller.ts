@@ -81,8 +81,14 @@ export class RewrapController {
   }
 
   /** What is wrong with one key is said of it; what is wrong with the token, or with a KEK, is thrown. */
-  private one({ algorithm, mechanism, wrapped }: WrappedItem, keks: () => { from: KeyHandle; to: KeyHandle }, kekId: string) {
+  private one({ algorithm, mechanism, wrapped, residency }: WrappedItem, keks: () => { from: KeyHandle; to: KeyHandle }, kekId: string) {
     const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
+    try {
+      this.tokens.assertResides(residency, this.tokens.primary.label);
+    } catch (error) {
+      const { code, detail } = toProblem(error);
+      return { code, detail };
+    }
     // Outside: a KEK that does not open is no fault of the key.
     let under = keks();
     try {
