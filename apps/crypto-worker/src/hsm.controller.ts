@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { internalOperations, type Request } from '@claviger/contracts';
+import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
 import { custodiesOf, type PairAlgorithm, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
@@ -32,7 +32,8 @@ export class HsmController {
   /** Kept in the token only where it cannot leave it wrapped: token objects are few and slow to find. */
   @MessagePattern(internalOperations.generateKey.name)
   generateKey(
-    @Payload() { algorithm, usage, kekId, kek, label: reserved, residency }: Request<(typeof internalOperations)['generateKey']>,
+    @Payload()
+    { algorithm, usage, kekId, kek, label: reserved, residency, custody }: Request<(typeof internalOperations)['generateKey']>,
   ): Promise<Answer> {
     return this.answered(async () => {
       const token = this.tokens.for(algorithm, usage, residency);
@@ -40,6 +41,12 @@ export class HsmController {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
       }
+      // Nobody would ever know of what stays here, and it would take one of the few places of the token.
+      if (custody === 'wrapped')
+        throw new ProblemError(
+          'ERR_ALGORITHM_UNAVAILABLE',
+          `A key of ${algorithm} would stay in token ${token.label}, and is to leave it wrapped.`,
+        );
       const label = reserved ?? `key-${randomBytes(12).toString('hex')}`;
       const publicKeySpki = await token.generateTokenKeyPairAsync(label, algorithm as PairAlgorithm, usage);
       return { material: { custody: 'token', family: token.family, token: token.label, label }, ...publicHalf(publicKeySpki) };

@@ -85,8 +85,18 @@ export class RewrapController {
   }
 
   /** What is wrong with one key, or with the KEK that it is under, is said of it; what is wrong with the token, or with the new KEK, is thrown. */
-  private one({ algorithm, mechanism, wrapped }: WrappedItem, keks: { from: () => KeyHandle; to: () => KeyHandle }, kekId: string) {
+  private one(
+    { algorithm, mechanism, wrapped, residency }: WrappedItem,
+    keks: { from: () => KeyHandle; to: () => KeyHandle },
+    kekId: string,
+  ) {
     const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
+    try {
+      this.tokens.assertResides(residency, this.tokens.primary.label);
+    } catch (error) {
+      const { code, detail } = toProblem(error);
+      return { code, detail };
+    }
     // Outside: a new KEK that does not open is no fault of the key.
     let to = keks.to();
     try {

@@ -22,8 +22,9 @@ export class TransportController {
 
   @MessagePattern(transportHsmOperations.receiveKey.name)
   receive(@Payload() request: Request<Ops['receiveKey']>): Promise<Answer> {
-    const { algorithm, kek, receiver, wrappingAlgorithm: scheme, wrappedMaterial, publicKeySpki } = request;
+    const { algorithm, kek, receiver, wrappingAlgorithm: scheme, wrappedMaterial, publicKeySpki, residency } = request;
     return this.answered((token) => {
+      this.tokens.assertResides(residency, token.label);
       const privateKey = token.unwrapReceiver({
         ...materialOf(receiver.material),
         ...{ algorithm: receiver.spec, wrappingKey: this.keys.unwrapKek(receiver.kek.kekId, receiver.kek.material), scheme },
@@ -43,6 +44,7 @@ export class TransportController {
   @MessagePattern(transportHsmOperations.sendKey.name)
   send(@Payload() { key, recipient }: Request<Ops['sendKey']>): Promise<Answer> {
     return this.answered((token) => {
+      for (const one of 'key' in recipient ? [key, recipient.key] : [key]) this.tokens.assertResides(one.residency, token.label);
       const about = { ...materialOf(key.material), algorithm: key.algorithm };
       const wrappingKey = this.kekOf(key);
       if ('key' in recipient) {

@@ -93,6 +93,15 @@ test('a key that the token cannot wrap stays in it, under a label of its own, un
   expect(() => token.findTokenKey(label, 'private')).toThrow('holds no private key');
 });
 
+test('a pair that is to leave its token wrapped is refused before it is made where it would stay', async () => {
+  const kek = await generateKek();
+  const asked = { type: requestType, usage: 'sign', custody: 'wrapped', kekId: 'kek_production_internal_1', kek } as const;
+  const label = `key-${'0'.repeat(24)}`;
+  await expect(hsm.generateKey({ ...asked, algorithm: 'ED25519', label })).rejects.toMatchObject({ code: 'ERR_ALGORITHM_UNAVAILABLE' });
+  expect(() => token.findTokenKey(label, 'private')).toThrow('holds no private key');
+  expect((await hsm.generateKey({ ...asked, algorithm: 'RSA_2048' })).result).toMatchObject({ material: { custody: 'wrapped' } });
+});
+
 test('nothing but a customer key can be destroyed by its label', () => {
   const { request } = internalOperations.destroyKey;
   for (const label of ['root', 'certifier', 'claviger-canary', 'key-', `key-${'A'.repeat(24)}`])

@@ -25,7 +25,7 @@ const records = new Map<string, unknown>();
 beforeAll(() => {
   token = customerToken();
   const view = { onChange: () => undefined, get: (id: string) => records.get(id), fresh: () => true } as never;
-  const tokens = new Tokens(token);
+  const tokens = new Tokens(token, [], 'eu');
   keys = new KeyHolder(view, tokens, { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 50, windowMs: 10_000, probeEveryMs: 1_000 };
@@ -79,6 +79,13 @@ test('keys come under another KEK in the order of the request; one that does not
         ...{ algorithm, usage: usagesOf(algorithm)[0], wrappingKey: kek },
       }),
     );
+});
+
+test('a key that may be in other regions is not opened to rewrap it; the others are', async () => {
+  const [from, to] = [await generateKek(), await generateKek()];
+  const item = { algorithm: 'AES_256', ...wrappedIn(await generate('AES_256', from)) };
+  const result = await rewrap(from, to, [{ ...item, residency: ['us'] }, { ...item, residency: ['us', 'eu'] }, item]);
+  expect(result.map((one) => ('code' in one ? one.code : one.kekId))).toEqual(['ERR_RESIDENCY', second, second]);
 });
 
 test('an old KEK that does not open, or whose root is gone, is said of what is under it, and is no failure of the HSM', async () => {

@@ -46,9 +46,10 @@ beforeAll(async () => {
   const keys = new KeyHolder(view, new Tokens(token), { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
+  const tokens = new Tokens(token, [], 'eu');
   breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
-  hsm = new HsmController(new Tokens(token), keys, breaker);
-  transport = new TransportController(new Tokens(token), keys, breaker);
+  hsm = new HsmController(tokens, keys, breaker);
+  transport = new TransportController(tokens, keys, breaker);
   kek = {
     kekId: 'kek_production_internal_1',
     material: internalOperations.generateKek.result.parse((await hsm.generateKek({ type: requestType })).result),
@@ -68,7 +69,7 @@ const generate = async (algorithm: Algorithm) => {
     typeof internalOperations.generateKey
   >;
 };
-const receive = async (algorithm: Algorithm, wrapped: Buffer, more: Partial<Pick<Offer, 'receiver'>> = {}) =>
+const receive = async (algorithm: Algorithm, wrapped: Buffer, more: Partial<Pick<Offer, 'receiver'>> & { residency?: string[] } = {}) =>
   transportHsmOperations.receiveKey.result.parse(
     (
       await transport.receive({
@@ -147,4 +148,15 @@ test('a recipient whose key is none, or too weak, is told so', async () => {
     expect(await code(transport.send({ type: requestType, key, recipient: { publicKeySpki, wrappingAlgorithm } }))).toBe(
       'ERR_MALFORMED_REQUEST',
     );
+});
+
+test('a key that may be in other regions is neither taken in nor sent, also not as the one to wrap under', async () => {
+  const good = wrap(randomBytes(32));
+  expect(await code(receive('AES_256', good, { residency: ['us'] }))).toBe('ERR_RESIDENCY');
+  const { material } = await receive('AES_256', good, { residency: ['eu', 'us'] });
+  const key = { algorithm: 'AES_256' as const, material, kek };
+  const send = (of: object, recipient: object) => code(transport.send({ type: requestType, key: { ...key, ...of }, recipient } as never));
+  const outside = { publicKeySpki: recipientSpki, wrappingAlgorithm };
+  expect([await send({ residency: ['us'] }, outside), await send({ residency: ['eu'] }, outside)]).toEqual(['ERR_RESIDENCY', 'OK']);
+  expect(await send({}, { key: { ...key, residency: ['us'] } })).toBe('ERR_RESIDENCY');
 });

@@ -22,6 +22,7 @@ import { publishedCheckpoints } from './newest-checkpoint';
 import { Restoring } from './restoring';
 import type { Roots } from './roots';
 import type { SignedDocuments } from './signed-documents';
+import { Site } from './site';
 import { tombstonePage } from './tombstones';
 import { WorkInHand } from './work-in-hand';
 
@@ -96,6 +97,7 @@ export function composeBackups({
       trail,
       tales,
       work,
+      site: new Site(config.SITE_REGION),
       folder,
       logger,
     },

@@ -59,7 +59,7 @@ export class KeyTransport {
     const { material, publicKeySpki } = await askInternal(
       this.parts.connection,
       internalOperations.generateKey,
-      { algorithm: spec, usage: 'sign', kekId: kek.kekId, kek: kek.material },
+      { algorithm: spec, usage: 'sign', custody: 'wrapped', kekId: kek.kekId, kek: kek.material, ...residencyOf(key) },
       { timeoutMs: generationTimeoutMs, trace },
     );
     if (material.custody !== 'wrapped' || publicKeySpki === undefined)
@@ -92,6 +92,7 @@ export class KeyTransport {
       {
         algorithm: key.algorithm,
         kek: { kekId: kek.kekId, material: kek.material },
+        ...residencyOf(key),
         wrappingAlgorithm,
         receiver: { spec, material: receiver, kek: under },
         wrappedMaterial: sent.wrappedMaterial,
@@ -135,10 +136,10 @@ export class KeyTransport {
     );
   }
 
-  private async kept({ algorithm }: Key, material: WrappedKey) {
+  private async kept(key: Key, material: WrappedKey) {
     const kek = await this.kekOf(material);
     if (!kek) throw new ProblemError('ERR_INTERNAL', `There is no key-encryption key ${material.kekId}.`);
-    return { algorithm, material, kek };
+    return { algorithm: key.algorithm, material, kek, ...residencyOf(key) };
   }
 
   private async kekOf({ kekId }: WrappedKey) {
@@ -146,3 +147,5 @@ export class KeyTransport {
     return kek?.material && { kekId, material: kek.material };
   }
 }
+
+const residencyOf = ({ residency }: Pick<Key, 'residency'>) => (residency ? { residency } : {});

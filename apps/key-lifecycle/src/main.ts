@@ -38,6 +38,7 @@ import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
+import { backupsIn } from './last-backup';
 import { LastUses } from './last-uses';
 import { ListCursors } from './list-cursors';
 import { OrphanSweep } from './orphan-sweep';
@@ -80,7 +81,7 @@ await runService(service, async (logger) => {
   await owner.start();
   // Also where this process makes none: another may have.
   const backupStore = new BackupStore(db, signer, trusted, tampered);
-  const delivery = new Delivery(connection, owner, store, trail);
+  const delivery = new Delivery(connection, owner, store, trail, backupsIn(backupStore));
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const jobs = new JobStore(db, documents, tampered);
   const owing = {

@@ -31,6 +31,7 @@ import type { KeyStore } from './key-store';
 import { provable } from './provable';
 import { type Restored, restoredKey } from './restored-key';
 import { SignedDocuments } from './signed-documents';
+import type { Site } from './site';
 import { type Evidence, readEvidence } from './tombstones';
 import type { WorkInHand } from './work-in-hand';
 
@@ -53,6 +54,7 @@ export interface RestoringParts {
   trail: Pick<AuditTrail, 'operation'>;
   tales: Pick<BackupTales, 'restored'>;
   work: WorkInHand;
+  site: Pick<Site, 'parted'>;
   folder: string;
   logger: LoggerService;
   nowMs?: () => number;
@@ -221,10 +223,12 @@ export class Restoring {
   }
 
   /** Doing it twice has the effect of once: what is stored already stays as it is. */
-  private async batch(record: RestoreRecord, plan: Plan, entries: readonly Entry[]): Promise<RestoreRecord> {
-    const { keys, store, documents, delivery } = this.parts;
+  private async batch(record: RestoreRecord, plan: Plan, read: readonly Entry[]): Promise<RestoreRecord> {
+    const { keys, store, documents, delivery, site } = this.parts;
+    const { here: entries, elsewhere } = site.parted(read);
     const findings = await this.prove(plan, entries);
     const defects = new Map(findings.failed.map(({ keyId, detail }) => [keyId, detail]));
+    for (const { entry, why } of elsewhere) findings.add({ keyId: entry.key.keyId, version: entry.key.primaryVersion }, `left out: ${why}`);
     const all = await inParallel(entries, async ({ key, entry }) => {
       const rule = { backupId: record.backupId, proven: plan.evidence !== undefined, tombstone: plan.evidence?.get(key.keyId) };
       const restored = await this.rotated(restoredKey(key, { ...rule, defect: defects.get(key.keyId) }, this.nowMs()), record);
@@ -245,7 +249,7 @@ export class Restoring {
     const before = record.restored ?? { usable: 0, suspended: 0, destroyed: 0, rotated: 0 };
     return {
       ...record,
-      progress: { ...record.progress, keys: record.progress.keys + entries.length },
+      progress: { ...record.progress, keys: record.progress.keys + read.length },
       restored: {
         usable: before.usable + count('usable'),
         suspended: before.suspended + count('suspended'),

@@ -149,7 +149,10 @@ export class RewrapSteps {
         {
           from: from.map(named),
           to: named(to),
-          keys: some.map(({ key, material: { kekId, mechanism, wrapped } }) => ({ algorithm: key.algorithm, kekId, mechanism, wrapped })),
+          keys: some.map(({ key: { algorithm, residency }, material: { kekId, mechanism, wrapped } }) => ({
+            ...{ algorithm, kekId, mechanism, wrapped },
+            ...(residency ? { residency } : {}),
+          })),
         },
         { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT },
       );

@@ -34,6 +34,8 @@ const session = 'S'.repeat(22);
 /** What the next receive-key does first. */
 let beforehand: (() => Promise<unknown>) | undefined;
 let refuseNext = false;
+/** The newest request of each kind. */
+const asks = new Map<string, object>();
 
 beforeAll(async () => {
   l = await startLifecycle();
@@ -66,6 +68,7 @@ function serve(): void {
   l.workers.subscribe(internalSubject('hsm', '*'), {
     callback: (_error, m): void => {
       const asked = m.json<Record<string, string> & { kek: { kekId: string } }>();
+      asks.set(m.subject.split('.').at(-1) as string, asked);
       const wrapped = Buffer.from('wrapped').toString('base64url');
       const answer = (result: object): void => void m.respond(JSON.stringify({ result }));
       if (m.subject.endsWith('generate-kek')) return answer({ rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped });
@@ -142,6 +145,19 @@ test('a replay is refused also where a crash came before the parameters were rem
   await imports.put((kept as NonNullable<typeof kept>).parameters);
   expect(await code(send(key, importToken))).toBe('ERR_IMPORT_PARAMETERS');
   expect(await code(send(key, importToken, 'CCCC', { newVersion: true }))).toBe('ERR_IMPORT_PARAMETERS');
+});
+
+test('workers are told in which regions the key may be opened, and that the pair is to leave its token', async () => {
+  const residency = ['local', 'eu'];
+  const key = await create({ residency, exportable: true });
+  const { importToken } = await offer(key);
+  expect(asks.get('generate-key')).toMatchObject({ custody: 'wrapped', residency });
+  expect(await code(send(key, importToken))).toBe('OK');
+  expect(asks.get('receive-key')).toMatchObject({ residency });
+  const recipient = { publicKeySpki: 'AAAA' };
+  const request = exportOperations.export.request.parse({ type: requestType, keyId: key.keyId, recipient, reason: 'r' });
+  expect(await code(exported.export(request, asking()))).toBe('OK');
+  expect(asks.get('send-key')).toMatchObject({ key: { residency } });
 });
 
 test('a worker that dies in the middle costs a try and nothing else', async () => {
@@ -292,7 +308,7 @@ test('an export names its recipient in the ledger, and is refused for keys that 
     context.active(),
   );
   expect(await code(ask(plain.key.keyId, { publicKeySpki: 'AAAA' }))).toBe('ERR_KEY_NOT_EXPORTABLE');
-  const records = (await l.recorded()).filter((r) => r.action === 'keys:Export' && r.outcome === 'success');
+  const records = (await l.recorded()).filter((r) => r.action === 'keys:Export' && r.outcome === 'success' && r.reason === 'to the bank');
   expect(records).toMatchObject([
     { keyId: key.keyId, version: 1, recipient: digest, reason: 'to the bank' },
     { keyId: key.keyId, version: 1, toKeyId: under.key.keyId, toVersion: 1 },

@@ -22,3 +22,15 @@ test('a site keeps only keys that may be in its region; one of which nobody said
   expect(() => new Site('eu').assertResident(['us'])).toThrow(/ERR_RESIDENCY: The key may be in us, and this site is in eu/);
   expect(() => new Site(undefined).assertResident(['us'])).toThrow(/SITE_REGION/);
 });
+
+test('what may not be stored at a site is told apart, with why; where nobody said where that is, nothing with a residency may', () => {
+  const of = (name: string, residency?: string[]) => ({ name, key: residency ? { residency } : {} });
+  const all = [of('anywhere'), of('ch', ['ch']), of('both', ['us', 'ch'])];
+  const names = (region?: string) => {
+    const { here, elsewhere } = new Site(region).parted(all);
+    return [here.map(({ name }) => name), elsewhere.map(({ entry, why }) => `${entry.name}: ${why}`)];
+  };
+  expect(names('ch')).toEqual([['anywhere', 'ch', 'both'], []]);
+  expect(names('us')).toEqual([['anywhere', 'both'], ['ch: The key may be in ch, and this site is in us.']]);
+  expect(names()).toEqual([['anywhere'], [expect.stringContaining('SITE_REGION'), expect.stringContaining('both: ')]]);
+});

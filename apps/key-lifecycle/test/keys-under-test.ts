@@ -31,6 +31,7 @@ import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
+import { backupsIn } from '../src/last-backup';
 import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
 import { Reservations } from '../src/reservations';
@@ -190,7 +191,7 @@ export async function startLifecycle() {
     const reservations = new Reservations(db, documents);
     const objects = new ReservedObjects(reservations, orphanAfterMs);
     const backups = new BackupStore(db, control, control.trusted, onTampered);
-    const delivery = new Delivery(connection, owner, store, records);
+    const delivery = new Delivery(connection, owner, store, records, backupsIn(backups));
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owing = {
@@ -209,12 +210,12 @@ export async function startLifecycle() {
     const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
       store,
-      backups,
       aliases,
       aliasDelivery,
       aliasRelay,
       owedOfAliases,
       aliasCommands: new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger),
+      backups,
       keks,
       roots,
       currentKeks,

@@ -32,6 +32,8 @@ export const internalOperations = {
       ...{ algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
       /** Only in a token that is in one of these. */
       residency: Residency.optional(),
+      /** Refused before it is made where it would stay in a token. */
+      custody: z.literal('wrapped').optional(),
       /** Its name in the token if it stays there; only a pair ever does. */
       label: TokenKeyLabel.optional(),
     },

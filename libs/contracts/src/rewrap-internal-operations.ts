@@ -4,6 +4,7 @@ import { ErrorCodeSchema } from './errors';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, RootLabel, Timestamp } from './primitives';
+import { Residency } from './residency';
 import { KekMaterial, WrappedKey } from './views';
 
 const NamedKek = z.strictObject({ kekId: KekId, material: KekMaterial });
@@ -20,7 +21,9 @@ export const rewrapInternalOperations = {
       from: z.array(NamedKek).min(1).max(16),
       to: NamedKek,
       keys: z
-        .array(z.strictObject({ algorithm: Algorithm, kekId: KekId, mechanism: z.int(), wrapped: z.string() }))
+        .array(
+          z.strictObject({ algorithm: Algorithm, kekId: KekId, mechanism: z.int(), wrapped: z.string(), residency: Residency.optional() }),
+        )
         .min(1)
         .max(limits.batchItems)
         .refine((keys) => keys.reduce((sum, { wrapped }) => sum + wrapped.length, 0) <= limits.rewrapChars, 'more than fits a message'),

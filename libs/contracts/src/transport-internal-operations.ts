@@ -3,12 +3,13 @@ import { Algorithm } from './algorithms';
 import { PublicKeySpki, WrappedBytes, WrappingAlgorithm, WrappingKeySpec } from './key-transport';
 import { defineOperation } from './operation';
 import { b64u, KekId } from './primitives';
+import { Residency } from './residency';
 import { KekMaterial, WrappedKey } from './views';
 
 /** A KEK, and that it is that one. */
 const Kek = z.strictObject({ kekId: KekId, material: KekMaterial });
-/** A key that is kept wrapped, with what it is wrapped under. */
-const Kept = z.strictObject({ algorithm: Algorithm, material: WrappedKey, kek: Kek });
+/** A key that is kept wrapped, with what it is wrapped under, and the regions of the tokens that may open it. */
+const Kept = z.strictObject({ algorithm: Algorithm, material: WrappedKey, kek: Kek, residency: Residency.optional() });
 
 /** What import and export need of the token, of crypto-workers over `claviger-internal.v1.hsm.<verb>`. */
 export const transportHsmOperations = {
@@ -20,6 +21,8 @@ export const transportHsmOperations = {
     input: {
       algorithm: Algorithm,
       kek: Kek,
+      /** Only in a token that is in one of these. */
+      residency: Residency.optional(),
       wrappingAlgorithm: WrappingAlgorithm,
       receiver: z.strictObject({ spec: WrappingKeySpec, material: WrappedKey, kek: Kek }),
       wrappedMaterial: WrappedBytes,
