@@ -5,7 +5,7 @@ import type { RunningService } from '../../deploy/local/stack';
 import { cast } from '../demo/cast';
 import { EstateReader, type StoredKey } from './key-estate';
 import { differences } from './key-invariants';
-import { type Callers, KeyTraffic } from './key-traffic';
+import { type Callers, KeyTraffic, operationsOfTraffic } from './key-traffic';
 import { LedgerCopy } from './ledger';
 import { codeIn } from './raw-caller';
 import { chance } from './seeded';
@@ -16,6 +16,8 @@ const rounds = Number(process.env.CLAVIGER_CRASH_ROUNDS ?? 5);
 const seed = Number(process.env.CLAVIGER_CRASH_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const roundsPerCheck = 20;
 const concurrency = 6;
+/** From so many rounds on even the rarest command has been answered with a result. */
+const roundsForEach = 20;
 /** A promised record is written by whoever finds it when it is so old: longer than the operations of here take, shorter than in earnest. */
 const owedSeconds = 10;
 /** An object of a token that no key names is destroyed after so long; in earnest after half an hour. */
@@ -178,6 +180,11 @@ test(
       console.log(JSON.stringify({ ...said, refused: Object.fromEntries(traffic.refusals) }));
       expect({ ...said, found }).toEqual({ ...said, found: [] });
     }
+    // Where nothing was changed, or nobody was killed, nothing of this was tried.
+    const changed = new Set(traffic.acknowledged.map(({ operation }) => operation));
+    expect({ seed, killed: [...killed.values()].reduce((sum, n) => sum + n, 0) >= rounds }).toEqual({ seed, killed: true });
+    expect(rounds < roundsForEach ? [] : operationsOfTraffic.filter((operation) => !changed.has(operation))).toEqual([]);
+    for (const operation of ['keys.create', 'keys.rotate']) expect([...changed]).toContain(operation);
   },
   180_000 + rounds * 20_000,
 );
@@ -193,7 +200,9 @@ test('what was encrypted meanwhile is decrypted by every version that may still 
       ),
   );
   const wrong: string[] = [];
-  for (const { keyId, version, plaintext, ciphertext } of traffic.ciphertexts.filter((one) => usable.has(`${one.keyId} ${one.version}`))) {
+  const to = traffic.ciphertexts.filter((one) => usable.has(`${one.keyId} ${one.version}`));
+  expect({ seed, some: to.length > 0 }).toEqual({ seed, some: true });
+  for (const { keyId, version, plaintext, ciphertext } of to) {
     const reply = await payments.ask('crypto.decrypt', { keyId, ciphertext });
     const right = 'result' in reply && (reply.result as { plaintext: string }).plaintext === plaintext;
     if (!right) wrong.push(`${keyId}#${version}: ${codeIn(reply)}`);

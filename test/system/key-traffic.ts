@@ -43,6 +43,8 @@ const commands: readonly Command[] = [
   { operation: 'keys.cancel-deletion', by: 'kim', weight: 2 },
   { operation: 'keys.update', by: 'kim', weight: 3, fields: (chance) => ({ description: `note ${chance.between(1, 9)}` }) },
 ];
+/** What it changes keys by. */
+export const operationsOfTraffic: readonly string[] = ['keys.create', ...commands.map(({ operation }) => operation)];
 /** How many of the next requests make a key. */
 const createShare = 0.12;
 /** How many encrypt under one. */

@@ -74,6 +74,7 @@ export const PURE = [
     'key-impact',
     'key-material',
     'key-protection',
+    'last-backup',
     'key-residency',
     'key-state',
     'key-tree',

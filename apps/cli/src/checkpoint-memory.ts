@@ -39,3 +39,23 @@ export function recall(file: string, origin: string): Remembered | undefined {
 }
 
 export const remember = (file: string, checkpoint: Remembered): void => writePrivately(file, `${JSON.stringify(checkpoint, null, 2)}\n`);
+
+/** The signed note in a file: by itself, as a witness has it, or in what `audit verify` remembers. @throws CommandError */
+export function checkpointIn(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new CommandError('badInput', `${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  if (!text.startsWith('{')) return text;
+  try {
+    const { note } = JSON.parse(text) as Partial<Remembered>;
+    if (typeof note === 'string') return note;
+  } catch {}
+  throw new CommandError(
+    'badInput',
+    `${file} holds no checkpoint`,
+    'Give the signed note of one, or what claviger audit verify remembers.',
+  );
+}

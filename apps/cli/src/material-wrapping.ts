@@ -1,5 +1,5 @@
 import { constants, createCipheriv, createDecipheriv, type KeyObject, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto';
-import type { WrappingAlgorithm } from '@claviger/contracts';
+import type { KeyDescription, WrappingAlgorithm } from '@claviger/contracts';
 import { CommandError } from './exit-codes';
 
 /** The alternative initial value of RFC 5649 §3. */
@@ -48,13 +48,14 @@ function oaep(key: KeyObject, algorithm: WrappingAlgorithm, value: Buffer): Buff
   }
 }
 
-/** The same by openssl 3, for whoever has the material where Claviger's command is not. */
+/** The same by openssl 3, for whoever has the material where Claviger's command is not. What it writes is for its owner's eyes only. */
 export function opensslCommands(algorithm: WrappingAlgorithm, folder: string): string[] {
   const md = hashOf(algorithm);
   const oaepOf = (input: string, output: string) =>
-    `openssl pkeyutl -encrypt -pubin -inkey ${folder}/wrapping-key.pem -in ${input} -out ${output} -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:${md} -pkeyopt rsa_mgf1_md:${md}`;
-  if (isWhole(algorithm)) return [oaepOf('material.bin', 'material.wrapped')];
+    `openssl pkeyutl -encrypt -pubin -inkey ${shellWord(`${folder}/wrapping-key.pem`)} -in ${input} -out ${output} -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:${md} -pkeyopt rsa_mgf1_md:${md}`;
+  if (isWhole(algorithm)) return ['umask 077', oaepOf('material.bin', 'material.wrapped')];
   return [
+    'umask 077',
     'openssl rand -out carrier.bin 32',
     oaepOf('carrier.bin', 'carrier.wrapped'),
     `openssl enc -id-aes256-wrap-pad -K "$(od -An -vtx1 carrier.bin | tr -d ' \\n')" -iv A65959A6 -in material.bin -out inner.wrapped`,
@@ -62,3 +63,22 @@ export function opensslCommands(algorithm: WrappingAlgorithm, folder: string): s
     'rm carrier.bin',
   ];
 }
+
+/** What the two commands after `import-parameters` are, for the key that it is. `about` is undefined where the caller may not describe the key. */
+export function importCommands(
+  { keyId, folder, algorithm }: { keyId: string; folder: string; algorithm: WrappingAlgorithm },
+  about: Pick<KeyDescription, 'algorithm' | 'usage'> | undefined,
+): string[] {
+  const isOf = (test: (key: Pick<KeyDescription, 'algorithm' | 'usage'>) => boolean) => about === undefined || test(about);
+  const counts = isOf((key) => key.usage === 'encrypt' && key.algorithm.startsWith('AES')) ? ' --prior-encryptions N' : '';
+  const half = isOf((key) => key.algorithm === 'ED25519') ? ' --public-key FILE' : '';
+  return [
+    `claviger keys wrap-material --public-key ${shellWord(`${folder}/wrapping-key.pem`)} --wrapping-algorithm ${algorithm} --material material.bin --out material.wrapped`,
+    `claviger keys import-material ${keyId} --token ${shellWord(`${folder}/import-token`)} --wrapped material.wrapped${counts}${half} --reason TEXT`,
+    ...(counts === '' ? [] : ['N: how often an AES key that encrypts has done so elsewhere; 0 for never.']),
+    ...(half === '' ? [] : ['FILE: the public half of an Ed25519 key, PEM or DER.']),
+  ];
+}
+
+/** As POSIX shells read it back (XCU §2.2.2). */
+export const shellWord = (text: string): string => (/^[A-Za-z0-9_./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);

@@ -12,10 +12,10 @@ export function pairs(what: string, given: readonly string[] | undefined): Recor
   return Object.fromEntries(read);
 }
 
-/** @throws CommandError */
+/** Up to 10 digits: 2^32, the most encryptions under one key, is one of them. @throws CommandError */
 export function wholeNumber(flag: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(text)) throw new CommandError('usage', `${flag} wants a whole number`);
+  if (!/^\d{1,10}$/.test(text)) throw new CommandError('usage', `${flag} wants a whole number`);
   return Number(text);
 }
 

@@ -34,7 +34,10 @@ export class RewrapController {
         made.push(
           this.one(
             item,
-            () => ({ from: this.keys.unwrapKek(item.kekId, material), to: this.keys.unwrapKek(to.kekId, to.material) }),
+            {
+              from: () => opened(item.kekId, () => this.keys.unwrapKek(item.kekId, material)),
+              to: () => this.keys.unwrapKek(to.kekId, to.material),
+            },
             to.kekId,
           ),
         );
@@ -50,8 +53,9 @@ export class RewrapController {
       const { mechanism, wrapped } = material;
       const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm: 'AES_256' } as const;
       const rewrap = () => {
-        const [from, to] = [primary.findTokenKey(material.rootLabel, 'secret'), primary.findTokenKey(rootLabel, 'secret')];
-        return primary.rewrap({ ...request, from, to });
+        // The new root first: a token that lacks it is no fault of the KEK.
+        const to = primary.findTokenKey(rootLabel, 'secret');
+        return opened('the KEK', () => primary.rewrap({ ...request, from: primary.findTokenKey(material.rootLabel, 'secret'), to }));
       };
       return { rootLabel, ...encoded(onceMore(rewrap)) };
     });
@@ -80,8 +84,12 @@ export class RewrapController {
     return this.answered(async () => ({ destroyed: this.tokens.primary.destroyRootKey(label) }));
   }
 
-  /** What is wrong with one key is said of it; what is wrong with the token, or with a KEK, is thrown. */
-  private one({ algorithm, mechanism, wrapped, residency }: WrappedItem, keks: () => { from: KeyHandle; to: KeyHandle }, kekId: string) {
+  /** What is wrong with one key, or with the KEK that it is under, is said of it; what is wrong with the token, or with the new KEK, is thrown. */
+  private one(
+    { algorithm, mechanism, wrapped, residency }: WrappedItem,
+    keks: { from: () => KeyHandle; to: () => KeyHandle },
+    kekId: string,
+  ) {
     const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
     try {
       this.tokens.assertResides(residency, this.tokens.primary.label);
@@ -89,17 +97,20 @@ export class RewrapController {
       const { code, detail } = toProblem(error);
       return { code, detail };
     }
-    // Outside: a KEK that does not open is no fault of the key.
-    let under = keks();
+    // Outside: a new KEK that does not open is no fault of the key.
+    let to = keks.to();
     try {
+      let from = keks.from();
       const material = onceMore(
-        () => this.tokens.primary.rewrap({ ...request, ...under }),
+        () => this.tokens.primary.rewrap({ ...request, from, to }),
         () => {
-          under = keks();
+          [from, to] = [keks.from(), keks.to()];
         },
       );
       return { custody: 'wrapped' as const, kekId, ...encoded(material) };
     } catch (error) {
+      if (error instanceof ProblemError && error.code === 'ERR_KEY_UNREADABLE')
+        return { code: error.code, detail: error.detail ?? error.message };
       if (!(error instanceof HsmError) || error.retryable) throw error;
       if (error.code === 'HSM_WRAPPED_KEY_INVALID') return { code: 'ERR_KEY_UNREADABLE' as const, detail: error.what };
       return { code: toProblem(error).code, detail: error.what };
@@ -118,6 +129,17 @@ export class RewrapController {
 }
 
 const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
+
+/** What is damaged, or under what the token does not hold, stays so: it is said of what was to be opened, and is no failure of the HSM. */
+function opened<T>(what: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof HsmError && (error.code === 'HSM_WRAPPED_KEY_INVALID' || error.code === 'HSM_KEY_NOT_FOUND'))
+      throw new ProblemError('ERR_KEY_UNREADABLE', `${what} does not open: ${error.what}`, { cause: error });
+    throw error;
+  }
+}
 
 /** When the token lost its sessions the handles are looked up anew. */
 function onceMore<T>(use: () => T, anew: () => void = () => undefined): T {

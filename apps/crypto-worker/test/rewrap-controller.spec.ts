@@ -88,7 +88,21 @@ test('a key that may be in other regions is not opened to rewrap it; the others 
   expect(result.map((one) => ('code' in one ? one.code : one.kekId))).toEqual(['ERR_RESIDENCY', second, second]);
 });
 
-test('a KEK that does not open is no fault of the keys: all of it fails, and is tried again', async () => {
+test('an old KEK that does not open, or whose root is gone, is said of what is under it, and is no failure of the HSM', async () => {
+  const [from, to] = [await generateKek(), await generateKek()];
+  const item = { algorithm: 'AES_256', ...wrappedIn(await generate('AES_256', from)) };
+  for (const broken of [
+    { ...from, wrapped: Buffer.alloc(40, 1).toString('base64url') },
+    { ...(await generateKek()), rootLabel: 'root-99' },
+  ]) {
+    expect(await rewrap(broken, to, [item])).toMatchObject([{ code: 'ERR_KEY_UNREADABLE', detail: expect.stringContaining(first) }]);
+    await expect(rotation.rewrapKek({ type, material: broken, rootLabel: 'root' })).rejects.toMatchObject({ code: 'ERR_KEY_UNREADABLE' });
+  }
+  // The new root: another worker may have it.
+  await expect(rotation.rewrapKek({ type, material: from, rootLabel: 'root-99' })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+});
+
+test('a new KEK that does not open is no fault of the keys: all of it fails, and is tried again', async () => {
   const [from, to] = [await generateKek(), await generateKek()];
   const item = { algorithm: 'AES_256', ...wrappedIn(await generate('AES_256', from)) };
   const damaged = { ...to, wrapped: Buffer.alloc(40, 1).toString('base64url') };

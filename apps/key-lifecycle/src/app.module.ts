@@ -28,6 +28,7 @@ import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
 
 import { Site } from './site';
+import { WrappingGuard } from './wrapping-guard';
 
 @Module({})
 export class AppModule {
@@ -39,6 +40,7 @@ export class AppModule {
     roots: Roots;
     jobs: JobStore;
     owedByJobs: OwedByJobs;
+    guard: WrappingGuard;
     hsm: Hsm;
     bounds: LeaseBounds;
     backups: BackupParts;
@@ -78,6 +80,7 @@ export class AppModule {
         { provide: Roots, useValue: parts.roots },
         { provide: JobStore, useValue: parts.jobs },
         { provide: OwedByJobs, useValue: parts.owedByJobs },
+        { provide: WrappingGuard, useValue: parts.guard },
         { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: BackupParts, useValue: parts.backups },

@@ -84,9 +84,15 @@ export function isVerificationDue(newest: Pick<BackupRecord, 'verified'>, everyH
 export function describeBackup({ session: _, told: __, ...record }: BackupRecord, epoch: EpochRecord | undefined): BackupDescription {
   return { ...record, readableUntil: epoch?.destroyedAt ?? epoch?.destroyAt ?? record.createdAt };
 }
+/** Without the ids of keys: two hundred backups with a thousand each are larger than a message. The description of one has them. */
+export function listedBackup({ keysInToken: _, tampered: __, verified, ...backup }: BackupDescription): BackupDescription {
+  return { ...backup, ...(verified ? { verified: { ...verified, failed: [] } } : {}) };
+}
 export const describeRestore = ({ session: _, headerDigest: __, ...record }: RestoreRecord): RestoreDescription => record;
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 /** `b_20260301120000000_…`: sorts by time. `random` gives a number below its argument. */
 export const idAt = (kind: 'b' | 'e', nowMs: number, random: (below: number) => number): string =>
-  `${kind}_${iso(nowMs).replaceAll(/\D/g, '')}_${Array.from({ length: 10 }, () => letters[random(letters.length)]).join('')}`;
+  `${timeOf(kind, nowMs)}_${Array.from({ length: 10 }, () => letters[random(letters.length)]).join('')}`;
+/** What ids of that time begin with. */
+export const timeOf = (kind: 'b' | 'e', atMs: number): string => `${kind}_${iso(atMs).replaceAll(/\D/g, '')}`;

@@ -3,7 +3,7 @@ import { ProblemError } from '@claviger/contracts';
 import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
 import { TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
-import type { BackupRecord, EpochRecord, KeyCanaries, RestoreRecord } from './backup-records';
+import { type BackupRecord, type EpochRecord, type KeyCanaries, type RestoreRecord, timeOf } from './backup-records';
 import { reached } from './key-store';
 import { TamperedDocument } from './signed-documents';
 
@@ -79,6 +79,33 @@ export class BackupStore {
   async allEpochs(): Promise<EpochRecord[]> {
     const found = await reached(() => this.epochs.find().sort({ _id: -1 }).toArray());
     return this.untampered<EpochRecord>('epoch', found, ({ epoch }) => epoch);
+  }
+
+  /** As `allEpochs`, but throws TamperedDocument: whose key lies where is not known of one that cannot be read. */
+  async epochsOrThrow(): Promise<EpochRecord[]> {
+    const found = await reached(() => this.epochs.find().toArray());
+    return found.map((document) => this.read<EpochRecord>('epoch', document, ({ epoch }) => epoch));
+  }
+
+  /**
+   * Backups that were begun by then and can be read, or may be once they are made. Throws TamperedDocument where a list leaves out what somebody else wrote:
+   * of that nothing is known.
+   */
+  async readable(untilMs: number): Promise<{ backup: BackupRecord; epoch: EpochRecord }[]> {
+    const epochs = await this.epochsOrThrow();
+    const byId = new Map(epochs.map((epoch) => [epoch.epoch, epoch]));
+    const from = epochs.filter(isReadable).map(({ createdAt }) => Date.parse(createdAt));
+    if (from.length === 0) return [];
+    const begun = { $gte: timeOf('b', Math.min(...from)), $lt: timeOf('b', untilMs + 1) };
+    const found = await reached(() => this.backups.find({ _id: begun }).toArray());
+    return found
+      .map((one) => this.read<BackupRecord>('backup', one, (b) => b.backupId))
+      .filter(({ state }) => state === 'complete' || state === 'running')
+      .flatMap((backup) => {
+        const epoch = byId.get(backup.epoch);
+        if (!epoch) throw new TamperedDocument(backup.backupId, `its epoch ${backup.epoch} is gone`);
+        return isReadable(epoch) ? [{ backup, epoch }] : [];
+      });
   }
 
   async putEpoch(record: EpochRecord): Promise<void> {
@@ -166,6 +193,8 @@ export class BackupStore {
     }
   }
 }
+
+const isReadable = ({ destroyedAt }: EpochRecord) => destroyedAt === undefined;
 
 const types = {
   backup: 'claviger-backup+jws',

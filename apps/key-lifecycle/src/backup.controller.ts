@@ -23,11 +23,6 @@ export class BackupParts {
     private readonly parts: Ready | undefined,
   ) {}
 
-  /** Epochs whose key lies under this root: it must not be destroyed. */
-  async epochsUnder(rootLabel: string): Promise<string[]> {
-    return (await this.parts?.backups.epochsUnder(rootLabel)) ?? [];
-  }
-
   /** @throws ProblemError ERR_BACKUP_UNAVAILABLE */
   get ready(): Ready {
     if (!this.parts) throw new ProblemError('ERR_BACKUP_UNAVAILABLE');

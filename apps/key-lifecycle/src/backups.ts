@@ -9,7 +9,7 @@ import type { BackupHsm } from './backup-hsm';
 import type { BackupMaker } from './backup-maker';
 import { proveBackup } from './backup-proof';
 import { BackupReader } from './backup-reader';
-import { type BackupRecord, describeBackup, idAt, isBackupDue, isOver, isVerificationDue } from './backup-records';
+import { type BackupRecord, describeBackup, idAt, isBackupDue, isOver, isVerificationDue, listedBackup } from './backup-records';
 import type { BackupStore } from './backup-store';
 import type { BackupTales } from './backup-tales';
 import { type SignedDocuments, TamperedDocument } from './signed-documents';
@@ -76,7 +76,7 @@ export class Backups {
 
   async list(limit: number): Promise<BackupDescription[]> {
     const epochs = new Map((await this.parts.store.allEpochs()).map((epoch) => [epoch.epoch, epoch]));
-    return (await this.parts.store.list(limit)).map((record) => describeBackup(record, epochs.get(record.epoch)));
+    return (await this.parts.store.list(limit)).map((record) => listedBackup(describeBackup(record, epochs.get(record.epoch))));
   }
 
   async describe(backupId: string): Promise<BackupDescription> {
@@ -85,11 +85,6 @@ export class Backups {
       record,
       (await this.parts.store.allEpochs()).find(({ epoch }) => epoch === record.epoch),
     );
-  }
-
-  async epochsUnder(rootLabel: string): Promise<string[]> {
-    const epochs = await this.parts.store.allEpochs();
-    return epochs.filter(({ epochKey }) => epochKey?.rootLabel === rootLabel).map(({ epoch }) => epoch);
   }
 
   sweep(): Promise<void> {
@@ -104,6 +99,7 @@ export class Backups {
     const records = await store.list(looked);
     for (const record of records) if (record.state !== 'running') await tales.tell(record);
     await this.buryAbandoned(records);
+    await this.forgetAbandonedLooks(records);
     await this.endRetention();
     await this.parts.epochs.followRoot();
     if (this.stopped) return;
@@ -228,6 +224,17 @@ export class Backups {
       await tales.tell(buried);
       await rm(join(this.parts.folder, `${backupId}.backup.partial`), { force: true });
     }
+  }
+
+  /** A verification whose process died goes on nowhere: whoever waits for it sees that it is over. With the claim held, so that it is none that has just begun. */
+  private async forgetAbandonedLooks(records: readonly BackupRecord[]): Promise<void> {
+    const { store, work } = this.parts;
+    const abandoned = records.filter(({ state, progress }) => state === 'complete' && progress?.what === 'verifying');
+    if (abandoned.length === 0 || (await store.isClaimed('verifying', this.nowMs()))) return;
+    const forget = async () => {
+      for (const { backupId } of abandoned) await store.changeBackup(backupId, ({ progress: _, ...record }) => record);
+    };
+    await work.begin('verifying', forget, async () => undefined);
   }
 
   private async endRetention(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { RecordSigner } from '@claviger/messaging';
 import { ConfigurationError } from '@claviger/operability';
 import type { CoreService } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
@@ -7,7 +8,7 @@ import { BackupEpochs } from './backup-epochs';
 import { BackupHsm } from './backup-hsm';
 import { BackupMaker } from './backup-maker';
 import { BackupSource } from './backup-source';
-import { BackupStore } from './backup-store';
+import type { BackupStore } from './backup-store';
 import { BackupTales } from './backup-tales';
 import { Backups } from './backups';
 import { CanaryMaker } from './canary-maker';
@@ -29,7 +30,7 @@ interface Given {
   config: Config;
   core: CoreService;
   db: Db;
-  signer: ConstructorParameters<typeof BackupStore>[1];
+  signer: RecordSigner;
   documents: SignedDocuments;
   store: KeyStore;
   commands: KeyCommands;
@@ -37,7 +38,7 @@ interface Given {
   keks: KekStore;
   roots: Roots;
   bounds: LeaseBounds;
-  tampered: (id: string, reason: string) => void;
+  backupStore: BackupStore;
   logger: LoggerService;
 }
 
@@ -54,7 +55,7 @@ export function composeBackups({
   keks,
   roots,
   bounds,
-  tampered,
+  backupStore,
   logger,
 }: Given) {
   const { connection, trusted, trust, trail, policy, worker } = core;
@@ -65,7 +66,6 @@ export function composeBackups({
   }
   if (folder === escrowFolder) throw new ConfigurationError(['BACKUP_ESCROW_FOLDER: must be another folder than BACKUP_FOLDER']);
   const hsm = new BackupHsm(connection);
-  const backupStore = new BackupStore(db, signer, trusted, tampered);
   const retention = { epochDays: config.BACKUP_EPOCH_DAYS, retentionDays: config.BACKUP_RETENTION_DAYS };
   const group = config.BACKUP_RECOVERY_GROUP;
   const canaries = new CanaryMaker({ hsm, backups: backupStore, keys: store, bounds });

@@ -5,6 +5,7 @@ import type { Context } from '@opentelemetry/api';
 import type { Delivery } from './delivery';
 import { currentKek, type LivingKek, newKek, nextGeneration, type Pair } from './kek';
 import type { KekStore } from './kek-store';
+import { inTime } from './kek-use';
 import type { Roots } from './roots';
 
 const hsmTimeoutMs = 5_000;
@@ -33,6 +34,7 @@ export class CurrentKeks {
 
   /** A new one in its generation, unless somebody was first: then that one. */
   async make(pair: Pair, generation: number, trace: Context): Promise<LivingKek> {
+    const assertInTime = inTime();
     const rootLabel = await this.roots.current();
     const material = await askInternal(
       this.connection,
@@ -41,6 +43,8 @@ export class CurrentKeks {
       rootLabel === undefined ? {} : { rootLabel },
       { timeoutMs: hsmTimeoutMs, trace },
     );
+    // Its root may be on its way out as well.
+    assertInTime();
     return (await this.store.claim(newKek(pair, generation, material, new Date().toISOString()))) as LivingKek;
   }
 

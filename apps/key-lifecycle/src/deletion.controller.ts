@@ -42,7 +42,8 @@ export class DeletionController {
 
   @MessagePattern(keyOperations.unregisterData.name)
   unregisterData(@Payload() request: Request<Ops['unregisterData']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.changes.answer(keyOperations.unregisterData, request, context, (key) => unregisterData(key, request.data, Date.now()));
+    const what = { name: request.data, by: context.principal };
+    return this.changes.answer(keyOperations.unregisterData, request, context, (key) => unregisterData(key, what, Date.now()));
   }
 
   @MessagePattern(keyOperations.lastUse.name)

@@ -2,6 +2,7 @@ import { type CloudEvent, cloudEvent, eventSubject, internalOperations, type Key
 import { type AuditTrail, askInternal, type KvOwner, type OutboxItem, type RecordIntent } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import type { BackupsOf } from './destruction';
 import { type Kek, viewKek } from './kek';
 import type { Key } from './key';
 import { describeKey, viewKey } from './key-description';
@@ -21,6 +22,7 @@ export class Delivery {
     private readonly owner: KvOwner<KeysView>,
     private readonly store: KeyStore,
     private readonly trail: Pick<AuditTrail, 'append'>,
+    private readonly backupsOf: BackupsOf,
   ) {}
 
   deliver = async ({ aggregateId, entry }: OutboxItem<OutboxEntry>): Promise<void> => {
@@ -43,7 +45,7 @@ export class Delivery {
   /** Comes after the objects of the tokens in the outbox, so that they are gone by now. The certificate is kept, then recorded, then told. */
   private async certify(keyId: string, id: string, signed: string): Promise<void> {
     const now = new Date().toISOString();
-    const certificate = await this.store.certified(keyId, signed, now);
+    const certificate = await this.store.certified(keyId, signed, now, this.backupsOf);
     await this.trail.append({ kind: 'destruction', keyId, certificate }, id);
     const key = await this.store.get(keyId);
     if (!key) return;

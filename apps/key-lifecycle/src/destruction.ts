@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { DestructionCertificate, KeyMaterial } from '@claviger/contracts';
+import type { DestructionCertificate, KeyMaterial, MaterialInBackups } from '@claviger/contracts';
 import type { Key, KeyVersion } from './key';
 
 /** What a certificate will say, taken while the material is still there to be told of. */
-export type Destruction = Omit<DestructionCertificate, 'issuedAt'>;
+export type Destruction = Omit<DestructionCertificate, 'issuedAt' | 'backups'>;
+
+/** Rejects when that is not known. */
+export type BackupsOf = (destruction: Destruction) => Promise<MaterialInBackups>;
 
 /** `from` is the key with its material, `to` the same key without; the revision and the time of destruction are those of `to`. */
 export function destructionOf(from: Key, to: Key): Destruction {

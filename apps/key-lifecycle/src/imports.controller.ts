@@ -6,8 +6,8 @@ import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
 import type { ImportParameters } from './import-parameters';
+import { kekUseMs } from './kek-use';
 import type { Key } from './key';
-import { kekUseMs } from './key-commands';
 import {
   assertImportable,
   assertMaterialTimes,

@@ -1,4 +1,4 @@
-import { ProblemError } from '@claviger/contracts';
+import { type KekView, ProblemError } from '@claviger/contracts';
 import { TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { type Kek, kekIdOf, type Pair } from './kek';
@@ -19,6 +19,8 @@ export class KekStore {
     db: Db,
     private readonly documents: SignedDocuments,
     onTampered: (id: string, reason: string) => void,
+    /** KEKs that the workers have. */
+    private readonly delivered: () => Iterable<Pick<KekView, 'kekId' | 'revision'>> = () => [],
   ) {
     this.keks = db.collection('keks');
     this.tampered = new TamperedDocuments(onTampered);
@@ -86,8 +88,18 @@ export class KekStore {
     }
   }
 
-  /** Throws TamperedDocument. */
+  /** Throws TamperedDocument, also when one is missing, or older, that the workers have: what is under it would be under nothing. */
   async all(): Promise<Kek[]> {
+    // Asked first, as above.
+    const delivered = [...this.delivered()].map(({ kekId, revision }) => ({ kekId, revision }));
+    const keks = await this.stored();
+    const byId = new Map(keks.map((kek) => [kek.kekId, kek]));
+    for (const { kekId, revision } of delivered) this.notOlder(kekId, byId.get(kekId), revision);
+    return keks;
+  }
+
+  /** What the store has, whatever the workers have. Throws TamperedDocument. */
+  async stored(): Promise<Kek[]> {
     return (await reached(() => this.keks.find().sort({ _id: 1 }).toArray())).map((document) => this.read(document));
   }
 

@@ -24,6 +24,8 @@ export interface Kek {
   destroyedAt?: string;
   /** Gone once destroyed. */
   material?: KekMaterial;
+  /** The job that put it under another root, until workers and ledger were told. */
+  rewrappedBy?: string;
 }
 /** One that still opens what it wrapped. */
 export type LivingKek = Kek & { material: KekMaterial };
@@ -54,6 +56,10 @@ export const newKek = (pair: Pair, generation: number, material: KekMaterial, no
   ...{ revision: 1, state: 'active', createdAt: now, material },
 });
 
+/** Whether what was wrapped under it may still be stored, as it is now: not one that was retired since, since it may be destroyed by the time of the write. */
+export const isUsableStill = (now: Kek | undefined, before: Kek | undefined): boolean =>
+  now !== undefined && isLiving(now) && (now.state === 'active' || now.state === before?.state);
+
 /** Nothing new is wrapped under it. */
 export const retireKek = (kek: Kek, now: string): Kek =>
   kek.state === 'active' ? { ...kek, revision: kek.revision + 1, state: 'retiring', retiredAt: now } : kek;
@@ -67,7 +73,12 @@ export function destroyKek(kek: Kek, now: string): Kek {
 }
 
 /** The same key under another root. */
-export const rewrappedKek = (kek: LivingKek, material: KekMaterial): LivingKek => ({ ...kek, revision: kek.revision + 1, material });
+export const rewrappedKek = (kek: LivingKek, material: KekMaterial, jobId: string): LivingKek => ({
+  ...{ ...kek, revision: kek.revision + 1, material, rewrappedBy: jobId },
+});
+
+/** They were. To the workers it is as it was, so its revision stays. */
+export const toldKek = ({ rewrappedBy: _, ...kek }: Kek): Kek => kek;
 
 /** What the workers get. An active one looks as it did before there were states, so that workers of that time can read it. */
 export const viewKek = ({ kekId, environment, classification, revision, state, material }: Kek): KekView => ({

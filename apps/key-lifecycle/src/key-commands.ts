@@ -8,6 +8,7 @@ import type { Context } from '@opentelemetry/api';
 import type { CurrentKeks } from './current-keks';
 import { type Delivery, outboxOf } from './delivery';
 import type { Floors } from './floors';
+import { inTime } from './kek-use';
 import { abandoned, createKey, type Key, type Material, type NewKey } from './key';
 import { assertNotBelow, withDefaults } from './key-floor';
 import type { KeyStore, OutboxEntry } from './key-store';
@@ -16,9 +17,6 @@ import { confirmationWaitMs, type Propagation, type Reached } from './propagatio
 import type { ReservedObjects } from './reserved-objects';
 
 const attempts = 8;
-/** Between the choice of a KEK and the write of what is under it. Whoever destroys a KEK waits longer, the store's own time included (rewrap-job.ts). */
-export const kekUseMs = 60_000;
-
 /** The record of who makes this change, as it will be. */
 export type Intend = (to: Key) => RecordIntent;
 
@@ -148,15 +146,6 @@ export class KeyCommands {
     await this.delivery.putChanged(key).catch(later);
     void this.relay.deliverNow(outbox.map((entry) => ({ aggregateId: key.keyId, entryId: entry.id, entry }))).catch(later);
   }
-}
-
-/** What took too long is not written: the KEK that it is under may be destroyed by now. */
-function inTime(): () => void {
-  const begunMs = performance.now();
-  return () => {
-    if (performance.now() - begunMs > kekUseMs)
-      throw new ProblemError('ERR_TIMEOUT', 'It took too long to make key material: nothing was changed.');
-  };
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';

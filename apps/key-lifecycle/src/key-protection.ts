@@ -29,12 +29,16 @@ export function unprotectKey(key: Key): Key {
   return { ...rest, revision: key.revision + 1 };
 }
 
-/** Said again it counts from now, with the end that it is given now. What has ended makes room. Throws ERR_MALFORMED_REQUEST, ERR_KEY_STATE. */
+/**
+ * Said again it counts from now, with the end that it is given now, which may be sooner: so only by who said it, or the key's owner. What has ended makes
+ * room. Throws ERR_MALFORMED_REQUEST, ERR_KEY_STATE, ERR_KEY_PROTECTED.
+ */
 export function registerData(key: Key, data: { name: string; by: string; until?: string | undefined }, nowMs: number): Key {
   refuseDestroyed(key);
   const { name, by, until } = data;
   if (until !== undefined && Date.parse(until) <= nowMs)
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'The end of a registration lies ahead; leave it out for good.');
+  assertTheirs(key, name, by, nowMs);
   const others = dataInForce(key, nowMs).filter((one) => one.name !== name);
   if (others.length >= limits.dataPerKey)
     throw new ProblemError(
@@ -45,10 +49,11 @@ export function registerData(key: Key, data: { name: string; by: string; until?:
   return { ...key, revision: key.revision + 1, data: [...others, registered] };
 }
 
-/** Also what has ended goes. */
-export function unregisterData(key: Key, name: string, nowMs: number): Key {
+/** Also what has ended goes. By who registered it, or the key's owner: throws ERR_KEY_PROTECTED for others. */
+export function unregisterData(key: Key, { name, by }: { name: string; by: string }, nowMs: number): Key {
   refuseDestroyed(key);
   if (!key.data?.some((one) => one.name === name)) return key;
+  assertTheirs(key, name, by, nowMs);
   const { data: _, ...rest } = key;
   const left = dataInForce(key, nowMs).filter((one) => one.name !== name);
   return { ...rest, revision: key.revision + 1, ...(left.length === 0 ? {} : { data: left }) };
@@ -57,6 +62,13 @@ export function unregisterData(key: Key, name: string, nowMs: number): Key {
 /** What is registered and has not ended. */
 export const dataInForce = (key: Pick<Key, 'data'>, nowMs: number): RegisteredData[] =>
   (key.data ?? []).filter(({ until }) => until === undefined || Date.parse(until) > nowMs);
+
+/** One of several consumers must not end what another keeps. */
+function assertTheirs(key: Key, name: string, by: string, nowMs: number): void {
+  const registered = dataInForce(key, nowMs).find((one) => one.name === name);
+  if (registered && registered.by !== by && key.owner !== by)
+    throw new ProblemError('ERR_KEY_PROTECTED', `${name} was registered by ${registered.by}: they change that, or the owner of the key.`);
+}
 
 function refuseDestroyed(key: Key): void {
   if (primaryOf(key).state === 'destroyed') throw new ProblemError('ERR_KEY_STATE', 'The key is destroyed.');

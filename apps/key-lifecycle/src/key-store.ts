@@ -3,7 +3,7 @@ import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
-import { destructionOf, isDestruction } from './destruction';
+import { type BackupsOf, destructionOf, isDestruction } from './destruction';
 import { isQuick, putOff } from './due-bounds';
 import { type Invocations, noInvocations } from './invocations';
 import { abandoned, type Key } from './key';
@@ -199,9 +199,15 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     ];
   }
 
-  /** The certificate of the key's destruction: the one that was issued, or one that is issued now from what the outbox says. Throws TamperedDocument. */
-  async certified(keyId: string, signed: string, issuedAt: string): Promise<string> {
-    const certificate = this.told(keyId, () => this.documents.issueCertificate(keyId, signed, issuedAt));
+  /**
+   * The certificate of the key's destruction: the one that was issued, or one that is issued now from what the outbox says. While `backupsOf` cannot say
+   * where the material still lies, none is. Throws TamperedDocument.
+   */
+  async certified(keyId: string, signed: string, issuedAt: string, backupsOf: BackupsOf): Promise<string> {
+    const destruction = this.told(keyId, () => this.documents.readDestruction(keyId, signed));
+    const before = await this.certificate(keyId);
+    if (before !== undefined) return before;
+    const certificate = this.documents.signCertificate({ ...destruction, issuedAt, backups: await backupsOf(destruction) });
     const { matchedCount } = await reached(() =>
       this.keys.updateOne({ _id: keyId, certificate: { $exists: false } }, { $set: { certificate } }),
     );

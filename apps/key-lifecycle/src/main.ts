@@ -19,6 +19,7 @@ import { AliasCommands } from './alias-commands';
 import { AliasDelivery } from './alias-delivery';
 import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
+import { BackupStore } from './backup-store';
 import { ComplianceWatch } from './compliance-watch';
 import { composeBackups } from './compose-backups';
 import { Config } from './config';
@@ -37,6 +38,7 @@ import { KeyBulk } from './key-bulk';
 import { KeyCommands } from './key-commands';
 import { KeyStore } from './key-store';
 import { KeyTransport } from './key-transport';
+import { backupsIn } from './last-backup';
 import { LastUses } from './last-uses';
 import { ListCursors } from './list-cursors';
 import { OrphanSweep } from './orphan-sweep';
@@ -52,6 +54,7 @@ import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { Site } from './site';
 import { StoreCheck } from './store-check';
+import { WrappingGuard } from './wrapping-guard';
 
 const service = 'key-lifecycle';
 /** Records that are held whole, beside KEKs and restricted keys: this service needs their revisions, and reads the rest in its store. */
@@ -71,12 +74,14 @@ await runService(service, async (logger) => {
   const tampered = (key: string, detail: string) => core.refusedState.add({ bucket: 'store', key, reason: 'tampered-document', detail });
   const db = mongo.db(config.MONGODB_DATABASE);
   const store = new KeyStore(db, documents, tampered);
-  const kekStore = new KekStore(db, documents, tampered);
+  const kekStore = new KekStore(db, documents, tampered, () => [...keyView.values()].filter((record) => record.kind === 'kek'));
   const roots = new Roots(db, documents);
   await keyView.start();
   const owner = new KvOwner<KeysView>(connection, 'keys', recordTypes.keys, signer, revisionReader('keys', trusted), { held }, isPinned);
   await owner.start();
-  const delivery = new Delivery(connection, owner, store, trail);
+  // Also where this process makes none: another may have.
+  const backupStore = new BackupStore(db, signer, trusted, tampered);
+  const delivery = new Delivery(connection, owner, store, trail, backupsIn(backupStore));
   const relay = new OutboxRelay(store, delivery.deliver, logger);
   const jobs = new JobStore(db, documents, tampered);
   const owing = {
@@ -93,6 +98,7 @@ await runService(service, async (logger) => {
   const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger, 'outbox of aliases');
   const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
   const owedByJobs = new OwedRecords({ ...owing, source: jobs });
+  const owedByRoots = new OwedRecords({ ...owing, source: roots });
   const propagation = new Propagation(connection, keyView);
   propagation.start();
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
@@ -113,8 +119,9 @@ await runService(service, async (logger) => {
   const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
   const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
   const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
+  const guard = new WrappingGuard({ keks: kekStore, jobs, backups: backupStore, view: keyView });
   const steps = new RewrapSteps({
-    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView },
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard },
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
@@ -124,7 +131,7 @@ await runService(service, async (logger) => {
   const progress = { begun: false, checked: 0 };
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    ...{ keks: kekStore, roots, tampered },
+    ...{ keks: kekStore, roots, backupStore },
   });
 
   const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
@@ -166,6 +173,7 @@ await runService(service, async (logger) => {
         await mark();
         orphans.start();
         owedByJobs.start();
+        owedByRoots.start();
         runner.start();
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
         backups.start();
@@ -190,7 +198,8 @@ await runService(service, async (logger) => {
       keks: kekStore,
       roots,
       jobs,
-      owedByJobs: new OwedByJobs(owedByJobs),
+      owedByJobs: new OwedByJobs(owedByJobs, owedByRoots),
+      guard,
       hsm: new Hsm(connection),
       bounds,
       backups: backups.parts,
@@ -240,6 +249,7 @@ await runService(service, async (logger) => {
     () => aliasRelay.stop(),
     () => owedOfAliases.stop(),
     () => owedByJobs.stop(),
+    () => owedByRoots.stop(),
     core.drain.records,
     () => {
       owner.stop();

@@ -13,7 +13,7 @@ const tellEvery = 10_000;
 
 /** Before any key under them. */
 export async function rebuildKeks(keks: KekStore, delivery: Delivery): Promise<void> {
-  for (const kek of await keks.all()) await delivery.putKek(kek);
+  for (const kek of await keks.stored()) await delivery.putKek(kek);
 }
 
 /**

@@ -22,9 +22,10 @@ import type { BackupStore } from './backup-store';
 import type { BackupTales } from './backup-tales';
 import { failureOf } from './backups';
 import type { Delivery } from './delivery';
-import { isLiving, type Kek, type LivingKek } from './kek';
+import { isLiving, isUsableStill, type Kek, type LivingKek } from './kek';
 import type { KekStore } from './kek-store';
-import { rotateKey } from './key';
+import { inTime } from './kek-use';
+import { type Key, rotateKey } from './key';
 import type { KeyCommands } from './key-commands';
 import type { KeyStore } from './key-store';
 import { provable } from './provable';
@@ -43,7 +44,7 @@ export interface RestoringParts {
   store: BackupStore;
   source: BackupSource;
   keys: Pick<KeyStore, 'insertRestored'>;
-  keks: Pick<KekStore, 'claim' | 'all'>;
+  keks: Pick<KekStore, 'claim' | 'all' | 'get'>;
   /** Label of the root that KEKs are wrapped under; undefined while there is but one. */
   root: () => Promise<string | undefined>;
   commands: Pick<KeyCommands, 'material'>;
@@ -186,7 +187,7 @@ export class Restoring {
     const byId = new Map(wrapped.map(({ kekId }, i) => [kekId, materials[i]]));
     const keks = new Map<string, LivingKek>();
     for (const kek of theirs) {
-      const ours = await store.claim({ ...kek, material: byId.get(kek.kekId) } as unknown as Kek);
+      const ours = await store.claim({ ...kek, rewrappedBy: undefined, material: byId.get(kek.kekId) } as unknown as Kek);
       await delivery.putKek(ours);
       if (isLiving(ours)) keks.set(ours.kekId, ours);
     }
@@ -234,6 +235,12 @@ export class Restoring {
       const invocations = documents.signInvocations(plan.theirs.readInvocations(key.keyId, entry.invocations));
       return { ...restored, invocations, canaries: { keyId: key.keyId, canaries: entry.canaries } };
     });
+    const assertInTime = inTime();
+    await this.assertUsable(
+      all.map(({ key }) => key),
+      plan,
+    );
+    assertInTime();
     const stored = await keys.insertRestored(all);
     await store.putCanaries(all.map(({ canaries }) => canaries));
     await inParallel(stored, (key) => delivery.putKey(key));
@@ -251,6 +258,20 @@ export class Restoring {
       },
       proof: added(record.proof, findings, entries.length, this.now()),
     };
+  }
+
+  /** Nothing is stored under a KEK that was rotated since it was read: it may be destroyed by now, or about to be. */
+  private async assertUsable(keys: readonly Key[], { keks }: Plan): Promise<void> {
+    const ids = keys.flatMap(({ versions }) =>
+      versions.flatMap(({ material }) => (material?.custody === 'wrapped' ? [material.kekId] : [])),
+    );
+    for (const kekId of new Set(ids)) {
+      const kek = await this.parts.keks.get(kekId);
+      // One that the backup lacks is a finding of its own.
+      if (!kek && !keks.has(kekId)) continue;
+      if (!isUsableStill(kek, keks.get(kekId)))
+        throw new ProblemError('ERR_KEY_STATE', `${kekId} is ${kek?.state ?? 'not there'}: keys of the backup are under it.`);
+    }
   }
 
   private async prove({ keks }: Plan, entries: readonly Entry[]): Promise<Findings> {

@@ -4,7 +4,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import type { CurrentKeks } from './current-keks';
 import type { Delivery } from './delivery';
-import { destroyKek, isLiving, type Kek, type LivingKek, type Pair, retireKek, rewrappedKek } from './kek';
+import { destroyKek, isLiving, type Kek, type LivingKek, type Pair, retireKek, rewrappedKek, toldKek } from './kek';
 import type { KekStore } from './kek-store';
 import type { Key } from './key';
 import { rewrappedKey, versionsUnder } from './key-rewrap';
@@ -13,6 +13,7 @@ import type { RewrapChanges } from './rewrap-changes';
 import { finished, isLast, kekGeneration, type PageOutcome, pageDone, prepared, type RewrapJob, settling, superseded } from './rewrap-job';
 import { generationOfRoot, newRoot, retireRoot } from './root';
 import type { Roots } from './roots';
+import type { WrappingGuard } from './wrapping-guard';
 
 const hsmTimeoutMs = 30_000;
 /** So long a worker may take the order to make a root. Who heard no answer asks again after it: no root is made twice. */
@@ -29,6 +30,7 @@ export interface RewrapParts {
   changes: RewrapChanges;
   trail: AuditTrail;
   view: Pick<KvView<KeysView>, 'every' | 'trusted' | 'fresh'>;
+  guard: Pick<WrappingGuard, 'assertNoRestore'>;
   nowMs?: () => number;
 }
 
@@ -52,6 +54,7 @@ export class RewrapSteps {
     if (waits) return job;
     // What the workers have is proof that the store has it all: one that is not read through proves nothing.
     if (isLast(job) && !this.parts.view.fresh()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not known just now.');
+    if (isLast(job)) await this.parts.guard.assertNoRestore();
     switch (job.phase) {
       case 'preparing':
         return job.kind === 'rotate-kek' ? this.prepareKek(job) : this.prepareRoot(job);
@@ -172,30 +175,48 @@ export class RewrapSteps {
 
   /** There are few KEKs: all of them are one page. */
   private async allKeks(job: RewrapJob): Promise<RewrapJob> {
-    const { connection, keks, delivery } = this.parts;
+    const { connection, keks } = this.parts;
     const all = await keks.all();
     const found = all.filter((kek): kek is LivingKek => isUnderOlder(kek, job.to));
     const to = (await this.parts.roots.all()).find(({ label }) => label === job.to);
     if (found.length > 0 && to?.state !== 'active') return superseded(job, to?.state ?? 'not there', this.now());
     const outcome: PageOutcome = { read: all.length, found: found.length, done: 0, conflicts: 0, failures: [], unread: 0, next: undefined };
+    let trouble: unknown;
     for (const { kekId, material: under } of found) {
       try {
         const options = { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT };
         const material = await askInternal(connection, internalOperations.rewrapKek, { material: under, rootLabel: job.to }, options);
         // Another one that was made of it meanwhile: it is found in the next pass.
         const kek = await keks.change(kekId, (one) =>
-          isLiving(one) && one.material.wrapped === under.wrapped ? rewrappedKek(one, material) : one,
+          isLiving(one) && one.material.wrapped === under.wrapped ? rewrappedKek(one, material, job.jobId) : one,
         );
-        await delivery.putKek(kek);
+        await this.tell(kek, job);
         if (kek.material?.rootLabel !== job.to) outcome.conflicts++;
-        else await this.recordKek('keys:RewrapKek', kek, job);
         if (kek.material?.rootLabel === job.to) outcome.done++;
       } catch (error) {
-        if (!(error instanceof ProblemError) || error.retryable) throw error;
-        outcome.failures.push({ id: kekId, code: error.code, detail: error.detail ?? error.message });
+        if (!(error instanceof ProblemError)) throw error;
+        // Its worker answered: others may open.
+        if (error.code === 'ERR_HSM_UNAVAILABLE') trouble ??= error;
+        else if (error.retryable) throw error;
+        else outcome.failures.push({ id: kekId, code: error.code, detail: error.detail ?? error.message });
       }
     }
+    if (trouble !== undefined) throw trouble;
+    if (job.phase === 'verifying' && found.length === 0) await this.tellAll(all, job);
     return pageDone(job, outcome, this.now());
+  }
+
+  /** What a process that ended, or failed, had changed and not told: the workers, and the ledger, have it before the job is done. */
+  private async tellAll(all: readonly Kek[], job: RewrapJob): Promise<void> {
+    for (const kek of all) if (isLiving(kek) && kek.material.rootLabel === job.to) await this.tell(kek, job);
+  }
+
+  private async tell(kek: Kek, job: RewrapJob): Promise<void> {
+    const { keks, delivery } = this.parts;
+    await delivery.putKek(kek);
+    if (kek.rewrappedBy !== job.jobId) return;
+    await this.recordKek('keys:RewrapKek', kek, job);
+    await keks.change(kek.kekId, (one) => (one.rewrappedBy === job.jobId ? toldKek(one) : one));
   }
 
   /** Also what the workers have must not be under them: a key that they have and the store has not may be put back there. */

@@ -14,20 +14,23 @@ import { type Asker, type Done, OwedRecords, RecordedReply } from '@claviger/ser
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
-import { BackupParts } from './backup.controller';
 import { JobStore } from './job-store';
 import { isLiving, type Kek, kekIdOf, type Pair } from './kek';
 import { KekStore } from './kek-store';
 import { describeJob, kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs, underWay } from './rewrap-job';
 import { destroyRoot, type Root } from './root';
 import { Roots } from './roots';
+import { WrappingGuard } from './wrapping-guard';
 
 type Ops = typeof keyOperations;
 const hsmTimeoutMs = 10_000;
 
 /** A class, since Nest injects by it. */
 export class OwedByJobs {
-  constructor(readonly records: OwedRecords) {}
+  constructor(
+    readonly records: OwedRecords,
+    readonly ofRoots: OwedRecords,
+  ) {}
 }
 export class Hsm {
   constructor(readonly connection: NatsConnection) {}
@@ -43,7 +46,7 @@ export class RewrapController {
     private readonly keks: KekStore,
     private readonly roots: Roots,
     private readonly hsm: Hsm,
-    private readonly backups: BackupParts,
+    private readonly guard: WrappingGuard,
   ) {}
 
   @MessagePattern(keyOperations.rotateKek.name)
@@ -52,6 +55,7 @@ export class RewrapController {
     const pair = { environment, classification };
     return this.replies.answer(keyOperations.rotateKek, context, { reason }, async (asker) => {
       asker.admit('keys:RotateKek', kekResource(pair));
+      await this.guard.assertNoRestore();
       const keks = await this.keks.ofPair(pair);
       const asked = { reason, startedBy: context.principal };
       return this.begin(asker, await this.underWay('rotate-kek', pair), () => kekJob(pair, keks, asked, new Date().toISOString()));
@@ -62,38 +66,44 @@ export class RewrapController {
   rotateRoot(@Payload() { reason }: Request<Ops['rotateRoot']>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.replies.answer(keyOperations.rotateRoot, context, { reason }, async (asker) => {
       asker.admit('keys:RotateRoot', claviger);
+      await this.guard.assertNoRestore();
       const roots = await this.roots.all();
       const asked = { reason, startedBy: context.principal };
       return this.begin(asker, await this.underWay('rotate-root'), () => rootJob(roots, asked, new Date().toISOString()));
     });
   }
 
-  /** Refused while a KEK is under it, or while one may be about to be: what is retired just now may have been chosen a moment ago. */
+  /** Refused while anything is under it, or while it may be about to be: what is retired just now may have been chosen a moment ago. */
   @MessagePattern(keyOperations.destroyRoot.name)
   destroyRoot(@Payload() { label, reason }: Request<Ops['destroyRoot']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.replies.answer(keyOperations.destroyRoot, context, { reason }, async ({ admit }) => {
+    return this.replies.answer(keyOperations.destroyRoot, context, { reason }, async ({ admit, intend }) => {
       admit('keys:DestroyRoot', claviger);
       const root = (await this.roots.all()).find((one) => one.label === label);
       if (!root) throw new ProblemError('ERR_NOT_FOUND', `There is no root ${label}.`);
       const now = new Date().toISOString();
       destroyRoot(root, now);
-      const under = (await this.keks.all()).filter((kek) => isUnder(kek, label));
-      if (under.length > 0)
-        throw new ProblemError(
-          'ERR_KEY_STATE',
-          `${under.length} KEKs are under ${label}, such as ${under[0]!.kekId}: let the rotation end first.`,
-        );
-      const [epoch] = await this.backups.epochsUnder(label);
-      if (epoch !== undefined)
-        throw new ProblemError('ERR_KEY_STATE', `The key of epoch ${epoch} of backups is under ${label}: it follows the KEKs in a moment.`);
-      const job = (await this.jobs.list(limits.listPage)).find(({ to, state }) => to === label && state !== 'done');
-      if (job) throw new ProblemError('ERR_KEY_STATE', `${job.jobId} puts KEKs under ${label} and is ${job.state}: let it end first.`);
+      await this.guard.assertNoRestore();
+      await this.guard.assertNothingUnder(label);
       if (root.state === 'retiring' && Date.now() - Date.parse(root.retiredAt ?? now) < settleMs)
         throw new ProblemError('ERR_KEY_STATE', `${label} was retired less than ${settleMs / 1_000} s ago: try again then.`);
-      const destroyed = await this.roots.change(label, (one) => destroyRoot(one, now));
+      let owed: ReturnType<OwedRecords['owe']> | undefined;
+      const destroyed = await this.roots.change(
+        label,
+        (one) => destroyRoot(one, now),
+        ({ revision }) => {
+          owed = this.owed.ofRoots.owe(label, intend({ keyId: label, revision }));
+          return owed;
+        },
+      );
       // Said first, so that nobody takes it for one that is there; done again until the token has it no more.
       await askInternal(this.hsm.connection, internalOperations.destroyRoot, { label }, { timeoutMs: hsmTimeoutMs, trace: context.trace });
-      return { result: describeRoot(destroyed, []), record: { keyId: label } };
+      return {
+        result: describeRoot(destroyed, []),
+        record: { keyId: label },
+        recorded: () => {
+          if (owed) this.owed.ofRoots.settle(label, owed);
+        },
+      };
     });
   }
 

@@ -1,4 +1,5 @@
 import { ProblemError } from '@claviger/contracts';
+import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { reached } from './key-store';
 import { allRoots, currentRoot, firstRoot, type Root } from './root';
@@ -7,10 +8,11 @@ import type { SignedDocuments } from './signed-documents';
 interface RootDocument {
   _id: string;
   signed: string;
+  owed?: OwedRecord[];
 }
 
 /** The roots of the customer token, one signed document each. Until there is a second one, nothing is stored. */
-export class Roots {
+export class Roots implements OwedRecordSource {
   private readonly roots: Collection<RootDocument>;
 
   constructor(
@@ -42,7 +44,7 @@ export class Roots {
   }
 
   /** Decides on the root as it is now, and again when somebody else was first. */
-  async change(label: string, decide: (root: Root) => Root): Promise<Root> {
+  async change(label: string, decide: (root: Root) => Root, owe?: (root: Root) => OwedRecord): Promise<Root> {
     if (label === firstRoot.label) await this.insert(firstRoot);
     for (;;) {
       const found = await reached(() => this.roots.findOne({ _id: label }));
@@ -50,11 +52,28 @@ export class Roots {
       const from = this.documents.readRoot(label, found.signed);
       const to = decide(from);
       if (to === from) return from;
+      const promised = owe ? { $push: { owed: owe(to) } } : {};
       const { matchedCount } = await reached(() =>
-        this.roots.updateOne({ _id: label, signed: found.signed }, { $set: { signed: this.documents.signRoot(to) } }),
+        this.roots.updateOne({ _id: label, signed: found.signed }, { $set: { signed: this.documents.signRoot(to) }, ...promised }),
       );
       if (matchedCount === 1) return to;
     }
+  }
+
+  async owed(limit: number, after = ''): Promise<OwedPage> {
+    const found = await reached(() =>
+      this.roots
+        .find({ _id: { $gt: after }, 'owed.0': { $exists: true } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    const next = found.length === limit ? found.at(-1)?._id : undefined;
+    return { items: found.map(({ _id, owed = [] }) => ({ aggregateId: _id, entries: owed })), next };
+  }
+
+  async removeOwed(label: string, ids: string[]): Promise<void> {
+    await reached(() => this.roots.updateOne({ _id: label }, { $pull: { owed: { id: { $in: ids } } } }));
   }
 
   private stored(): Promise<RootDocument[]> {

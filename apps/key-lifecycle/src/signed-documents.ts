@@ -82,10 +82,14 @@ export class SignedDocuments {
   /** What a certificate will say, for the outbox: it is issued when all that it says is true. */
   signDestruction = (destruction: Destruction): string => signRecord('claviger-destruction+jws', destruction, this.signer);
 
-  issueCertificate(keyId: string, signed: string, issuedAt: string): string {
+  readDestruction(keyId: string, signed: string): Destruction {
     const destruction = this.verified<Destruction>(keyId, 'claviger-destruction+jws', signed);
     if (destruction.keyId !== keyId) throw new TamperedDocument(keyId, `it certifies the destruction of ${destruction.keyId}`);
-    return signRecord(destructionCertificateType, { ...destruction, issuedAt }, this.signer);
+    return destruction;
+  }
+
+  signCertificate(certificate: DestructionCertificate): string {
+    return signRecord(destructionCertificateType, certificate, this.signer);
   }
 
   readCertificate(keyId: string, signed: string): DestructionCertificate {

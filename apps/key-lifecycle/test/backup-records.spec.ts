@@ -1,6 +1,6 @@
-import { BackupId, EpochId } from '@claviger/contracts';
+import { BackupDescription, BackupId, EpochId, limits } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
-import { currentEpoch, idAt, isBackupDue, isOver, isVerificationDue, newEpoch } from '../src/backup-records';
+import { currentEpoch, idAt, isBackupDue, isOver, isVerificationDue, listedBackup, newEpoch } from '../src/backup-records';
 
 const start = Date.parse('2026-03-01T12:00:00.000Z');
 const hours = (n: number) => start + n * 3_600_000;
@@ -46,4 +46,18 @@ test('ids sort by their time and are those of the contract', () => {
   const [first, second] = [idAt('b', start, () => 0), idAt('b', start + 1, () => 5)];
   expect(BackupId.parse(first) < BackupId.parse(second)).toBe(true);
   expect(EpochId.parse(idAt('e', start, () => 61))).toBe('e_20260301120000000_9999999999');
+});
+
+test('two hundred backups in one list fit a message, however many keys are not in them', () => {
+  const keyIds = Array.from({ length: 1_000 }, (_, n) => `k_${String(n).padStart(22, 'A')}`);
+  const failed = keyIds.slice(0, 100).map((keyId) => ({ keyId, version: 1, detail: 'it is another key than it was'.repeat(4) }));
+  const counts = { keys: 9_999, versions: 9_999, keks: 99, proven: 9_999, destroyed: 99, inToken: 1_000 };
+  const backup = BackupDescription.parse({
+    ...{ backupId: idAt('b', start, () => 0), state: 'complete', epoch: idAt('e', start, () => 0), createdAt: at(start), by: 'olga' },
+    ...{ readableUntil: at(start), counts, keysInToken: keyIds, tampered: keyIds.slice(0, 100) },
+    verified: { at: at(start), ok: false, keys: 9_999, proven: 9_000, failed, failures: 100, tookMs: 1 },
+  });
+  const listed = BackupDescription.parse(listedBackup(backup));
+  expect(listed).toMatchObject({ counts, verified: { ok: false, failures: 100 } });
+  expect(Buffer.byteLength(JSON.stringify({ backups: Array.from({ length: 200 }, () => listed) }))).toBeLessThan(limits.messageBytes / 2);
 });

@@ -1,7 +1,10 @@
+import { until } from '@claviger/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Db } from 'mongodb';
 import type { BackupRecord } from '../src/backup-records';
 import { BackupStore } from '../src/backup-store';
+import { Backups } from '../src/backups';
+import { WorkInHand } from '../src/work-in-hand';
 import { openStore, signer } from './keys-under-test';
 
 let storage: Awaited<ReturnType<typeof openStore>>;
@@ -72,3 +75,25 @@ test('what somebody else wrote is told and not used: a retention that was shorte
   await theirs.putCanaries([{ keyId, canaries: { 1: { tag: 'BBBB' } } }]);
   expect(await store.canariesOf([keyId])).toEqual(new Map());
 });
+
+test('a verification whose process died is forgotten once nobody has it in hand, and only then: whoever waits for it sees that it is over', async () => {
+  const looking = { ...record(5), state: 'complete', progress: { what: 'verifying', keys: 3 } } as const;
+  await store.insertBackup(looking);
+  let nowMs = Date.now();
+  const sweeps = new Backups({
+    ...{ store, documents: {}, trusted: new Map(), hsm: {}, maker: {}, folder: '', logger: { warn: fail, log: fail, error: fail } },
+    ...{ tales: { tell: async () => undefined }, epochs: { followRoot: async () => undefined }, everyHours: 0, verifyHours: 0 },
+    work: new WorkInHand(store, 'another', fail, () => nowMs),
+    nowMs: () => nowMs,
+  } as unknown as ConstructorParameters<typeof Backups>[0]);
+  expect(await store.claim('verifying', 'dies', nowMs, 60_000)).toBe(true);
+  await sweeps.sweep();
+  expect((await store.backup(looking.backupId))?.progress).toEqual(looking.progress);
+  nowMs += 60_001;
+  await sweeps.sweep();
+  expect((await store.backup(looking.backupId))?.progress).toBeUndefined();
+  await until(async () => !(await store.isClaimed('verifying', nowMs)), { what: 'the claim to be given back' });
+});
+const fail = (...what: unknown[]) => {
+  throw new Error(what.map(String).join(' '));
+};

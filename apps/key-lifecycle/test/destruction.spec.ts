@@ -5,7 +5,9 @@ import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
+import { idAt, newEpoch } from '../src/backup-records';
 import { destroyKey, type Key, type KeyVersion, scheduleDeletion } from '../src/key';
+import { backupsIn } from '../src/last-backup';
 import { TamperedDocument } from '../src/signed-documents';
 import { about, intent, type Lifecycle, startLifecycle } from './keys-under-test';
 
@@ -43,6 +45,7 @@ test('of a destroyed key there is a signed certificate that tells a copy of its 
   const said = DestructionCertificate.parse(verifyRecord(destructionCertificateType, certificate, l.control.trusted));
   const [{ material, createdAt }] = key.versions as [KeyVersion];
   const { wrapped, kekId } = material as WrappedKey;
+  expect(said.backups).toEqual({ last: 'none' });
   expect(said).toMatchObject({ keyId: key.keyId, name: key.name, order: { by: 'ada', reason: 'nobody needs it' } });
   const sha256 = createHash('sha256').update(Buffer.from(wrapped, 'base64url')).digest('base64url');
   expect(said.versions).toEqual([{ version: 1, createdAt, material: { custody: 'wrapped', kekId, sha256 } }]);
@@ -76,9 +79,38 @@ test('nobody without the control token has a certificate issued, or puts one int
   const entry = (await l.store.pending(1_000)).items.find(
     (one) => one.aggregateId === other.keyId && one.entry.kind === 'destruction',
   )?.entry;
-  await expect(l.store.certified(key.keyId, String(Object(entry).signed), new Date().toISOString())).rejects.toThrow(TamperedDocument);
+  await expect(l.store.certified(key.keyId, String(Object(entry).signed), new Date().toISOString(), backupsIn(l.backups))).rejects.toThrow(
+    TamperedDocument,
+  );
   const theirs = await issued(other);
   await issued(key);
   await l.db.collection<{ _id: string }>('keys').updateOne({ _id: key.keyId }, { $set: { certificate: theirs } });
   await expect(l.store.certificate(key.keyId)).rejects.toThrow(TamperedDocument);
+});
+
+test('the certificate names the last backup that may hold the material, and waits while that is not known', async () => {
+  const epoch = newEpoch(
+    { epoch: idAt('e', Date.now(), () => 0), group: 'g', epochKey: undefined, escrowFile: 'f' } as Parameters<typeof newEpoch>[0],
+    { epochDays: 30, retentionDays: 90 },
+    Date.now(),
+  );
+  const backupId = idAt('b', Date.now(), () => 1);
+  const begunAt = new Date().toISOString();
+  await l.backups.insertBackup({
+    ...{ backupId, state: 'complete', epoch: epoch.epoch, createdAt: begunAt, finishedAt: begunAt, by: 'olga', session: 's' },
+  });
+  // Whoever takes the end of an epoch out of the store, or writes another there, has no certificate say what is not known.
+  await l.backups.putEpoch(epoch);
+  const epochs = l.db.collection<{ _id: string; signed: string }>('backup_epochs');
+  const stored = await epochs.findOne({ _id: epoch.epoch });
+  await epochs.updateOne({ _id: epoch.epoch }, { $set: { signed: 'theirs' } });
+  const key = await destroyed();
+  const item = (await l.store.pending(1_000)).items.find(
+    ({ aggregateId, entry }) => aggregateId === key.keyId && entry.kind === 'destruction',
+  );
+  await expect(l.delivery.deliver(item as NonNullable<typeof item>)).rejects.toThrow(TamperedDocument);
+  expect(await l.store.certificate(key.keyId)).toBeUndefined();
+  await epochs.updateOne({ _id: epoch.epoch }, { $set: { signed: String(stored?.signed) } });
+  const said = DestructionCertificate.parse(verifyRecord(destructionCertificateType, await issued(key), l.control.trusted));
+  expect(said.backups).toEqual({ last: { backupId, begunAt, readableUntil: epoch.destroyAt } });
 });

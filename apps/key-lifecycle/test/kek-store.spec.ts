@@ -21,9 +21,14 @@ beforeEach(() => {
   tampered = [];
   delivered = new Map();
   documents = new SignedDocuments(storage.control, storage.control.trusted, (id) => delivered.get(id));
-  keks = new KekStore(db, documents, (id, reason) => {
-    tampered.push(`${id}: ${reason}`);
-  });
+  keks = new KekStore(
+    db,
+    documents,
+    (id, reason) => {
+      tampered.push(`${id}: ${reason}`);
+    },
+    () => [...delivered].map(([kekId, revision]) => ({ kekId, revision })),
+  );
 });
 const raw = () => db.collection<{ _id: string; signed: string }>('keks');
 const pair = { environment: 'production', classification: 'internal' } as const;
@@ -61,6 +66,12 @@ test('a KEK that the workers have and the store has not is lost, not absent: no 
   await keks.claim(kek('w'));
   delivered.set('kek_production_internal_2', 1);
   await expect(keks.ofPair(pair)).rejects.toBeInstanceOf(TamperedDocument);
+  await expect(keks.all()).rejects.toMatchObject({ id: 'kek_production_internal_2' });
+  expect(await keks.stored()).toHaveLength(1);
+  await keks.claim(kek('w', 2));
+  expect(await keks.all()).toHaveLength(2);
+  delivered.set('kek_production_internal_2', 2);
+  await expect(keks.all()).rejects.toBeInstanceOf(TamperedDocument);
 });
 
 test('a KEK that was exchanged is refused, and hides no other in a list', async () => {

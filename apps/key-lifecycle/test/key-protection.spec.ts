@@ -37,7 +37,7 @@ test('no deletion of a protected key is scheduled until the protection is lifted
     protectKey,
     unprotectKey,
     (k: Key) => registerData(k, table('t'), nowMs),
-    (k: Key) => unregisterData(k, 't', nowMs),
+    (k: Key) => unregisterData(k, table('t'), nowMs),
   ])
     expect(codeOf(() => change(destroyed))).toBe('ERR_KEY_STATE');
 });
@@ -51,10 +51,23 @@ test('a key is not deleted while data is registered that it opens; what has ende
   expect(codeOf(() => schedule(key, nowMs + 30 * day))).toBe('OK');
   const forGood = registerData(key, table('cards'), nowMs);
   expect(codeOf(() => schedule(forGood, nowMs + 9_999 * day))).toBe('ERR_KEY_PROTECTED');
-  expect(codeOf(() => schedule(unregisterData(forGood, 'cards', nowMs)))).toBe('OK');
-  expect(unregisterData(key, 'other', nowMs)).toBe(key);
+  expect(codeOf(() => schedule(unregisterData(forGood, table('cards'), nowMs)))).toBe('OK');
+  expect(unregisterData(key, table('other'), nowMs)).toBe(key);
   expect(codeOf(() => registerData(key, table('late', iso(nowMs)), nowMs))).toBe('ERR_MALFORMED_REQUEST');
   expect(KeyDescription.parse(describeKey(forGood)).data).toHaveLength(1);
+});
+
+test('who registered data, or the owner of the key, changes that; another who uses the key does not', () => {
+  const key = registerData(newKey(), table('cards', iso(nowMs + 30 * day)), nowMs);
+  const said = (by: string) => ({ name: 'cards', by, until: undefined });
+  for (const change of [registerData, unregisterData]) {
+    expect(() => change(key, said('reports'), nowMs)).toThrow('cards was registered by payments-api');
+    expect(codeOf(() => change(key, said('reports'), nowMs))).toBe('ERR_KEY_PROTECTED');
+    for (const by of ['payments-api', key.owner]) expect(codeOf(() => change(key, said(by), nowMs))).toBe('OK');
+    // It holds the key no longer.
+    expect(codeOf(() => change(key, said('reports'), nowMs + 30 * day))).toBe('OK');
+  }
+  expect(registerData(key, { name: 'reports', by: 'reports' }, nowMs).data).toHaveLength(2);
 });
 
 test('so many names, and no more, are registered for one key; what has ended makes room', () => {
@@ -78,7 +91,9 @@ test('whatever is registered and unregistered, each name is in force as it was s
       const said = new Map<string, number>();
       for (const { name, days, off, later } of steps) {
         at += later * day;
-        key = off ? unregisterData(key, name, at) : registerData(key, table(name, days === null ? undefined : iso(at + days * day)), at);
+        key = off
+          ? unregisterData(key, table(name), at)
+          : registerData(key, table(name, days === null ? undefined : iso(at + days * day)), at);
         if (off) said.delete(name);
         else said.set(name, days === null ? Number.POSITIVE_INFINITY : at + days * day);
         const inForce = [...said].filter(([, end]) => end > at).map(([one]) => one);

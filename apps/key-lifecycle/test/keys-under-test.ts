@@ -20,6 +20,7 @@ import { MongoClient } from 'mongodb';
 import { AliasCommands } from '../src/alias-commands';
 import { AliasDelivery } from '../src/alias-delivery';
 import { AliasStore } from '../src/alias-store';
+import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
 import { DueChanges } from '../src/due-changes';
@@ -30,6 +31,7 @@ import { KekStore } from '../src/kek-store';
 import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
+import { backupsIn } from '../src/last-backup';
 import { OrphanSweep } from '../src/orphan-sweep';
 import { Propagation } from '../src/propagation';
 import { Reservations } from '../src/reservations';
@@ -184,11 +186,12 @@ export async function startLifecycle() {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
     const documents = new SignedDocuments(control, control.trusted, (id) => view.get(id)?.revision);
     const store = new KeyStore(db, documents, onTampered);
-    const keks = new KekStore(db, documents, onTampered);
+    const keks = new KekStore(db, documents, onTampered, () => [...view.values()].filter((record) => record.kind === 'kek'));
     const roots = new Roots(db, documents);
     const reservations = new Reservations(db, documents);
     const objects = new ReservedObjects(reservations, orphanAfterMs);
-    const delivery = new Delivery(connection, owner, store, records);
+    const backups = new BackupStore(db, control, control.trusted, onTampered);
+    const delivery = new Delivery(connection, owner, store, records, backupsIn(backups));
     const currentKeks = new CurrentKeks(connection, keks, roots, delivery);
     const relay = new OutboxRelay(store, delivery.deliver, logger);
     const owing = {
@@ -212,6 +215,7 @@ export async function startLifecycle() {
       aliasRelay,
       owedOfAliases,
       aliasCommands: new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger),
+      backups,
       keks,
       roots,
       currentKeks,

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { currentKek, destroyKek, kekAsNow, newKek, nextGeneration, retireKek, viewKek } from '../src/kek';
+import { currentKek, destroyKek, isUsableStill, kekAsNow, newKek, nextGeneration, retireKek, viewKek } from '../src/kek';
 import {
   describeJob,
   kekJob,
@@ -47,6 +47,14 @@ test('the newest active KEK wraps what is new; one that is destroyed has no mate
   expect(nextGeneration([])).toBe(1);
   expect(() => destroyKek(kek(1), now)).toThrow('ERR_KEY_STATE');
   expect([retireKek(retired, later(1)), destroyKek(gone, later(1))]).toEqual([retired, gone]);
+});
+
+test('what is under a KEK may be stored while it is active, or retiring as it was before; not once it was retired since, is destroyed or gone', () => {
+  const [active, retiring] = [kek(1), retireKek(kek(1), now)];
+  const destroyed = destroyKek(retiring, now);
+  expect([isUsableStill(active, active), isUsableStill(active, undefined), isUsableStill(retiring, retiring)]).toEqual([true, true, true]);
+  const not = [isUsableStill(retiring, active), isUsableStill(retiring, undefined), isUsableStill(destroyed, retiring)];
+  expect([...not, isUsableStill(destroyed, destroyed), isUsableStill(undefined, active)]).toEqual([false, false, false, false, false]);
 });
 
 test('an active KEK looks to workers as before there were states', () => {

@@ -10,6 +10,8 @@ import { RewrapChanges } from '../src/rewrap-changes';
 import { kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs } from '../src/rewrap-job';
 import { RewrapRunner } from '../src/rewrap-runner';
 import { type RewrapParts, RewrapSteps } from '../src/rewrap-steps';
+import { destroyRoot, newRoot, type Root } from '../src/root';
+import { WrappingGuard } from '../src/wrapping-guard';
 import { about, intent, type Lifecycle, now, startLifecycle, unwrappedUnder } from './keys-under-test';
 
 let l: Lifecycle;
@@ -43,6 +45,9 @@ const nobody = () => undefined as never;
 const jobs = (replica = l.replica()) => new JobStore(l.db, replica.documents, nobody);
 const owed = (job: RewrapJob) => l.owed.owe(job.jobId, intent(job.revision));
 
+const guardOf = (r = l.replica(), view: Pick<typeof l.view, 'values' | 'fresh'> = l.view) =>
+  new WrappingGuard({ keks: r.keks, jobs: jobs(r), backups: r.backups, view });
+
 /** A replica's part in jobs; `more` are parts that fail, or do something else besides. */
 function replica(more: Partial<RewrapParts> & { records?: typeof l.trail } = {}) {
   const { records = l.trail, ...others } = more;
@@ -51,7 +56,8 @@ function replica(more: Partial<RewrapParts> & { records?: typeof l.trail } = {})
   const changes = new RewrapChanges({
     ...{ bulk: new KeyBulk(l.db, r.store), delivery: r.delivery, owed: r.owed, trail: records, logger: l.logger },
   });
-  const parts = { connection: l.connection, ...r, changes, trail: records, view: l.view, ...others };
+  const guard = guardOf(r);
+  const parts = { connection: l.connection, ...r, changes, trail: records, view: l.view, guard, ...others };
   const steps = (afterMs = 0) => new RewrapSteps({ ...parts, nowMs: () => Date.now() + afterMs });
   const runner = (afterMs: number, holder = 'kl-1') =>
     new RewrapRunner({
@@ -313,3 +319,77 @@ test('a failed rotation of the root that is resumed after a later one moves no K
   expect(await jobs().get('job_resumed-again')).toMatchObject({ state: 'failed', trouble: { code: 'ERR_KEY_STATE' } });
   expect(await under()).toEqual(new Set([third.to, 'root']));
 }, 60_000);
+
+test('a KEK that was put under the new root by a process that ended before it told anybody is told of by the last pass, and recorded once', async () => {
+  const pair = pairOf();
+  await create(pair);
+  const { job } = await jobs().insert(rootJob(await l.roots.all(), asked, now), []);
+  const delivery = Object.create(l.delivery, { putKek: { value: () => Promise.reject(new Error('the process ends here')) } });
+  const r = replica({ delivery });
+  const claimed = (await r.jobs.claim('kl-1', new Date().toISOString(), new Date().toISOString()))!;
+  const begun = (await r.jobs.save(claimed, await r.steps().next(claimed.job, { size: 1, scan: 1 }), new Date().toISOString()))!;
+  await expect(r.steps().next(begun.job, { size: 1, scan: 1 })).rejects.toThrow('the process ends here');
+  const silent = (await l.keks.all()).find(({ rewrappedBy }) => rewrappedBy === job.jobId) as Kek;
+  expect((l.view.get(silent.kekId) as { material?: object } | undefined)?.material).not.toMatchObject({ rootLabel: job.to });
+  await finish();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done' });
+  await until(() => l.view.get(silent.kekId)?.revision === silent.revision, { what: 'the workers to have it' });
+  const records = (await l.recorded()).filter(({ action, reason }) => action === 'keys:RewrapKek' && reason === job.jobId);
+  expect(records.filter(({ keyId }) => keyId === silent.kekId)).toHaveLength(1);
+}, 60_000);
+
+test('while a backup is restored, or its restore failed, no KEK is destroyed and no rotation begins', async () => {
+  const pair = { environment: 'production', classification: 'internal' } as const;
+  await create(pair);
+  const job = await begin(pair);
+  const record = { backupId: 'b_1', headerDigest: 'd', startedAt: now, progress: { keys: 0, of: 1 }, by: 'kim', session: 's' };
+  for (const [n, state] of (['running', 'failed'] as const).entries()) {
+    await l.backups.putRestore({ ...record, state });
+    await expect(guardOf().assertNoRestore()).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+    await replica().runner(0).work();
+    await replica()
+      .runner(settleMs + n * 10_000 + 1_000)
+      .work();
+    expect(await jobs().get(job.jobId)).toMatchObject({ phase: 'verifying', trouble: { code: 'ERR_CONFLICT' } });
+  }
+  await l.backups.putRestore({ ...record, state: 'complete' });
+  await guardOf().assertNoRestore();
+  await replica()
+    .runner(settleMs + 60_000)
+    .work();
+  expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done' });
+}, 60_000);
+
+test('a root is free only when it is known that neither KEK nor epoch key is under it, with the workers either, and no job puts one there', async () => {
+  const guard = guardOf();
+  const [label] = (await l.keks.all()).flatMap(({ material }) => (material ? [material.rootLabel] : [])) as [string];
+  await expect(guard.assertNothingUnder(label)).rejects.toMatchObject({ code: 'ERR_KEY_STATE' });
+  await guard.assertNothingUnder('root-77');
+  const values = () => [{ kind: 'kek', kekId: 'kek_x', revision: 1, material: { rootLabel: 'root-77' } }].values() as never;
+  await expect(guardOf(l.replica(), { values, fresh: () => true }).assertNothingUnder('root-77')).rejects.toThrow('Workers have kek_x');
+  const stale = { values: () => l.view.values(), fresh: () => false };
+  await expect(guardOf(l.replica(), stale).assertNothingUnder('root-77')).rejects.toMatchObject({ code: 'ERR_STATE_STALE' });
+  const { job } = await jobs().insert({ ...rootJob([], asked, now), jobId: 'job_root-77', to: 'root-77', state: 'failed' }, []);
+  await expect(guard.assertNothingUnder('root-77')).rejects.toThrow(job.jobId);
+  await jobs().change(job.jobId, (one) => ({ ...one, revision: 2, state: 'done' }), owed);
+  const epoch = { epoch: 'e_1', group: 'g', escrowFile: 'f', createdAt: now, endsAt: now, destroyAt: now };
+  await l.backups.putEpoch({ ...epoch, epochKey: { rootLabel: 'root-77', mechanism: 1, family: 'f', wrapped: 'w' } });
+  await expect(guard.assertNothingUnder('root-77')).rejects.toThrow('e_1');
+  await l.backups.putEpoch(epoch);
+  await guard.assertNothingUnder('root-77');
+  await l.db.collection<{ _id: string }>('backup_epochs').updateOne({ _id: 'e_1' }, { $set: { signed: 'x.y.z' } });
+  await expect(guard.assertNothingUnder('root-77')).rejects.toMatchObject({ id: 'e_1' });
+  await l.db.collection<{ _id: string }>('backup_epochs').deleteOne({ _id: 'e_1' });
+});
+
+test('that a root is destroyed is promised to the ledger in the same write', async () => {
+  await l.roots.insert({ ...newRoot('root-88', now), state: 'retiring' });
+  const promise = ({ label, revision }: Root) => l.owed.owe(label, intent(revision, { keyId: label }));
+  await l.roots.change('root-88', (root) => destroyRoot(root, now), promise);
+  const [item] = (await l.roots.owed(10)).items as [{ aggregateId: string; entries: { id: string }[] }];
+  expect([item.aggregateId, item.entries.length]).toEqual(['root-88', 1]);
+  // Done already, it is promised no second time.
+  await l.roots.change('root-88', (root) => destroyRoot(root, now), promise);
+  await l.roots.removeOwed('root-88', [item.entries[0]!.id]);
+  expect((await l.roots.owed(10)).items).toEqual([]);
+});

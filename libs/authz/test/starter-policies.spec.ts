@@ -213,6 +213,19 @@ test('a key is exported by its owner alone only with the approval of two securit
     expect([role, decide([role], 'keys:Export', own).kind]).toEqual([role, 'deny']);
 });
 
+test('the deletion of a restricted production key takes the approval of two security officers, that of any other key takes none', () => {
+  const restricted = { environment: 'production', classification: 'restricted' };
+  const approval = { kind: 'needs-approval', quorum: 2, approvers: ['security-officer'] };
+  expect(decide(['key-administrator'], 'keys:ScheduleDeletion', key(restricted))).toMatchObject(approval);
+  expect(decide(roles, 'keys:ScheduleDeletion', key({ ...restricted, owner: 'caller' }))).toMatchObject(approval);
+  expect(decide(['key-administrator'], 'keys:ScheduleDeletion', key(restricted), context({ mfa: false })).kind).toBe('deny');
+  for (const other of [{ environment: 'staging' }, { classification: 'confidential' }])
+    expect(decide(['key-administrator'], 'keys:ScheduleDeletion', key({ ...restricted, ...other })).kind).toBe('allow');
+  for (const role of ['security-officer', 'application-owner', 'application', 'auditor', 'operator'])
+    expect([role, decide([role], 'keys:ScheduleDeletion', key({ ...restricted, owner: 'caller' })).kind]).toEqual([role, 'deny']);
+  expect(decide(['key-administrator'], 'keys:CancelDeletion', key(restricted)).kind).toBe('allow');
+});
+
 test('production keys are administered with MFA only, but suspending never waits for it', () => {
   const production = key({ environment: 'production' });
   const without = context({ mfa: false });

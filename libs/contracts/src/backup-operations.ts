@@ -98,7 +98,8 @@ export const backupOperations = {
   list: defineOperation({
     name: 'backup.list',
     action: 'backup:List',
-    summary: 'Backups, newest first, with until when each can be read.',
+    summary:
+      'Backups, newest first, with until when each can be read; the ids of keys that are not in one, or not proven, are in its description only.',
     retry: 'safe',
     input: { limit: z.int().min(1).max(200).default(50) },
     result: z.strictObject({ backups: z.array(BackupDescription) }),

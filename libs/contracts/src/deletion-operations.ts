@@ -15,7 +15,7 @@ export const LastUse = z.strictObject({
   /** RFC 3339. */
   at: Timestamp,
   version: z.int().min(1).optional(),
-  /** Of the leaf in the ledger: its proof is `claviger audit prove INDEX`. */
+  /** Of the leaf in the ledger: `audit.inclusion` proves it under a checkpoint, and `claviger audit verify` reads it with all others. */
   index: z.int().min(0),
 });
 export type LastUse = z.infer<typeof LastUse>;
@@ -54,7 +54,7 @@ export const deletionOperations = {
   unregisterData: defineOperation({
     name: 'keys.unregister-data',
     action: 'keys:RegisterData',
-    summary: 'That data is gone, or under another key.',
+    summary: 'That data is gone, or under another key. By who registered it, or the owner of the key.',
     retry: 'safe',
     input: { ...target, data: DataName },
     result: Propagation,

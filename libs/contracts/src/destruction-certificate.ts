@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
+import { BackupId } from './backup-format';
 import { b64u, Classification, Environment, KeyId, PrincipalId, Timestamp } from './primitives';
 
 export const destructionCertificateType = 'claviger-destruction-certificate+jws';
@@ -10,6 +11,15 @@ const DestroyedMaterial = z.discriminatedUnion('custody', [
   z.strictObject({ custody: z.literal('wrapped'), kekId: z.string(), sha256: b64u(32, 32) }),
   z.strictObject({ custody: z.literal('token'), token: z.string(), label: z.string() }),
 ]);
+
+/** Where what was destroyed may still lie, under keys that are destroyed with the retention of backups. */
+export const MaterialInBackups = z.strictObject({
+  /** Of the backups that were begun before the destruction, the one that can be read longest. `none`: there is none that can be read, or the material never left its token. */
+  last: z.union([z.literal('none'), z.strictObject({ backupId: BackupId, begunAt: Timestamp, readableUntil: Timestamp })]),
+  /** The site was restored, the key with it, from this backup of another site: until when that site's backups can be read is not known here. */
+  restoredFrom: BackupId.optional(),
+});
+export type MaterialInBackups = z.infer<typeof MaterialInBackups>;
 
 /** Who had the key destroyed, why, and when that was ordered. */
 export const DeletionOrder = z.strictObject({ by: PrincipalId, reason: z.string(), at: Timestamp });
@@ -32,6 +42,8 @@ export const DestructionCertificate = z.strictObject({
   destroyedAt: Timestamp,
   /** When every object in a token was gone as well. */
   issuedAt: Timestamp,
+  /** As known when it was issued. Absent of certificates from before this was said. */
+  backups: MaterialInBackups.optional(),
   versions: z.array(
     z.strictObject({
       version: z.int().min(1),

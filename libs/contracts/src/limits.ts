@@ -1,6 +1,6 @@
 /** Every bound that a caller or an operator can meet, in one table. Units are in the names. */
 export const limits = {
-  /** Largest request or reply body. The broker's `max_payload` is set to the same number. */
+  /** Largest request or reply body. The broker's `max_payload` is twice that: signed documents are longer in base64url, and what is too large is told by a code. */
   messageBytes: 1_048_576,
   /** Largest plaintext of one encrypt, or message of one sign; larger data is sealed with a data key (envelope encryption). */
   plaintextBytes: 65_536,

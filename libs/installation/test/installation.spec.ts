@@ -96,6 +96,21 @@ test('a secret file is never written over', () => {
   expect(readdirSync(folder.path)).toEqual(['x.pin']);
 });
 
+test('a medium without hard links takes a secret as well, and what lies there already stays', () => {
+  const path = join(folder.path, 'share.txt');
+  const link = () => {
+    throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' });
+  };
+  writeSecret(path, 'first', link);
+  expect(() => writeSecret(path, 'second', link)).toThrow(/EEXIST/);
+  expect([readSecret(path), mode(path), readdirSync(folder.path)]).toEqual(['first', 0o600, ['share.txt']]);
+  const noSpace = () => {
+    throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+  };
+  expect(() => writeSecret(join(folder.path, 'other.txt'), 'x', noSpace)).toThrow('ENOSPC');
+  expect(readdirSync(folder.path)).toEqual(['share.txt']);
+});
+
 test('what an interrupted run wrote of a secret is neither taken for it nor in its way', () => {
   const path = join(folder.path, 'x.pin');
   writeFileSync(`${path}.partial`, 'fir', { mode: 0o644 });

@@ -4,6 +4,7 @@ import type { Client } from '@claviger/client';
 import type { BackupDescription } from '@claviger/contracts';
 import { importTrustedKeys } from '@claviger/messaging';
 import type { Command } from 'commander';
+import { type Following, followBackup } from '../backup-progress';
 import { CommandError, Finding } from '../exit-codes';
 import { writeBytes } from '../files';
 import type { Output } from '../output';
@@ -11,8 +12,6 @@ import { wholeNumber } from '../pairs';
 import { offline, online } from '../run';
 import { required } from '../settings';
 import { damaged, readTrust } from '../site-files';
-
-const pollMs = 500;
 
 /** Backups of all keys: made and looked at by key-lifecycle, in the token; nothing of their content comes here. */
 export function backupCommands(program: Command): void {
@@ -27,7 +26,8 @@ export function backupCommands(program: Command): void {
         const { backupId } = await client.backup.create({ reason });
         if (!wait) return output.text({ backupId }, backupId);
         // It is verified by itself once it is made.
-        show(output, await ended(client, backupId, output, ({ state, verified }) => state === 'failed' || verified !== undefined));
+        const isDone = ({ state, verified }: BackupDescription) => state === 'failed' || verified !== undefined;
+        show(output, await following(client, output, { backupId, isUnderWay: false, isDone }));
       }),
     );
   backup
@@ -62,7 +62,7 @@ export function backupCommands(program: Command): void {
         const before = await client.backup.describe({ backupId });
         await client.backup.verify({ backupId });
         const isDone = ({ progress, verified }: BackupDescription) => progress === undefined && verified?.at !== before.verified?.at;
-        show(output, await ended(client, backupId, output, isDone));
+        show(output, await following(client, output, { backupId, isUnderWay: true, isDone }));
       }),
     );
   backup
@@ -107,22 +107,11 @@ export function backupCommands(program: Command): void {
     );
 }
 
-async function ended(
-  client: Client,
-  backupId: string,
-  output: Output,
-  isDone: (backup: BackupDescription) => boolean,
-): Promise<BackupDescription> {
-  for (;;) {
-    const backup = await client.backup.describe({ backupId });
-    output.progress(backup.progress && `${backup.progress.what} ${backupId}: ${backup.progress.keys} keys`);
-    if (isDone(backup)) {
-      output.progress(undefined);
-      return backup;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
-}
+const following = (client: Client, output: Output, about: Pick<Following, 'backupId' | 'isUnderWay' | 'isDone'>) =>
+  followBackup(() => client.backup.describe({ backupId: about.backupId }), {
+    ...about,
+    tell: (progress) => output.progress(progress && `${progress.what} ${about.backupId}: ${progress.keys} keys`),
+  });
 
 function show(output: Output, backup: BackupDescription, mayFail = true): void {
   const { counts, keysInToken = [], tampered = [], verified, failure, uncovered } = backup;

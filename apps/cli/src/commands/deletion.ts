@@ -178,9 +178,18 @@ function tell(output: Output, said: DestructionCertificate, about: { certificate
       'ordered by': order && `${order.by} at ${order.at}: ${order.reason}`,
       'destroyed at': destroyedAt,
       'gone from every token at': issuedAt,
+      'may still be in backups': stillIn(said),
       versions: versions.length,
       signature: about.verified ? 'verified with trust.json' : 'not verified: name trust.json with --trust-file',
       file: about.file,
     },
   );
+}
+
+/** Undefined of a certificate from before it was said. */
+function stillIn({ backups }: DestructionCertificate): string | undefined {
+  if (!backups) return undefined;
+  const { last, restoredFrom } = backups;
+  const here = last === 'none' ? 'none that can be read' : `until ${last.readableUntil}, the last one is ${last.backupId}`;
+  return restoredFrom === undefined ? here : `${here}; and those of the site that ${restoredFrom} is of`;
 }

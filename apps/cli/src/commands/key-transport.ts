@@ -1,12 +1,13 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { WrappingAlgorithm, type WrappingKeySpec } from '@claviger/contracts';
+import type { Client } from '@claviger/client';
+import { type KeyDescription, WrappingAlgorithm, type WrappingKeySpec } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { deliver } from '../crypto-data';
 import { CommandError } from '../exit-codes';
 import { assertTarget, readBytes, readText, type SecretTarget, writeBytes, writePrivately } from '../files';
-import { opensslCommands, unwrapMaterial, wrapMaterial } from '../material-wrapping';
+import { importCommands, opensslCommands, unwrapMaterial, wrapMaterial } from '../material-wrapping';
 import { timestamp, wholeNumber } from '../pairs';
 import { offline, online } from '../run';
 import { tellChange } from './key-summary';
@@ -55,10 +56,10 @@ export function keyTransportCommands(keys: Command): void {
             files: `${out}/wrapping-key.pem, ${out}/import-token`,
           },
         );
-        const wrap = `claviger keys wrap-material --public-key ${out}/wrapping-key.pem --wrapping-algorithm ${wrappingAlgorithm} --material material.bin --out material.wrapped`;
-        const send = `claviger keys import-material ${keyId} --token ${out}/import-token --wrapped material.wrapped --reason TEXT`;
+        const about = await describedIfAllowed(client, keyId);
+        const [wrap, ...send] = importCommands({ keyId, folder: out, algorithm: wrappingAlgorithm }, about);
         output.note(
-          ['Wrap the material (a private key as PKCS#8, DER):', wrap, 'or with openssl 3:', ...commands, 'Then:', send].join('\n'),
+          ['Wrap the material (a private key as PKCS#8, DER):', wrap, 'or with openssl 3:', ...commands, 'Then:', ...send].join('\n'),
         );
       }),
     );
@@ -187,6 +188,10 @@ export function keyTransportCommands(keys: Command): void {
       }),
     );
 }
+
+/** For the text that is printed only: the parameters are made, whatever comes of this. */
+const describedIfAllowed = (client: Client, keyId: string): Promise<KeyDescription | undefined> =>
+  client.keys.describe({ keyId }).catch(() => undefined);
 
 function algorithmIn(text: string): WrappingAlgorithm {
   const parsed = WrappingAlgorithm.safeParse(text);

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { linesOf, verifyBackup } from '@claviger/backup';
 import type { Client } from '@claviger/client';
@@ -6,6 +6,7 @@ import { RecoveryGroup, type RestoreDescription } from '@claviger/contracts';
 import { layout } from '@claviger/installation';
 import { importTrustedKeys } from '@claviger/messaging';
 import type { Command } from 'commander';
+import { checkpointIn } from '../checkpoint-memory';
 import { recoverEpochKey } from '../epoch-key';
 import { CommandError, Finding } from '../exit-codes';
 import { readText } from '../files';
@@ -78,7 +79,7 @@ function copyInto(folder: string | undefined, files: (string | undefined)[]): vo
 
 const evidenceOf = ({ checkpoint, tombstones }: RestoreOptions) =>
   checkpoint !== undefined && tombstones !== undefined
-    ? { evidence: { checkpoint: readFileSync(checkpoint, 'utf8'), tombstones: basename(tombstones) } }
+    ? { evidence: { checkpoint: checkpointIn(checkpoint), tombstones: basename(tombstones) } }
     : {};
 
 async function finished(client: Client, output: Output): Promise<RestoreDescription> {
