@@ -6,7 +6,7 @@ import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Floors } from './floors';
 import type { ImportParameters } from './import-parameters';
-import { kekUseMs } from './kek-use';
+import { inTime, kekUseMs } from './kek-use';
 import type { Key } from './key';
 import {
   assertImportable,
@@ -61,7 +61,7 @@ export class ImportsController {
     let parameters: ImportParameters | undefined;
     /** The version whose prior encryptions are counted: another one gets them when the key was rotated meanwhile. */
     let counted: number | undefined;
-    let received: { of: Key; material: Received; atMs: number } | undefined;
+    let received: { of: Key; material: Received; atMs: number; assertInTime: () => void } | undefined;
     const answer = await this.changes.answer(importOperations.importMaterial, request, context, async (key) => {
       if (request.newVersion && request.version !== undefined)
         throw new ProblemError('ERR_MALFORMED_REQUEST', 'A new version has no number yet: leave one of version and newVersion out.');
@@ -71,12 +71,17 @@ export class ImportsController {
       assertMayEnd(key, target, about, this.floors.of(key), Date.now());
       parameters ??= await this.transport.claim(key.keyId, importToken);
       if (!received || !isUnderSameKek(received.of, key) || performance.now() - received.atMs > kekUseMs / 2)
-        received = { of: key, atMs: performance.now(), material: await this.transport.receive(key, parameters, request, context.trace) };
+        received = {
+          ...{ of: key, atMs: performance.now(), assertInTime: inTime() },
+          material: await this.transport.receive(key, parameters, request, context.trace),
+        };
       const imported = importMaterial(key, target, received.material, about, reason, new Date().toISOString());
       // Before the material is there, and once for each version that it may become.
       const version = target === 'new' ? imported.primaryVersion : target;
       if (counted !== version) await this.transport.count(key.keyId, version, newlyDeclared(key, target, about));
       counted = version;
+      // It may be from an earlier attempt, whose time began before that of this one.
+      received.assertInTime();
       return imported;
     });
     if (parameters) await this.transport.forget(parameters);
