@@ -195,7 +195,7 @@ test('the last use of a key is its newest successful operation: neither a refusa
   const reEncrypted = use('crypto:ReEncryptFrom', { version: 1, toKeyId: target, toVersion: 3 });
   const no = [use('crypto:Decrypt', { outcome: 'denied' }), use('keys:Rotate'), use('crypto:Sign', { principal: 'Nobody!' })];
   await inLedger(
-    await publish(worker, [reEncrypted, ...no, record({ action: 'keys:Export', keyId: `k_${'E'.repeat(22)}`, toKeyId: carrier })]),
+    await publish(worker, [reEncrypted, ...no, record({ action: 'keys:Export', keyId: `k_${'H'.repeat(22)}`, toKeyId: carrier })]),
   );
   const connection = await system.connection('key-lifecycle');
   const ask = () =>
