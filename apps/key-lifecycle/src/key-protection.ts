@@ -15,7 +15,7 @@ export function assertDeletable(key: Key, nowMs: number): void {
 /** One whose deletion is scheduled is to be kept first: a protection that came too late would be believed. */
 export function protectKey(key: Key): Key {
   refuseDestroyed(key);
-  if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION', 'Cancel the deletion first.');
+  refuseWhileDeleting(key);
   const ends = key.versions.find(({ material, imported }) => material !== undefined && imported?.expiresAt !== undefined);
   if (ends && !key.purgeProtected)
     throw new ProblemError('ERR_KEY_STATE', `The material of version ${ends.version} expires: import the same without an end first.`);
@@ -31,10 +31,12 @@ export function unprotectKey(key: Key): Key {
 
 /**
  * Said again it counts from now, with the end that it is given now, which may be sooner: so only by who said it, or the key's owner. What has ended makes
- * room. Throws ERR_MALFORMED_REQUEST, ERR_KEY_STATE, ERR_KEY_PROTECTED.
+ * room. Throws ERR_MALFORMED_REQUEST, ERR_KEY_STATE, ERR_KEY_PENDING_DELETION, ERR_KEY_PROTECTED.
  */
 export function registerData(key: Key, data: { name: string; by: string; until?: string | undefined }, nowMs: number): Key {
   refuseDestroyed(key);
+  // One that came too late would be believed.
+  refuseWhileDeleting(key);
   const { name, by, until } = data;
   if (until !== undefined && Date.parse(until) <= nowMs)
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'The end of a registration lies ahead; leave it out for good.');
@@ -68,6 +70,10 @@ function assertTheirs(key: Key, name: string, by: string, nowMs: number): void {
   const registered = dataInForce(key, nowMs).find((one) => one.name === name);
   if (registered && registered.by !== by && key.owner !== by)
     throw new ProblemError('ERR_KEY_PROTECTED', `${name} was registered by ${registered.by}: they change that, or the owner of the key.`);
+}
+
+function refuseWhileDeleting(key: Key): void {
+  if (key.deletionAt !== undefined) throw new ProblemError('ERR_KEY_PENDING_DELETION', 'Cancel the deletion first.');
 }
 
 function refuseDestroyed(key: Key): void {

@@ -31,6 +31,7 @@ test('no deletion of a protected key is scheduled until the protection is lifted
   expect(unprotectKey(lifted)).toBe(lifted);
   const waiting = schedule(lifted);
   expect(codeOf(() => protectKey(waiting))).toBe('ERR_KEY_PENDING_DELETION');
+  expect(codeOf(() => registerData(waiting, table('t'), nowMs))).toBe('ERR_KEY_PENDING_DELETION');
   expect(protectKey(cancelDeletion(waiting)).purgeProtected).toBe(true);
   const destroyed = destroyKey(waiting, nowMs + 7 * day);
   for (const change of [
