@@ -12,7 +12,7 @@ import { chance } from './seeded';
 import { type System, startSystem } from './system';
 
 /** `npm run crash-rounds -- --rounds 200 --seed 7`; `npm test` runs a few. */
-const rounds = Number(process.env.CLAVIGER_CRASH_ROUNDS ?? 5);
+const rounds = Number(process.env.CLAVIGER_CRASH_ROUNDS ?? 3);
 const seed = Number(process.env.CLAVIGER_CRASH_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const roundsPerCheck = 20;
 const concurrency = 6;
