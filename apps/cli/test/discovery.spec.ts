@@ -157,6 +157,7 @@ test('of a file no more is read than may be, and nothing but a regular one, what
   expect(await read('/proc/self/status', 99)).toMatch(/^more than /);
 });
 
+/** Mounting one wants root; nearly every Linux has this one, and some containers have not. */
 const hasMountBelow = existsSync('/dev/shm') && statSync('/dev/shm').dev !== statSync('/dev').dev;
 (hasMountBelow ? test : test.skip)('another file system below a folder is left out, and named', async () => {
   const look: FolderLook = { files: 0, unseen: [] };

@@ -12,8 +12,8 @@ import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { checkCanary, makeCanary, unwrapVerdict } from './canaries';
+import { hsmAnswer } from './hsm-answer';
 import { KeyHolder } from './key-holder';
-import { toProblem } from './problem';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
@@ -48,7 +48,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.generateEpochKey.name)
   generateEpochKey(@Payload() { group, rootLabel = firstRoot }: Request<Ops['generateEpochKey']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const recipient = Object.hasOwn(this.recovery.trusted, group) ? this.recovery.trusted[group] : undefined;
       if (recipient === undefined)
         throw new ProblemError('ERR_BACKUP_REFUSED', `trust.json of this worker names no recovery group ${group}.`);
@@ -65,7 +65,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.moveEpochKey.name)
   moveEpochKey(@Payload() { epochKey, rootLabel }: Request<Ops['moveEpochKey']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const moved = this.token.rewrap({ ...decoded(epochKey), algorithm, from: this.root(epochKey.rootLabel), to: this.root(rootLabel) });
       return { rootLabel, ...encoded(moved) };
     });
@@ -73,12 +73,12 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.generateBackupKey.name)
   generateBackupKey(@Payload() { epochKey }: Request<Ops['generateBackupKey']>): Promise<Answer> {
-    return this.answered(async () => encoded(this.token.generateWrapped({ algorithm, wrappingKey: this.epoch(epochKey) })));
+    return hsmAnswer(this.breaker, async () => encoded(this.token.generateWrapped({ algorithm, wrappingKey: this.epoch(epochKey) })));
   }
 
   @MessagePattern(backupHsmOperations.sealBackup.name)
   sealBackup(@Payload() { plaintext, ...chunk }: Request<Ops['sealBackup']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const sealed = await this.withDataKey(chunk, (key) =>
         this.token.use.encryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(plaintext, 'base64url')),
       );
@@ -88,7 +88,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.openBackup.name)
   openBackup(@Payload() { sealed, ...chunk }: Request<Ops['openBackup']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const opened = await this.withDataKey(chunk, (key) =>
         this.token.use.decryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(sealed, 'base64url')),
       );
@@ -98,7 +98,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.keksToEpoch.name)
   keksToEpoch(@Payload() { epochKey, keks }: Request<Ops['keksToEpoch']>): Promise<Answer> {
-    return this.answered(async () => ({
+    return hsmAnswer(this.breaker, async () => ({
       keks: keks.map((kek) =>
         encoded(
           this.token.rewrap({
@@ -114,7 +114,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.keksFromEpoch.name)
   keksFromEpoch(@Payload() { epochKey, keks, rootLabel = firstRoot }: Request<Ops['keksFromEpoch']>): Promise<Answer> {
-    return this.answered(async () => ({
+    return hsmAnswer(this.breaker, async () => ({
       keks: keks.map((kek) => ({
         rootLabel,
         ...encoded(this.token.rewrap({ ...decoded(kek), algorithm, from: this.epoch(epochKey), to: this.root(rootLabel) })),
@@ -124,7 +124,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.makeCanaries.name)
   makeCanaries(@Payload() { kek, versions }: Request<Ops['makeCanaries']>): Promise<Answer> {
-    return this.answered(async () => ({
+    return hsmAnswer(this.breaker, async () => ({
       canaries: await this.ofEach(
         versions,
         () => this.keys.unwrapKek('of canaries', kek),
@@ -136,7 +136,7 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.checkCanaries.name)
   checkCanaries(@Payload() { kek, versions }: Request<Ops['checkCanaries']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const check = (kekOf: () => KeyHandle) =>
         this.ofEach(
           versions,
@@ -210,16 +210,6 @@ export class BackupHsmController {
       }
     }
     return results;
-  }
-
-  private async answered(make: () => Promise<unknown>): Promise<Answer> {
-    this.breaker.assertClosed();
-    try {
-      return { result: await make() };
-    } catch (error) {
-      this.breaker.observe(error);
-      throw toProblem(error);
-    }
   }
 }
 

@@ -4,8 +4,8 @@ import { custodiesOf, type PairAlgorithm, tokenKeyLabels, type WrappedKeyMateria
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
+import { hsmAnswer } from './hsm-answer';
 import { KeyHolder } from './key-holder';
-import { toProblem } from './problem';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
@@ -22,7 +22,7 @@ export class HsmController {
   generateKek(
     @Payload() { rootLabel = tokenKeyLabels.customer.root }: Request<(typeof internalOperations)['generateKek']>,
   ): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const { primary } = this.tokens;
       const material = primary.generateKek(primary.findTokenKey(rootLabel, 'secret'));
       return { rootLabel, ...encoded(material) };
@@ -35,7 +35,7 @@ export class HsmController {
     @Payload()
     { algorithm, usage, kekId, kek, label: reserved, residency, custody }: Request<(typeof internalOperations)['generateKey']>,
   ): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const token = this.tokens.for(algorithm, usage, residency);
       if (token === this.tokens.primary && custodiesOf(algorithm, token.family).includes('wrapped')) {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
@@ -55,21 +55,11 @@ export class HsmController {
 
   @MessagePattern(internalOperations.destroyKey.name)
   destroyKey(@Payload() { token, label }: Request<(typeof internalOperations)['destroyKey']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       // All of them are reached before any is asked: what is not found where nobody has looked is unknown.
       const where = token === undefined ? this.tokens.every() : [this.tokens.named(token)];
       return { destroyed: where.map((one) => one.destroyTokenKeyPair(label)).includes(true) };
     });
-  }
-
-  private async answered(make: () => Promise<unknown>): Promise<Answer> {
-    this.breaker.assertClosed();
-    try {
-      return { result: await make() };
-    } catch (error) {
-      this.breaker.observe(error);
-      throw toProblem(error);
-    }
   }
 }
 

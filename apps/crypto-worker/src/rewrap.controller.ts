@@ -4,6 +4,7 @@ import { HsmError, type KeyHandle, type WrappedKeyMaterial } from '@claviger/hsm
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
+import { hsmAnswer } from './hsm-answer';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
 import { TokenBreaker } from './token-breaker';
@@ -24,7 +25,7 @@ export class RewrapController {
   /** One after another, and requests of callers between any two of them: a batch holds nobody up for longer than one key takes. */
   @MessagePattern(internalOperations.rewrapKeys.name)
   rewrapKeys(@Payload() { from, to, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const old = new Map(from.map(({ kekId, material }) => [kekId, material]));
       const made = [];
       for (const item of keys) {
@@ -48,7 +49,7 @@ export class RewrapController {
 
   @MessagePattern(internalOperations.rewrapKek.name)
   rewrapKek(@Payload() { material, rootLabel }: Request<Ops['rewrapKek']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const { primary } = this.tokens;
       const { mechanism, wrapped } = material;
       const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm: 'AES_256' } as const;
@@ -64,7 +65,7 @@ export class RewrapController {
   /** In one turn of the event loop, and not after `until`: of two orders for the same root, one finds what the other made. */
   @MessagePattern(internalOperations.createRoot.name)
   createRoot(@Payload() { label, until }: Request<Ops['createRoot']>): Promise<Answer> {
-    return this.answered(async () => {
+    return hsmAnswer(this.breaker, async () => {
       const { primary } = this.tokens;
       if (Date.parse(until) <= Date.now()) throw new ProblemError('ERR_TIMEOUT', 'The order came too late.');
       try {
@@ -81,7 +82,7 @@ export class RewrapController {
 
   @MessagePattern(internalOperations.destroyRoot.name)
   destroyRoot(@Payload() { label }: Request<Ops['destroyRoot']>): Promise<Answer> {
-    return this.answered(async () => ({ destroyed: this.tokens.primary.destroyRootKey(label) }));
+    return hsmAnswer(this.breaker, async () => ({ destroyed: this.tokens.primary.destroyRootKey(label) }));
   }
 
   /** What is wrong with one key, or with the KEK that it is under, is said of it; what is wrong with the token, or with the new KEK, is thrown. */
@@ -114,16 +115,6 @@ export class RewrapController {
       if (!(error instanceof HsmError) || error.retryable) throw error;
       if (error.code === 'HSM_WRAPPED_KEY_INVALID') return { code: 'ERR_KEY_UNREADABLE' as const, detail: error.what };
       return { code: toProblem(error).code, detail: error.what };
-    }
-  }
-
-  private async answered(make: () => Promise<unknown>): Promise<Answer> {
-    this.breaker.assertClosed();
-    try {
-      return { result: await make() };
-    } catch (error) {
-      this.breaker.observe(error);
-      throw toProblem(error);
     }
   }
 }

@@ -4,8 +4,8 @@ import { HsmError, type KeyHandle, type ReceivedMaterial, type Token } from '@cl
 import { type Answer, AuditTrail } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
+import { hsmAnswer } from './hsm-answer';
 import { KeyHolder } from './key-holder';
-import { toProblem } from './problem';
 import { assertSendable } from './sendable';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
@@ -26,7 +26,8 @@ export class TransportController {
   @MessagePattern(transportHsmOperations.receiveKey.name)
   receive(@Payload() request: Request<Ops['receiveKey']>): Promise<Answer> {
     const { algorithm, kek, receiver, wrappingAlgorithm: scheme, wrappedMaterial, publicKeySpki, residency } = request;
-    return this.answered((token) => {
+    return hsmAnswer(this.breaker, () => {
+      const token = this.tokens.primary;
       this.tokens.assertResides(residency, token.label);
       const privateKey = token.unwrapReceiver({
         ...materialOf(receiver.material),
@@ -46,7 +47,8 @@ export class TransportController {
 
   @MessagePattern(transportHsmOperations.sendKey.name)
   send(@Payload() { key, recipient }: Request<Ops['sendKey']>): Promise<Answer> {
-    return this.answered(async (token) => {
+    return hsmAnswer(this.breaker, async () => {
+      const token = this.tokens.primary;
       const sent = await this.sendable(key, 'sent', token);
       if ('key' in recipient) await this.sendable(recipient.key, 'recipient', token);
       const made = this.wrapped(token, key, recipient);
@@ -84,16 +86,6 @@ export class TransportController {
 
   private kekOf({ kek }: Kept): KeyHandle {
     return this.keys.unwrapKek(kek.kekId, kek.material);
-  }
-
-  private async answered(make: (token: Token) => unknown): Promise<Answer> {
-    this.breaker.assertClosed();
-    try {
-      return { result: await make(this.tokens.primary) };
-    } catch (error) {
-      this.breaker.observe(error);
-      throw toProblem(error);
-    }
   }
 }
 

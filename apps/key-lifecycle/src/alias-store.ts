@@ -6,6 +6,7 @@ import { type KeyAlias, targetOf } from './alias';
 import { isDuplicate, isOutboxEntry, nextOf, type OutboxEntry, reached } from './key-store';
 import { SettledEntries } from './settled-entries';
 import { type SignedDocuments, TamperedDocument } from './signed-documents';
+import { tellTampering } from './tell-tampering';
 
 /** What a change of an alias leaves in its document until it is delivered. */
 export type AliasEntry = Extract<OutboxEntry, { kind: 'view' | 'event' }>;
@@ -59,7 +60,7 @@ export class AliasStore implements OutboxSource<AliasEntry>, OwedRecordSource {
     // Asked first: what is delivered while the store is read is no proof against what was read.
     const delivered = this.documents.delivered(alias);
     const found = await reached(() => this.aliases.findOne({ _id: alias }));
-    return this.told(alias, () => {
+    return tellTampering(this.tampered, alias, () => {
       if (delivered !== undefined && (found?.revision ?? 0) < delivered)
         throw new TamperedDocument(alias, found ? `it is at revision ${found.revision}, the bucket at ${delivered}` : 'it is gone');
       return found ? this.read(found) : undefined;
@@ -100,7 +101,7 @@ export class AliasStore implements OutboxSource<AliasEntry>, OwedRecordSource {
       try {
         const older = document.revision < (this.documents.delivered(document._id) ?? 0);
         // Older than what is delivered: changed since it was read, or put back.
-        const alias = older ? await this.get(document._id) : this.told(document._id, () => this.read(document));
+        const alias = older ? await this.get(document._id) : tellTampering(this.tampered, document._id, () => this.read(document));
         if (!alias) continue;
         if (!older && document.keyId !== indexOf(alias)) misindexed.push(alias);
         if (keyId === undefined || targetOf(alias) === keyId) aliases.push(alias);
@@ -166,17 +167,6 @@ export class AliasStore implements OutboxSource<AliasEntry>, OwedRecordSource {
     const ours = entries.filter((entry): entry is AliasEntry => isOutboxEntry(entry) && (entry.kind === 'view' || entry.kind === 'event'));
     if (ours.length < entries.length) this.tampered.found(alias, 'outbox: it holds what is no message');
     return ours;
-  }
-
-  private told<T>(id: string, read: () => T): T {
-    try {
-      const result = read();
-      this.tampered.well(id);
-      return result;
-    } catch (error) {
-      if (error instanceof TamperedDocument) this.tampered.found(id, String(error.cause));
-      throw error;
-    }
   }
 }
 

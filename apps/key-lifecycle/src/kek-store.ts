@@ -4,6 +4,7 @@ import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { type Kek, kekIdOf, type Pair } from './kek';
 import { reached } from './key-store';
 import { type SignedDocuments, TamperedDocument } from './signed-documents';
+import { tellTampering } from './tell-tampering';
 
 interface KekDocument {
   _id: string;
@@ -117,25 +118,14 @@ export class KekStore {
   }
 
   private read({ _id, signed }: KekDocument): Kek {
-    return this.told(_id, () => this.documents.readKek(_id, signed));
+    return tellTampering(this.tampered, _id, () => this.documents.readKek(_id, signed));
   }
 
   private notOlder(kekId: string, kek: Kek | undefined, delivered: number | undefined): Kek | undefined {
-    return this.told(kekId, () => {
+    return tellTampering(this.tampered, kekId, () => {
       if (delivered !== undefined && (kek?.revision ?? 0) < delivered)
         throw new TamperedDocument(kekId, kek ? `it is at revision ${kek.revision}, the bucket at ${delivered}` : 'it is gone');
       return kek;
     });
-  }
-
-  private told<T>(id: string, read: () => T): T {
-    try {
-      const result = read();
-      this.tampered.well(id);
-      return result;
-    } catch (error) {
-      if (error instanceof TamperedDocument) this.tampered.found(id, String(error.cause));
-      throw error;
-    }
   }
 }

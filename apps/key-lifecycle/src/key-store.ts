@@ -13,6 +13,7 @@ import { KeyInserts } from './key-inserts';
 import { type IndexFields, indexFieldsOf, indexFor, isFiltered, keyIndexes, misindexedFields, queryFor } from './key-query';
 import { SettledEntries } from './settled-entries';
 import { type SignedDocuments, TamperedDocument } from './signed-documents';
+import { tellTampering } from './tell-tampering';
 
 /** What a change leaves behind in its own document until it is delivered. `view` has no body: the newest verified state is what workers get. */
 export type OutboxEntry =
@@ -365,16 +366,9 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     return wrong.length > 0;
   }
 
-  /** Reads what is signed, and tells when somebody else wrote it. */
+  /** For what lies in a key's document beside the key. */
   told<T>(id: string, read: () => T): T {
-    try {
-      const result = read();
-      this.tampered.well(id);
-      return result;
-    } catch (error) {
-      if (error instanceof TamperedDocument) this.tampered.found(id, String(error.cause));
-      throw error;
-    }
+    return tellTampering(this.tampered, id, read);
   }
 
   /** Asked for in so many words: `pending` alone says neither which list is not empty nor that one is. */
