@@ -45,11 +45,16 @@ export interface ConnectionOptions {
 const calculations: ReadonlySet<Operation> = new Set(['encrypt', 'decrypt', 'sign', 'random']);
 const firstRetryMs = 1_000;
 const longestRetryMs = 30_000;
+/** Given out in this process so far. */
+let generations = 0;
 
 /** Sessions to one token that mend themselves: whatever fails is looked into here, away from the hot path. */
 export class Connection implements LibraryUser {
-  /** Grows whenever handles died; a handle of another generation must not reach the token, where its number may name another object by now. */
-  generation = 1;
+  /**
+   * Grows whenever handles died, and no two tokens of the process ever have the same: a handle of another generation, or of another token, must not reach this
+   * one, where its number may name another object.
+   */
+  generation = ++generations;
   readonly p11: PKCS11;
   readonly tokenKeys = new Map<`${ObjectClass} ${string}`, KeyHandle>();
   /** Labels of token objects that an asynchronous call is about to create. */
@@ -289,7 +294,7 @@ export class Connection implements LibraryUser {
   }
 
   #drop(): void {
-    this.generation++;
+    this.generation = ++generations;
     this.#sessions = undefined;
     this.tokenKeys.clear();
   }

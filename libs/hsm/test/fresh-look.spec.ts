@@ -39,7 +39,8 @@ test('a token that came after its library was initialised is opened once another
   expect(caught(() => Token.open(fresh))).toMatchObject({ code: 'HSM_TOKEN_NOT_FOUND' });
   expect(other.generation).toBe(generation);
   const late = Token.open({ ...fresh, seenAfresh: true });
-  expect([late.random(8).length, other.random(8).length, other.generation]).toEqual([8, 8, generation + 1]);
+  expect([late.random(8).length, other.random(8).length]).toEqual([8, 8]);
+  expect(other.generation).toBeGreaterThan(generation);
   late.close();
   other.close();
 });
