@@ -23,6 +23,7 @@ import {
   type Operation,
   policyOperations,
   streams,
+  tokenHsmOperations,
   transportHsmOperations,
 } from '@claviger/contracts';
 import { z } from 'zod';
@@ -50,7 +51,7 @@ export const renderReference = (): string =>
     'Between services, on subjects that no account but CORE reaches.',
     table(
       ['subject', 'what', 'safe'],
-      [internalOperations, transportHsmOperations, backupHsmOperations]
+      [internalOperations, transportHsmOperations, backupHsmOperations, tokenHsmOperations]
         .flatMap((group) => Object.values<Operation>(group))
         .map((o) => [code(internalSubject(o.service, o.verb)), o.summary, o.retry === 'safe' ? 'yes' : 'no']),
     ),

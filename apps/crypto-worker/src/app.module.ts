@@ -13,6 +13,7 @@ import { RecordedUse } from './recorded-use';
 import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
+import { TokensController, WorkerName } from './tokens.controller';
 import { TransportController } from './transport.controller';
 
 @Module({})
@@ -25,6 +26,7 @@ export class AppModule {
     operations: Operations;
     establishment: KeyEstablishment;
     recovery: RecoveryKeys;
+    worker: WorkerName;
     trail: AuditTrail;
   }): DynamicModule {
     return {
@@ -37,10 +39,13 @@ export class AppModule {
         TransportController,
         RewrapController,
         BackupHsmController,
+        TokensController,
       ],
       providers: [
         CryptoController,
         HsmController,
+        TokensController,
+        { provide: WorkerName, useValue: parts.worker },
         { provide: Tokens, useValue: parts.tokens },
         { provide: KeyHolder, useValue: parts.keys },
         { provide: TokenBreaker, useValue: parts.breaker },

@@ -7,12 +7,13 @@ import {
   type Trust,
   type Wrapped,
 } from '@claviger/contracts';
-import { type KeyHandle, type Token, tokenKeyLabels, type WrappedKeyMaterial } from '@claviger/hsm';
+import { type KeyHandle, type Token, tokenKeyLabels } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { checkCanary, makeCanary, unwrapVerdict } from './canaries';
 import { hsmAnswer } from './hsm-answer';
+import { decoded, encoded, passed, underRoot } from './kek-moves';
 import { KeyHolder } from './key-holder';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
@@ -47,40 +48,39 @@ export class BackupHsmController {
   ) {}
 
   @MessagePattern(backupHsmOperations.generateEpochKey.name)
-  generateEpochKey(@Payload() { group, rootLabel = firstRoot }: Request<Ops['generateEpochKey']>): Promise<Answer> {
+  generateEpochKey(@Payload() { group, rootLabel = firstRoot, token: label }: Request<Ops['generateEpochKey']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
       const recipient = Object.hasOwn(this.recovery.trusted, group) ? this.recovery.trusted[group] : undefined;
       if (recipient === undefined)
         throw new ProblemError('ERR_BACKUP_REFUSED', `trust.json of this worker names no recovery group ${group}.`);
-      const { token } = this;
-      const root = this.root(rootLabel);
+      const token = this.tokens.ofRoot(label);
+      const root = token.findTokenKey(rootLabel, 'secret');
       const made = token.generateKek(root);
       const escrow = token.wrapToRecipient({
         ...{ ...made, algorithm, wrappingKey: root },
         ...{ recipient: Buffer.from(recipient, 'base64url'), scheme: transport },
       });
-      return { epochKey: { rootLabel, ...encoded(made) }, escrow: escrow.toString('base64url') };
+      return { epochKey: { rootLabel, ...named(label), ...encoded(made) }, escrow: escrow.toString('base64url') };
     });
   }
 
   @MessagePattern(backupHsmOperations.moveEpochKey.name)
-  moveEpochKey(@Payload() { epochKey, rootLabel }: Request<Ops['moveEpochKey']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => {
-      const moved = this.token.rewrap({ ...decoded(epochKey), algorithm, from: this.root(epochKey.rootLabel), to: this.root(rootLabel) });
-      return { rootLabel, ...encoded(moved) };
-    });
+  moveEpochKey(@Payload() { epochKey, rootLabel, token }: Request<Ops['moveEpochKey']>): Promise<Answer> {
+    return hsmAnswer(this.breaker, () => underRoot(this.tokens, epochKey, { rootLabel, token }, 'the key of the epoch'));
   }
 
   @MessagePattern(backupHsmOperations.generateBackupKey.name)
   generateBackupKey(@Payload() { epochKey }: Request<Ops['generateBackupKey']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => encoded(this.token.generateWrapped({ algorithm, wrappingKey: this.epoch(epochKey) })));
+    return hsmAnswer(this.breaker, async () =>
+      encoded(this.keys.tokenOfKek(epochKey).generateWrapped({ algorithm, wrappingKey: this.epoch(epochKey) })),
+    );
   }
 
   @MessagePattern(backupHsmOperations.sealBackup.name)
   sealBackup(@Payload() { plaintext, ...chunk }: Request<Ops['sealBackup']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const sealed = await this.withDataKey(chunk, (key) =>
-        this.token.use.encryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(plaintext, 'base64url')),
+      const sealed = await this.withDataKey(chunk, (key, token) =>
+        token.use.encryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(plaintext, 'base64url')),
       );
       return { sealed: sealed.toString('base64url') };
     });
@@ -89,8 +89,8 @@ export class BackupHsmController {
   @MessagePattern(backupHsmOperations.openBackup.name)
   openBackup(@Payload() { sealed, ...chunk }: Request<Ops['openBackup']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const opened = await this.withDataKey(chunk, (key) =>
-        this.token.use.decryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(sealed, 'base64url')),
+      const opened = await this.withDataKey(chunk, (key, token) =>
+        token.use.decryptGcm(() => key, ivOf(chunk.n), aadOf(chunk), Buffer.from(sealed, 'base64url')),
       );
       return { opened: opened.toString('base64url') };
     });
@@ -98,28 +98,30 @@ export class BackupHsmController {
 
   @MessagePattern(backupHsmOperations.keksToEpoch.name)
   keksToEpoch(@Payload() { epochKey, keks }: Request<Ops['keksToEpoch']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => ({
-      keks: keks.map((kek) =>
-        encoded(
-          this.token.rewrap({
-            ...decoded(kek),
-            algorithm,
-            from: this.root(kek.rootLabel),
-            to: this.epoch(epochKey),
-          }),
-        ),
-      ),
-    }));
+    return hsmAnswer(this.breaker, async () => {
+      const to = this.keys.tokenOfKek(epochKey);
+      const gone = [];
+      for (const kek of keks) {
+        const from = this.keys.tokenOfKek(kek);
+        const under = () => from.findTokenKey(kek.rootLabel, 'secret');
+        gone.push(encoded(await passed(from, { ...decoded(kek), under }, to, () => this.epoch(epochKey))));
+      }
+      return { keks: gone };
+    });
   }
 
   @MessagePattern(backupHsmOperations.keksFromEpoch.name)
-  keksFromEpoch(@Payload() { epochKey, keks, rootLabel = firstRoot }: Request<Ops['keksFromEpoch']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => ({
-      keks: keks.map((kek) => ({
-        rootLabel,
-        ...encoded(this.token.rewrap({ ...decoded(kek), algorithm, from: this.epoch(epochKey), to: this.root(rootLabel) })),
-      })),
-    }));
+  keksFromEpoch(@Payload() { epochKey, keks, rootLabel = firstRoot, token: label }: Request<Ops['keksFromEpoch']>): Promise<Answer> {
+    return hsmAnswer(this.breaker, async () => {
+      const [from, to] = [this.keys.tokenOfKek(epochKey), this.tokens.ofRoot(label)];
+      const come = [];
+      for (const kek of keks) {
+        const key = { ...decoded(kek), under: () => this.epoch(epochKey) };
+        const material = await passed(from, key, to, () => to.findTokenKey(rootLabel, 'secret'));
+        come.push({ rootLabel, ...named(label), ...encoded(material) });
+      }
+      return { keks: come };
+    });
   }
 
   @MessagePattern(backupHsmOperations.makeCanaries.name)
@@ -127,8 +129,9 @@ export class BackupHsmController {
     return hsmAnswer(this.breaker, async () => ({
       canaries: await this.ofEach(
         versions,
+        this.keys.tokenOfKek(kek),
         () => this.keys.unwrapKek('of canaries', kek),
-        (key, subject) => makeCanary(this.token, key, subject),
+        makeCanary,
         () => null,
       ),
     }));
@@ -137,29 +140,17 @@ export class BackupHsmController {
   @MessagePattern(backupHsmOperations.checkCanaries.name)
   checkCanaries(@Payload() { kek, versions }: Request<Ops['checkCanaries']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const check = (kekOf: () => KeyHandle) =>
-        this.ofEach(
-          versions,
-          kekOf,
-          (key, subject) => checkCanary(this.token, key, subject),
-          (why) => why,
-        );
-      if ('underRoot' in kek) return { found: await check(() => this.keys.unwrapKek('of canaries', kek.underRoot)) };
-      const inBackup = this.token.unwrap({ ...decoded(kek.inBackup), algorithm, wrappingKey: this.epoch(kek.epochKey), usage: 'wrap' });
+      const check = (token: Token, kekOf: () => KeyHandle) => this.ofEach(versions, token, kekOf, checkCanary, (why) => why);
+      if ('underRoot' in kek)
+        return { found: await check(this.keys.tokenOfKek(kek.underRoot), () => this.keys.unwrapKek('of canaries', kek.underRoot)) };
+      const token = this.keys.tokenOfKek(kek.epochKey);
+      const inBackup = token.unwrap({ ...decoded(kek.inBackup), algorithm, wrappingKey: this.epoch(kek.epochKey), usage: 'wrap' });
       try {
-        return { found: await check(() => inBackup) };
+        return { found: await check(token, () => inBackup) };
       } finally {
-        this.token.destroyObject(inBackup);
+        token.destroyObject(inBackup);
       }
     });
-  }
-
-  private get token(): Token {
-    return this.tokens.primary;
-  }
-
-  private root(label: string): KeyHandle {
-    return this.token.findTokenKey(label, 'secret');
   }
 
   /** It lies under the root as a KEK does. */
@@ -169,21 +160,23 @@ export class BackupHsmController {
 
   private async withDataKey<T>(
     { epochKey, dataKey }: { epochKey: UnderRoot; dataKey: Wrapped },
-    use: (key: KeyHandle) => T | Promise<T>,
+    use: (key: KeyHandle, token: Token) => T | Promise<T>,
   ): Promise<T> {
-    const key = this.token.unwrap({ ...decoded(dataKey), algorithm, wrappingKey: this.epoch(epochKey), usage: 'encrypt' });
+    const token = this.keys.tokenOfKek(epochKey);
+    const key = token.unwrap({ ...decoded(dataKey), algorithm, wrappingKey: this.epoch(epochKey), usage: 'encrypt' });
     try {
-      return await use(key);
+      return await use(key, token);
     } finally {
-      this.token.destroyObject(key);
+      token.destroyObject(key);
     }
   }
 
   /** Each version as a session object that lives as long as `use` takes. */
   private async ofEach<T>(
     versions: readonly CanarySubject[],
+    token: Token,
     kek: () => KeyHandle,
-    use: (key: KeyHandle, subject: CanarySubject) => Promise<T>,
+    use: (token: Token, key: KeyHandle, subject: CanarySubject) => Promise<T>,
     otherwise: (why: string) => T,
   ): Promise<T[]> {
     const results: T[] = [];
@@ -196,7 +189,7 @@ export class BackupHsmController {
       }
       let key: KeyHandle;
       try {
-        key = this.token.unwrap({ ...decoded(material), algorithm: subject.algorithm, wrappingKey: kek(), usage });
+        key = token.unwrap({ ...decoded(material), algorithm: subject.algorithm, wrappingKey: kek(), usage });
       } catch (error) {
         const why = unwrapVerdict(error);
         if (why === undefined) throw error;
@@ -204,9 +197,9 @@ export class BackupHsmController {
         continue;
       }
       try {
-        results.push(await use(key, subject));
+        results.push(await use(token, key, subject));
       } finally {
-        this.token.destroyObject(key);
+        token.destroyObject(key);
       }
     }
     return results;
@@ -220,12 +213,5 @@ function ivOf(n: number): Buffer {
   return iv;
 }
 const aadOf = ({ backupId, n }: { backupId: string; n: number }) => Buffer.from(`${backupId}#${n}`);
-const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial): Wrapped => ({
-  mechanism,
-  family,
-  wrapped: wrapped.toString('base64url'),
-});
-const decoded = ({ wrapped, mechanism }: Pick<Wrapped, 'wrapped' | 'mechanism'>) => ({
-  wrapped: Buffer.from(wrapped, 'base64url'),
-  mechanism,
-});
+/** Where nothing was said of the token, nothing is. */
+const named = (token: string | undefined) => (token === undefined ? {} : { token });

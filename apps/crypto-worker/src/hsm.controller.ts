@@ -20,12 +20,12 @@ export class HsmController {
 
   @MessagePattern(internalOperations.generateKek.name)
   generateKek(
-    @Payload() { rootLabel = tokenKeyLabels.customer.root }: Request<(typeof internalOperations)['generateKek']>,
+    @Payload() { rootLabel = tokenKeyLabels.customer.root, token: label }: Request<(typeof internalOperations)['generateKek']>,
   ): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const { primary } = this.tokens;
-      const material = primary.generateKek(primary.findTokenKey(rootLabel, 'secret'));
-      return { rootLabel, ...encoded(material) };
+      const token = this.tokens.ofRoot(label);
+      const material = token.generateKek(token.findTokenKey(rootLabel, 'secret'));
+      return { rootLabel, ...(label === undefined ? {} : { token: label }), ...encoded(material) };
     });
   }
 
@@ -36,8 +36,9 @@ export class HsmController {
     { algorithm, usage, kekId, kek, label: reserved, residency, custody }: Request<(typeof internalOperations)['generateKey']>,
   ): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const token = this.tokens.for(algorithm, usage, residency);
-      if (token === this.tokens.primary && custodiesOf(algorithm, token.family).includes('wrapped')) {
+      const home = this.keys.tokenOfKek(kek);
+      const token = this.tokens.for(algorithm, usage, residency, home);
+      if (token === home && custodiesOf(algorithm, token.family).includes('wrapped')) {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };
       }

@@ -16,10 +16,11 @@ interface Prepared {
 /** The keys that this worker can use: records from the view, and their material unwrapped in the token on demand. */
 export class KeyHolder {
   private readonly prepared = new WeakMap<KeyView, Prepared>();
-  private readonly keys: UnwrappedKeys;
-  /** Of each token that was used; the first one's are `keys`. */
+  /** Of each token that was used. */
   private readonly caches = new Map<Token, UnwrappedKeys>();
-  private readonly keks: UnwrappedKeys;
+  private readonly kekCaches = new Map<Token, UnwrappedKeys>();
+  /** In which token each KEK was; the first one's label is not said. */
+  private readonly rootTokens = new Map<string, string | undefined>();
   /** Key ids and aliases that the bucket did not have a moment ago, so that guessing ids costs the broker nothing. */
   private readonly absent = new LRUCache<string, true>({ max: 10_000, ttl: 1_000 });
 
@@ -28,12 +29,10 @@ export class KeyHolder {
     private readonly tokens: Tokens,
     private readonly options: { capacity: number; ttlMs: number; onDestroyFailure: (error: unknown) => void },
   ) {
-    this.keys = this.cacheOf(tokens.primary);
-    this.keks = new UnwrappedKeys(tokens.primary, { ...options, capacity: 256 });
     view.onChange((record) => {
       // A changed key leaves the token at once: what is still allowed is unwrapped anew.
       if (record.kind === 'key') for (const keys of this.caches.values()) keys.forget(record.keyId);
-      else if (record.kind === 'kek') this.keks.forget(record.kekId);
+      else if (record.kind === 'kek') this.kekChanged(record);
     });
   }
 
@@ -43,12 +42,11 @@ export class KeyHolder {
 
   /** Destroys unwrapped keys that are past their time. */
   forgetExpired(): void {
-    for (const keys of this.caches.values()) keys.forgetExpired();
-    this.keks.forgetExpired();
+    for (const keys of [...this.caches.values(), ...this.kekCaches.values()]) keys.forgetExpired();
   }
 
   get unwrapped(): number {
-    return this.keys.size;
+    return [...this.caches.values()].reduce((sum, keys) => sum + keys.size, 0);
   }
 
   /** The key's record, or undefined when the watch has not delivered one. */
@@ -128,8 +126,20 @@ export class KeyHolder {
   }
 
   /** The token that this version is used in. Throws ERR_HSM_UNAVAILABLE when this worker does not reach it. */
-  tokenOf({ material }: KeyVersion): Token {
-    return material?.custody === 'token' ? this.tokens.named(material.token) : this.tokens.primary;
+  tokenOf(version: KeyVersion): Token {
+    return this.tokens.ofRoot(this.tokenLabelOf(version));
+  }
+
+  /** The token that a KEK is used in. Throws ERR_HSM_UNAVAILABLE when this worker does not reach it. */
+  tokenOfKek({ token }: Pick<KekMaterial, 'token'>): Token {
+    return this.tokens.ofRoot(token);
+  }
+
+  /** The one token that all of these are used in. Throws ERR_HSM_UNAVAILABLE while they are on their way from one to another. */
+  commonToken([first, ...others]: readonly [KekMaterial, ...KekMaterial[]]): Token {
+    const token = this.tokenOfKek(first);
+    if (others.every((one) => this.tokenOfKek(one) === token)) return token;
+    throw new ProblemError('ERR_HSM_UNAVAILABLE', 'What wraps these keys is on its way from one token to another: ask again in a moment.');
   }
 
   /** The unwrapped key, to be used before the next await. */
@@ -141,8 +151,9 @@ export class KeyHolder {
     const ready = this.prepare(key).versions.get(number);
     if (!material || !ready) throw new ProblemError('ERR_KEY_MATERIAL_MISSING', `Version ${version.version} has no material.`);
     if (material.custody === 'token') return this.inToken(material);
-    return this.keys.getOrUnwrap(ready.unwrappedId, () =>
-      this.tokens.primary.unwrap({
+    const token = this.tokenOf(version);
+    return this.cacheOf(token).getOrUnwrap(ready.unwrappedId, () =>
+      token.unwrap({
         wrapped: ready.wrapped,
         mechanism: material.mechanism,
         algorithm: key.algorithm,
@@ -173,6 +184,14 @@ export class KeyHolder {
     return cache;
   }
 
+  private kekCacheOf(token: Token): UnwrappedKeys {
+    const known = this.kekCaches.get(token);
+    if (known) return known;
+    const cache = new UnwrappedKeys(token, { ...this.options, capacity: 256 });
+    this.kekCaches.set(token, cache);
+    return cache;
+  }
+
   /**
    * The key's record as it is now. What waited for a session must not bring back a key that was suspended or destroyed meanwhile; one that was only
    * rewrapped is the same key. Throws ERR_CONFLICT.
@@ -186,8 +205,29 @@ export class KeyHolder {
   }
 
   /** Throws ERR_RESIDENCY. */
-  private assertHere({ residency }: KeyView, { material }: KeyVersion): void {
-    this.tokens.assertResides(residency, material?.custody === 'token' ? material.token : this.tokens.primary.label);
+  private assertHere({ residency }: KeyView, version: KeyVersion): void {
+    this.tokens.assertResides(residency, this.tokenLabelOf(version) ?? this.tokens.primary.label);
+  }
+
+  /** Undefined: the first. What has no material, or is under a KEK that is not here, is in none; what is asked with its public half alone is asked of the first. */
+  private tokenLabelOf({ material }: KeyVersion): string | undefined {
+    if (material?.custody === 'token') return material.token;
+    const kek = material && this.view.get(material.kekId);
+    return kek?.kind === 'kek' ? kek.material?.token : undefined;
+  }
+
+  /** One that went to another token takes all keys that it wraps along: nothing of them stays unwrapped in the old one. */
+  private kekChanged({ kekId, material }: Extract<KeysView, { kind: 'kek' }>): void {
+    for (const keks of this.kekCaches.values()) keks.forget(kekId);
+    const moved = this.rootTokens.has(kekId) && this.rootTokens.get(kekId) !== material?.token;
+    this.rootTokens.set(kekId, material?.token);
+    if (moved)
+      for (const keys of this.caches.values()) for (const keyId of keys.keyIds()) if (this.mayBeUnder(keyId, kekId)) keys.forget(keyId);
+  }
+
+  private mayBeUnder(keyId: string, kekId: string): boolean {
+    const key = this.peek(keyId);
+    return key === undefined || key.versions.some(({ material }) => material?.custody === 'wrapped' && material.kekId === kekId);
   }
 
   private inToken({ token, label }: TokenKey): KeyHandle {
@@ -207,12 +247,13 @@ export class KeyHolder {
     const known = this.view.get(kekId);
     if (known?.kind === 'kek' && known.state === 'destroyed') throw destroyed(kekId);
     const wrapped = Buffer.from(material.wrapped, 'base64url');
-    return this.keks.getOrUnwrap(unwrappedKeyId(kekId, 1, wrapped), () =>
-      this.tokens.primary.unwrap({
+    const token = this.tokenOfKek(material);
+    return this.kekCacheOf(token).getOrUnwrap(unwrappedKeyId(kekId, 1, wrapped), () =>
+      token.unwrap({
         wrapped,
         mechanism: material.mechanism,
         algorithm: 'AES_256',
-        wrappingKey: this.tokens.primary.findTokenKey(material.rootLabel, 'secret'),
+        wrappingKey: token.findTokenKey(material.rootLabel, 'secret'),
         usage: 'wrap',
       }),
     );

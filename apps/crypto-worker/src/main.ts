@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { backupHsmOperations, cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
+import { backupHsmOperations, cryptoOperations, internalOperations, tokenHsmOperations, transportHsmOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -20,9 +20,11 @@ import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
+import { answerSurveys } from './surveys';
 import { TokenBreaker, type TokenEvent } from './token-breaker';
 import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
+import { TokensController, WorkerName } from './tokens.controller';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -32,7 +34,9 @@ const leasesMax = 100_000;
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const listed = readFurtherTokens(config.FURTHER_TOKENS_FILE);
-  assertThreads([config.HSM_DISTANCE, ...listed.map(({ distance = 'near' }) => distance)], config);
+  // One list serves all workers, also those of which the first token is in it.
+  const beside = listed.filter(({ label }) => label !== config.HSM_TOKEN_LABEL);
+  assertThreads([config.HSM_DISTANCE, ...beside.map(({ distance = 'near' }) => distance)], config);
   const reach = reachOf(config.HSM_DISTANCE, config);
   const core = await openCoreService({ service, short: 'w', config, certifier: tokenKeyLabels.customer.certifier, reach, logger });
   const { worker, token, trail, sessions, policy, gate, connection } = core;
@@ -45,7 +49,7 @@ await runService(service, async (logger) => {
     trail.append({ kind: 'token', ...event, holder: worker }).catch(later);
   };
   const probeEveryMs = config.HSM_PROBE_SECONDS * 1_000;
-  const further = listed.map((entry) => {
+  const further = beside.map((entry) => {
     const open = async () => {
       const opened = await openFurtherToken(entry, config);
       logger.log(`self test of ${entry.label} ${JSON.stringify(opened.report)}`);
@@ -55,11 +59,10 @@ await runService(service, async (logger) => {
   });
   const tokens = new Tokens(
     token,
-    further.map((one) => ({
-      label: one.label,
-      region: listed.find(({ label }) => label === one.label)?.region,
-      reached: () => one.reached(),
-    })),
+    listed.map(({ label, region, retired }) => {
+      const one = further.find((beside) => beside.label === label);
+      return { label, region, retired, reached: () => one?.reached() ?? token };
+    }),
     config.SITE_REGION,
   );
   await Promise.all(further.map((one) => one.start()));
@@ -82,6 +85,7 @@ await runService(service, async (logger) => {
         destroyKey: internalOperations.destroyKey,
         ...backupHsmOperations,
         ...transportHsmOperations,
+        ...tokenHsmOperations,
         rewrapKeys: internalOperations.rewrapKeys,
         rewrapKek: internalOperations.rewrapKek,
         createRoot: internalOperations.createRoot,
@@ -123,6 +127,7 @@ await runService(service, async (logger) => {
       operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
       recovery: new RecoveryKeys(core.trust.recovery ?? {}),
+      worker: new WorkerName(core.viewOptions.holder),
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -153,6 +158,7 @@ await runService(service, async (logger) => {
   const serve = async () => {
     await Promise.all([sessions.whenFresh(), policy.whenFresh(), keyView.whenFresh()]);
     if (draining) return;
+    answerSurveys(connection, app.get(TokensController));
     await app.listen();
     logger.log(`${worker} takes requests; health on port ${health.port}`);
   };

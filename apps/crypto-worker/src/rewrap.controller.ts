@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
-import { HsmError, type KeyHandle, type WrappedKeyMaterial } from '@claviger/hsm';
+import { HsmError, type KeyHandle, type Token } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import { hsmAnswer } from './hsm-answer';
+import { encoded, opened, type RootName, underRoot } from './kek-moves';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
 import { TokenBreaker } from './token-breaker';
@@ -27,6 +28,7 @@ export class RewrapController {
   rewrapKeys(@Payload() { from, to, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
       const old = new Map(from.map(({ kekId, material }) => [kekId, material]));
+      const token = this.keys.commonToken([to.material, ...from.map(({ material }) => material)]);
       const made = [];
       for (const item of keys) {
         await setImmediate();
@@ -40,6 +42,7 @@ export class RewrapController {
               to: () => this.keys.unwrapKek(to.kekId, to.material),
             },
             to.kekId,
+            token,
           ),
         );
       }
@@ -48,41 +51,37 @@ export class RewrapController {
   }
 
   @MessagePattern(internalOperations.rewrapKek.name)
-  rewrapKek(@Payload() { material, rootLabel }: Request<Ops['rewrapKek']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => {
-      const { primary } = this.tokens;
-      const { mechanism, wrapped } = material;
-      const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm: 'AES_256' } as const;
-      const rewrap = () => {
-        // The new root first: a token that lacks it is no fault of the KEK.
-        const to = primary.findTokenKey(rootLabel, 'secret');
-        return opened('the KEK', () => primary.rewrap({ ...request, from: primary.findTokenKey(material.rootLabel, 'secret'), to }));
-      };
-      return { rootLabel, ...encoded(onceMore(rewrap)) };
-    });
+  rewrapKek(@Payload() { material, rootLabel, token }: Request<Ops['rewrapKek']>): Promise<Answer> {
+    return hsmAnswer(this.breaker, () => underRoot(this.tokens, material, { rootLabel, token }, 'the KEK'));
   }
 
   /** In one turn of the event loop, and not after `until`: of two orders for the same root, one finds what the other made. */
   @MessagePattern(internalOperations.createRoot.name)
-  createRoot(@Payload() { label, until }: Request<Ops['createRoot']>): Promise<Answer> {
+  createRoot(@Payload() { label, token: inToken, until, rehearse }: Request<Ops['createRoot']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const { primary } = this.tokens;
+      const token = this.tokens.ofRoot(inToken);
       if (Date.parse(until) <= Date.now()) throw new ProblemError('ERR_TIMEOUT', 'The order came too late.');
-      try {
-        primary.generateRootKey(label);
-      } catch (error) {
-        if (!(error instanceof HsmError && error.code === 'HSM_KEY_EXISTS')) throw error;
-        // There, and there once.
-        primary.findTokenKey(label, 'secret');
-        return { created: false };
-      }
-      return { created: true };
+      const created = create(token, label);
+      if (rehearse) await this.rehearse(rehearse, { rootLabel: label, token: inToken });
+      return { created };
     });
   }
 
   @MessagePattern(internalOperations.destroyRoot.name)
-  destroyRoot(@Payload() { label }: Request<Ops['destroyRoot']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => ({ destroyed: this.tokens.primary.destroyRootKey(label) }));
+  destroyRoot(@Payload() { label, token }: Request<Ops['destroyRoot']>): Promise<Answer> {
+    return hsmAnswer(this.breaker, async () => ({ destroyed: this.tokens.ofRoot(token).destroyRootKey(label) }));
+  }
+
+  /** A KEK that is made for it goes the way that all will go. Where that does not work, the new root is of no use: nobody has put anything under it. */
+  private async rehearse(from: RootName, to: RootName): Promise<void> {
+    const token = this.tokens.ofRoot(from.token);
+    const kek = token.generateKek(token.findTokenKey(from.rootLabel, 'secret'));
+    try {
+      await underRoot(this.tokens, { ...from, ...encoded(kek) }, to, 'a KEK that was made just now');
+    } catch (error) {
+      if (error instanceof ProblemError && !error.retryable) this.tokens.ofRoot(to.token).destroyRootKey(to.rootLabel);
+      throw error;
+    }
   }
 
   /** What is wrong with one key, or with the KEK that it is under, is said of it; what is wrong with the token, or with the new KEK, is thrown. */
@@ -90,10 +89,11 @@ export class RewrapController {
     { algorithm, mechanism, wrapped, residency }: WrappedItem,
     keks: { from: () => KeyHandle; to: () => KeyHandle },
     kekId: string,
+    token: Token,
   ) {
     const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
     try {
-      this.tokens.assertResides(residency, this.tokens.primary.label);
+      this.tokens.assertResides(residency, token.label);
     } catch (error) {
       const { code, detail } = toProblem(error);
       return { code, detail };
@@ -103,7 +103,7 @@ export class RewrapController {
     try {
       let from = keks.from();
       const material = onceMore(
-        () => this.tokens.primary.rewrap({ ...request, from, to }),
+        () => token.rewrap({ ...request, from, to }),
         () => {
           [from, to] = [keks.from(), keks.to()];
         },
@@ -119,16 +119,15 @@ export class RewrapController {
   }
 }
 
-const encoded = ({ wrapped, mechanism, family }: WrappedKeyMaterial) => ({ mechanism, family, wrapped: wrapped.toString('base64url') });
-
-/** What is damaged, or under what the token does not hold, stays so: it is said of what was to be opened, and is no failure of the HSM. */
-function opened<T>(what: string, open: () => T): T {
+/** False: it was there, and there once. */
+function create(token: Token, label: string): boolean {
   try {
-    return open();
+    token.generateRootKey(label);
+    return true;
   } catch (error) {
-    if (error instanceof HsmError && (error.code === 'HSM_WRAPPED_KEY_INVALID' || error.code === 'HSM_KEY_NOT_FOUND'))
-      throw new ProblemError('ERR_KEY_UNREADABLE', `${what} does not open: ${error.what}`, { cause: error });
-    throw error;
+    if (!(error instanceof HsmError && error.code === 'HSM_KEY_EXISTS')) throw error;
+    token.findTokenKey(label, 'secret');
+    return false;
   }
 }
 

@@ -27,7 +27,7 @@ export class TransportController {
   receive(@Payload() request: Request<Ops['receiveKey']>): Promise<Answer> {
     const { algorithm, kek, receiver, wrappingAlgorithm: scheme, wrappedMaterial, publicKeySpki, residency } = request;
     return hsmAnswer(this.breaker, () => {
-      const token = this.tokens.primary;
+      const token = this.keys.commonToken([kek.material, receiver.kek.material]);
       this.tokens.assertResides(residency, token.label);
       const privateKey = token.unwrapReceiver({
         ...materialOf(receiver.material),
@@ -48,7 +48,7 @@ export class TransportController {
   @MessagePattern(transportHsmOperations.sendKey.name)
   send(@Payload() { key, recipient }: Request<Ops['sendKey']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
-      const token = this.tokens.primary;
+      const token = this.keys.commonToken([key.kek.material, ...('key' in recipient ? [recipient.key.kek.material] : [])]);
       const sent = await this.sendable(key, 'sent', token);
       if ('key' in recipient) await this.sendable(recipient.key, 'recipient', token);
       const made = this.wrapped(token, key, recipient);

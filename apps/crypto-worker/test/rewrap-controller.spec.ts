@@ -15,31 +15,46 @@ import { RewrapController } from '../src/rewrap.controller';
 import { isRewrapOf } from '../src/rewrapped';
 import { TokenBreaker } from '../src/token-breaker';
 import { Tokens } from '../src/tokens';
+import { TokensController, WorkerName } from '../src/tokens.controller';
 import { customerToken } from './worker-under-test';
 
 let token: Token;
+let next: Token;
+let tellChange: (record: unknown) => void;
+let survey: TokensController;
 let keys: KeyHolder;
 let hsm: HsmController;
 let rotation: RewrapController;
 const records = new Map<string, unknown>();
 beforeAll(() => {
-  token = customerToken();
-  const view = { onChange: () => undefined, get: (id: string) => records.get(id), fresh: () => true } as never;
-  const tokens = new Tokens(token, [], 'eu');
+  [token, next] = [customerToken(), customerToken()];
+  const view = {
+    onChange: (tell: typeof tellChange) => (tellChange = tell),
+    get: (id: string) => records.get(id),
+    held: (id: string) => records.get(id),
+    fresh: () => true,
+  } as never;
+  const tokens = new Tokens(token, [{ label: next.label, region: 'us', reached: () => next }], 'eu');
   keys = new KeyHolder(view, tokens, { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 50, windowMs: 10_000, probeEveryMs: 1_000 };
   const breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
   hsm = new HsmController(tokens, keys, breaker);
   rotation = new RewrapController(tokens, keys, breaker);
+  survey = new TokensController(tokens, breaker, new WorkerName('crypto-worker.w1'));
 });
-afterAll(() => token.close());
+afterAll(() => {
+  token.close();
+  next.close();
+});
 
 const first = 'kek_production_internal_1';
 const second = 'kek_production_internal_2';
 const type = requestType;
 const generateKek = async (rootLabel?: string) =>
   internalOperations.generateKek.result.parse((await hsm.generateKek({ type, rootLabel })).result);
+const inToken = async (label: string, rootLabel: string) =>
+  internalOperations.generateKek.result.parse((await hsm.generateKek({ type, rootLabel, token: label })).result);
 const generate = async (algorithm: Algorithm, kek: KekMaterial) =>
   internalOperations.generateKey.result.parse(
     (await hsm.generateKey({ type, algorithm, usage: usagesOf(algorithm)[0], kekId: first, kek })).result,
@@ -131,6 +146,83 @@ test('a root is made once, wraps KEKs only, and takes over those of the old one;
   expect([await destroy(), await destroy()]).toEqual([{ destroyed: true }, { destroyed: false }]);
   expect(await rewrap(moved, await generateKek('root-2'), [{ algorithm: 'AES_256', ...key }])).toMatchObject([{ kekId: second }]);
   await expect(generateKek('root')).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+});
+
+test('a root is made in another token, KEKs go there as the same KEKs, and what they wrap is used there and nowhere else', async () => {
+  const order = (label: string, more: object = {}) =>
+    rotation.createRoot({ type, label, token: next.label, until: new Date(Date.now() + 5_000).toISOString(), ...more });
+  const rehearse = { rootLabel: 'root-2' };
+  expect((await order('root-4', { rehearse })).result).toEqual({ created: true });
+  await expect(order('root-5', { rehearse: { rootLabel: 'root-99' } })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  const material = await generateKek('root-2');
+  const to = { type, rootLabel: 'root-4', token: next.label } as const;
+  const moved = internalOperations.rewrapKek.result.parse((await rotation.rewrapKek({ ...to, material })).result);
+  expect(moved).toMatchObject({ rootLabel: 'root-4', token: next.label });
+  await expect(
+    rotation.rewrapKek({ ...to, material: { ...material, wrapped: Buffer.alloc(40, 1).toString('base64url') } }),
+  ).rejects.toMatchObject({
+    code: 'ERR_KEY_UNREADABLE',
+  });
+  await expect(rotation.rewrapKek({ ...to, token: 'elsewhere', material })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+
+  const made = await generate('AES_256', material);
+  const kek = (of: KekMaterial, revision: number) => ({ kind: 'kek', id: first, kekId: first, revision, material: of });
+  const version = { version: 1, state: 'active', ...made };
+  const key = {
+    kind: 'key',
+    id: 'k',
+    keyId: 'k',
+    revision: 1,
+    algorithm: 'AES_256',
+    usage: 'encrypt',
+    versions: [version],
+  } as unknown as KeyView;
+  const deliver = (record: { id: string }) => {
+    records.set(record.id, record);
+    tellChange(record);
+  };
+  deliver(kek(material, 1));
+  deliver(key);
+  const used = () => keys.handle(key, version as KeyView['versions'][number]);
+  const [iv, text] = [Buffer.alloc(12), Buffer.from('the same key')];
+  const sealed = token.encryptGcm(used(), iv, Buffer.alloc(0), text);
+  const before = used();
+  expect(keys.unwrapped).toBe(1);
+  deliver(kek(moved, 2));
+  // Nothing of it stays unwrapped in the old token.
+  expect(keys.unwrapped).toBe(0);
+  expect(keys.tokenOf(version as KeyView['versions'][number])).toBe(next);
+  expect(() => next.decryptGcm(before, iv, Buffer.alloc(0), sealed)).toThrow('key handle is from before');
+  expect(next.decryptGcm(used(), iv, Buffer.alloc(0), sealed)).toEqual(text);
+  expect(() => token.decryptGcm(used(), iv, Buffer.alloc(0), sealed)).toThrow('key handle is from before');
+  // What is new is made there as well, also where it cannot be wrapped.
+  for (const algorithm of ['EC_P256', 'ED25519'] as const) {
+    const there = await generate(algorithm, moved);
+    expect(there.material).toMatchObject(algorithm === 'ED25519' ? { custody: 'token', token: next.label } : { custody: 'wrapped' });
+  }
+  const { kekId, mechanism, wrapped } = wrappedIn(made);
+  const across = rewrap(material, moved, [{ algorithm: 'AES_256', kekId, mechanism, wrapped }]);
+  await expect(across).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  const inNext = rewrap(moved, await inToken(next.label, 'root-4'), [
+    { algorithm: 'AES_256', kekId, mechanism, wrapped, residency: ['us'] },
+  ]);
+  expect(await inNext).toMatchObject([{ kekId: second, mechanism }]);
+  records.clear();
+  expect((await rotation.destroyRoot({ type, label: 'root-4', token: next.label })).result).toEqual({ destroyed: true });
+});
+
+test('each worker says what a token is to it, and what it cannot do', async () => {
+  const kinds = [
+    { algorithm: 'AES_256', usage: 'encrypt' },
+    { algorithm: 'ML_DSA_65', usage: 'sign' },
+  ] as const;
+  const said = async (label: string) => (await survey.survey({ type, token: label, kinds: [...kinds] })).result;
+  const us = { worker: 'crypto-worker.w1', first: token.label };
+  expect([await said(token.label), await said(next.label), await said('elsewhere')]).toEqual([
+    { ...us, token: 'first', region: 'eu', lacks: [kinds[1]] },
+    { ...us, token: 'further', region: 'us', lacks: [kinds[1]] },
+    { ...us, token: 'unknown', lacks: [] },
+  ]);
 });
 
 test('nothing but a root can be made or destroyed as one', () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BackupId, Canary, CanarySubject, Wrapped } from './backup-format';
+import { TokenLabel } from './further-tokens';
 import { defineOperation } from './operation';
 import { b64u, RootLabel } from './primitives';
 import { RecoveryGroupId } from './recovery-group';
@@ -24,7 +25,7 @@ export const backupHsmOperations = {
     summary:
       'Generate the key of an epoch of backups: under the token root, and under the public key of a recovery group that this worker trusts.',
     retry: 'safe',
-    input: { group: RecoveryGroupId, rootLabel: RootLabel.optional() },
+    input: { group: RecoveryGroupId, rootLabel: RootLabel.optional(), token: TokenLabel.optional() },
     result: z.strictObject({ epochKey: UnderRoot, escrow: b64u(2_048) }),
   }),
   moveEpochKey: defineOperation({
@@ -32,7 +33,7 @@ export const backupHsmOperations = {
     action,
     summary: 'The key of an epoch of backups from one token root to another, inside the token.',
     retry: 'safe',
-    input: { epochKey: UnderRoot, rootLabel: RootLabel },
+    input: { epochKey: UnderRoot, rootLabel: RootLabel, token: TokenLabel.optional() },
     result: UnderRoot,
   }),
   generateBackupKey: defineOperation({
@@ -72,7 +73,12 @@ export const backupHsmOperations = {
     action,
     summary: 'KEKs of a backup from the key of its epoch to the token root, inside the token.',
     retry: 'safe',
-    input: { epochKey: UnderRoot, keks: z.array(Wrapped).min(1).max(canariesPerRequest), rootLabel: RootLabel.optional() },
+    input: {
+      epochKey: UnderRoot,
+      keks: z.array(Wrapped).min(1).max(canariesPerRequest),
+      rootLabel: RootLabel.optional(),
+      token: TokenLabel.optional(),
+    },
     result: z.strictObject({ keks: z.array(UnderRoot) }),
   }),
   makeCanaries: defineOperation({

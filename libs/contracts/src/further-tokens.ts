@@ -18,6 +18,8 @@ export const FurtherTokens = z
       distance: z.enum(['near', 'far']).optional(),
       /** Where it is; where the worker is, when left out. */
       region: Region.optional(),
+      /** Another token took its place: what is in it is used, and nothing new is made in it. */
+      retired: z.literal(true).optional(),
     }),
   )
   .max(furtherTokensMost, `names more than ${furtherTokensMost} tokens`)

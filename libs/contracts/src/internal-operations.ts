@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Algorithm, algorithms, KeyUsage } from './algorithms';
 import { LastUseOfKey } from './deletion-operations';
 import { ProblemSchema } from './errors';
+import { TokenLabel } from './further-tokens';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
@@ -20,7 +21,7 @@ export const internalOperations = {
     action: 'internal',
     summary: 'Generate a key-encryption key in the HSM, wrapped under a root of the token.',
     retry: 'safe',
-    input: { rootLabel: RootLabel.optional() },
+    input: { rootLabel: RootLabel.optional(), token: TokenLabel.optional() },
     result: KekMaterial,
   }),
   generateKey: defineOperation({

@@ -7,6 +7,7 @@ import { KekDescription, KeyDescription, KeyFilter, KeyNotes, keyFields, Propaga
 import { keyGovernanceOperations } from './key-governance-operations';
 import { Origin } from './key-transport';
 import { limits } from './limits';
+import { migrationOperations } from './migration-operations';
 import { defineOperation } from './operation';
 import { Classification, Environment, KeyRef, ListCursor, PrincipalId, Timestamp } from './primitives';
 import { Residency } from './residency';
@@ -20,6 +21,7 @@ export const keyOperations = {
   ...deletionOperations,
   ...aliasOperations,
   ...rewrapOperations,
+  ...migrationOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',

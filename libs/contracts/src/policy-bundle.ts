@@ -73,6 +73,7 @@ export const actionTable = {
   'keys:RotateKek': 'Key',
   'keys:RotateRoot': 'System',
   'keys:DestroyRoot': 'System',
+  'keys:MigrateToken': 'System',
   'keys:ReadJobs': 'System',
   'keys:PauseJob': 'System',
   'keys:ResumeJob': 'System',

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { Algorithm } from './algorithms';
 import { ErrorCodeSchema } from './errors';
+import { TokenLabel } from './further-tokens';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, RootLabel, Timestamp } from './primitives';
 import { Residency } from './residency';
 import { KekMaterial, WrappedKey } from './views';
 
+/** The worker's first one when left out. */
+const token = TokenLabel.optional();
 const NamedKek = z.strictObject({ kekId: KekId, material: KekMaterial });
 
 /** From key-lifecycle to any crypto-worker: what goes from one wrapping key to another does so inside the token. */
@@ -35,9 +38,9 @@ export const rewrapInternalOperations = {
   rewrapKek: defineOperation({
     name: 'hsm.rewrap-kek',
     action: 'internal',
-    summary: 'Wrap a KEK under another root inside the HSM.',
+    summary: 'Wrap a KEK under another root inside the HSM, or inside the two that hold the roots.',
     retry: 'safe',
-    input: { material: KekMaterial, rootLabel: RootLabel },
+    input: { material: KekMaterial, rootLabel: RootLabel, token },
     result: KekMaterial,
   }),
   createRoot: defineOperation({
@@ -46,7 +49,8 @@ export const rewrapInternalOperations = {
     summary:
       'Make a root in the token; one that is there is left as it is. Refused after `until`, so that who heard no answer knows from when it can ask again.',
     retry: 'safe',
-    input: { label: RootLabel, until: Timestamp },
+    /** `rehearse`: a KEK that is made under this root, and then let go, must come under the new one; else there is no new one. */
+    input: { label: RootLabel, token, until: Timestamp, rehearse: z.strictObject({ rootLabel: RootLabel, token }).optional() },
     result: z.strictObject({ created: z.boolean() }),
   }),
   destroyRoot: defineOperation({
@@ -54,7 +58,7 @@ export const rewrapInternalOperations = {
     action: 'internal',
     summary: 'Destroy a root in the token; one that is gone already is no error.',
     retry: 'safe',
-    input: { label: RootLabel },
+    input: { label: RootLabel, token },
     result: z.strictObject({ destroyed: z.boolean() }),
   }),
 } as const;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ErrorCodeSchema } from './errors';
+import { TokenLabel } from './further-tokens';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { Classification, Environment, PrincipalId, RootLabel, Timestamp, WrappingKeyState } from './primitives';
@@ -13,15 +14,15 @@ export const JobId = z
   .regex(/^job_[a-z0-9][a-z0-9_-]*$/, 'a job id is job_ and what it makes');
 export type JobId = z.infer<typeof JobId>;
 
-export const JobKind = z.enum(['rotate-kek', 'rotate-root']);
+export const JobKind = z.enum(['rotate-kek', 'rotate-root', 'migrate-token']);
 /** `failed`: it ended and left something; resumed, it goes through everything once more. */
 export const JobState = z.enum(['running', 'paused', 'done', 'failed']);
 export type JobState = z.infer<typeof JobState>;
 /**
- * `preparing`: the new wrapping key is made, the old one retired. `rewrapping`: what the index finds under the old one. `verifying`: every signed
+ * `checking`: whether all keys can be used in the other token; nothing is changed before. `preparing`: the new wrapping key is made, the old one retired. `rewrapping`: what the index finds under the old one. `verifying`: every signed
  * document is read, from when nobody can be using the old one any more. `destroying`: the old KEK is emptied, and ends.
  */
-export const JobPhase = z.enum(['preparing', 'rewrapping', 'verifying', 'destroying']);
+export const JobPhase = z.enum(['checking', 'preparing', 'rewrapping', 'verifying', 'destroying']);
 export type JobPhase = z.infer<typeof JobPhase>;
 
 /** What could not be done to one thing of the job. */
@@ -35,6 +36,8 @@ export const JobDescription = z.strictObject({
   /** Of `rotate-kek`. */
   environment: Environment.optional(),
   classification: Classification.optional(),
+  /** Of `migrate-token`: the token that the new root is in. */
+  token: TokenLabel.optional(),
   /** The new KEK or root, and those that it takes the place of. */
   to: z.string(),
   from: z.array(z.string()),
@@ -64,6 +67,8 @@ export type JobDescription = z.infer<typeof JobDescription>;
 /** A root key of the token: its record, never its material. */
 export const RootDescription = z.strictObject({
   label: RootLabel,
+  /** The token that it is in; the workers' first one when left out. */
+  token: TokenLabel.optional(),
   state: WrappingKeyState,
   /** KEKs that are wrapped under it. */
   keks: z.int().min(0),

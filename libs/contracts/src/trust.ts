@@ -29,5 +29,16 @@ export const certifierOf: Readonly<Record<string, string>> = {
   'anomaly-detector': 'detection-certifier',
 };
 
+/** A token that took the place of another has a certifier of its own: `customer-certifier-2`. What the one before has certified stays certified. */
 export const mayCertify = (certifier: string, service: string): boolean =>
-  Object.hasOwn(certifierOf, service) && certifierOf[service] === certifier;
+  Object.hasOwn(certifierOf, service) && isGenerationOf(certifier, certifierOf[service] as string);
+
+/** `customer-certifier-2` is the second `customer-certifier`. */
+export const isGenerationOf = (kid: string, first: string): boolean =>
+  kid === first || (kid.startsWith(`${first}-`) && /^([2-9]|[1-9][0-9]{1,3})$/.test(kid.slice(first.length + 1)));
+
+/** The next kid of its kind, among those that there are. */
+export const nextGenerationOf = (first: string, kids: readonly string[]): string => {
+  const numbers = kids.filter((kid) => isGenerationOf(kid, first)).map((kid) => (kid === first ? 1 : Number(kid.slice(first.length + 1))));
+  return numbers.length === 0 ? first : `${first}-${Math.max(...numbers) + 1}`;
+};

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
+import { TokenLabel } from './further-tokens';
 import { KeyState } from './key-states';
 import {
   Alias,
@@ -69,7 +70,14 @@ export const KeyView = z.strictObject({
 });
 export type KeyView = z.infer<typeof KeyView>;
 
-export const KekMaterial = z.strictObject({ rootLabel: z.string(), mechanism: z.int(), family: z.string(), wrapped: z.string() });
+export const KekMaterial = z.strictObject({
+  rootLabel: z.string(),
+  /** Label of the token that holds the root; the worker's first one when left out. */
+  token: TokenLabel.optional(),
+  mechanism: z.int(),
+  family: z.string(),
+  wrapped: z.string(),
+});
 export type KekMaterial = z.infer<typeof KekMaterial>;
 
 export const KekView = z.strictObject({

@@ -24,6 +24,7 @@ import {
   requestType,
   SessionRecord,
   TokenRecord,
+  tokenHsmOperations,
   transportHsmOperations,
   UnansweredRecord,
   ViolationRecord,
@@ -39,7 +40,7 @@ const published: Operation[] = [
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
-const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations].flatMap((group) =>
+const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations, tokenHsmOperations].flatMap((group) =>
   Object.values<Operation>(group),
 );
 const all = [...published, ...internal];

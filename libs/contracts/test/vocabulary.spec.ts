@@ -19,6 +19,7 @@ import {
   keyStates,
   limits,
   mayCertify,
+  nextGenerationOf,
   outcomeOf,
   PrincipalId,
   ProblemError,
@@ -175,6 +176,22 @@ describe('primitives', () => {
   test('each service has one certifier, and none of the prototype', () => {
     for (const [service, certifier] of Object.entries(certifierOf)) expect(mayCertify(certifier, service)).toBe(true);
     expect(mayCertify('customer-certifier', 'policy')).toBe(false);
+    for (const kid of ['customer-certifier-2', 'customer-certifier-10'])
+      expect([kid, mayCertify(kid, 'crypto-worker')]).toEqual([kid, true]);
+    for (const kid of [
+      'customer-certifier-1',
+      'customer-certifier-02',
+      'customer-certifier-',
+      'customer-certifier-2-2',
+      'customer',
+      'control-certifier-2',
+    ])
+      expect([kid, mayCertify(kid, 'crypto-worker')]).toEqual([kid, false]);
+    expect([nextGenerationOf('c', []), nextGenerationOf('c', ['c', 'd-7']), nextGenerationOf('c', ['c-9', 'c'])]).toEqual([
+      'c',
+      'c-2',
+      'c-10',
+    ]);
     expect(mayCertify(undefined as never, 'constructor')).toBe(false);
   });
 });

@@ -71,6 +71,11 @@ export class UnwrappedKeys {
     for (const id of [...(this.#ids.get(keyId) ?? [])]) this.#keys.delete(id);
   }
 
+  /** Keys of which something is held. */
+  keyIds(): string[] {
+    return [...this.#ids.keys()];
+  }
+
   /** Destroys what is past its time; unused keys would otherwise stay until they are displaced. For a timer of the holder. */
   forgetExpired(): void {
     this.#keys.purgeStale();
