@@ -93,6 +93,7 @@ export const PURE = [
     'rotation-schedule',
     'segment',
     'snapshot',
+    'token-migration',
     'wall-clock',
     'warnings',
   ].map((name) => `apps/*/src/${name}.ts`),

@@ -24,6 +24,7 @@ export function progressLine(job: JobDescription): string {
     state === 'running' ? phase : state,
     `${done}/${total}`,
     ...(perSecond !== undefined && phase === 'rewrapping' ? [`${perSecond}/s`] : []),
+    ...(phase === 'checking' && state === 'running' ? [`${read} documents read`] : []),
     ...(phase === 'verifying' && state === 'running' ? [waitsUntil ? `waits until ${waitsUntil}` : `${read} documents read`] : []),
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(trouble ? [`${trouble.code}: ${trouble.detail}`] : []),

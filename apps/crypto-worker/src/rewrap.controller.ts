@@ -79,7 +79,7 @@ export class RewrapController {
     try {
       await underRoot(this.tokens, { ...from, ...encoded(kek) }, to, 'a KEK that was made just now');
     } catch (error) {
-      if (error instanceof ProblemError && !error.retryable) this.tokens.ofRoot(to.token).destroyRootKey(to.rootLabel);
+      if (!toProblem(error).retryable) this.tokens.ofRoot(to.token).destroyRootKey(to.rootLabel);
       throw error;
     }
   }

@@ -22,12 +22,14 @@ import { KeysBatchController } from './keys-batch.controller';
 import { LastUses } from './last-uses';
 import { LeasesController } from './leases.controller';
 import { ListCursors } from './list-cursors';
+import { MigrationController } from './migration.controller';
 import { NamedKeys } from './named-keys';
 import { RecordedChange } from './recorded-change';
 import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
 
 import { Site } from './site';
+import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
 @Module({})
@@ -41,6 +43,7 @@ export class AppModule {
     jobs: JobStore;
     owedByJobs: OwedByJobs;
     guard: WrappingGuard;
+    survey: TokenSurvey;
     hsm: Hsm;
     bounds: LeaseBounds;
     backups: BackupParts;
@@ -66,6 +69,7 @@ export class AppModule {
         ImportsController,
         ExportsController,
         RewrapController,
+        MigrationController,
       ],
       providers: [
         KeysController,
@@ -81,6 +85,7 @@ export class AppModule {
         { provide: JobStore, useValue: parts.jobs },
         { provide: OwedByJobs, useValue: parts.owedByJobs },
         { provide: WrappingGuard, useValue: parts.guard },
+        { provide: TokenSurvey, useValue: parts.survey },
         { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },
         { provide: BackupParts, useValue: parts.backups },

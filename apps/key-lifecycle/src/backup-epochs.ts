@@ -7,12 +7,13 @@ import { type RecordSigner, signRecord } from '@claviger/messaging';
 import type { BackupHsm } from './backup-hsm';
 import { currentEpoch, type EpochRecord, idAt, newEpoch, type Retention } from './backup-records';
 import type { BackupStore } from './backup-store';
+import type { RootName } from './root';
 
 export interface BackupEpochsParts {
   hsm: Pick<BackupHsm, 'generateEpochKey' | 'moveEpochKey'>;
   store: Pick<BackupStore, 'allEpochs' | 'putEpoch'>;
-  /** Label of the root that new keys are wrapped under; undefined while there is but one. */
-  root: () => Promise<string | undefined>;
+  /** The root that new keys are wrapped under; undefined while there is but one. */
+  root: () => Promise<RootName | undefined>;
   signer: RecordSigner;
   trust: Trust;
   /** Of escrows: apart from that of backups. */
@@ -54,11 +55,11 @@ export class BackupEpochs {
   /** Keys of epochs go with the KEKs when the root is rotated. */
   async followRoot(): Promise<void> {
     const { store, hsm, root } = this.parts;
-    const label = await root();
-    if (label === undefined) return;
+    const current = await root();
+    if (current === undefined) return;
     for (const epoch of await store.allEpochs())
-      if (epoch.epochKey && epoch.epochKey.rootLabel !== label)
-        await store.putEpoch({ ...epoch, epochKey: await hsm.moveEpochKey(epoch.epochKey, label) });
+      if (epoch.epochKey && epoch.epochKey.rootLabel !== current.rootLabel)
+        await store.putEpoch({ ...epoch, epochKey: await hsm.moveEpochKey(epoch.epochKey, current) });
   }
 
   /** @throws ProblemError ERR_BACKUP_REFUSED */

@@ -9,6 +9,7 @@ import {
 } from '@claviger/contracts';
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
+import type { RootName } from './root';
 
 type Ops = typeof backupHsmOperations;
 type UnderRoot = KekMaterial;
@@ -31,12 +32,12 @@ export class BackupHsm {
   ) {}
 
   /** An epoch's key under the root, and to the recovery group. */
-  generateEpochKey(group: string, rootLabel: string | undefined): Promise<Result<Ops['generateEpochKey']>> {
-    return this.ask(backupHsmOperations.generateEpochKey, { group, ...at(rootLabel) });
+  generateEpochKey(group: string, root: RootName | undefined): Promise<Result<Ops['generateEpochKey']>> {
+    return this.ask(backupHsmOperations.generateEpochKey, { group, ...root });
   }
 
-  moveEpochKey(epochKey: UnderRoot, rootLabel: string): Promise<UnderRoot> {
-    return this.ask(backupHsmOperations.moveEpochKey, { epochKey, rootLabel });
+  moveEpochKey(epochKey: UnderRoot, root: RootName): Promise<UnderRoot> {
+    return this.ask(backupHsmOperations.moveEpochKey, { epochKey, ...root });
   }
 
   generateBackupKey(epochKey: UnderRoot): Promise<Wrapped> {
@@ -55,11 +56,8 @@ export class BackupHsm {
     return inParts(keks, async (part) => (await this.ask(backupHsmOperations.keksToEpoch, { epochKey, keks: part })).keks);
   }
 
-  keksFromEpoch(epochKey: UnderRoot, keks: readonly Wrapped[], rootLabel: string | undefined): Promise<UnderRoot[]> {
-    return inParts(
-      keks,
-      async (part) => (await this.ask(backupHsmOperations.keksFromEpoch, { epochKey, keks: part, ...at(rootLabel) })).keks,
-    );
+  keksFromEpoch(epochKey: UnderRoot, keks: readonly Wrapped[], root: RootName | undefined): Promise<UnderRoot[]> {
+    return inParts(keks, async (part) => (await this.ask(backupHsmOperations.keksFromEpoch, { epochKey, keks: part, ...root })).keks);
   }
 
   makeCanaries(kek: UnderRoot, versions: readonly CanarySubject[]) {
@@ -81,8 +79,6 @@ export class BackupHsm {
       }
   }
 }
-/** Left out for the root of the ceremony. */
-const at = (rootLabel: string | undefined) => (rootLabel === undefined ? {} : { rootLabel });
 export type KekOfCanaries = { underRoot: UnderRoot } | { epochKey: UnderRoot; inBackup: Wrapped };
 
 async function inParts<T, R>(all: readonly T[], work: (part: T[]) => Promise<R[]>): Promise<R[]> {

@@ -35,12 +35,12 @@ export class CurrentKeks {
   /** A new one in its generation, unless somebody was first: then that one. */
   async make(pair: Pair, generation: number, trace: Context): Promise<LivingKek> {
     const assertInTime = inTime();
-    const rootLabel = await this.roots.current();
+    const root = await this.roots.current();
     const material = await askInternal(
       this.connection,
       internalOperations.generateKek,
       // Workers from before there was a second root know no such field.
-      rootLabel === undefined ? {} : { rootLabel },
+      root ?? {},
       { timeoutMs: hsmTimeoutMs, trace },
     );
     // Its root may be on its way out as well.

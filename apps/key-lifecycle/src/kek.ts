@@ -90,7 +90,9 @@ export const viewKek = ({ kekId, environment, classification, revision, state, m
 /** What may leave this service towards people. */
 export const describeKek = ({ kekId, environment, classification, revision, state, material, ...times }: Kek): KekDescription => ({
   ...{ kekId, environment, classification, revision, state },
-  ...(material ? { rootLabel: material.rootLabel, family: material.family } : {}),
+  ...(material
+    ? { rootLabel: material.rootLabel, ...(material.token === undefined ? {} : { token: material.token }), family: material.family }
+    : {}),
   ...(times.createdAt ? { createdAt: times.createdAt } : {}),
   ...(times.retiredAt ? { retiredAt: times.retiredAt } : {}),
   ...(times.destroyedAt ? { destroyedAt: times.destroyedAt } : {}),

@@ -54,6 +54,7 @@ import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { Site } from './site';
 import { StoreCheck } from './store-check';
+import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
 const service = 'key-lifecycle';
@@ -120,8 +121,9 @@ await runService(service, async (logger) => {
   const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
   const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
   const guard = new WrappingGuard({ keks: kekStore, jobs, backups: backupStore, view: keyView });
+  const survey = new TokenSurvey(connection, keyView);
   const steps = new RewrapSteps({
-    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard },
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard, survey },
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
@@ -200,6 +202,7 @@ await runService(service, async (logger) => {
       jobs,
       owedByJobs: new OwedByJobs(owedByJobs, owedByRoots),
       guard,
+      survey,
       hsm: new Hsm(connection),
       bounds,
       backups: backups.parts,

@@ -30,6 +30,7 @@ import type { KeyCommands } from './key-commands';
 import type { KeyStore } from './key-store';
 import { provable } from './provable';
 import { type Restored, restoredKey } from './restored-key';
+import type { RootName } from './root';
 import { SignedDocuments } from './signed-documents';
 import type { Site } from './site';
 import { type Evidence, readEvidence } from './tombstones';
@@ -45,8 +46,8 @@ export interface RestoringParts {
   source: BackupSource;
   keys: Pick<KeyStore, 'insertRestored'>;
   keks: Pick<KekStore, 'claim' | 'all' | 'get'>;
-  /** Label of the root that KEKs are wrapped under; undefined while there is but one. */
-  root: () => Promise<string | undefined>;
+  /** The root that KEKs are wrapped under; undefined while there is but one. */
+  root: () => Promise<RootName | undefined>;
   commands: Pick<KeyCommands, 'material'>;
   delivery: Pick<Delivery, 'putKek' | 'putKey'>;
   documents: SignedDocuments;

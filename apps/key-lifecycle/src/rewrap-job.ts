@@ -17,6 +17,8 @@ export interface RewrapJob {
   kind: JobDescription['kind'];
   environment?: Environment;
   classification?: Classification;
+  /** The token that the root is to be in. */
+  token?: string;
   /** The KEK, or the root, that takes the place of … */
   to: string;
   /** … these. Known once it is prepared. */
@@ -96,6 +98,12 @@ export function rootJob(roots: readonly Root[], { reason, startedBy }: Asked, no
   const to = nextRootLabel(roots);
   return begun(`job_${to}`, { kind: 'rotate-root', to, reason, startedBy }, now);
 }
+
+/** A root in another token; what is there is looked through before anything is changed. */
+export const rootIn = (to: string, token: string, { reason, startedBy }: Asked, now: string): RewrapJob => ({
+  ...begun(`job_${to}-in-${token.toLowerCase().replaceAll('.', '-')}`, { kind: 'migrate-token', to, reason, startedBy }, now),
+  ...{ token, phase: 'checking' },
+});
 
 const isUnfinished = ({ state }: RewrapJob): boolean => state === 'running' || state === 'paused';
 const isOf = (job: RewrapJob, kind: RewrapJob['kind'], pair?: Pair): boolean =>
@@ -186,6 +194,16 @@ export const superseded = (job: RewrapJob, state: string, now: string): RewrapJo
 
 function passDone(job: RewrapJob, now: string): RewrapJob {
   const { index, found, conflicts, failed, unread } = job.pass;
+  if (job.phase === 'checking') {
+    if (unread > 0) return failedJob(job, tamperedWith(unread), now);
+    if (failed > 0)
+      return failedJob(
+        job,
+        { code: job.pass.failures[0]!.code, detail: `${failed} keys could not be used in token ${job.token}: nothing was changed.` },
+        now,
+      );
+    return { ...job, phase: 'preparing', pass: noPass() };
+  }
   if (job.phase === 'rewrapping') {
     if (job.kind === 'rotate-kek' && index + 1 < job.from.length) return { ...job, pass: { ...job.pass, index: index + 1 } };
     if (conflicts > 0) return { ...job, pass: noPass() };
@@ -194,15 +212,7 @@ function passDone(job: RewrapJob, now: string): RewrapJob {
     return { ...job, done, phase: 'verifying', pass: noPass(), ...(job.settledAt ? { notBefore: job.settledAt } : {}) };
   }
   if (found > failed || !isProof(job)) return { ...job, pass: noPass() };
-  if (unread > 0)
-    return failedJob(
-      job,
-      {
-        code: 'ERR_INTERNAL',
-        detail: `${unread} documents were tampered with: what they are under is not known. Put them right, then resume.`,
-      },
-      now,
-    );
+  if (unread > 0) return failedJob(job, tamperedWith(unread), now);
   if (failed > 0)
     return failedJob(
       job,
@@ -211,6 +221,11 @@ function passDone(job: RewrapJob, now: string): RewrapJob {
     );
   return job.kind === 'rotate-kek' ? { ...job, phase: 'destroying' } : finished(job, now);
 }
+
+const tamperedWith = (unread: number): { code: JobFailure['code']; detail: string } => ({
+  code: 'ERR_INTERNAL',
+  detail: `${unread} documents were tampered with: what they are under is not known. Put them right, then resume.`,
+});
 
 /** What went on without trouble has none any more, and waits for nothing. */
 function moved(job: RewrapJob, change: Partial<RewrapJob>): RewrapJob {
@@ -222,6 +237,7 @@ export const describeJob = (job: RewrapJob, nowMs: number): JobDescription => ({
   ...{ jobId: job.jobId, kind: job.kind, to: job.to, from: job.from, state: job.state, phase: job.phase },
   ...(job.environment ? { environment: job.environment } : {}),
   ...(job.classification ? { classification: job.classification } : {}),
+  ...(job.token ? { token: job.token } : {}),
   ...{ total: job.total, done: job.done, failed: job.pass.failed, failures: job.pass.failures, read: job.pass.read },
   ...rateOf(job, nowMs),
   ...{ reason: job.reason, startedBy: job.startedBy, startedAt: job.startedAt },

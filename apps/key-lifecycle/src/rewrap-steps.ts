@@ -1,4 +1,12 @@
-import { internalOperations, type JobFailure, type KeysView, limits, ProblemError, type WrappedKey } from '@claviger/contracts';
+import {
+  internalOperations,
+  type JobFailure,
+  type KeyKind,
+  type KeysView,
+  limits,
+  ProblemError,
+  type WrappedKey,
+} from '@claviger/contracts';
 import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
@@ -10,9 +18,22 @@ import type { Key } from './key';
 import { rewrappedKey, versionsUnder } from './key-rewrap';
 import type { KeyPage, KeyStore } from './key-store';
 import type { RewrapChanges } from './rewrap-changes';
-import { finished, isLast, kekGeneration, type PageOutcome, pageDone, prepared, type RewrapJob, settling, superseded } from './rewrap-job';
-import { generationOfRoot, newRoot, retireRoot } from './root';
+import {
+  failedJob,
+  finished,
+  isLast,
+  kekGeneration,
+  type PageOutcome,
+  pageDone,
+  prepared,
+  type RewrapJob,
+  settling,
+  superseded,
+} from './rewrap-job';
+import { currentRoot, generationOfRoot, nameOf, newRoot, placedRoot, type Root, retireRoot } from './root';
 import type { Roots } from './roots';
+import { assertLeaves, type Destination, destinationOf, kindsOf, refusals } from './token-migration';
+import type { TokenSurvey } from './token-survey';
 import type { WrappingGuard } from './wrapping-guard';
 
 const hsmTimeoutMs = 30_000;
@@ -31,6 +52,7 @@ export interface RewrapParts {
   trail: AuditTrail;
   view: Pick<KvView<KeysView>, 'every' | 'trusted' | 'fresh'>;
   guard: Pick<WrappingGuard, 'assertNoRestore'>;
+  survey: Pick<TokenSurvey, 'of'>;
   nowMs?: () => number;
 }
 
@@ -56,6 +78,8 @@ export class RewrapSteps {
     if (isLast(job) && !this.parts.view.fresh()) throw new ProblemError('ERR_STATE_STALE', 'What the workers have is not known just now.');
     if (isLast(job)) await this.parts.guard.assertNoRestore();
     switch (job.phase) {
+      case 'checking':
+        return this.check(job, scan);
       case 'preparing':
         return job.kind === 'rotate-kek' ? this.prepareKek(job) : this.prepareRoot(job);
       case 'rewrapping':
@@ -84,15 +108,12 @@ export class RewrapSteps {
   }
 
   private async prepareRoot(job: RewrapJob): Promise<RewrapJob> {
-    const { connection, roots, keks } = this.parts;
+    const { roots, keks } = this.parts;
     const all = await roots.all();
-    if (!all.some(({ label }) => label === job.to)) {
-      const until = new Date(Date.now() + createRootMs).toISOString();
-      // Past `until` nobody makes it any more; a worker that did not answer in time may have.
-      const options = { timeoutMs: createRootMs + limits.clockSkewSeconds * 1_000, trace: ROOT_CONTEXT };
-      await askInternal(connection, internalOperations.createRoot, { label: job.to, until }, options);
-      await roots.insert(newRoot(job.to, this.now()));
-    }
+    const made = all.find(({ label }) => label === job.to);
+    const trouble = made ? elsewhere(made, job) : await this.makeRoot(job);
+    // Nothing was changed: whoever asks again begins anew.
+    if (trouble) return failedJob({ ...job, phase: job.kind === 'migrate-token' && !made ? 'checking' : job.phase }, trouble, this.now());
     const from: string[] = [];
     for (const { label } of all.filter((root) => isOlder(root.label, job.to) && root.state !== 'destroyed')) {
       await roots.change(label, (root) => retireRoot(root, this.now()));
@@ -101,6 +122,53 @@ export class RewrapSteps {
     const now = this.now();
     const total = (await keks.all()).filter((kek) => isUnderOlder(kek, job.to)).length;
     return prepared(job, { from, total, currentSince: now }, now);
+  }
+
+  /** Where the current one is, or in the token that all go to. Gives what no waiting mends: then there is none. */
+  private async makeRoot(job: RewrapJob): Promise<Trouble | undefined> {
+    const { connection, roots } = this.parts;
+    const label = job.to;
+    const to = job.kind === 'migrate-token' ? await this.destination(job) : undefined;
+    if (to && 'trouble' in to) return to.trouble;
+    // Workers may get another first token as soon as there is a root in it: it has to be said before where the roots are that they have.
+    const { first } = to ?? {};
+    if (first !== undefined) for (const root of await roots.all()) await roots.change(root.label, (one) => placedRoot(one, first));
+    const current = currentRoot(await roots.all());
+    const token = to?.token ?? current.token;
+    const until = new Date(Date.now() + createRootMs).toISOString();
+    // Past `until` nobody makes it any more; a worker that did not answer in time may have.
+    const options = { timeoutMs: createRootMs + limits.clockSkewSeconds * 1_000, trace: ROOT_CONTEXT };
+    const order = { label, until, ...(token === undefined ? {} : { token }), ...(to ? { rehearse: nameOf(current) } : {}) };
+    try {
+      await askInternal(connection, internalOperations.createRoot, order, options);
+    } catch (error) {
+      if (to && error instanceof ProblemError && !error.retryable) return troubleOf(error);
+      throw error;
+    }
+    await roots.insert(newRoot(label, this.now(), token));
+    return undefined;
+  }
+
+  /** Whether every key can be used where it is to go. Nothing is changed before that is known of all. */
+  private async check(job: RewrapJob, scan: number): Promise<RewrapJob> {
+    const page = await this.parts.store.list(job.pass.after, scan);
+    const to = await this.destination(job, kindsOf(page.keys));
+    if ('trouble' in to) return failedJob(job, to.trouble, this.now());
+    const failures = refusals(page.keys, to);
+    const outcome = { read: page.keys.length, found: 0, done: 0, conflicts: 0, failures, unread: page.unread.length, next: page.next };
+    return pageDone(job, outcome, this.now());
+  }
+
+  /** Of a migration. A worker that lacks the token, or fails to reach it, is waited for; what no waiting mends is told. */
+  private async destination({ token }: RewrapJob, kinds: KeyKind[] = []): Promise<Destination | { trouble: Trouble }> {
+    try {
+      const to = destinationOf(token as string, await this.parts.survey.of(token as string, kinds));
+      assertLeaves(await this.parts.roots.all(), to);
+      return to;
+    } catch (error) {
+      if (error instanceof ProblemError && !error.retryable) return { trouble: troubleOf(error) };
+      throw error;
+    }
   }
 
   private async keyPage(job: RewrapJob, size: number, scan: number): Promise<RewrapJob> {
@@ -185,7 +253,7 @@ export class RewrapSteps {
     for (const { kekId, material: under } of found) {
       try {
         const options = { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT };
-        const material = await askInternal(connection, internalOperations.rewrapKek, { material: under, rootLabel: job.to }, options);
+        const material = await askInternal(connection, internalOperations.rewrapKek, { material: under, ...nameOf(to as Root) }, options);
         // Another one that was made of it meanwhile: it is found in the next pass.
         const kek = await keks.change(kekId, (one) =>
           isLiving(one) && one.material.wrapped === under.wrapped ? rewrappedKek(one, material, job.jobId) : one,
@@ -252,6 +320,15 @@ export class RewrapSteps {
   }
 }
 
+type Trouble = Pick<JobFailure, 'code' | 'detail'>;
+const elsewhere = ({ label, token }: Root, job: RewrapJob): Trouble | undefined =>
+  job.kind === 'migrate-token' && token !== job.token
+    ? { code: 'ERR_CONFLICT', detail: `There is a root ${label} in another token than ${job.token}.` }
+    : undefined;
+const troubleOf = (error: ProblemError): Trouble => {
+  const { code, detail } = error.toProblem();
+  return { code, detail };
+};
 const named = ({ kekId, material }: LivingKek) => ({ kekId, material });
 /** Also one whose label says nothing: what is under it has to come under another. */
 const isOlder = (label: string, than: string): boolean => !(generationOfRoot(label) >= generationOfRoot(than));

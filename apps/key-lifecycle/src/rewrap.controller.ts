@@ -20,6 +20,7 @@ import { KekStore } from './kek-store';
 import { describeJob, kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs, underWay } from './rewrap-job';
 import { destroyRoot, type Root } from './root';
 import { Roots } from './roots';
+import { assertNoMigration } from './token-migration';
 import { WrappingGuard } from './wrapping-guard';
 
 type Ops = typeof keyOperations;
@@ -68,6 +69,7 @@ export class RewrapController {
       asker.admit('keys:RotateRoot', claviger);
       await this.guard.assertNoRestore();
       const roots = await this.roots.all();
+      assertNoMigration(await this.jobs.list(limits.listPage));
       const asked = { reason, startedBy: context.principal };
       return this.begin(asker, await this.underWay('rotate-root'), () => rootJob(roots, asked, new Date().toISOString()));
     });
@@ -96,7 +98,12 @@ export class RewrapController {
         },
       );
       // Said first, so that nobody takes it for one that is there; done again until the token has it no more.
-      await askInternal(this.hsm.connection, internalOperations.destroyRoot, { label }, { timeoutMs: hsmTimeoutMs, trace: context.trace });
+      await askInternal(
+        this.hsm.connection,
+        internalOperations.destroyRoot,
+        { label, ...(root.token === undefined ? {} : { token: root.token }) },
+        { timeoutMs: hsmTimeoutMs, trace: context.trace },
+      );
       return {
         result: describeRoot(destroyed, []),
         record: { keyId: label },

@@ -1,8 +1,10 @@
-import { ProblemError, type WrappingKeyState } from '@claviger/contracts';
+import { type KekMaterial, ProblemError, type WrappingKeyState } from '@claviger/contracts';
 
-/** A root of the customer token, which wraps KEKs and never leaves it. Times are RFC 3339, UTC. */
+/** A root key, which wraps KEKs and never leaves its token. Times are RFC 3339, UTC. */
 export interface Root {
   label: string;
+  /** The token that it is in; the first of the workers where nothing is said, as long as there was no other. */
+  token?: string;
   revision: number;
   state: WrappingKeyState;
   /** Absent of that of the ceremony. */
@@ -31,7 +33,18 @@ export const currentRoot = (roots: readonly Root[]): Root => roots.findLast(({ s
 export const nextRootLabel = (roots: readonly Root[]): string =>
   labelOfRoot(1 + Math.max(...roots.map(({ label }) => generationOfRoot(label))));
 
-export const newRoot = (label: string, now: string): Root => ({ label, revision: 1, state: 'active', createdAt: now });
+export const newRoot = (label: string, now: string, token?: string): Root => ({
+  ...{ label, revision: 1, state: 'active', createdAt: now },
+  ...(token === undefined ? {} : { token }),
+});
+
+/** How workers find it. */
+export const nameOf = ({ label, token }: Root): RootName => ({ rootLabel: label, ...(token === undefined ? {} : { token }) });
+export type RootName = Pick<KekMaterial, 'rootLabel' | 'token'>;
+
+/** From when workers may have another first token, it has to be said which one a root is in. */
+export const placedRoot = (root: Root, token: string): Root =>
+  root.token === undefined && root.state !== 'destroyed' ? { ...root, revision: root.revision + 1, token } : root;
 
 export const retireRoot = (root: Root, now: string): Root =>
   root.state === 'active' ? { ...root, revision: root.revision + 1, state: 'retiring', retiredAt: now } : root;

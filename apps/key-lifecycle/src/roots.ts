@@ -2,7 +2,7 @@ import { ProblemError } from '@claviger/contracts';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import { reached } from './key-store';
-import { allRoots, currentRoot, firstRoot, type Root } from './root';
+import { allRoots, currentRoot, firstRoot, nameOf, type Root, type RootName } from './root';
 import type { SignedDocuments } from './signed-documents';
 
 interface RootDocument {
@@ -11,7 +11,7 @@ interface RootDocument {
   owed?: OwedRecord[];
 }
 
-/** The roots of the customer token, one signed document each. Until there is a second one, nothing is stored. */
+/** The roots, one signed document each. Until there is a second one, nothing is stored. */
 export class Roots implements OwedRecordSource {
   private readonly roots: Collection<RootDocument>;
 
@@ -27,11 +27,10 @@ export class Roots implements OwedRecordSource {
     return allRoots((await this.stored()).map(({ _id, signed }) => this.documents.readRoot(_id, signed)));
   }
 
-  /** Label of the root that new KEKs are wrapped under; undefined while there is but one. */
-  async current(): Promise<string | undefined> {
+  /** The root that new KEKs are wrapped under; undefined while there is but one. */
+  async current(): Promise<RootName | undefined> {
     const roots = await this.all();
-    const { label } = currentRoot(roots);
-    return roots.length === 1 ? undefined : label;
+    return roots.length === 1 ? undefined : nameOf(currentRoot(roots));
   }
 
   /** Does nothing when it is there. */

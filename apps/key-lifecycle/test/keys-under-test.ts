@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KeysView, type PolicyBundle, ProblemError } from '@claviger/contracts';
+import { internalSubject, type KeysView, type PolicyBundle, ProblemError, type TokenSighting } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -143,13 +143,17 @@ const rotations = {
         : { custody: 'wrapped', kekId: to.kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(to.kekId, secret) };
     }),
   }),
-  'rewrap-kek': ({ material, rootLabel }: { material: object; rootLabel: string }) => ({
+  'rewrap-kek': ({ material, rootLabel, token }: { material: object; rootLabel: string; token?: string }) => ({
     ...material,
-    rootLabel,
+    ...{ rootLabel, token },
     wrapped: randomBytes(40).toString('base64url'),
   }),
-  'create-root': ({ label }: { label: string }, asked: { roots: string[] }) => ({ created: asked.roots.push(label) > 0 }),
-  'destroy-root': () => ({ destroyed: true }),
+  'create-root': ({ label, token }: { label: string; token?: string }, asked: { roots: string[] }) => ({
+    created: asked.roots.push(token ? `${label} in ${token}` : label) > 0,
+  }),
+  'destroy-root': ({ label, token }: { label: string; token?: string }, asked: { destroyed: string[] }) => ({
+    destroyed: asked.destroyed.push(`${label} in ${token}`) > 0,
+  }),
 };
 
 /** The service without its front: real broker and permissions, real store; workers are played by connections of crypto-worker. */
@@ -284,6 +288,8 @@ export async function startLifecycle() {
         messages: 0,
         destroyed: [] as string[],
         roots: [] as string[],
+        /** What each worker says of a token. */
+        sightings: {} as Record<string, Partial<TokenSighting>>,
         away: () => subscription.unsubscribe(),
         /** Keys are made when it resolves. */
         held: undefined as Promise<void> | undefined,
@@ -299,6 +305,13 @@ export async function startLifecycle() {
         callback: (_error, m) => {
           const wrapped = randomBytes(40).toString('base64url');
           const verb = m.subject.split('.').at(-1) as string;
+          if (verb === 'survey-token') {
+            for (const [worker, said] of Object.entries(asked.sightings))
+              m.respond(
+                JSON.stringify({ result: { worker: `crypto-worker.${worker}`, first: 'customer', region: 'eu', lacks: [], ...said } }),
+              );
+            return;
+          }
           if (verb in rotations)
             return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
           if (m.subject.endsWith('destroy-key')) {
@@ -306,7 +319,8 @@ export async function startLifecycle() {
             m.respond(JSON.stringify({ result: { destroyed: true } }));
           } else if (m.subject.endsWith('generate-kek')) {
             asked.kek++;
-            m.respond(JSON.stringify({ result: { rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped } }));
+            const { rootLabel = 'root', token } = m.json<{ rootLabel?: string; token?: string }>();
+            m.respond(JSON.stringify({ result: { rootLabel, token, mechanism: 0x210a, family: 'softhsm', wrapped } }));
           } else {
             asked.messages++;
             const { kekId, algorithm, keys, label } = m.json<{

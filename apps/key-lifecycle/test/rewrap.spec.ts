@@ -11,6 +11,8 @@ import { kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs } from '
 import { RewrapRunner } from '../src/rewrap-runner';
 import { type RewrapParts, RewrapSteps } from '../src/rewrap-steps';
 import { destroyRoot, newRoot, type Root } from '../src/root';
+import { migrationJob } from '../src/token-migration';
+import { TokenSurvey } from '../src/token-survey';
 import { WrappingGuard } from '../src/wrapping-guard';
 import { about, intent, type Lifecycle, now, startLifecycle, unwrappedUnder } from './keys-under-test';
 
@@ -57,7 +59,8 @@ function replica(more: Partial<RewrapParts> & { records?: typeof l.trail } = {})
     ...{ bulk: new KeyBulk(l.db, r.store), delivery: r.delivery, owed: r.owed, trail: records, logger: l.logger },
   });
   const guard = guardOf(r);
-  const parts = { connection: l.connection, ...r, changes, trail: records, view: l.view, guard, ...others };
+  const survey = new TokenSurvey(l.connection, l.view);
+  const parts = { connection: l.connection, survey, ...r, changes, trail: records, view: l.view, guard, ...others };
   const steps = (afterMs = 0) => new RewrapSteps({ ...parts, nowMs: () => Date.now() + afterMs });
   const runner = (afterMs: number, holder = 'kl-1') =>
     new RewrapRunner({
@@ -271,7 +274,7 @@ test('a new root is made once; every KEK comes under it as the same KEK, new one
   expect(hsm.roots).toEqual(['root-2']);
   for (const kek of before)
     expect(await l.keks.get(kek.kekId)).toMatchObject({ revision: kek.revision + 1, material: { rootLabel: 'root-2' } });
-  expect(await l.roots.current()).toBe('root-2');
+  expect(await l.roots.current()).toEqual({ rootLabel: 'root-2' });
   await finish();
   expect(await jobs().get(job.jobId)).toMatchObject({ state: 'done', done: before.length });
   expect(await l.roots.all()).toMatchObject([
@@ -393,3 +396,79 @@ test('that a root is destroyed is promised to the ledger in the same write', asy
   await l.roots.removeOwed('root-88', [item.entries[0]!.id]);
   expect((await l.roots.owed(10)).items).toEqual([]);
 });
+
+test('to another token: nothing is changed unless every worker reaches it and every key may be there; then all goes there, whoever is killed, and what is new is made there', async () => {
+  await Promise.all([l.worker('w1'), l.worker('w2')]);
+  const pair = { environment: 'staging', classification: 'public' } as const;
+  const { keyId: _, ...wanted } = about(pair);
+  const { key, recorded } = await l.commands.create(
+    { ...wanted, residency: ['eu'] },
+    ({ keyId, revision }) => intent(revision, { keyId }),
+    context.active(),
+  );
+  recorded();
+  const before = [await l.roots.all(), await l.keks.all()];
+  const wantedJob = migrationJob(await l.roots.all(), 'next', asked, now);
+  const run = async (sightings: typeof hsm.sightings, afterMs = 0) => {
+    hsm.sightings = sightings;
+    await replica().runner(afterMs).work();
+    return jobs().get(wantedJob.jobId);
+  };
+  const again = () => jobs().change(wantedJob.jobId, resumeJob, owed);
+  await jobs().insert(wantedJob, []);
+  const there = { token: 'further' } as const;
+  expect(await run({ w1: { token: 'unknown' }, w2: { token: 'unknown' } })).toMatchObject({
+    state: 'failed',
+    trouble: { code: 'ERR_NOT_FOUND' },
+  });
+  await again();
+  expect(await run({ w1: { ...there, region: 'us' }, w2: { ...there, region: 'us' } })).toMatchObject({
+    ...{
+      state: 'failed',
+      phase: 'checking',
+      trouble: { code: 'ERR_RESIDENCY' },
+      pass: { failures: [{ id: key.keyId, code: 'ERR_RESIDENCY' }] },
+    },
+  });
+  await again();
+  const lacks = [{ algorithm: 'AES_256', usage: 'encrypt' }] as const;
+  expect(await run({ w1: there, w2: { ...there, lacks: [...lacks] } })).toMatchObject({
+    state: 'failed',
+    trouble: { code: 'ERR_ALGORITHM_UNAVAILABLE' },
+  });
+  await again();
+  expect(await run({ w1: there, w2: { token: 'away' } })).toMatchObject({
+    state: 'running',
+    phase: 'checking',
+    trouble: { code: 'ERR_HSM_UNAVAILABLE' },
+  });
+  expect([await l.roots.all(), await l.keks.all()]).toEqual(before);
+
+  hsm.sightings = { w1: there, w2: there };
+  let afterMs = 10_000;
+  // As often as not, what a step did is not saved before its process is killed.
+  for (let round = 0; round < 40; round++) {
+    const r = replica();
+    const at = (ms: number) => new Date(Date.now() + afterMs + ms).toISOString();
+    afterMs += 100_000;
+    const claimed = await r.jobs.claim(`kl-${round}`, at(0), at(90_000));
+    if (!claimed) break;
+    const to = await r.steps(afterMs).next(claimed.job, { size: 3, scan: 50 });
+    if (round % 2 !== 0) await r.jobs.save(claimed, to, at(90_000));
+  }
+  const done = await jobs().get(wantedJob.jobId);
+  expect(done).toMatchObject({ state: 'done', token: 'next', total: done.done });
+  expect(hsm.roots.filter((label) => label.endsWith(' in next'))).toEqual([`${done.to} in next`]);
+  const living = (await l.keks.all()).filter(({ state }) => state !== 'destroyed');
+  expect(new Set(living.map(({ material }) => `${material?.rootLabel} in ${material?.token}`))).toEqual(new Set([`${done.to} in next`]));
+  expect(secretOf(await stored(key))).toBe(secretOf(key));
+  const roots = (await l.roots.all()).filter(({ state }) => state !== 'destroyed');
+  expect(roots.map(({ token }) => token)).toEqual([...roots.slice(1).map(() => 'customer'), 'next']);
+  expect(await l.roots.current()).toEqual({ rootLabel: done.to, token: 'next' });
+  await until(() => living.every(({ kekId, revision }) => l.view.get(kekId)?.revision === revision), { what: 'the workers to have it' });
+
+  const { job: rotation } = await jobs().insert(rootJob(await l.roots.all(), asked, now), []);
+  await finish();
+  expect((await jobs().get(rotation.jobId)).state).toBe('done');
+  expect(hsm.roots.at(-1)).toBe(`${rotation.to} in next`);
+}, 60_000);

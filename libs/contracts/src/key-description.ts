@@ -74,6 +74,8 @@ export const KekDescription = z.strictObject({
   state: WrappingKeyState,
   /** Label of the token's root key that it is wrapped under, and the family of tokens that can unwrap it; absent once destroyed. */
   rootLabel: z.string().optional(),
+  /** The token that holds the root; the workers' first one when left out. */
+  token: z.string().optional(),
   family: z.string().optional(),
   /** Absent of those that were made before there were generations. */
   createdAt: Timestamp.optional(),

@@ -90,7 +90,7 @@ function describe(job: JobDescription, output: Output): void {
     of: environment && `${environment} ${classification}`,
     state: rest.state,
     phase: rest.phase,
-    to: rest.to,
+    to: rest.token === undefined ? rest.to : `${rest.to} in token ${rest.token}`,
     from: from.join(', ') || undefined,
     done: `${rest.done} of ${rest.total}${rest.perSecond === undefined ? '' : `, ${rest.perSecond}/s`}`,
     failed: rest.failed || undefined,

@@ -9,7 +9,7 @@ interface Reason {
 
 /** What wraps keys: key-encryption keys, and the root of the token above them. */
 export function keksCommands(program: Command): void {
-  const keks = program.command('keks').description('key-encryption keys and the root of the token: look, rotate');
+  const keks = program.command('keks').description('key-encryption keys and the root of the token: look, rotate, move to another token');
   keks
     .command('list')
     .description('key-encryption keys by environment and classification, with the root that each is under')
@@ -21,11 +21,13 @@ export function keksCommands(program: Command): void {
           { title: 'STATE', value: ({ state }) => state },
           { title: 'REVISION', value: ({ revision }) => revision },
           { title: 'ROOT', value: ({ rootLabel }) => rootLabel },
+          { title: 'TOKEN', value: ({ token }) => token },
           { title: 'FAMILY', value: ({ family }) => family },
           { title: 'CREATED', value: ({ createdAt }) => createdAt },
           { title: 'ENDED', value: ({ retiredAt, destroyedAt }) => destroyedAt ?? retiredAt },
         ]);
-        for (const { label, state, keks: under } of roots) output.note(`${label}: ${state}, ${under} key-encryption keys under it`);
+        for (const { label, token, state, keks: under } of roots)
+          output.note(`${label}${token === undefined ? '' : ` in token ${token}`}: ${state}, ${under} key-encryption keys under it`);
       }),
     );
   const rotation = (name: string, summary: string): Command =>
@@ -45,6 +47,13 @@ export function keksCommands(program: Command): void {
       tellJob(client, await client.keys.rotateRoot({ reason: options.reason }), options, output),
     ),
   );
+  rotation('migrate', 'make a root in another token and take every key there, as a job; keys are used meanwhile, and the old root stays')
+    .requiredOption('--to-token <label>', 'of the token, which every crypto-worker must reach (FURTHER_TOKENS_FILE)')
+    .action(
+      online<Reason & Watch & { toToken: string }>(async ({ client, options: { toToken: token, reason, ...watch }, output }) =>
+        tellJob(client, await client.keys.migrateToken({ token, reason }), watch, output),
+      ),
+    );
   keks
     .command('destroy-root <label>')
     .description('destroy a root that nothing is under any more; this cannot be undone')

@@ -1,0 +1,99 @@
+import { type JobFailure, type KeyKind, ProblemError, type Region, residesIn, type TokenSighting } from '@claviger/contracts';
+import type { Key } from './key';
+import { type RewrapJob, rootIn, underWay } from './rewrap-job';
+import { currentRoot, nextRootLabel, type Root } from './root';
+
+/** Where keys are to go, as every worker sees it. */
+export interface Destination {
+  token: string;
+  region?: Region | undefined;
+  /** The token that is the first of all workers; undefined where they do not agree. */
+  first: string | undefined;
+  /** What it cannot make or use, of what was asked. */
+  lacks: KeyKind[];
+}
+
+/**
+ * Whether every worker reaches the token: keys that go there would be refused by the others. Throws ERR_NOT_FOUND (none has it), ERR_HSM_UNAVAILABLE (some do not
+ * reach it), ERR_CONFLICT (they do not agree where it is).
+ */
+export function destinationOf(token: string, sightings: readonly TokenSighting[]): Destination {
+  const workersThat = (is: TokenSighting['token']) => sightings.filter((one) => one.token === is).map(({ worker }) => worker);
+  const [unknown, away] = [workersThat('unknown'), workersThat('away')];
+  if (unknown.length === sightings.length)
+    throw new ProblemError('ERR_NOT_FOUND', `No worker has a token ${token}: name it in FURTHER_TOKENS_FILE of each.`);
+  if (unknown.length > 0)
+    throw new ProblemError('ERR_HSM_UNAVAILABLE', `${some(unknown)} without token ${token}: name it in FURTHER_TOKENS_FILE.`);
+  if (away.length > 0) throw new ProblemError('ERR_HSM_UNAVAILABLE', `${some(away)} that cannot open token ${token}, or see it fail.`);
+  const regions = new Set(sightings.map(({ region }) => region));
+  if (regions.size > 1) throw new ProblemError('ERR_CONFLICT', `Workers do not agree where token ${token} is: ${[...regions].join(', ')}.`);
+  const firsts = new Set(sightings.map(({ first }) => first));
+  const lacks = new Map(sightings.flatMap((one) => one.lacks).map((kind) => [textOf(kind), kind]));
+  return { token, region: [...regions][0], first: firsts.size === 1 ? [...firsts][0] : undefined, lacks: [...lacks.values()] };
+}
+
+/**
+ * A root in another token than the current one. Throws ERR_KEY_STATE: it is there already; ERR_CONFLICT: nobody can tell which token the roots are in that no token
+ * is named of.
+ */
+export function assertLeaves(roots: readonly Root[], { token, first }: Destination): void {
+  const isUnnamed = (root: Root) => root.state !== 'destroyed' && root.token === undefined;
+  if (first === undefined && roots.some(isUnnamed))
+    throw new ProblemError('ERR_CONFLICT', 'Workers do not agree on their first token (HSM_TOKEN_LABEL), which holds the root.');
+  if ((currentRoot(roots).token ?? first) === token) throw new ProblemError('ERR_KEY_STATE', `The root is in token ${token} already.`);
+}
+
+/** One job for each root and token that it is to be in, so that of two who ask at once there is one. */
+export const migrationJob = (
+  roots: readonly Root[],
+  token: string,
+  asked: Pick<RewrapJob, 'reason' | 'startedBy'>,
+  now: string,
+): RewrapJob => rootIn(nextRootLabel(roots), token, asked, now);
+
+/**
+ * The job that whoever asks for this token gets: it is under way, or failed and is to be resumed. Throws ERR_CONFLICT while another job moves KEKs. One that failed
+ * before it changed anything is in nobody's way.
+ */
+export function migrationUnderWay(jobs: readonly RewrapJob[], token: string): RewrapJob | undefined {
+  const others = [underWay(jobs, 'rotate-root'), underWay(jobs, 'migrate-token')];
+  const [rotation, migration] = others.map((job) => (job && changedNothing(job) && job.token !== token ? undefined : job));
+  const inTheWay = rotation ?? (migration && migration.token !== token ? migration : undefined);
+  if (inTheWay)
+    throw new ProblemError('ERR_CONFLICT', `${inTheWay.jobId} moves key-encryption keys and is ${inTheWay.state}: let it end first.`);
+  return migration;
+}
+
+/** Throws ERR_CONFLICT: both would make a root. */
+export function assertNoMigration(jobs: readonly RewrapJob[]): void {
+  const job = underWay(jobs, 'migrate-token');
+  if (job && !changedNothing(job))
+    throw new ProblemError('ERR_CONFLICT', `${job.jobId} moves key-encryption keys and is ${job.state}: let it end first.`);
+}
+
+export const changedNothing = ({ state, phase }: RewrapJob): boolean => state === 'failed' && phase === 'checking';
+
+/** How the material of a key is used, of each version that has some. */
+export const kindsOf = (keys: readonly Key[]): KeyKind[] => [
+  ...new Map(keys.filter(hasMaterial).map(({ algorithm, usage }) => [textOf({ algorithm, usage }), { algorithm, usage }])).values(),
+];
+
+/** Keys that must not, or cannot, be used in that token. */
+export function refusals(keys: readonly Key[], { token, region, lacks }: Destination): JobFailure[] {
+  const lacked = new Set(lacks.map(textOf));
+  return keys.filter(hasMaterial).flatMap((key): JobFailure[] => {
+    const { keyId: id, residency } = key;
+    if (!residesIn(residency, region)) {
+      const place = region === undefined ? 'nobody said where it is' : `it is in ${region}`;
+      return [{ id, code: 'ERR_RESIDENCY', detail: `the key may be in ${residency?.join(', ')}, and of token ${token} ${place}` }];
+    }
+    if (lacked.has(textOf(key)))
+      return [{ id, code: 'ERR_ALGORITHM_UNAVAILABLE', detail: `token ${token} cannot ${key.usage} with ${key.algorithm}` }];
+    return [];
+  });
+}
+
+const hasMaterial = ({ versions }: Key): boolean => versions.some(({ material }) => material !== undefined);
+const textOf = ({ algorithm, usage }: KeyKind): string => `${algorithm} ${usage}`;
+const some = ([one, ...others]: string[]): string =>
+  others.length === 0 ? `There is a worker, ${one},` : `There are workers, ${one} and ${others.length} more,`;

@@ -1,0 +1,79 @@
+import type { TokenSighting } from '@claviger/contracts';
+import { expect, test } from '@jest/globals';
+import { pauseJob, type RewrapJob, rootJob } from '../src/rewrap-job';
+import { allRoots, destroyRoot, newRoot, placedRoot, retireRoot } from '../src/root';
+import {
+  assertLeaves,
+  assertNoMigration,
+  changedNothing,
+  destinationOf,
+  kindsOf,
+  migrationJob,
+  migrationUnderWay,
+  refusals,
+} from '../src/token-migration';
+import { newKey } from './keys-under-test';
+
+const now = '2026-03-01T12:00:00.000Z';
+const asked = { reason: 'the HSM is leased', startedBy: 'kim' };
+const seen = (n: number, more: Partial<TokenSighting> = {}): TokenSighting => ({
+  ...{ worker: `crypto-worker.w${n}`, first: 'customer', token: 'further', region: 'eu', lacks: [] },
+  ...more,
+});
+const to = (...sightings: TokenSighting[]) => destinationOf('hsm-2', sightings);
+
+test('keys go only where every worker reaches them; where that is, all say alike', () => {
+  expect(to(seen(1), seen(2))).toEqual({ token: 'hsm-2', region: 'eu', first: 'customer', lacks: [] });
+  expect(() => to(seen(1, { token: 'unknown' }), seen(2, { token: 'unknown' }))).toThrow(/ERR_NOT_FOUND/);
+  expect(() => to(seen(1), seen(2, { token: 'unknown' }))).toThrow(/ERR_HSM_UNAVAILABLE.*crypto-worker\.w2/);
+  expect(() => to(seen(1, { token: 'away' }), seen(2))).toThrow(/ERR_HSM_UNAVAILABLE.*crypto-worker\.w1/);
+  expect(() => to(seen(1, { region: 'us' }), seen(2))).toThrow(/ERR_CONFLICT/);
+  const lacks = [{ algorithm: 'ML_KEM_768', usage: 'encapsulate' }] as const;
+  expect(to(seen(1, { lacks: [...lacks] }), seen(2, { lacks: [...lacks] })).lacks).toEqual(lacks);
+});
+
+test('a root does not go where it is; where the roots are that no token is named of, all workers must agree', () => {
+  const first = allRoots([]);
+  assertLeaves(first, to(seen(1), seen(2)));
+  expect(() => assertLeaves(first, to(seen(1), seen(2, { first: 'hsm-2', token: 'first' })))).toThrow(/ERR_CONFLICT/);
+  expect(() => assertLeaves(first, to(seen(1, { first: 'hsm-2', token: 'first' })))).toThrow(/ERR_KEY_STATE/);
+  const placed = [placedRoot(retireRoot(first[0]!, now), 'customer'), newRoot('root-2', now, 'hsm-1')];
+  assertLeaves(placed, to(seen(1), seen(2, { first: 'hsm-1' })));
+  expect(() => assertLeaves([...placed, newRoot('root-3', now, 'hsm-2')], to(seen(1)))).toThrow(/ERR_KEY_STATE/);
+  // Of one that is destroyed it does not matter any more, and what is said stays said.
+  const gone = destroyRoot(retireRoot(first[0]!, now), now);
+  expect([placedRoot(gone, 'customer'), placedRoot(placed[0]!, 'elsewhere')]).toEqual([gone, placed[0]]);
+});
+
+test('one job moves KEKs at a time; whoever asks for the same token gets the same job, and what changed nothing is in nobody’s way', () => {
+  const roots = allRoots([]);
+  const job = migrationJob(roots, 'HSM.2', asked, now);
+  expect(job).toMatchObject({ jobId: 'job_root-2-in-hsm-2', to: 'root-2', token: 'HSM.2', phase: 'checking' });
+  const failed: RewrapJob = { ...job, state: 'failed' };
+  const later: RewrapJob = { ...failed, phase: 'preparing' };
+  for (const one of [job, pauseJob(job), failed, later]) expect(migrationUnderWay([one], 'HSM.2')).toBe(one);
+  expect([changedNothing(failed), changedNothing(later), migrationUnderWay([failed], 'other')]).toEqual([true, false, undefined]);
+  for (const one of [job, later]) {
+    expect(() => migrationUnderWay([one], 'other')).toThrow(/ERR_CONFLICT/);
+    expect(() => assertNoMigration([one])).toThrow(/ERR_CONFLICT/);
+  }
+  assertNoMigration([failed, { ...job, state: 'done' }]);
+  expect(() => migrationUnderWay([rootJob(roots, asked, now)], 'HSM.2')).toThrow(/ERR_CONFLICT/);
+  expect(migrationUnderWay([{ ...job, state: 'done' }], 'HSM.2')).toBeUndefined();
+});
+
+test('keys that may not be there, or could not be used there, are told by name; what has no material is nowhere', () => {
+  const [anywhere, resident, signer] = [newKey(), newKey({ residency: ['us'] }), newKey({ algorithm: 'EC_SECP256K1', usage: 'sign' })];
+  const empty = { ...newKey({ residency: ['us'] }), versions: [] };
+  const keys = [anywhere, resident, signer, empty];
+  expect(kindsOf([...keys, newKey()])).toEqual([
+    { algorithm: 'AES_256', usage: 'encrypt' },
+    { algorithm: 'EC_SECP256K1', usage: 'sign' },
+  ]);
+  const where = to(seen(1, { lacks: [{ algorithm: 'EC_SECP256K1', usage: 'sign' }] }));
+  expect(refusals(keys, where).map(({ id, code }) => [id, code])).toEqual([
+    [resident.keyId, 'ERR_RESIDENCY'],
+    [signer.keyId, 'ERR_ALGORITHM_UNAVAILABLE'],
+  ]);
+  expect(refusals([resident], { ...where, region: undefined })).toMatchObject([{ code: 'ERR_RESIDENCY' }]);
+});
