@@ -110,6 +110,25 @@ test('a label that is none, and a folder without an installation, are refused be
   installation = nowhere;
 });
 
+test('a token that is to take the place of the customer token has a certifier of its own, in trust.json and beside the other; again, nothing changes', async () => {
+  const trust = () => JSON.parse(readFileSync(join(installation, 'trust.json'), 'utf8')) as { certifiers: Record<string, string> };
+  const before = trust();
+  const successor = () => bootstrap('successor', '--label', 'hsm-2');
+  const first = await successor();
+  const env = { PKCS11_LIBRARY: libraryPath, HSM_TOKEN_LABEL: 'hsm-2', HSM_PIN_FILE: pin('hsm-2.pin') };
+  expect(first.code).toBe(0);
+  expect(JSON.parse(first.stdout)).toMatchObject({ label: 'hsm-2', certifier: 'customer-certifier-2', envAfter: env });
+  const certifiers = { ...before.certifiers, 'customer-certifier-2': expect.any(String) };
+  expect(trust()).toEqual({ ...before, certifiers });
+  expect(new Set(Object.values(trust().certifiers)).size).toBe(Object.keys(certifiers).length);
+  const customer = { label: 'customer', library: libraryPath, pinFile: pin('customer.pin'), retired: true };
+  expect(listed()).toEqual(expect.arrayContaining([{ label: 'hsm-2', library: libraryPath, pinFile: pin('hsm-2.pin') }, customer]));
+  const [after, list] = [trust(), listed()];
+  expect(await successor()).toMatchObject({ code: 0, stdout: first.stdout });
+  expect([trust(), listed()]).toEqual([after, list]);
+  expect((await bootstrap('successor', '--label', 'hsm-2', '--in-place-of', 'hsm-2')).stderr).toContain('cannot take its own place');
+});
+
 test('a list that is full takes no further token: it says so before one is made', async () => {
   const list = join(installation, 'further-tokens.json');
   const before = readFileSync(list, 'utf8');

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { renameSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { layout } from '@claviger/installation';
-import { readMachine, until } from '@claviger/testing';
+import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { MongoClient } from 'mongodb';
 import { cast } from '../demo/cast';
+import { CliCallers } from './cli-caller';
 import { LedgerCopy } from './ledger';
 import { codeIn, type RawCaller } from './raw-caller';
 import { codeOf, type System, startSystem } from './system';
@@ -65,3 +67,113 @@ onKryoptic('a worker starts without a further token that is away: keys in it are
     ['well', 'post-quantum'],
   ]);
 });
+
+test('all keys go to another token while they are used, whoever is killed meanwhile; then workers need that token alone', async () => {
+  const { stack } = system;
+  const place = layout(stack.installationFolder);
+  const cli = await CliCallers.start(system);
+  const kim = await system.as('kim');
+  const reason = ['--reason', 'the HSM is leased'];
+  const workers = () => stack.services.filter(({ name, child }) => name === 'crypto-worker' && child.running());
+  const keyIds = await Promise.all(
+    (['AES_256', 'HMAC_SHA_256', 'EC_P256', 'RSA_2048'] as const).map(
+      async (algorithm) =>
+        (await kim.keys.create({ name: `move/${algorithm.toLowerCase()}`, algorithm, consumers: [cast.payments.id] })).keyId,
+    ),
+  );
+  const resident = await kim.keys.create({ name: 'move/resident', algorithm: 'AES_256', residency: ['local'] });
+  const [aes, hmac, ec, rsa] = keyIds as [string, string, string, string];
+  const payments = await system.as('payments');
+  const text = Buffer.from('as before');
+  const before = {
+    ciphertext: (await payments.crypto.encrypt({ keyId: aes, plaintext: text })).ciphertext,
+    mac: (await payments.crypto.generateMac({ keyId: hmac, message: text })).mac,
+  };
+  const asBefore = async () => {
+    expect(Buffer.from((await payments.crypto.decrypt({ keyId: aes, ciphertext: before.ciphertext })).plaintext)).toEqual(text);
+    expect(await payments.crypto.verifyMac({ keyId: hmac, message: text, mac: before.mac })).toMatchObject({ valid: true });
+    for (const keyId of [ec, rsa]) {
+      const { signature } = await payments.crypto.sign({ keyId, message: text });
+      expect(await payments.crypto.verify({ keyId, message: text, signature })).toMatchObject({ valid: true });
+    }
+  };
+
+  expect((await cli.as('kim', 'keks', 'migrate', '--to-token', 'hsm-2', ...reason)).stderr).toMatch(/^ERR_NOT_FOUND.*FURTHER_TOKENS_FILE/s);
+  const { libraryPath } = readMachine().pkcs11;
+  const successor = ['bootstrap', 'successor', '--json', '--folder', place.folder, '--library', libraryPath, '--label', 'hsm-2'];
+  const { stdout } = await runCommand(process.execPath, [join(workspaceRoot(), 'dist/apps/cli/main.js'), ...successor], {
+    env: { PATH: process.env.PATH },
+  });
+  const { env, envAfter } = JSON.parse(stdout) as Record<'env' | 'envAfter', Record<string, string>>;
+  // Who verifies what workers certify gets the certifier of the new token first.
+  await stack.restart(system.service('audit'));
+  await stack.start('crypto-worker', env);
+  expect((await cli.as('kim', 'keks', 'migrate', '--to-token', 'hsm-2', ...reason)).stderr).toMatch(
+    /^ERR_HSM_UNAVAILABLE.*without token hsm-2/s,
+  );
+  await stack.start('crypto-worker', { ...env, SITE_REGION: 'local' });
+  await workers()[0]?.child.stop(25_000);
+  await until(() => workers().length === 2, { what: 'the first worker to be gone' });
+
+  const traffic = { stopped: false, done: 0, errors: [] as string[] };
+  const use = async () => {
+    while (!traffic.stopped)
+      try {
+        const { ciphertext } = await payments.crypto.encrypt({ keyId: aes, plaintext: text });
+        if (!text.equals((await payments.crypto.decrypt({ keyId: aes, ciphertext })).plaintext)) traffic.errors.push('another plaintext');
+        traffic.done++;
+      } catch (error) {
+        traffic.errors.push(String(error));
+      }
+  };
+  const using = [use(), use()];
+  try {
+    const { jobId } = await until(
+      async () => {
+        const { code, stdout, stderr } = await cli.as('kim', '--json', 'keks', 'migrate', '--to-token', 'hsm-2', ...reason);
+        // The worker that has gone is known as one that may serve until it is fenced.
+        if (code !== 0 && !stderr.includes('ERR_WORKER_UNAVAILABLE')) throw new Error(stderr);
+        return code === 0 && (JSON.parse(stdout) as { jobId: string });
+      },
+      { what: 'the job to begin', timeoutMs: 30_000 },
+    );
+    expect(jobId).toBe('job_root-2-in-hsm-2');
+    await system.service('key-lifecycle').child.kill9();
+    await workers()[0]?.child.kill9();
+    const store = await MongoClient.connect(stack.storeUrl);
+    // What the one that was killed has in hand is free after 90 s, or now.
+    await store
+      .db(`${stack.databasePrefix}keys`)
+      .collection('jobs')
+      .updateMany({}, { $set: { claimedUntil: null } });
+    await store.close();
+    await stack.start('key-lifecycle');
+    const listed = async () => (await kim.keys.listKeks()).keks.filter(({ state }) => state !== 'destroyed');
+    await until(async () => (await listed()).every(({ token }) => token === 'hsm-2'), {
+      what: 'all to be in the other token',
+      timeoutMs: 60_000,
+    });
+    await kim.keys.create({ name: 'move/made-there', algorithm: 'AES_256' });
+    const done = traffic.done;
+    await until(() => traffic.done > done + 10, { what: 'keys to be used there' });
+    await asBefore();
+
+    const noOthers = cli.file('no-other-tokens.json');
+    writeFileSync(noOthers, '[]');
+    expect((await cli.as('kim', 'tokens', 'prove-empty', 'customer', ...reason)).stderr).toMatch(
+      /^ERR_TOKEN_NOT_EMPTY.*root is in token customer and retiring/s,
+    );
+    const alone = await stack.start('crypto-worker', { ...envAfter, FURTHER_TOKENS_FILE: noOthers });
+    for (const worker of workers()) if (worker !== alone) await worker.child.stop(25_000);
+    const after = traffic.done;
+    await until(() => traffic.done > after + 10, { what: 'keys to be used by a worker that has that token alone' });
+  } finally {
+    traffic.stopped = true;
+    await Promise.all(using);
+  }
+  expect(traffic.errors).toEqual([]);
+  await asBefore();
+  expect(resident.keyId).toBeDefined();
+  await ledger.verify(stack.trustFile);
+  await cli.stop();
+}, 180_000);

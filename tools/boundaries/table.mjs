@@ -93,6 +93,7 @@ export const PURE = [
     'rotation-schedule',
     'segment',
     'snapshot',
+    'token-ending',
     'token-migration',
     'wall-clock',
     'warnings',

@@ -20,10 +20,10 @@ import {
   keyOperations,
   keyStates,
   limits,
+  migrationHsmOperations,
   type Operation,
   policyOperations,
   streams,
-  tokenHsmOperations,
   transportHsmOperations,
 } from '@claviger/contracts';
 import { z } from 'zod';
@@ -51,7 +51,7 @@ export const renderReference = (): string =>
     'Between services, on subjects that no account but CORE reaches.',
     table(
       ['subject', 'what', 'safe'],
-      [internalOperations, transportHsmOperations, backupHsmOperations, tokenHsmOperations]
+      [internalOperations, transportHsmOperations, backupHsmOperations, migrationHsmOperations]
         .flatMap((group) => Object.values<Operation>(group))
         .map((o) => [code(internalSubject(o.service, o.verb)), o.summary, o.retry === 'safe' ? 'yes' : 'no']),
     ),

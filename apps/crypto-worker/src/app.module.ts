@@ -8,12 +8,12 @@ import { HsmController } from './hsm.controller';
 import { HsmBatchController } from './hsm-batch.controller';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
+import { MigrationHsmController, WorkerName } from './migration-hsm.controller';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 import { RewrapController } from './rewrap.controller';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
-import { TokensController, WorkerName } from './tokens.controller';
 import { TransportController } from './transport.controller';
 
 @Module({})
@@ -39,12 +39,12 @@ export class AppModule {
         TransportController,
         RewrapController,
         BackupHsmController,
-        TokensController,
+        MigrationHsmController,
       ],
       providers: [
         CryptoController,
         HsmController,
-        TokensController,
+        MigrationHsmController,
         { provide: WorkerName, useValue: parts.worker },
         { provide: Tokens, useValue: parts.tokens },
         { provide: KeyHolder, useValue: parts.keys },

@@ -1,5 +1,11 @@
 import 'reflect-metadata';
-import { backupHsmOperations, cryptoOperations, internalOperations, tokenHsmOperations, transportHsmOperations } from '@claviger/contracts';
+import {
+  backupHsmOperations,
+  cryptoOperations,
+  internalOperations,
+  migrationHsmOperations,
+  transportHsmOperations,
+} from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -16,6 +22,7 @@ import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { observeHanging, observeKeys, observeRefusals } from './metrics';
+import { MigrationHsmController, WorkerName } from './migration-hsm.controller';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
@@ -24,7 +31,6 @@ import { answerSurveys } from './surveys';
 import { TokenBreaker, type TokenEvent } from './token-breaker';
 import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
-import { TokensController, WorkerName } from './tokens.controller';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -85,7 +91,7 @@ await runService(service, async (logger) => {
         destroyKey: internalOperations.destroyKey,
         ...backupHsmOperations,
         ...transportHsmOperations,
-        ...tokenHsmOperations,
+        ...migrationHsmOperations,
         rewrapKeys: internalOperations.rewrapKeys,
         rewrapKek: internalOperations.rewrapKek,
         createRoot: internalOperations.createRoot,
@@ -158,7 +164,7 @@ await runService(service, async (logger) => {
   const serve = async () => {
     await Promise.all([sessions.whenFresh(), policy.whenFresh(), keyView.whenFresh()]);
     if (draining) return;
-    answerSurveys(connection, app.get(TokensController));
+    answerSurveys(connection, app.get(MigrationHsmController));
     await app.listen();
     logger.log(`${worker} takes requests; health on port ${health.port}`);
   };

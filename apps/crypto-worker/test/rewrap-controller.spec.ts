@@ -3,6 +3,7 @@ import {
   internalOperations,
   type KekMaterial,
   type KeyView,
+  migrationHsmOperations,
   type Result,
   requestType,
   usagesOf,
@@ -11,17 +12,17 @@ import type { Token } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
 import { KeyHolder } from '../src/key-holder';
+import { MigrationHsmController, WorkerName } from '../src/migration-hsm.controller';
 import { RewrapController } from '../src/rewrap.controller';
 import { isRewrapOf } from '../src/rewrapped';
 import { TokenBreaker } from '../src/token-breaker';
 import { Tokens } from '../src/tokens';
-import { TokensController, WorkerName } from '../src/tokens.controller';
 import { customerToken } from './worker-under-test';
 
 let token: Token;
 let next: Token;
 let tellChange: (record: unknown) => void;
-let survey: TokensController;
+let survey: MigrationHsmController;
 let keys: KeyHolder;
 let hsm: HsmController;
 let rotation: RewrapController;
@@ -41,7 +42,7 @@ beforeAll(() => {
   const breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
   hsm = new HsmController(tokens, keys, breaker);
   rotation = new RewrapController(tokens, keys, breaker);
-  survey = new TokensController(tokens, breaker, new WorkerName('crypto-worker.w1'));
+  survey = new MigrationHsmController(tokens, breaker, new WorkerName('crypto-worker.w1'));
 });
 afterAll(() => {
   token.close();
@@ -239,4 +240,24 @@ test('a record is a rewrap of another when nothing but the wrapping differs', ()
   expect(isRewrapOf({ ...rewrapped, suspended: true }, view)).toBe(false);
   expect(isRewrapOf({ ...rewrapped, versions: [{ ...view.versions[0]!, state: 'suspended' }] }, view)).toBe(false);
   expect(isRewrapOf({ ...rewrapped, versions: [{ version: 1, state: 'active' }] }, view)).toBe(false);
+});
+
+test('a token that was left tells all that it holds; it is emptied only when no key is in it, and never while it is the first', async () => {
+  const label = next.label;
+  const holdings = async () => migrationHsmOperations.tokenHoldings.result.parse((await survey.holdings({ type, token: label })).result);
+  const emptied = async () =>
+    migrationHsmOperations.emptyToken.result.parse((await survey.empty({ type, token: label, certifier: true })).result);
+  for (const ask of [survey.holdings({ type, token: token.label }), survey.empty({ type, token: token.label, certifier: true })])
+    await expect(ask).rejects.toMatchObject({ code: 'ERR_KEY_STATE' });
+  await expect(survey.holdings({ type, token: 'elsewhere' })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  const { identity, objects, certifier } = await holdings();
+  expect(identity).toMatchObject({ label, serialNumber: expect.stringMatching(/./) });
+  expect(certifier).toBe(next.publicKeySpki('certifier').toString('base64url'));
+  const keys = objects.filter((one) => /^(root|key-)/.test(one.label));
+  expect(keys.map((one) => one.class).toSorted()).toEqual(['private', 'public', 'secret']);
+  await expect(emptied()).rejects.toMatchObject({ code: 'ERR_KEY_STATE' });
+  expect((await holdings()).objects).toEqual(objects);
+  for (const one of new Set(keys.map((key) => key.label))) next.destroyTokenKeyPair(one);
+  expect(await emptied()).toEqual({ identity, objects: [] });
+  await expect(holdings()).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
 });

@@ -29,6 +29,7 @@ import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
 
 import { Site } from './site';
+import { Statements, TokenEndingController } from './token-ending.controller';
 import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
@@ -44,6 +45,7 @@ export class AppModule {
     owedByJobs: OwedByJobs;
     guard: WrappingGuard;
     survey: TokenSurvey;
+    statements: Statements;
     hsm: Hsm;
     bounds: LeaseBounds;
     backups: BackupParts;
@@ -70,6 +72,7 @@ export class AppModule {
         ExportsController,
         RewrapController,
         MigrationController,
+        TokenEndingController,
       ],
       providers: [
         KeysController,
@@ -85,6 +88,7 @@ export class AppModule {
         { provide: JobStore, useValue: parts.jobs },
         { provide: OwedByJobs, useValue: parts.owedByJobs },
         { provide: WrappingGuard, useValue: parts.guard },
+        { provide: Statements, useValue: parts.statements },
         { provide: TokenSurvey, useValue: parts.survey },
         { provide: Hsm, useValue: parts.hsm },
         { provide: LeaseBounds, useValue: parts.bounds },

@@ -54,6 +54,7 @@ import { Roots } from './roots';
 import { SignedDocuments } from './signed-documents';
 import { Site } from './site';
 import { StoreCheck } from './store-check';
+import { Statements } from './token-ending.controller';
 import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
@@ -203,6 +204,7 @@ await runService(service, async (logger) => {
       owedByJobs: new OwedByJobs(owedByJobs, owedByRoots),
       guard,
       survey,
+      statements: new Statements({ signer, trust, trail }),
       hsm: new Hsm(connection),
       bounds,
       backups: backups.parts,

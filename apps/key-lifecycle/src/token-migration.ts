@@ -73,15 +73,15 @@ export function assertNoMigration(jobs: readonly RewrapJob[]): void {
 
 export const changedNothing = ({ state, phase }: RewrapJob): boolean => state === 'failed' && phase === 'checking';
 
-/** How the material of a key is used, of each version that has some. */
+/** How keys are used that go with their KEKs. */
 export const kindsOf = (keys: readonly Key[]): KeyKind[] => [
-  ...new Map(keys.filter(hasMaterial).map(({ algorithm, usage }) => [textOf({ algorithm, usage }), { algorithm, usage }])).values(),
+  ...new Map(keys.filter(isWrapped).map(({ algorithm, usage }) => [textOf({ algorithm, usage }), { algorithm, usage }])).values(),
 ];
 
-/** Keys that must not, or cannot, be used in that token. */
+/** Of those, the ones that must not, or could not, be used in that token. */
 export function refusals(keys: readonly Key[], { token, region, lacks }: Destination): JobFailure[] {
   const lacked = new Set(lacks.map(textOf));
-  return keys.filter(hasMaterial).flatMap((key): JobFailure[] => {
+  return keys.filter(isWrapped).flatMap((key): JobFailure[] => {
     const { keyId: id, residency } = key;
     if (!residesIn(residency, region)) {
       const place = region === undefined ? 'nobody said where it is' : `it is in ${region}`;
@@ -93,7 +93,8 @@ export function refusals(keys: readonly Key[], { token, region, lacks }: Destina
   });
 }
 
-const hasMaterial = ({ versions }: Key): boolean => versions.some(({ material }) => material !== undefined);
+/** What is kept as objects of a token does not go anywhere. */
+const isWrapped = ({ versions }: Key): boolean => versions.some(({ material }) => material?.custody === 'wrapped');
 const textOf = ({ algorithm, usage }: KeyKind): string => `${algorithm} ${usage}`;
 const some = ([one, ...others]: string[]): string =>
   others.length === 0 ? `There is a worker, ${one},` : `There are workers, ${one} and ${others.length} more,`;

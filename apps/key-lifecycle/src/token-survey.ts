@@ -2,15 +2,15 @@ import {
   internalSubject,
   type KeyKind,
   type KeysView,
+  migrationHsmOperations,
   ProblemError,
   requestType,
   type TokenSighting,
-  tokenHsmOperations,
 } from '@claviger/contracts';
 import type { KvView } from '@claviger/messaging';
 import { type NatsConnection, NoRespondersError, RequestError } from '@nats-io/transport-node';
 
-const { surveyToken } = tokenHsmOperations;
+const { surveyToken } = migrationHsmOperations;
 /** Of a worker that is busy; one that is silent for so long refuses by itself. */
 const patienceMs = 2_500;
 

@@ -1,5 +1,6 @@
 import type { TokenSighting } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
+import { createKey } from '../src/key';
 import { pauseJob, type RewrapJob, rootJob } from '../src/rewrap-job';
 import { allRoots, destroyRoot, newRoot, placedRoot, retireRoot } from '../src/root';
 import {
@@ -12,7 +13,7 @@ import {
   migrationUnderWay,
   refusals,
 } from '../src/token-migration';
-import { newKey } from './keys-under-test';
+import { about, newKey } from './keys-under-test';
 
 const now = '2026-03-01T12:00:00.000Z';
 const asked = { reason: 'the HSM is leased', startedBy: 'kim' };
@@ -62,10 +63,12 @@ test('one job moves KEKs at a time; whoever asks for the same token gets the sam
   expect(migrationUnderWay([{ ...job, state: 'done' }], 'HSM.2')).toBeUndefined();
 });
 
-test('keys that may not be there, or could not be used there, are told by name; what has no material is nowhere', () => {
+test('keys that may not be there, or could not be used there, are told by name; what has no material, or is an object of a token, does not go there', () => {
   const [anywhere, resident, signer] = [newKey(), newKey({ residency: ['us'] }), newKey({ algorithm: 'EC_SECP256K1', usage: 'sign' })];
   const empty = { ...newKey({ residency: ['us'] }), versions: [] };
-  const keys = [anywhere, resident, signer, empty];
+  const token = { custody: 'token', family: 'kryoptic', token: 'post-quantum', label: `key-${'0'.repeat(24)}` } as const;
+  const stays = createKey(about({ algorithm: 'ML_DSA_65', usage: 'sign', residency: ['us'] }), { material: token }, now);
+  const keys = [anywhere, resident, signer, empty, stays];
   expect(kindsOf([...keys, newKey()])).toEqual([
     { algorithm: 'AES_256', usage: 'encrypt' },
     { algorithm: 'EC_SECP256K1', usage: 'sign' },

@@ -30,6 +30,7 @@ const may: Record<string, Action[]> = {
     'keys:RotateRoot',
     'keys:DestroyRoot',
     'keys:MigrateToken',
+    'keys:ProveTokenEmpty',
     'keys:ReadJobs',
     'keys:PauseJob',
     'keys:ResumeJob',
@@ -234,7 +235,7 @@ test('production keys are administered with MFA only, but suspending never waits
   expect(decide(['key-administrator'], 'keys:Rotate', production).kind).toBe('allow');
   expect(decide(['key-administrator'], 'keys:RotateKek', production, without)).toMatchObject({ policyIds: ['production-needs-mfa'] });
   expect(decide(['key-administrator'], 'keys:RotateKek', key(), without).kind).toBe('allow');
-  for (const action of ['keys:RotateRoot', 'keys:DestroyRoot', 'keys:MigrateToken'] as const)
+  for (const action of ['keys:RotateRoot', 'keys:DestroyRoot', 'keys:MigrateToken', 'keys:ProveTokenEmpty'] as const)
     expect(decide(['key-administrator'], action, claviger, without)).toMatchObject({ policyIds: ['roots-need-mfa'] });
   expect(decide(['key-administrator'], 'keys:SetRotation', production, without).kind).toBe('deny');
   for (const action of ['keys:MarkCompromised', 'keys:Update'] as const)

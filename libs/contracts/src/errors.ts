@@ -81,6 +81,12 @@ const table = {
     title: 'The key is protected against deletion',
     next: 'Unregister the data that it opens, or have a security officer lift the protection.',
   },
+  ERR_TOKEN_NOT_EMPTY: {
+    status: 409,
+    retryable: false,
+    title: 'The token still holds something, or is still in use',
+    next: 'Move or destroy what it names, then ask again.',
+  },
   ERR_KEY_EXHAUSTED: {
     status: 409,
     retryable: false,

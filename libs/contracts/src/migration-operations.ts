@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { TokenLabel } from './further-tokens';
 import { defineOperation } from './operation';
 import { JobDescription } from './rewrap-operations';
+import { TokenStatement } from './token-statement';
 
 const reason = z.string().min(1).max(500);
 
@@ -15,5 +16,14 @@ export const migrationOperations = {
     retry: 'safe',
     input: { token: TokenLabel, reason },
     result: JobDescription,
+  }),
+  proveTokenEmpty: defineOperation({
+    name: 'keys.prove-token-empty',
+    action: 'keys:ProveTokenEmpty',
+    summary:
+      'That a token which another one took the place of holds nothing of Claviger any more: a worker lists every object in it, what only workers needed of it is destroyed, and what is left is signed, and recorded. Refused while a root, a key, or unless it may stay anything else is in it.',
+    retry: 'never',
+    input: { token: TokenLabel, leaveForeign: z.boolean().default(false), reason },
+    result: z.strictObject({ statement: z.string(), said: TokenStatement }),
   }),
 } as const;

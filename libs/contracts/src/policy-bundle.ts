@@ -74,6 +74,7 @@ export const actionTable = {
   'keys:RotateRoot': 'System',
   'keys:DestroyRoot': 'System',
   'keys:MigrateToken': 'System',
+  'keys:ProveTokenEmpty': 'System',
   'keys:ReadJobs': 'System',
   'keys:PauseJob': 'System',
   'keys:ResumeJob': 'System',

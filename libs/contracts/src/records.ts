@@ -181,6 +181,17 @@ export const DestructionRecord = z.strictObject({
 });
 export type DestructionRecord = z.infer<typeof DestructionRecord>;
 
+/** A token holds nothing of Claviger any more. */
+export const TokenEmptiedRecord = z.strictObject({
+  kind: z.literal('token-emptied'),
+  ...common,
+  /** Its label. */
+  token: z.string(),
+  /** Compact JWS of a TokenStatement. */
+  statement: z.string(),
+});
+export type TokenEmptiedRecord = z.infer<typeof TokenEmptiedRecord>;
+
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });
 

@@ -15,6 +15,7 @@ import {
   importOperations,
   internalOperations,
   keyOperations,
+  migrationHsmOperations,
   type Operation,
   OperationRecord,
   policyOperations,
@@ -24,7 +25,6 @@ import {
   requestType,
   SessionRecord,
   TokenRecord,
-  tokenHsmOperations,
   transportHsmOperations,
   UnansweredRecord,
   ViolationRecord,
@@ -40,7 +40,7 @@ const published: Operation[] = [
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
-const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations, tokenHsmOperations].flatMap((group) =>
+const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations, migrationHsmOperations].flatMap((group) =>
   Object.values<Operation>(group),
 );
 const all = [...published, ...internal];

@@ -14,5 +14,6 @@ export {
 } from './recovery-ceremony';
 export { withScratchToken } from './scratch-token';
 export { readSecret, writeSecret } from './secret-file';
+export { type AddedSuccessor, addSuccessor } from './successor-token';
 export { type ReadTranscript, readTranscript, signTranscript } from './transcript';
 export { transcriptText } from './transcript-text';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { PrincipalId, TokenLabel, Trust } from '@claviger/contracts';
 import { readPin, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
-import { addToken, createInstallation, issueToken, layout } from '@claviger/installation';
+import { addSuccessor, addToken, createInstallation, issueToken, layout } from '@claviger/installation';
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes';
 import { assertTarget, type SecretTarget, writeBytes } from '../files';
@@ -52,6 +52,39 @@ export function bootstrapCommands(program: Command): void {
         });
         output.fields({ label, family, env }, { label, family, ...env });
         output.note('set these variables of every crypto-worker and restart them, one after the other');
+      }),
+    );
+  inPlace('successor', 'a token that is to take the place of the customer token: another HSM; what is complete is kept')
+    .requiredOption('--label <name>', 'of the token; another one than that of the token before')
+    .option('--pin-file <file>', 'of a token that was initialised elsewhere; default: initialise a free slot, with new PINs')
+    .option('--in-place-of <name>', 'the first token of the crypto-workers until now', 'customer')
+    .option('--old-library <file>', 'PKCS#11 library of that one; default: the same library')
+    .action(
+      offline<Place & { label: string; pinFile?: string; inPlaceOf: string; oldLibrary?: string }>(({ options, output }) => {
+        const { folder, library, label, pinFile, inPlaceOf, oldLibrary = library } = options;
+        for (const [flag, value] of [
+          ['--label', label],
+          ['--in-place-of', inPlaceOf],
+        ] as const)
+          if (!TokenLabel.safeParse(value).success) throw new CommandError('usage', `${flag} wants 1 to 32 of A-Z, a-z, 0-9, . _ -`);
+        const place = installationIn(folder);
+        const { family, certifier, env, envAfter } = addSuccessor({
+          ...{ place, label, libraryPath: resolve(library), inPlaceOf: { label: inPlaceOf, libraryPath: resolve(oldLibrary) } },
+          ...(pinFile === undefined ? {} : { pinFile: resolve(pinFile) }),
+          report: (line) => output.note(line),
+        });
+        output.fields(
+          { label, family, certifier, trustFile: place.trustFile, env, envAfter },
+          { label, family, certifier, trust: place.trustFile, ...env },
+        );
+        output.note(
+          'restart every service with that trust.json, then every crypto-worker with these variables, one after the other; then: claviger keks migrate',
+        );
+        output.note(
+          `once that is done, these of every crypto-worker: ${Object.entries(envAfter)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(' ')}`,
+        );
       }),
     );
   inPlace('token', 'a first token for an administrator, at most 15 minutes, signed in the control token')

@@ -42,7 +42,7 @@ export const tokenObjectsMost = 1_000;
 const objects = z.array(TokenObjectName).max(tokenObjectsMost);
 
 /** What a token is to workers, and what is in it; of crypto-workers over `claviger-internal.v1.hsm.<verb>`. */
-export const tokenHsmOperations = {
+export const migrationHsmOperations = {
   /** Each worker answers, and one of them twice: whoever asks knows them by their names. */
   surveyToken: defineOperation({
     name: 'hsm.survey-token',

@@ -1,4 +1,11 @@
-import { type KeyKind, ProblemError, type Request, type TokenSighting, tokenHsmOperations, tokenObjectsMost } from '@claviger/contracts';
+import {
+  type KeyKind,
+  migrationHsmOperations,
+  ProblemError,
+  type Request,
+  type TokenSighting,
+  tokenObjectsMost,
+} from '@claviger/contracts';
 import { type HeldObject, type Token, tokenFacts, tokenHoldings, tokenKeyLabels, withoutCanary } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
@@ -7,7 +14,7 @@ import { hsmAnswer } from './hsm-answer';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
 
-type Ops = typeof tokenHsmOperations;
+type Ops = typeof migrationHsmOperations;
 const { certifier: certifierLabel } = tokenKeyLabels.customer;
 
 /** A class, since Nest injects by it. */
@@ -17,7 +24,7 @@ export class WorkerName {
 
 /** What this worker knows of its tokens, and the end of one that another took the place of; for key-lifecycle alone. */
 @Controller()
-export class TokensController {
+export class MigrationHsmController {
   constructor(
     private readonly tokens: Tokens,
     private readonly breaker: TokenBreaker,
@@ -25,7 +32,7 @@ export class TokensController {
   ) {}
 
   /** No token is asked: what they can do is known since they were opened. */
-  @MessagePattern(tokenHsmOperations.surveyToken.name)
+  @MessagePattern(migrationHsmOperations.surveyToken.name)
   async survey(@Payload() { token: label, kinds }: Request<Ops['surveyToken']>): Promise<Answer<TokenSighting>> {
     const sighting = this.tokens.sighting(label);
     const isHere = sighting.token === 'first' || sighting.token === 'further';
@@ -33,7 +40,7 @@ export class TokensController {
     return { result: { worker: this.worker.name, ...sighting, lacks } };
   }
 
-  @MessagePattern(tokenHsmOperations.tokenHoldings.name)
+  @MessagePattern(migrationHsmOperations.tokenHoldings.name)
   holdings(@Payload() { token: label }: Request<Ops['tokenHoldings']>): Promise<Answer> {
     return hsmAnswer(this.breaker, () => {
       const token = this.left(label);
@@ -45,7 +52,7 @@ export class TokensController {
   }
 
   /** All in one turn of the event loop, from the look at what is there to the look at what is left. */
-  @MessagePattern(tokenHsmOperations.emptyToken.name)
+  @MessagePattern(migrationHsmOperations.emptyToken.name)
   empty(@Payload() { token: label, certifier }: Request<Ops['emptyToken']>): Promise<Answer> {
     return hsmAnswer(this.breaker, () => {
       const token = this.left(label);
