@@ -254,7 +254,7 @@ test('a token that was left tells all that it holds; it is emptied only when no 
   expect(identity).toMatchObject({ label, serialNumber: expect.stringMatching(/./) });
   expect(certifier).toBe(next.publicKeySpki('certifier').toString('base64url'));
   const keys = objects.filter((one) => /^(root|key-)/.test(one.label));
-  expect(keys.map((one) => one.class).toSorted()).toEqual(['private', 'public', 'secret']);
+  expect(keys.map((one) => one.class).toSorted()).toEqual(['private', 'public', 'secret', 'secret']);
   await expect(emptied()).rejects.toMatchObject({ code: 'ERR_KEY_STATE' });
   expect((await holdings()).objects).toEqual(objects);
   for (const one of new Set(keys.map((key) => key.label))) next.destroyTokenKeyPair(one);
