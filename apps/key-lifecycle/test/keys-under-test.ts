@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KeysView, type PolicyBundle, ProblemError } from '@claviger/contracts';
+import { internalSubject, type KeysView, type KnownToken, type PolicyBundle, ProblemError, type SeenToken } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import {
   AuditTrail,
@@ -20,6 +20,7 @@ import { MongoClient } from 'mongodb';
 import { AliasCommands } from '../src/alias-commands';
 import { AliasDelivery } from '../src/alias-delivery';
 import { AliasStore } from '../src/alias-store';
+import { Assurance } from '../src/assurance';
 import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
@@ -38,6 +39,8 @@ import { Reservations } from '../src/reservations';
 import { ReservedObjects } from '../src/reserved-objects';
 import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
+import { TokenSightings } from '../src/token-sightings';
+import { TokenTales } from '../src/token-tales';
 
 export const now = '2026-03-01T12:00:00.000Z';
 export const nowMs = Date.parse(now);
@@ -79,6 +82,18 @@ export const intent = (
   at: new Date().toISOString(),
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
 });
+
+/** A record of the token that has the roots, or of another one, as a security officer writes it. */
+export const knownToken = (validation: object = {}, label = 'customer'): KnownToken => ({
+  ...{ label, vendor: 'Example HSM', model: 'K7', firmware: '7.8.1', contact: 'psirt@vendor.example' },
+  incidents: { terms: 'support contract 17', notifyWithinHours: 24 },
+  validation: {
+    ...{ standard: 'FIPS 140-3', certificate: '4567', level: 3, firmware: ['7.8.1'], validUntil: '2099-12-31', status: 'active' },
+    ...validation,
+  },
+});
+
+export const reportedToken = { manufacturer: 'Example HSM', model: 'K7', firmware: '7.8', serialNumber: '0042', family: 'softhsm' };
 
 export const orphanAfterMs = 1_800_000;
 
@@ -207,6 +222,9 @@ export async function startLifecycle() {
     const aliases = new AliasStore(db, documents, onTampered);
     const aliasDelivery = new AliasDelivery(connection, owner, aliases);
     const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger);
+    const floors = new Floors(policies);
+    const sightings = new TokenSightings(connection);
+    const assurance = new Assurance(policies, floors, sightings);
     const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
       store,
@@ -224,7 +242,11 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger, objects),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, floors, logger, objects, assurance),
+      floors,
+      sightings,
+      assurance,
+      tokenTales: new TokenTales(db, documents, onTampered),
       reservations,
     };
   };
@@ -284,6 +306,8 @@ export async function startLifecycle() {
         messages: 0,
         destroyed: [] as string[],
         roots: [] as string[],
+        /** What it says of its tokens. */
+        tokens: [{ label: 'customer', root: true, reached: true, reported: reportedToken }] as SeenToken[],
         away: () => subscription.unsubscribe(),
         /** Keys are made when it resolves. */
         held: undefined as Promise<void> | undefined,
@@ -301,6 +325,7 @@ export async function startLifecycle() {
           const verb = m.subject.split('.').at(-1) as string;
           if (verb in rotations)
             return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
+          if (verb === 'describe-tokens') return void m.respond(JSON.stringify({ result: { worker: 'w-1', tokens: asked.tokens } }));
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);
             m.respond(JSON.stringify({ result: { destroyed: true } }));
