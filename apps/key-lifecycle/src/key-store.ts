@@ -129,8 +129,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     // Without them two keys could have one name.
     await this.createIndexes();
     try {
-      const invocations = this.documents.signInvocations(noInvocations(key.keyId));
-      await this.inserts.insert({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true });
+      const [fields, invocations] = await Promise.all([this.fields(key), this.documents.signInvocations(noInvocations(key.keyId))]);
+      await this.inserts.insert({ _id: key.keyId, ...fields, invocations, outbox, owed, pending: true });
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -143,10 +143,12 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
    */
   async insertRestored(all: readonly { key: Key; invocations: string }[]): Promise<Key[]> {
     await this.createIndexes();
-    const documents = all.map(({ key, invocations }) => ({
-      ...{ _id: key.keyId, ...this.fields(key), invocations },
-      ...{ outbox: [], owed: [], pending: false },
-    }));
+    const documents = await Promise.all(
+      all.map(async ({ key, invocations }) => ({
+        ...{ _id: key.keyId, ...(await this.fields(key)), invocations },
+        ...{ outbox: [], owed: [], pending: false },
+      })),
+    );
     try {
       await reached(() => this.keys.insertMany(documents, { ordered: false }));
       return all.map(({ key }) => key);
@@ -162,12 +164,13 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   /** False when somebody else changed it since it was read. */
   async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
     const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object)), ...this.toCertify(from, to)];
+    const fields = await this.fields(to);
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
         {
           $set: {
-            ...this.fields(to),
+            ...fields,
             ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}),
             claimedUntil: null,
             failures: 0,
@@ -239,7 +242,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async changeInvocations(from: StoredInvocations, to: Invocations, outbox: OutboxEntry[]): Promise<boolean> {
     const told = outbox.length === 0 ? {} : { $push: { outbox: { $each: outbox } } };
     const set = {
-      invocations: this.documents.signInvocations(to),
+      invocations: await this.documents.signInvocations(to),
       ...(outbox.length === 0 ? {} : { pending: true, checkUsage: true as const }),
     };
     const { matchedCount } = await reached(() => this.keys.updateOne({ _id: to.keyId, invocations: from.signed }, { $set: set, ...told }));
@@ -392,14 +395,14 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   /** What a document says of its key. */
-  fields(key: Key) {
+  async fields(key: Key) {
     return {
       revision: key.revision,
       name: key.name,
       dueAt: dueAt(key) ?? null,
       quick: isQuick(key),
       ...indexFieldsOf(key),
-      signed: this.documents.signKey(key),
+      signed: await this.documents.signKey(key),
     };
   }
 }

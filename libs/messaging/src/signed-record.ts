@@ -1,4 +1,5 @@
-import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
+import { HASH_BYTES, leafHash, verifyInclusion, wholeTree } from '@claviger/ledger';
 
 /** Signs a SHA-256-hashed input with ECDSA P-256 and gives raw r||s (64 bytes); the key stays in the HSM. */
 export interface RecordSigner {
@@ -19,6 +20,31 @@ export function signRecord(typ: string, payload: unknown, signer: RecordSigner):
   return `${input}.${signer.sign(Buffer.from(input)).toString('base64url')}`;
 }
 
+/** Not a JWS algorithm: a record that is signed with others is `head.body.proof.rootBody.rootSignature`, and none of it is the signature of its own input. */
+const sharedAlg = 'claviger-ES256-tree';
+/** Of what is signed for all of them: a record by itself, with the root of their tree. */
+const rootType = 'claviger-record-tree+jws';
+/** Nine hashes of proof in each. */
+export const recordsTogetherMax = 512;
+
+/**
+ * Records with one signature for all: that of the root of a Merkle tree (RFC 9162 §2.1) whose leaves are their heads and bodies. Each stands alone, since it
+ * has the proof that it is in the tree; a verifier of several verifies one signature. One alone is signed as `signRecord` does it.
+ */
+export function signRecords(records: readonly { typ: string; payload: unknown }[], signer: RecordSigner): string[] {
+  const [first] = records;
+  if (records.length === 1 && first) return [signRecord(first.typ, first.payload, signer)];
+  const inputs = records.map(({ typ, payload }) => `${encode({ alg: sharedAlg, kid: signer.kid, typ })}.${encode(payload)}`);
+  const { root, proofs } = wholeTree(inputs.map((input) => leafHash(Buffer.from(input))));
+  const signed = signRecord(rootType, { root: root.toString('base64url'), size: records.length }, signer);
+  const rootPart = signed.slice(signed.indexOf('.') + 1);
+  return inputs.map((input, index) => {
+    const at = Buffer.alloc(2);
+    at.writeUInt16BE(index);
+    return `${input}.${Buffer.concat([at, ...(proofs[index] as Buffer[])]).toString('base64url')}.${rootPart}`;
+  });
+}
+
 export class RecordSignatureError extends Error {
   constructor(reason: string) {
     super(`signed record refused: ${reason}`);
@@ -26,11 +52,49 @@ export class RecordSignatureError extends Error {
   }
 }
 
-/** The payload of a compact JWS whose signature, algorithm, type and key are as expected; else RecordSignatureError. */
-export function verifyRecord(typ: string, jws: string, trusted: ReadonlyMap<string, KeyObject>): unknown {
-  const parts = jws.split('.');
-  if (parts.length !== 3) throw new RecordSignatureError('not a compact JWS');
+/** The payload of a record whose signature, algorithm, type and key are as expected, signed alone or with others; else RecordSignatureError. */
+export function verifyRecord(typ: string, record: string, trusted: ReadonlyMap<string, KeyObject>): unknown {
+  const parts = record.split('.');
   const [head, body, signature] = parts as [string, string, string];
+  if (parts.length === 3) verifyAlone(typ, { head, body, signature }, record, trusted);
+  else if (parts.length === 5) verifyShared(typ, parts as Shared, trusted);
+  else throw new RecordSignatureError('not a compact JWS, nor signed with others');
+  return JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+}
+
+function verifyAlone(
+  typ: string,
+  { head, body, signature }: { head: string; body: string; signature: string },
+  record: string,
+  trusted: ReadonlyMap<string, KeyObject>,
+): void {
+  const { key } = expected(head, 'ES256', typ, trusted);
+  const known = knownTo(trusted);
+  const digest = hash('sha256', record, 'base64url');
+  if (known.has(digest)) return;
+  const valid = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
+  if (!valid) throw new RecordSignatureError('bad signature');
+  remember(known, digest);
+}
+
+type Shared = [head: string, body: string, proof: string, rootBody: string, rootSignature: string];
+
+function verifyShared(typ: string, [head, body, proof, rootBody, rootSignature]: Shared, trusted: ReadonlyMap<string, KeyObject>): void {
+  const { kid } = expected(head, sharedAlg, typ, trusted);
+  const rootHead = encode({ alg: 'ES256', kid, typ: rootType });
+  const signed = verifyRecord(rootType, `${rootHead}.${rootBody}.${rootSignature}`, trusted);
+  const { root, size } = (signed ?? {}) as { root?: unknown; size?: unknown };
+  const bytes = Buffer.from(proof, 'base64url');
+  if (typeof root !== 'string' || typeof size !== 'number' || bytes.length % HASH_BYTES !== 2) throw new RecordSignatureError('bad proof');
+  const hashes = Array.from({ length: (bytes.length - 2) / HASH_BYTES }, (_, i) =>
+    bytes.subarray(2 + i * HASH_BYTES, 2 + (i + 1) * HASH_BYTES),
+  );
+  const claim = { index: bytes.readUInt16BE(), size, leafHash: leafHash(Buffer.from(`${head}.${body}`)), proof: hashes };
+  if (!verifyInclusion({ ...claim, root: Buffer.from(root, 'base64url') })) throw new RecordSignatureError('bad signature');
+}
+
+/** The key that a head names. @throws RecordSignatureError */
+function expected(head: string, alg: string, typ: string, trusted: ReadonlyMap<string, KeyObject>): { kid: string; key: KeyObject } {
   let header: { alg?: unknown; kid?: unknown; typ?: unknown; crit?: unknown };
   try {
     // A header of `null` is JSON too.
@@ -38,18 +102,11 @@ export function verifyRecord(typ: string, jws: string, trusted: ReadonlyMap<stri
   } catch {
     throw new RecordSignatureError('header is not JSON');
   }
-  if (header.alg !== 'ES256' || header.typ !== typ || header.crit !== undefined)
-    throw new RecordSignatureError('unexpected alg, typ or crit');
-  const key = typeof header.kid === 'string' ? trusted.get(header.kid) : undefined;
+  const { kid } = header;
+  if (header.alg !== alg || header.typ !== typ || header.crit !== undefined) throw new RecordSignatureError('unexpected alg, typ or crit');
+  const key = typeof kid === 'string' ? trusted.get(kid) : undefined;
   if (!key) throw new RecordSignatureError('unknown kid');
-  const known = knownTo(trusted);
-  const digest = digestOf(jws);
-  if (!known.has(digest)) {
-    const valid = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
-    if (!valid) throw new RecordSignatureError('bad signature');
-    remember(known, digest);
-  }
-  return JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+  return { kid: kid as string, key };
 }
 
 /** About 20 MB. */
@@ -59,7 +116,6 @@ const knownMax = 200_000;
  * and the keys: the same bytes need no second look. Everything that depends on where they were found is checked every time.
  */
 const known = new WeakMap<ReadonlyMap<string, KeyObject>, Set<string>>();
-const digestOf = (jws: string) => createHash('sha256').update(jws).digest('base64url');
 
 function knownTo(trusted: ReadonlyMap<string, KeyObject>): Set<string> {
   let set = known.get(trusted);
