@@ -69,39 +69,49 @@ function verifyAlone(
   trusted: ReadonlyMap<string, KeyObject>,
 ): void {
   const { key } = expected(head, 'ES256', typ, trusted);
-  const known = knownTo(trusted);
+  const known = of(knownTo, trusted);
   const digest = hash('sha256', record, 'base64url');
   if (known.has(digest)) return;
   const valid = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'));
   if (!valid) throw new RecordSignatureError('bad signature');
-  remember(known, digest);
+  remember(known, digest, true, knownMax);
 }
 
 type Shared = [head: string, body: string, proof: string, rootBody: string, rootSignature: string];
 
 function verifyShared(typ: string, [head, body, proof, rootBody, rootSignature]: Shared, trusted: ReadonlyMap<string, KeyObject>): void {
   const { kid } = expected(head, sharedAlg, typ, trusted);
-  const rootHead = encode({ alg: 'ES256', kid, typ: rootType });
-  const signed = verifyRecord(rootType, `${rootHead}.${rootBody}.${rootSignature}`, trusted);
-  const { root, size } = (signed ?? {}) as { root?: unknown; size?: unknown };
+  const { root, size } = rootOf(kid, rootBody, rootSignature, trusted);
   const bytes = Buffer.from(proof, 'base64url');
-  if (typeof root !== 'string' || typeof size !== 'number' || bytes.length % HASH_BYTES !== 2) throw new RecordSignatureError('bad proof');
-  const hashes = Array.from({ length: (bytes.length - 2) / HASH_BYTES }, (_, i) =>
-    bytes.subarray(2 + i * HASH_BYTES, 2 + (i + 1) * HASH_BYTES),
-  );
+  if (bytes.length % HASH_BYTES !== 2) throw new RecordSignatureError('bad proof');
+  const hashes: Buffer[] = [];
+  for (let at = 2; at < bytes.length; at += HASH_BYTES) hashes.push(bytes.subarray(at, at + HASH_BYTES));
   const claim = { index: bytes.readUInt16BE(), size, leafHash: leafHash(Buffer.from(`${head}.${body}`)), proof: hashes };
-  if (!verifyInclusion({ ...claim, root: Buffer.from(root, 'base64url') })) throw new RecordSignatureError('bad signature');
+  if (!verifyInclusion({ ...claim, root })) throw new RecordSignatureError('bad signature');
+}
+
+interface Root {
+  root: Buffer;
+  size: number;
+}
+
+/** The root of a tree that the key `kid` signed. @throws RecordSignatureError */
+function rootOf(kid: string, body: string, signature: string, trusted: ReadonlyMap<string, KeyObject>): Root {
+  const roots = of(rootsOf, trusted);
+  const id = `${kid}.${body}.${signature}`;
+  const verified = roots.get(id);
+  if (verified) return verified;
+  const head = encode({ alg: 'ES256', kid, typ: rootType });
+  const { root, size } = (verifyRecord(rootType, `${head}.${body}.${signature}`, trusted) ?? {}) as { root?: unknown; size?: unknown };
+  if (typeof root !== 'string' || typeof size !== 'number') throw new RecordSignatureError('bad root');
+  const found = { root: Buffer.from(root, 'base64url'), size };
+  remember(roots, id, found, rootsMax);
+  return found;
 }
 
 /** The key that a head names. @throws RecordSignatureError */
 function expected(head: string, alg: string, typ: string, trusted: ReadonlyMap<string, KeyObject>): { kid: string; key: KeyObject } {
-  let header: { alg?: unknown; kid?: unknown; typ?: unknown; crit?: unknown };
-  try {
-    // A header of `null` is JSON too.
-    header = JSON.parse(Buffer.from(head, 'base64url').toString('utf8')) ?? {};
-  } catch {
-    throw new RecordSignatureError('header is not JSON');
-  }
+  const header = headerOf(head);
   const { kid } = header;
   if (header.alg !== alg || header.typ !== typ || header.crit !== undefined) throw new RecordSignatureError('unexpected alg, typ or crit');
   const key = typeof kid === 'string' ? trusted.get(kid) : undefined;
@@ -109,29 +119,60 @@ function expected(head: string, alg: string, typ: string, trusted: ReadonlyMap<s
   return { kid: kid as string, key };
 }
 
+interface Header {
+  alg?: unknown;
+  kid?: unknown;
+  typ?: unknown;
+  crit?: unknown;
+}
+
+/** @throws RecordSignatureError */
+function headerOf(head: string): Header {
+  let header = headers.get(head);
+  if (header) return header;
+  try {
+    // A header of `null` is JSON too.
+    header = (JSON.parse(Buffer.from(head, 'base64url').toString('utf8')) ?? {}) as Header;
+  } catch {
+    throw new RecordSignatureError('header is not JSON');
+  }
+  if (head.length <= headBytesMax) remember(headers, head, header, headersMax);
+  return header;
+}
+
+/** There is one for each use of each key. */
+const headers = new Map<string, Header>();
+const headersMax = 100;
+const headBytesMax = 500;
+
 /** About 20 MB. */
 const knownMax = 200_000;
+/** About 2 MB: those of the last changes, and of a list. */
+const rootsMax = 4_000;
 /**
  * Digests of records whose signature is valid, for each set of keys. Whether it is depends on nothing else than these bytes, signature and header included,
  * and the keys: the same bytes need no second look. Everything that depends on where they were found is checked every time.
  */
-const known = new WeakMap<ReadonlyMap<string, KeyObject>, Set<string>>();
+const knownTo = new WeakMap<Trusted, Map<string, true>>();
+/** Roots of trees whose signature is valid, by the key that signed, what it signed, and the signature. */
+const rootsOf = new WeakMap<Trusted, Map<string, Root>>();
 
-function knownTo(trusted: ReadonlyMap<string, KeyObject>): Set<string> {
-  let set = known.get(trusted);
-  if (!set) {
-    set = new Set();
-    known.set(trusted, set);
-  }
-  return set;
+type Trusted = ReadonlyMap<string, KeyObject>;
+
+function of<V>(all: WeakMap<Trusted, Map<string, V>>, trusted: Trusted): Map<string, V> {
+  const found = all.get(trusted);
+  if (found) return found;
+  const made = new Map<string, V>();
+  all.set(trusted, made);
+  return made;
 }
 
 /** The oldest are forgotten. */
-function remember(set: Set<string>, digest: string): void {
-  set.add(digest);
-  for (const oldest of set) {
-    if (set.size <= knownMax) return;
-    set.delete(oldest);
+function remember<V>(map: Map<string, V>, id: string, value: V, most: number): void {
+  map.set(id, value);
+  for (const oldest of map.keys()) {
+    if (map.size <= most) return;
+    map.delete(oldest);
   }
 }
 
