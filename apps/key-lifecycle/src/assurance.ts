@@ -2,7 +2,7 @@ import { assuredTokens, type Evaluator, type Shortfall } from '@claviger/authz';
 import { type Algorithm, type AssuredTokens, algorithms, type KnownToken } from '@claviger/contracts';
 import type { Floors } from './floors';
 import type { Key } from './key';
-import { assertKept, assertPlaceFor, assertRootsKept, type KnownTokens, moduleShortfallsOf } from './key-assurance';
+import { assertKept, assertPlaceFor, assertRootsKept, assertSomePlace, type KnownTokens, moduleShortfallsOf } from './key-assurance';
 import { rootsIn, type TokenSightings } from './token-sightings';
 
 type Classified = Pick<Key, 'environment' | 'classification'>;
@@ -38,12 +38,11 @@ export class Assurance {
 
   /** The same of what is under a root, for the worker to refuse: no token that workers have is looked at. Throws ERR_ASSURANCE where none is on record that will do. */
   allowed(pair: Classified): { tokens?: AssuredTokens } {
-    const floor = this.floors.of(pair);
-    const tokens = assuredTokens(this.records, floor, this.nowMs());
-    if (!tokens) return {};
-    if (tokens.length === 0)
-      assertRootsKept(pair, floor, { records: this.records, roots: this.records.map(({ label }) => label), nowMs: this.nowMs() });
-    return { tokens };
+    const { moduleLevel } = this.floors.of(pair);
+    if (!moduleLevel) return {};
+    const labels = assuredTokens(this.records, { moduleLevel }, this.nowMs()) ?? [];
+    assertSomePlace(pair, { labels, moduleLevel });
+    return { tokens: labels };
   }
 
   /** Throws ERR_ASSURANCE where the key, as it would be, is in a token that is less than its floor. */

@@ -53,13 +53,16 @@ export function assertPlaceFor(
 ): void {
   const places = [...new Set(seen.filter(({ root }) => root || isPair).map(({ label }) => label))];
   if (places.some((label) => labels.includes(label))) return;
-  const found = moduleShortfalls(places, records, { moduleLevel }, nowMs);
-  throw refused(
-    pair,
-    found.length > 0
-      ? found
-      : [{ what: 'moduleLevel', profile: moduleLevel.profile, why: `a module validated at level ${moduleLevel.value} is asked for` }],
-  );
+  throw refused(pair, moduleShortfalls(places, records, { moduleLevel }, nowMs));
+}
+
+/** As `assertPlaceFor`, where it is not asked which tokens workers have: whether any that is on record would do. Throws ERR_ASSURANCE. */
+export function assertSomePlace(pair: Classified, { labels, moduleLevel }: { labels: readonly string[]; moduleLevel: Bound }): void {
+  if (labels.length > 0) return;
+  const { profile, value } = moduleLevel;
+  throw refused(pair, [
+    { what: 'moduleLevel', profile, why: `a module validated at level ${value} is asked for, and no token on record is one` },
+  ]);
 }
 
 const refused = ({ environment, classification }: Classified, found: readonly Shortfall[]) =>

@@ -76,11 +76,12 @@ export class TokenWatch {
   }
 
   private async tell(from: StoredTold, untold: readonly TokenTale[]): Promise<void> {
-    const { trail, connection, tales, holder } = this.parts;
+    const { trail, connection, tales, holder, logger } = this.parts;
     if (untold.length === 0) return;
     const { label } = from.told;
     for (const { id, at, event, detail, data } of untold) {
       await trail.append({ kind: 'token', event, token: label, since: at, detail, holder }, id);
+      logger.warn(detail);
       const type = `io.claviger.token.${event}` as EventType;
       const message = {
         specversion: '1.0',

@@ -186,6 +186,8 @@ test('material comes only into a token whose validation is what the profile asks
       ...{ code: 'ERR_ASSURANCE', detail: expect.stringContaining(why) },
     });
     expect(await code(rotate(before))).toBe('ERR_ASSURANCE');
+    const others = known.filter(({ label }) => label === 'pq').map(({ label }) => label);
+    expect(await code((async () => l.assurance.allowed(before))())).toBe(others.length > 0 ? 'OK' : 'ERR_ASSURANCE');
     expect(await code(l.assurance.assertRoots({ environment: 'staging', classification: 'restricted' }))).toBe('ERR_ASSURANCE');
     const raised = change(open, async (k) => {
       const to = setClassification(k, 'confidential', 'why', now);
@@ -200,6 +202,7 @@ test('material comes only into a token whose validation is what the profile asks
   inForce(meant);
   expect(await code(create({ environment: 'staging', classification: 'restricted' }))).toBe('OK');
   expect(await code(l.assurance.assertKept(before))).toBe('OK');
+  expect([l.assurance.allowed(before), l.assurance.allowed(open)]).toEqual([{ tokens: ['customer'] }, {}]);
   // Which tokens there are is not known: nothing is refused for good, and nothing is let in.
   hsm.away();
   const { assurance } = l.replica();
