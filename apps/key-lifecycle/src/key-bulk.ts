@@ -24,13 +24,14 @@ export class KeyBulk {
   /** Ids of those that were made; the others were changed by somebody else since they were read. */
   async change(changes: readonly BulkChange[]): Promise<Set<string>> {
     if (changes.length === 0) return new Set();
+    const fields = await Promise.all(changes.map(({ to }) => this.store.fields(to)));
     await reached(() =>
       this.keys.bulkWrite(
-        changes.map(({ from, to, outbox, owed }) => ({
+        changes.map(({ from, outbox, owed }, i) => ({
           updateOne: {
             filter: { _id: from.keyId, revision: from.revision },
             update: {
-              $set: { ...this.store.fields(to), claimedUntil: null, pending: true },
+              $set: { ...fields[i], claimedUntil: null, pending: true },
               $push: { outbox: { $each: outbox }, owed: { $each: [owed] } },
             },
           },

@@ -58,7 +58,7 @@ export class KeyCommands {
     const made = about.origin === 'external' ? {} : await this.material(named, trace);
     const key = createKey(named, made, now, activationAt);
     const intent = intend(key);
-    const owed = this.owed.owe(key.keyId, intent);
+    const owed = await this.owed.oweTogether(key.keyId, intent);
     const outbox = outboxOf(key, 'io.claviger.key.created', intent);
     const objects = abandoned(key, { ...key, versions: [] });
     assertInTime();
@@ -85,7 +85,7 @@ export class KeyCommands {
       // Asked again for what is already so: a new revision is what the workers can confirm.
       const to = decided === from ? { ...from, revision: from.revision + 1 } : decided;
       const intent = intend(to);
-      const owed = this.owed.owe(keyId, intent);
+      const owed = await this.owed.oweTogether(keyId, intent);
       const outbox = outboxOf(to, 'io.claviger.key.changed', intent);
       const expected = this.propagation.expect(keyId, to.revision);
       const objects = abandoned(to, from);

@@ -1,5 +1,5 @@
+import { Gathering, type Outcome, shortly } from '@claviger/messaging';
 import { type Collection, MongoBulkWriteError, MongoServerError } from 'mongodb';
-import { Gathering, type Outcome, shortly } from './gathering';
 import type { KeyDocument } from './key-store';
 
 /** Documents of one write: about 500 kB. */

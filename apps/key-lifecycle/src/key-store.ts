@@ -51,6 +51,10 @@ export interface KeyDocument extends IndexFields {
   /** True while `outbox` or `owed` is not empty: what the sweeps look for. */
   pending: boolean;
 }
+/** The lists and signatures that lie in a key's document beside it, left out where only the key is read: they are half of it. */
+const besideTheKey = { outbox: 0, owed: 0, invocations: 0, told: 0, certificate: 0 } as const;
+type StoredKey = Omit<KeyDocument, keyof typeof besideTheKey>;
+
 export interface StoredInvocations {
   invocations: Invocations;
   /** As it stands there: what the next change is compared with. */
@@ -117,10 +121,10 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async get(keyId: string): Promise<Key | undefined> {
     // Asked first: what is delivered while the store is read is no proof against what was read.
     const delivered = this.documents.delivered(keyId);
-    const found = await reached(() => this.keys.findOne({ _id: keyId }));
+    const found: StoredKey | null = await reached(() => this.keys.findOne({ _id: keyId }, { projection: besideTheKey }));
     return this.told(keyId, () => {
       assertNotOlder(keyId, found?.revision, delivered);
-      return found ? this.readKey(found) : undefined;
+      return found ? this.read(found).key : undefined;
     });
   }
 
@@ -129,8 +133,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     // Without them two keys could have one name.
     await this.createIndexes();
     try {
-      const invocations = this.documents.signInvocations(noInvocations(key.keyId));
-      await this.inserts.insert({ _id: key.keyId, ...this.fields(key), invocations, outbox, owed, pending: true });
+      const [fields, invocations] = await Promise.all([this.fields(key), this.documents.signInvocations(noInvocations(key.keyId))]);
+      await this.inserts.insert({ _id: key.keyId, ...fields, invocations, outbox, owed, pending: true });
     } catch (error) {
       if (isDuplicate(error)) throw new ProblemError('ERR_CONFLICT', `There is a key named ${key.name} already.`);
       throw error;
@@ -143,10 +147,12 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
    */
   async insertRestored(all: readonly { key: Key; invocations: string }[]): Promise<Key[]> {
     await this.createIndexes();
-    const documents = all.map(({ key, invocations }) => ({
-      ...{ _id: key.keyId, ...this.fields(key), invocations },
-      ...{ outbox: [], owed: [], pending: false },
-    }));
+    const documents = await Promise.all(
+      all.map(async ({ key, invocations }) => ({
+        ...{ _id: key.keyId, ...(await this.fields(key)), invocations },
+        ...{ outbox: [], owed: [], pending: false },
+      })),
+    );
     try {
       await reached(() => this.keys.insertMany(documents, { ordered: false }));
       return all.map(({ key }) => key);
@@ -162,12 +168,13 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   /** False when somebody else changed it since it was read. */
   async change(from: Key, to: Key, messages: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
     const outbox = [...messages, ...abandoned(from, to).map((object) => this.toDestroy(to, object)), ...this.toCertify(from, to)];
+    const fields = await this.fields(to);
     const { matchedCount } = await reached(() =>
       this.keys.updateOne(
         { _id: from.keyId, revision: from.revision },
         {
           $set: {
-            ...this.fields(to),
+            ...fields,
             ...(asksForUsageCheck(from, to) ? { checkUsage: true } : {}),
             claimedUntil: null,
             failures: 0,
@@ -239,7 +246,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async changeInvocations(from: StoredInvocations, to: Invocations, outbox: OutboxEntry[]): Promise<boolean> {
     const told = outbox.length === 0 ? {} : { $push: { outbox: { $each: outbox } } };
     const set = {
-      invocations: this.documents.signInvocations(to),
+      invocations: await this.documents.signInvocations(to),
       ...(outbox.length === 0 ? {} : { pending: true, checkUsage: true as const }),
     };
     const { matchedCount } = await reached(() => this.keys.updateOne({ _id: to.keyId, invocations: from.signed }, { $set: set, ...told }));
@@ -254,12 +261,17 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     if (isFiltered(filter) && !this.allIndexed)
       throw new ProblemError('ERR_STATE_STALE', 'The index of keys is being built: ask again in a while, or without a filter.');
     const found = await reached(() =>
-      this.keys.find(queryFor<KeyDocument>(filter, after)).sort({ _id: 1 }).limit(limit).hint(indexFor(filter)).toArray(),
+      this.keys
+        .find(queryFor<KeyDocument>(filter, after), { projection: besideTheKey })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .hint(indexFor(filter))
+        .toArray(),
     );
     const read = await this.untampered(found);
     const misindexed = new Set(read.misindexed);
     return {
-      keys: read.keys.filter((key) => isMeant(key, filter)),
+      keys: isFiltered(filter) ? read.keys.filter((key) => isMeant(key, filter)) : read.keys,
       misindexed: read.keys.filter(({ keyId }) => misindexed.has(keyId)),
       unread: read.unread,
       next: found.length === limit ? found.at(-1)?._id : undefined,
@@ -324,7 +336,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
     await reached(() => this.keys.findOne({}, { projection: { _id: 1 } }));
   }
 
-  private async untampered(documents: KeyDocument[]): Promise<{ keys: Key[]; misindexed: string[]; unread: string[] }> {
+  private async untampered(documents: StoredKey[]): Promise<{ keys: Key[]; misindexed: string[]; unread: string[] }> {
     const keys: Key[] = [];
     const unread: string[] = [];
     const misindexed: string[] = [];
@@ -333,9 +345,14 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
         const { _id, revision } = document;
         const older = revision < (this.documents.delivered(_id) ?? 0);
         // Older than what is delivered: changed since it was read, or put back.
-        const key = older ? await this.get(_id) : this.told(_id, () => this.readKey(document));
-        if (key) keys.push(key);
-        if (key && !older && (misindexedFields(document, key).length > 0 || this.isPutOff(document, key))) misindexed.push(_id);
+        if (older) {
+          const key = await this.get(_id);
+          if (key) keys.push(key);
+          continue;
+        }
+        const { key, isMisindexed } = this.told(_id, () => this.read(document));
+        keys.push(key);
+        if (isMisindexed || this.isPutOff(document, key)) misindexed.push(_id);
       } catch (error) {
         if (!(error instanceof TamperedDocument)) throw error;
         unread.push(document._id);
@@ -347,18 +364,18 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
    * What the indexes say is not signed, so that somebody who writes to the store can hide a key from a list by filter. The key itself is well and is
    * used; that it was hidden is told when its document is next read: by its id, in a list that finds it, at start, or by the check of the store (store-check.ts).
    */
-  private readKey(document: KeyDocument): Key {
+  private read(document: StoredKey): { key: Key; isMisindexed: boolean } {
     const key = this.documents.readKey(document._id, document.revision, document.signed);
     const wrong = misindexedFields(document, key);
     if (wrong.length === 0) this.tamperedIndexes.well(key.keyId);
     // Of a document from before there was this index it is no wonder, until all are known to be indexed.
     else if (this.allIndexed || document.indexed === indexFormat)
       this.tamperedIndexes.found(key.keyId, `index: ${wrong.join(', ')} is not what is signed`);
-    return key;
+    return { key, isMisindexed: wrong.length > 0 };
   }
 
   /** Told as a wrong index is: of a document from before there was this index it is no wonder. */
-  private isPutOff(document: KeyDocument, key: Key): boolean {
+  private isPutOff(document: StoredKey, key: Key): boolean {
     const wrong = putOff(key, document, Date.now());
     if (wrong.length === 0) this.tamperedDates.well(key.keyId);
     else if (this.allIndexed || document.indexed === indexFormat)
@@ -392,14 +409,14 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   /** What a document says of its key. */
-  fields(key: Key) {
+  async fields(key: Key) {
     return {
       revision: key.revision,
       name: key.name,
       dueAt: dueAt(key) ?? null,
       quick: isQuick(key),
       ...indexFieldsOf(key),
-      signed: this.documents.signKey(key),
+      signed: await this.documents.signKey(key),
     };
   }
 }

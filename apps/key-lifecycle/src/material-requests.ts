@@ -8,10 +8,9 @@ import {
   ProblemError,
   type Residency,
 } from '@claviger/contracts';
-import { askInternal } from '@claviger/messaging';
+import { askInternal, Gathering, type Outcome, shortly } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Context } from '@opentelemetry/api';
-import { Gathering, type Outcome, shortly } from './gathering';
 import type { Material } from './key';
 
 /** RSA primes are found by luck: a pair of 4096 bits takes a second, and now and then ten. */

@@ -232,7 +232,7 @@ export class Restoring {
     const all = await inParallel(entries, async ({ key, entry }) => {
       const rule = { backupId: record.backupId, proven: plan.evidence !== undefined, tombstone: plan.evidence?.get(key.keyId) };
       const restored = await this.rotated(restoredKey(key, { ...rule, defect: defects.get(key.keyId) }, this.nowMs()), record);
-      const invocations = documents.signInvocations(plan.theirs.readInvocations(key.keyId, entry.invocations));
+      const invocations = await documents.signInvocations(plan.theirs.readInvocations(key.keyId, entry.invocations));
       return { ...restored, invocations, canaries: { keyId: key.keyId, canaries: entry.canaries } };
     });
     const assertInTime = inTime();

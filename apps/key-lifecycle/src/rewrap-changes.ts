@@ -31,7 +31,7 @@ export class RewrapChanges {
 
   /** Ids of the keys that were changed: the others were changed by somebody else meanwhile. */
   async make(changes: readonly { from: Key; to: Key }[], jobId: string): Promise<Set<string>> {
-    const prepared = changes.map((change) => this.prepare(change, jobId));
+    const prepared = await Promise.all(changes.map((change) => this.prepare(change, jobId)));
     const made = await this.parts.bulk.change(prepared);
     const done = prepared.filter(({ to }) => made.has(to.keyId));
     const [delivered, recorded] = await Promise.all([this.deliverAll(done), this.recordAll(done)]);
@@ -39,10 +39,16 @@ export class RewrapChanges {
     return made;
   }
 
-  private prepare({ from, to }: { from: Key; to: Key }, jobId: string): Prepared {
+  private async prepare({ from, to }: { from: Key; to: Key }, jobId: string): Promise<Prepared> {
     const { keyId, primaryVersion: version, revision } = to;
     const intent = this.parts.trail.intend({ ...who(keyId, version, jobId), revisions: {}, revision });
-    return { from, to, intent, owed: this.parts.owed.owe(keyId, intent), outbox: outboxOf(to, 'io.claviger.key.changed', intent) };
+    return {
+      from,
+      to,
+      intent,
+      owed: await this.parts.owed.oweTogether(keyId, intent),
+      outbox: outboxOf(to, 'io.claviger.key.changed', intent),
+    };
   }
 
   /** Ids of what was delivered; the sweep finds the rest. */

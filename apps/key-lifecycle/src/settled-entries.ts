@@ -1,6 +1,6 @@
 import { ProblemError } from '@claviger/contracts';
+import { Gathering, type Outcome } from '@claviger/messaging';
 import type { Collection, Filter } from 'mongodb';
-import { Gathering, type Outcome } from './gathering';
 
 /** What keys and aliases have in common. */
 interface SettledDocument {

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { cryptoperiods, DestructionCertificate, destructionCertificateType, type TokenKey } from '@claviger/contracts';
-import { type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
+import { type RecordSigner, SigningTogether, signRecord, verifyRecord } from '@claviger/messaging';
 import type { KeyAlias } from './alias';
 import type { Destruction } from './destruction';
 import type { ImportParameters } from './import-parameters';
@@ -29,17 +29,22 @@ export class TamperedDocument extends Error {
  * revision that the bucket has.
  */
 export class SignedDocuments {
+  private readonly together: SigningTogether;
+
   constructor(
     private readonly signer: RecordSigner,
     private readonly trusted: ReadonlyMap<string, KeyObject>,
     /** The newest revision of a key or KEK that the workers have, where that is known. A document is never older: it is written first. */
     readonly delivered: (id: string) => number | undefined = () => undefined,
-  ) {}
+  ) {
+    this.together = new SigningTogether(signer);
+  }
 
-  signKey = (key: Key): string => signRecord('claviger-key-document+jws', key, this.signer);
+  /** Those of one turn with one signature. */
+  signKey = (key: Key): Promise<string> => this.together.sign('claviger-key-document+jws', key);
   signKek = (kek: Kek): string => signRecord('claviger-kek-document+jws', kek, this.signer);
 
-  signInvocations = (invocations: Invocations): string => signRecord('claviger-invocations+jws', invocations, this.signer);
+  signInvocations = (invocations: Invocations): Promise<string> => this.together.sign('claviger-invocations+jws', invocations);
 
   readInvocations(keyId: string, signed: string): Invocations {
     const invocations = this.verified<Invocations>(keyId, 'claviger-invocations+jws', signed);

@@ -44,7 +44,7 @@ test('a key of before versions had transitions and keys a cryptoperiod is read a
     ...{ changedAt: now, reason: transitions[0]?.reason },
   }));
   const earlier = { ...rest, versions } as unknown as Key;
-  const signed = new SignedDocuments(storage.control, storage.control.trusted).signKey(earlier);
+  const signed = await new SignedDocuments(storage.control, storage.control.trusted).signKey(earlier);
   await documents().updateOne({ _id: rest.keyId }, { $set: { signed }, $unset: { dueAt: '', indexed: '', facets: '' } as never });
   const read = (await store.get(rest.keyId)) as Key;
   expect(read.versions).toMatchObject([{ state: 'active', activatedAt: now, transitions: [{ to: 'active', at: now, reason: 'created' }] }]);
@@ -140,7 +140,7 @@ test('who made a change is in the document of the change, until its record is kn
 test.each([
   [
     'resumed behind the service',
-    async (key: Key) => void (await documents().updateOne({ _id: key.keyId }, { $set: { signed: forge(key) } })),
+    async (key: Key) => void (await documents().updateOne({ _id: key.keyId }, { $set: { signed: await forge(key) } })),
   ],
   [
     'exchanged for another key',

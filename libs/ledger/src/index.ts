@@ -35,3 +35,4 @@ export { ed25519KeyHash, ed25519Verifier, encodeVerifierKey, type NoteVerifier, 
 export { type BatchFinding, type ExpectedBatch, verifyBatch } from './verify-batch';
 export { type LogProblem, type LogReport, type LogRules, LogVerifier } from './verify-log';
 export { type ConsistencyClaim, type InclusionClaim, verifyConsistency, verifyInclusion } from './verify-proof';
+export { type WholeTree, wholeTree } from './whole-tree';

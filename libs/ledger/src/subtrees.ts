@@ -66,7 +66,7 @@ export function checkSize(size: number): void {
 }
 
 /** Largest power of two below `count` (RFC 6962's k). */
-const split = (count: number): number => 2 ** floorLog2(count - 1);
+export const split = (count: number): number => 2 ** floorLog2(count - 1);
 
 function floorLog2(count: number): number {
   let level = 0;

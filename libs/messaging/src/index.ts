@@ -3,6 +3,7 @@ export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, ty
 export { type BrokerSeeds, createBrokerIdentities } from './broker-identities';
 export { type CoreConnectionOptions, connectToCore } from './core-connection';
 export { DurableConsumer, type DurableConsumerOptions, PoisonMessage } from './durable-consumer';
+export { Gathering, type Outcome, shortly } from './gathering';
 export { AuditGroupCommit, type BatchSealer } from './group-commit';
 export { type MarkBody, RevisionSum } from './high-water-mark';
 export { askInternal } from './internal-client';
@@ -14,7 +15,8 @@ export { ProblemFilter } from './problem-filter';
 export { type ProvisionOptions, provision } from './provision';
 export type { RequestContext } from './request-context';
 export { type Answer, RecordedProblem, type RecordRefusal, RequestServer, type RequestServerOptions } from './request-server';
-export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord, verifyRecord } from './signed-record';
+export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord, signRecords, verifyRecord } from './signed-record';
+export { SigningTogether } from './signing-together';
 export {
   isPinned,
   openKeysView,

@@ -6,6 +6,7 @@ import { recordHeaders } from './bucket-index';
 import type { Held, KvView, ViewRecord } from './kv-view';
 import { openBucket } from './open-bucket';
 import { type RecordSigner, signRecord } from './signed-record';
+import { SigningTogether } from './signing-together';
 
 /**
  * The writing side of a view bucket. A write is a compare-and-set on what the bucket holds and never lowers a revision, also when two
@@ -17,6 +18,7 @@ export class KvOwner<T extends ViewRecord> {
   private marking: Promise<void> = Promise.resolve();
   private signedSum = '';
   private signedAt = 0;
+  private readonly signing: SigningTogether;
 
   constructor(
     private readonly connection: NatsConnection,
@@ -29,7 +31,9 @@ export class KvOwner<T extends ViewRecord> {
     private readonly view?: Pick<KvView<T>, 'held'>,
     /** Records that every holder is to have whole from its start on. */
     private readonly preload: (record: T) => boolean = () => false,
-  ) {}
+  ) {
+    this.signing = new SigningTogether(signer);
+  }
 
   async start(): Promise<void> {
     this.kv = await openBucket(this.connection, this.bucket, () => undefined);
@@ -125,7 +129,7 @@ export class KvOwner<T extends ViewRecord> {
     h.set(recordHeaders.revision, String(record.revision));
     if (this.preload(record)) h.set(recordHeaders.preload, '1');
     if (ttlSeconds !== undefined) h.set('Nats-TTL', `${Math.max(1, Math.ceil(ttlSeconds))}s`);
-    const value = signRecord(this.typ, record, this.signer);
+    const value = await this.signing.sign(this.typ, record);
     await jetstream(this.connection).publish(`$KV.${this.bucket}.${record.id}`, value, { headers: h });
   }
 }

@@ -7,6 +7,7 @@ import {
   type OutboxSource,
   type RecordIntent,
   type RecordSigner,
+  SigningTogether,
   signRecord,
   verifyRecord,
 } from '@claviger/messaging';
@@ -69,8 +70,10 @@ export class OwedRecords {
   /** Digests of what was told. */
   private readonly refused = new Map<string, true>();
   private reads = 0;
+  private readonly signing: SigningTogether;
 
   constructor(private readonly parts: OwedRecordsParts) {
+    this.signing = new SigningTogether(parts.signer);
     this.dueAfterMs = parts.dueAfterMs;
     const pending: OutboxSource<RecordIntent | undefined> = {
       pending: (limit, after) => this.due(limit, after),
@@ -83,6 +86,12 @@ export class OwedRecords {
   owe(aggregateId: string, intent: RecordIntent): OwedRecord {
     this.inHand.set(intent.id, performance.now());
     return { id: intent.id, at: intent.at, signed: signRecord(typ, { aggregateId, ...intent }, this.parts.signer) };
+  }
+
+  /** As `owe`, signed together with those of other changes that are made side by side. */
+  async oweTogether(aggregateId: string, intent: RecordIntent): Promise<OwedRecord> {
+    this.inHand.set(intent.id, performance.now());
+    return { id: intent.id, at: intent.at, signed: await this.signing.sign(typ, { aggregateId, ...intent }) };
   }
 
   /** The operation is recorded. Returns at once; what cannot be taken out now, the sweep takes out. */
