@@ -29,7 +29,7 @@ import {
   newlyDeclared,
 } from '../src/key-material';
 import { protectKey, registerData, unprotectKey } from '../src/key-protection';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 const day = 86_400_000;
 const codeOf = (act: () => unknown): string => {

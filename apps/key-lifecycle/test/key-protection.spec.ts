@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { cancelDeletion, destroyKey, type Key, scheduleDeletion } from '../src/key';
 import { describeKey } from '../src/key-description';
 import { dataInForce, protectKey, registerData, unprotectKey, unregisterData } from '../src/key-protection';
-import { newKey, nowMs } from './keys-under-test';
+import { newKey, nowMs } from './made-keys';
 
 const day = 86_400_000;
 const iso = (atMs: number) => new Date(atMs).toISOString();

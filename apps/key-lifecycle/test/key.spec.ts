@@ -21,7 +21,7 @@ import {
 } from '../src/key';
 import { dueAt } from '../src/key-dates';
 import { describeKey, viewKey } from '../src/key-description';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 const day = 86_400_000;
 const later = (days: number) => nowMs + days * day;

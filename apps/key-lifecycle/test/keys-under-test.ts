@@ -1,16 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { internalSubject, type KeysView, type KnownToken, type PolicyBundle, ProblemError, type SeenToken } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
-import {
-  AuditTrail,
-  KvOwner,
-  OutboxRelay,
-  openKeysView,
-  type RecordIntent,
-  type RecordSigner,
-  recordTypes,
-  revisionReader,
-} from '@claviger/messaging';
+import { AuditTrail, KvOwner, OutboxRelay, openKeysView, type RecordIntent, recordTypes, revisionReader } from '@claviger/messaging';
 import { OwedRecords } from '@claviger/service';
 import { type Broker, openTestStore, startBroker, temporaryFolder, until } from '@claviger/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -29,7 +20,6 @@ import { DueKeys } from '../src/due-keys';
 import { Floors } from '../src/floors';
 import { LeaseBounds } from '../src/invocations';
 import { KekStore } from '../src/kek-store';
-import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
 import { backupsIn } from '../src/last-backup';
@@ -41,36 +31,9 @@ import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
 import { TokenSightings } from '../src/token-sightings';
 import { TokenTales } from '../src/token-tales';
+import { signer } from './made-keys';
 
-export const now = '2026-03-01T12:00:00.000Z';
-export const nowMs = Date.parse(now);
-export const made = (n = 1) => ({
-  material: {
-    custody: 'wrapped' as const,
-    kekId: 'kek_production_internal_1',
-    mechanism: 0x210a,
-    family: 'softhsm',
-    wrapped: `wrapped-${n}`,
-  },
-});
-let ids = 0;
-export const about = (more: Partial<NewKey> = {}): NewKey => {
-  const n = String(ids++).padStart(22, 'A');
-  return {
-    keyId: `k_${n}`,
-    name: `payments/${n.toLowerCase()}`,
-    algorithm: 'AES_256',
-    usage: 'encrypt',
-    environment: 'production',
-    classification: 'internal',
-    owner: 'kim',
-    consumers: ['payments-api'],
-    tags: {},
-    createdBy: 'kim',
-    ...more,
-  };
-};
-export const newKey = (more: Partial<NewKey> = {}): Key => createKey(about(more), made(), now);
+export { about, made, newKey, now, nowMs, signer } from './made-keys';
 
 /** Who makes a change, where a request says it. */
 export const intent = (
@@ -97,15 +60,6 @@ export const reportedToken = { manufacturer: 'Example HSM', model: 'K7', firmwar
 
 export const orphanAfterMs = 1_800_000;
 
-/** An ES256 key where the service has one in its token. */
-export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return {
-    kid,
-    trusted: new Map([[kid, publicKey]]),
-    sign: (input) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
-  };
-}
 export const quiet = (): LoggerService & { lines: string[] } => {
   const lines: string[] = [];
   const keep = (line: unknown) => void lines.push(String(line));
