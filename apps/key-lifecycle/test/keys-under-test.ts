@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KeysView, type KnownToken, type PolicyBundle, ProblemError, type SeenToken } from '@claviger/contracts';
+import { internalSubject, type KeysView, type PolicyBundle, ProblemError, type SeenToken } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import { AuditTrail, KvOwner, OutboxRelay, openKeysView, type RecordIntent, recordTypes, revisionReader } from '@claviger/messaging';
 import { OwedRecords } from '@claviger/service';
@@ -33,7 +33,7 @@ import { TokenSightings } from '../src/token-sightings';
 import { TokenTales } from '../src/token-tales';
 import { signer } from './made-keys';
 
-export { about, made, newKey, now, nowMs, signer } from './made-keys';
+export { about, knownToken, made, newKey, now, nowMs, signer } from './made-keys';
 
 /** Who makes a change, where a request says it. */
 export const intent = (
@@ -44,16 +44,6 @@ export const intent = (
   id,
   at: new Date().toISOString(),
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
-});
-
-/** A record of the token that has the roots, or of another one, as a security officer writes it. */
-export const knownToken = (validation: object = {}, label = 'customer'): KnownToken => ({
-  ...{ label, vendor: 'Example HSM', model: 'K7', firmware: '7.8.1', contact: 'psirt@vendor.example' },
-  incidents: { terms: 'support contract 17', notifyWithinHours: 24 },
-  validation: {
-    ...{ standard: 'FIPS 140-3', certificate: '4567', level: 3, firmware: ['7.8.1'], validUntil: '2099-12-31', status: 'active' },
-    ...validation,
-  },
 });
 
 export const reportedToken = { manufacturer: 'Example HSM', model: 'K7', firmware: '7.8', serialNumber: '0042', family: 'softhsm' };

@@ -1,7 +1,7 @@
 import type { KnownToken } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { nothingToldOf, type ToldOfToken, toldNow, withoutTales } from '../src/token-tale';
-import { knownToken } from './keys-under-test';
+import { knownToken } from './made-keys';
 
 const day = 86_400_000;
 const lastMs = Date.parse('2027-01-31T12:00:00.000Z');
