@@ -139,7 +139,7 @@ await runService(service, async (logger) => {
   const progress = { begun: false, checked: 0 };
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    ...{ keks: kekStore, roots, backupStore },
+    ...{ keks: kekStore, roots, backupStore, aliases, aliasDelivery },
   });
 
   const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
