@@ -56,6 +56,11 @@ export interface Generated {
   suspendedAfter: string;
 }
 
+/** Its key encrypts by this name before and after. */
+export const drillAlias = 'alias/drill/main';
+/** Taken away before the backup. */
+export const deletedAlias = 'alias/drill/gone';
+
 /** So many keys of all kinds, some of them in use, one of them destroyed. */
 export async function generate(site: Stack, count: number, report: (line: string) => void): Promise<Generated> {
   const { application } = people;
@@ -87,6 +92,11 @@ export async function generate(site: Stack, count: number, report: (line: string
       }),
     ),
   );
+  await as(site, 'administrator', async ({ keys }) => {
+    const keyId = others[0] as string;
+    for (const alias of [drillAlias, deletedAlias]) await keys.setAlias({ alias, keyId, reason: 'drill' });
+    await keys.deleteAlias({ alias: deletedAlias, reason: 'drill' });
+  });
   await destroy(site, destroyedBefore);
   return { keys: count, ciphertexts, destroyedBefore, destroyedAfter, suspendedAfter };
 }

@@ -16,7 +16,7 @@ test('a site that is lost with its tokens comes back from its backup: every key 
   expect(report.restore).toMatchObject({
     state: 'complete',
     proof: { ok: true, keys: 40, failures: 0 },
-    restored: { suspended: 1, destroyed: 2 },
+    restored: { suspended: 1, destroyed: 2, aliases: 2, aliasesLeftOut: 0 },
   });
   expect(report.restore.proof?.proven).toBe(report.backup.counts?.versions);
   expect(readFileSync(join(folder.path, 'drill-dr.md'), 'utf8')).toContain('| RTO');

@@ -17,6 +17,7 @@ import { policyCommands } from './commands/policy';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
+import { tokensCommands } from './commands/tokens';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
 
@@ -32,6 +33,7 @@ export function createProgram(): Command {
   for (const add of [
     keysCommands,
     keksCommands,
+    tokensCommands,
     jobsCommands,
     discoverCommands,
     algorithmsCommand,

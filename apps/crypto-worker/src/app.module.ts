@@ -11,8 +11,10 @@ import { KeyHolder } from './key-holder';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 import { RewrapController } from './rewrap.controller';
+import { SeenTokens } from './seen-tokens';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
+import { TokensController, Worker } from './tokens.controller';
 import { TransportController } from './transport.controller';
 
 @Module({})
@@ -26,6 +28,8 @@ export class AppModule {
     establishment: KeyEstablishment;
     recovery: RecoveryKeys;
     trail: AuditTrail;
+    worker: Worker;
+    seen: SeenTokens;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -37,6 +41,7 @@ export class AppModule {
         TransportController,
         RewrapController,
         BackupHsmController,
+        TokensController,
       ],
       providers: [
         CryptoController,
@@ -48,6 +53,8 @@ export class AppModule {
         { provide: Operations, useValue: parts.operations },
         { provide: KeyEstablishment, useValue: parts.establishment },
         { provide: AuditTrail, useValue: parts.trail },
+        { provide: Worker, useValue: parts.worker },
+        { provide: SeenTokens, useValue: parts.seen },
         { provide: RecoveryKeys, useValue: parts.recovery },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

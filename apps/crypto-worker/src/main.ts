@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { backupHsmOperations, cryptoOperations, internalOperations, transportHsmOperations } from '@claviger/contracts';
+import { backupHsmOperations, cryptoOperations, internalOperations, tokenHsmOperations, transportHsmOperations } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
 import { askInternal, openKeysView, RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth } from '@claviger/operability';
@@ -20,9 +20,11 @@ import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
+import { SeenTokens } from './seen-tokens';
 import { TokenBreaker, type TokenEvent } from './token-breaker';
 import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
+import { Worker } from './tokens.controller';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -82,6 +84,7 @@ await runService(service, async (logger) => {
         destroyKey: internalOperations.destroyKey,
         ...backupHsmOperations,
         ...transportHsmOperations,
+        ...tokenHsmOperations,
         rewrapKeys: internalOperations.rewrapKeys,
         rewrapKek: internalOperations.rewrapKek,
         createRoot: internalOperations.createRoot,
@@ -120,6 +123,8 @@ await runService(service, async (logger) => {
       breaker,
       recorded,
       trail,
+      worker: new Worker(worker),
+      seen: new SeenTokens(tokens, () => breaker.refuses),
       operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
       recovery: new RecoveryKeys(core.trust.recovery ?? {}),

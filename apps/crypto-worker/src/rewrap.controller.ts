@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
+import { type AssuredTokens, internalOperations, ProblemError, type Request } from '@claviger/contracts';
 import { HsmError, type KeyHandle, type WrappedKeyMaterial } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
@@ -24,7 +24,7 @@ export class RewrapController {
 
   /** One after another, and requests of callers between any two of them: a batch holds nobody up for longer than one key takes. */
   @MessagePattern(internalOperations.rewrapKeys.name)
-  rewrapKeys(@Payload() { from, to, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
+  rewrapKeys(@Payload() { from, to, tokens, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
       const old = new Map(from.map(({ kekId, material }) => [kekId, material]));
       const made = [];
@@ -40,6 +40,7 @@ export class RewrapController {
               to: () => this.keys.unwrapKek(to.kekId, to.material),
             },
             to.kekId,
+            tokens,
           ),
         );
       }
@@ -48,9 +49,10 @@ export class RewrapController {
   }
 
   @MessagePattern(internalOperations.rewrapKek.name)
-  rewrapKek(@Payload() { material, rootLabel }: Request<Ops['rewrapKek']>): Promise<Answer> {
+  rewrapKek(@Payload() { material, rootLabel, tokens }: Request<Ops['rewrapKek']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
       const { primary } = this.tokens;
+      this.tokens.assertAssured(tokens, primary.label);
       const { mechanism, wrapped } = material;
       const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm: 'AES_256' } as const;
       const rewrap = () => {
@@ -90,10 +92,12 @@ export class RewrapController {
     { algorithm, mechanism, wrapped, residency }: WrappedItem,
     keks: { from: () => KeyHandle; to: () => KeyHandle },
     kekId: string,
+    tokens: AssuredTokens | undefined,
   ) {
     const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
     try {
       this.tokens.assertResides(residency, this.tokens.primary.label);
+      this.tokens.assertAssured(tokens, this.tokens.primary.label);
     } catch (error) {
       const { code, detail } = toProblem(error);
       return { code, detail };

@@ -1,4 +1,12 @@
-import { type Algorithm, type KeyUsage, ProblemError, type Region, type Residency, residesIn } from '@claviger/contracts';
+import {
+  type Algorithm,
+  type AssuredTokens,
+  type KeyUsage,
+  ProblemError,
+  type Region,
+  type Residency,
+  residesIn,
+} from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
 import { ConfigurationError } from '@claviger/operability';
 import type { FurtherToken } from './further-token';
@@ -39,6 +47,16 @@ export class Tokens {
     if (!residesIn(residency, region)) throw elsewhere(residency as Residency, `token ${label} is ${placeOf(region)}`);
   }
 
+  /** Throws ERR_ASSURANCE: its profile lets the key be in these tokens only. */
+  assertAssured(only: AssuredTokens | undefined, label: string): void {
+    if (!isIn(only, label)) throw unassured(only as AssuredTokens, [label]);
+  }
+
+  /** Of every one where it is, and the token itself where it is reached. The first holds the roots. */
+  listed(): { label: string; region: Region | undefined; token: Token | undefined }[] {
+    return this.all.map((one) => ({ label: one.label, region: one.region, token: reachedOf(one) }));
+  }
+
   /** @throws ProblemError ERR_HSM_UNAVAILABLE: one of them fails */
   every(): Token[] {
     return this.all.map((one) => one.reached());
@@ -46,24 +64,42 @@ export class Tokens {
 
   /**
    * The first that can use such a key for that. Where it lies must not depend on who is away today, and what a token can do is unknown while it is.
-   * @throws ProblemError ERR_RESIDENCY (those that can are in no such region), ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)
+   * @throws ProblemError ERR_RESIDENCY (those that can are in no such region), ERR_ASSURANCE (nor among `only`), ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)
    */
-  for(algorithm: Algorithm, usage: KeyUsage, residency?: Residency): Token {
+  for(algorithm: Algorithm, usage: KeyUsage, residency?: Residency, only?: AssuredTokens): Token {
     const asked: string[] = [];
     const away: string[] = [];
+    const below: string[] = [];
     for (const one of this.all) {
       const token = one.reached();
       if (token.supports(algorithm, usage)) {
-        if (residesIn(residency, one.region)) return token;
-        away.push(`token ${one.label} is ${placeOf(one.region)}`);
+        if (!residesIn(residency, one.region)) away.push(`token ${one.label} is ${placeOf(one.region)}`);
+        else if (isIn(only, one.label)) return token;
+        else below.push(one.label);
       }
       asked.push(`${token.label} (${token.family})`);
     }
+    if (below.length > 0) throw unassured(only as AssuredTokens, below);
     if (away.length > 0) throw elsewhere(residency as Residency, away.join(', '));
     throw new ProblemError(
       'ERR_ALGORITHM_UNAVAILABLE',
       `No token of this worker can ${usage} with ${algorithm}; there is ${asked.join(', ')}.`,
     );
+  }
+}
+
+const isIn = (only: AssuredTokens | undefined, label: string) => only === undefined || only.includes(label);
+const unassured = (only: AssuredTokens, labels: readonly string[]) =>
+  new ProblemError(
+    'ERR_ASSURANCE',
+    `Its profile lets the key be in ${only.join(', ')}, whose validation is active and high enough, and it would be in ${labels.join(', ')}.`,
+  );
+
+function reachedOf(one: Reachable): Token | undefined {
+  try {
+    return one.reached();
+  } catch {
+    return undefined;
   }
 }
 

@@ -59,6 +59,17 @@ const rewrap = async (from: KekMaterial, to: KekMaterial, items: object[]) =>
     ).result,
   ).keys;
 
+test('neither keys nor a KEK come under another one in a token that their profile does not let them be in', async () => {
+  const [from, to] = [await generateKek(), await generateKek()];
+  const item = { algorithm: 'AES_256', ...wrappedIn(await generate('AES_256', from)) };
+  const request = { type, from: [{ kekId: first, material: from }], to: { kekId: second, material: to }, tokens: ['other'], keys: [item] };
+  const { result } = await rotation.rewrapKeys(internalOperations.rewrapKeys.request.parse(request));
+  expect(result).toMatchObject({ keys: [{ code: 'ERR_ASSURANCE' }] });
+  await expect(rotation.rewrapKek({ type, material: from, rootLabel: 'root', tokens: ['other'] })).rejects.toMatchObject({
+    code: 'ERR_ASSURANCE',
+  });
+});
+
 test('keys come under another KEK in the order of the request; one that does not open has its own problem, and leaves the others', async () => {
   const [from, to] = [await generateKek(), await generateKek()];
   const algorithms = ['AES_256', 'EC_P256', 'HMAC_SHA_512', 'RSA_2048'] as const;

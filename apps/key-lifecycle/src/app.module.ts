@@ -5,6 +5,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { AliasCommands } from './alias-commands';
 import { AliasStore } from './alias-store';
 import { AliasesController } from './aliases.controller';
+import { Assurance } from './assurance';
 import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
 import { ExportsController } from './exports.controller';
@@ -28,6 +29,8 @@ import { Hsm, OwedByJobs, RewrapController } from './rewrap.controller';
 import { Roots } from './roots';
 
 import { Site } from './site';
+import { TokenSightings } from './token-sightings';
+import { TokensController } from './tokens.controller';
 import { WrappingGuard } from './wrapping-guard';
 
 @Module({})
@@ -51,6 +54,8 @@ export class AppModule {
     aliasCommands: AliasCommands;
     site: Site;
     cursors: ListCursors;
+    assurance: Assurance;
+    sightings: TokenSightings;
   }): DynamicModule {
     const names = new NamedKeys(parts.aliases, parts.store);
     return {
@@ -66,6 +71,7 @@ export class AppModule {
         ImportsController,
         ExportsController,
         RewrapController,
+        TokensController,
       ],
       providers: [
         KeysController,
@@ -88,6 +94,8 @@ export class AppModule {
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
         { provide: Site, useValue: parts.site },
+        { provide: Assurance, useValue: parts.assurance },
+        { provide: TokenSightings, useValue: parts.sightings },
         { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

@@ -2,6 +2,7 @@ import { internalOperations, type JobFailure, type KeysView, limits, ProblemErro
 import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
+import type { Assurance } from './assurance';
 import type { CurrentKeks } from './current-keks';
 import type { Delivery } from './delivery';
 import { destroyKek, isLiving, type Kek, type LivingKek, type Pair, retireKek, rewrappedKek, toldKek } from './kek';
@@ -31,6 +32,7 @@ export interface RewrapParts {
   trail: AuditTrail;
   view: Pick<KvView<KeysView>, 'every' | 'trusted' | 'fresh'>;
   guard: Pick<WrappingGuard, 'assertNoRestore'>;
+  assurance: Pick<Assurance, 'allowed'>;
   nowMs?: () => number;
 }
 
@@ -149,6 +151,7 @@ export class RewrapSteps {
         {
           from: from.map(named),
           to: named(to),
+          ...this.parts.assurance.allowed(to),
           keys: some.map(({ key: { algorithm, residency }, material: { kekId, mechanism, wrapped } }) => ({
             ...{ algorithm, kekId, mechanism, wrapped },
             ...(residency ? { residency } : {}),
@@ -182,10 +185,16 @@ export class RewrapSteps {
     if (found.length > 0 && to?.state !== 'active') return superseded(job, to?.state ?? 'not there', this.now());
     const outcome: PageOutcome = { read: all.length, found: found.length, done: 0, conflicts: 0, failures: [], unread: 0, next: undefined };
     let trouble: unknown;
-    for (const { kekId, material: under } of found) {
+    for (const { kekId, material: under, ...pair } of found) {
       try {
+        const only = this.parts.assurance.allowed(pair);
         const options = { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT };
-        const material = await askInternal(connection, internalOperations.rewrapKek, { material: under, rootLabel: job.to }, options);
+        const material = await askInternal(
+          connection,
+          internalOperations.rewrapKek,
+          { material: under, rootLabel: job.to, ...only },
+          options,
+        );
         // Another one that was made of it meanwhile: it is found in the next pass.
         const kek = await keks.change(kekId, (one) =>
           isLiving(one) && one.material.wrapped === under.wrapped ? rewrappedKek(one, material, job.jobId) : one,

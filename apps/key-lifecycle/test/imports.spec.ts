@@ -44,7 +44,7 @@ beforeAll(async () => {
   imports = new ImportStore(l.db, documents, (id, reason) => void l.tampered.push(`${id}: ${reason}`));
   const transport = new KeyTransport({
     ...{ connection: l.connection, store: l.store, imports, bounds: new LeaseBounds(1_000, 0.5) },
-    ...{ keks: l.currentKeks, kekStore: l.keks },
+    ...{ keks: l.currentKeks, kekStore: l.keks, assurance: l.assurance },
   });
   const view = { kind: 'session', session, principal: 'kim', mfa: true, ip: 'x' } as unknown as SessionView;
   const admission = { session: view, policies: ['p'], revisions: { session: 1, bundle: 1 } };

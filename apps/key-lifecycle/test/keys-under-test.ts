@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KeysView, type PolicyBundle, ProblemError } from '@claviger/contracts';
+import { internalSubject, type KeysView, type PolicyBundle, ProblemError, type SeenToken } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import { AuditTrail, KvOwner, OutboxRelay, openKeysView, type RecordIntent, recordTypes, revisionReader } from '@claviger/messaging';
 import { OwedRecords } from '@claviger/service';
@@ -11,6 +11,7 @@ import { MongoClient } from 'mongodb';
 import { AliasCommands } from '../src/alias-commands';
 import { AliasDelivery } from '../src/alias-delivery';
 import { AliasStore } from '../src/alias-store';
+import { Assurance } from '../src/assurance';
 import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
@@ -28,9 +29,11 @@ import { Reservations } from '../src/reservations';
 import { ReservedObjects } from '../src/reserved-objects';
 import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
+import { TokenSightings } from '../src/token-sightings';
+import { TokenTales } from '../src/token-tales';
 import { signer } from './made-keys';
 
-export { about, made, newKey, now, nowMs, signer } from './made-keys';
+export { about, knownToken, made, newKey, now, nowMs, signer } from './made-keys';
 
 /** Who makes a change, where a request says it. */
 export const intent = (
@@ -42,6 +45,8 @@ export const intent = (
   at: new Date().toISOString(),
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
 });
+
+export const reportedToken = { manufacturer: 'Example HSM', model: 'K7', firmware: '7.8', serialNumber: '0042', family: 'softhsm' };
 
 export const orphanAfterMs = 1_800_000;
 
@@ -161,6 +166,9 @@ export async function startLifecycle() {
     const aliases = new AliasStore(db, documents, onTampered);
     const aliasDelivery = new AliasDelivery(connection, owner, aliases);
     const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger);
+    const floors = new Floors(policies);
+    const sightings = new TokenSightings(connection);
+    const assurance = new Assurance(policies, floors, sightings);
     const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
       store,
@@ -178,7 +186,11 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger, objects),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, floors, logger, objects, assurance),
+      floors,
+      sightings,
+      assurance,
+      tokenTales: new TokenTales(db, documents, onTampered),
       reservations,
     };
   };
@@ -238,6 +250,8 @@ export async function startLifecycle() {
         messages: 0,
         destroyed: [] as string[],
         roots: [] as string[],
+        /** What it says of its tokens. */
+        tokens: [{ label: 'customer', root: true, reached: true, reported: reportedToken }] as SeenToken[],
         away: () => subscription.unsubscribe(),
         /** Keys are made when it resolves. */
         held: undefined as Promise<void> | undefined,
@@ -255,6 +269,7 @@ export async function startLifecycle() {
           const verb = m.subject.split('.').at(-1) as string;
           if (verb in rotations)
             return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
+          if (verb === 'describe-tokens') return void m.respond(JSON.stringify({ result: { worker: 'w-1', tokens: asked.tokens } }));
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);
             m.respond(JSON.stringify({ result: { destroyed: true } }));

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { KnownToken } from '@claviger/contracts';
 import type { RecordSigner } from '@claviger/messaging';
 import { createKey, type Key, type NewKey } from '../src/key';
 
@@ -41,3 +42,13 @@ export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap
     sign: (input) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
   };
 }
+
+/** A record of the token that has the roots, or of another one, as a security officer writes it. */
+export const knownToken = (validation: object = {}, label = 'customer'): KnownToken => ({
+  ...{ label, vendor: 'Example HSM', model: 'K7', firmware: '7.8.1', contact: 'psirt@vendor.example' },
+  incidents: { terms: 'support contract 17', notifyWithinHours: 24 },
+  validation: {
+    ...{ standard: 'FIPS 140-3', certificate: '4567', level: 3, firmware: ['7.8.1'], validUntil: '2099-12-31', status: 'active' },
+    ...validation,
+  },
+});

@@ -12,6 +12,7 @@ import { Classification, Environment, KeyRef, ListCursor, PrincipalId, Timestamp
 import { Residency } from './residency';
 import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
+import { tokenOperations } from './token-operations';
 
 const { name, tags, note, consumers, target } = keyFields;
 
@@ -20,6 +21,7 @@ export const keyOperations = {
   ...deletionOperations,
   ...aliasOperations,
   ...rewrapOperations,
+  ...tokenOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',

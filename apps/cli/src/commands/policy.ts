@@ -28,6 +28,7 @@ export function policyCommands(program: Command): void {
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
           profiles: bundle.profiles?.map(profileText).join('; ') || 'none',
+          tokens: bundle.tokens?.map(({ label, vendor, model }) => `${label} (${vendor} ${model})`).join(', ') || 'none on record',
         });
       }),
     );
@@ -50,6 +51,7 @@ export function policyCommands(program: Command): void {
         const counts = {
           ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
           profiles: bundle.profiles?.length ?? 0,
+          tokens: bundle.tokens?.length ?? 0,
         };
         output.fields({ valid: true, ...counts }, { valid: 'yes', ...counts });
       }),
