@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { layout } from '@claviger/installation';
 import { readMachine, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { CliCallers } from './cli-caller';
+import { CliCallers, calling } from './cli-caller';
 import { type System, startSystem } from './system';
 
 let system: System;
@@ -35,10 +35,7 @@ afterAll(async () => {
   await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => cli.file(name);
-const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
-const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
-const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
+const { file, as, ok, json } = calling(() => cli);
 async function create(name: string, ...more: string[]): Promise<void> {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', name, ...more);
   keyIds[name] = keyId;

@@ -5,7 +5,7 @@ import { connect } from '@claviger/client';
 import { builtProgram, readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cast } from '../demo/cast';
-import { CliCallers } from './cli-caller';
+import { CliCallers, calling } from './cli-caller';
 import { blocksOf, run } from './own-keys';
 import { type System, startSystem } from './system';
 
@@ -21,10 +21,7 @@ afterAll(async () => {
   await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => cli.file(name);
-const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
-const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
-const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
+const { file, as, ok, json } = calling(() => cli);
 
 test('a key waits for its activation, protects, then only processes, and is of no use once it is compromised', async () => {
   const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
