@@ -8,7 +8,7 @@ import { ClavigerError } from '@claviger/client';
 import type { BackupDescription, RestoreDescription } from '@claviger/contracts';
 import { openTestStore, readMachine, runCommand, stopChildren, temporaryFolder, until, workspaceRoot } from '@claviger/testing';
 import { type DrillReport, markdownOf } from './drill-report';
-import { as, type Ciphertext, custodians, destroy, type Generated, generate, people } from './drill-source';
+import { as, type Ciphertext, custodians, deletedAlias, destroy, drillAlias, type Generated, generate, people } from './drill-source';
 import { type Stack, startStack } from './stack';
 
 const { values } = parseArgs({
@@ -173,6 +173,15 @@ async function checked(
     const { keyId } = others[0] as Answer;
     return (await client.crypto.encrypt({ keyId, plaintext: Buffer.from('new') })).version;
   });
+  const named = await as(fresh, 'application', async ({ crypto }) => {
+    const by = (keyId: string) =>
+      crypto.encrypt({ keyId, plaintext: Buffer.from('new') }).then(
+        (answer) => answer.keyId,
+        (error: ClavigerError) => error.code,
+      );
+    // Whoever may not list keys is not told that there is none of this name.
+    return { alias: await by(drillAlias), deleted: await by(deletedAlias) };
+  });
   return [
     {
       check: 'every key of the backup is in the new site',
@@ -199,6 +208,11 @@ async function checked(
       check: 'a key that was suspended after the backup comes back suspended',
       ok: gotOf(generated.suspendedAfter) === 'ERR_KEY_SUSPENDED',
       detail: gotOf(generated.suspendedAfter),
+    },
+    {
+      check: 'an alias names its key, and one that was deleted names none',
+      ok: named.alias === others[0]?.keyId && named.deleted === 'ERR_ACCESS_DENIED',
+      detail: `${named.alias}, ${named.deleted}`,
     },
     { check: 'what encrypted at the lost site encrypts under a new version', ok: encrypts === 2, detail: `version ${encrypts}` },
   ];

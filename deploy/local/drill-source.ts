@@ -1,6 +1,6 @@
 import { type Client, connect } from '@claviger/client';
 import { limits } from '@claviger/contracts';
-import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
+import { builtProgram, readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import type { Stack, StackPrincipal } from './stack';
 
 /** Who takes part in a drill. */
@@ -56,6 +56,11 @@ export interface Generated {
   suspendedAfter: string;
 }
 
+/** Its key encrypts by this name before and after. */
+export const drillAlias = 'alias/drill/main';
+/** Taken away before the backup. */
+export const deletedAlias = 'alias/drill/gone';
+
 /** So many keys of all kinds, some of them in use, one of them destroyed. */
 export async function generate(site: Stack, count: number, report: (line: string) => void): Promise<Generated> {
   const { application } = people;
@@ -87,6 +92,11 @@ export async function generate(site: Stack, count: number, report: (line: string
       }),
     ),
   );
+  await as(site, 'administrator', async ({ keys }) => {
+    const keyId = others[0] as string;
+    for (const alias of [drillAlias, deletedAlias]) await keys.setAlias({ alias, keyId, reason: 'drill' });
+    await keys.deleteAlias({ alias: deletedAlias, reason: 'drill' });
+  });
   await destroy(site, destroyedBefore);
   return { keys: count, ciphertexts, destroyedBefore, destroyedAfter, suspendedAfter };
 }
@@ -95,10 +105,10 @@ export async function generate(site: Stack, count: number, report: (line: string
 export async function destroy(site: Stack, keyId: string): Promise<void> {
   await as(site, 'administrator', (client) => client.keys.scheduleDeletion({ keyId, waitDays: 7, reason: 'drill' }));
   const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd });
+  const program = await builtProgram('test/system/age-key.ts');
   const args = [site.installationFolder, readMachine().pkcs11.libraryPath, `${site.databasePrefix}keys`, keyId, '8'];
   const env = { PATH: process.env.PATH, MONGODB_URL: site.storeUrl };
-  await runCommand(process.execPath, ['dist/test/system/age-key.js', ...args], { cwd, env });
+  await runCommand(process.execPath, [program, ...args], { cwd, env });
   await as(site, 'administrator', (client) =>
     until(async () => (await client.keys.describe({ keyId })).versions.every(({ state }) => state === 'destroyed'), {
       what: `key ${keyId} to be destroyed`,

@@ -4,6 +4,7 @@ import { tokenOf } from '@claviger/installation';
 import type { ServiceName } from '@claviger/messaging';
 import {
   type Broker,
+  builtProgram,
   type Child,
   type DocumentStore,
   readMachine,
@@ -197,11 +198,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       return service;
     },
     tokens: async (principals) => {
-      await runCommand(process.execPath, ['tools/build.mjs', 'deploy/local/issue.ts'], { cwd: root });
+      const program = await builtProgram('deploy/local/issue.ts');
       const asked = principals.map((p) => (p.mfa ? `${p.id}+mfa` : p.id));
-      const { stdout } = await runCommand(process.execPath, ['dist/deploy/local/issue.js', place.folder, libraryPath, ...asked], {
-        cwd: root,
-      });
+      const { stdout } = await runCommand(process.execPath, [program, place.folder, libraryPath, ...asked], { cwd: root });
       return JSON.parse(stdout) as Record<string, string>;
     },
     stop: async () => {
@@ -222,9 +221,9 @@ async function addPostQuantumToken(folder: string): Promise<Record<string, strin
 /** @see recovery-group.ts */
 async function addRecoveryGroup(folder: string, libraryPath: string, custodians: readonly string[]): Promise<void> {
   const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'deploy/local/recovery-group.ts'], { cwd });
+  const program = await builtProgram('deploy/local/recovery-group.ts');
   const env = { PATH: process.env.PATH };
-  await runCommand(process.execPath, ['dist/deploy/local/recovery-group.js', folder, libraryPath, '2', ...custodians], { cwd, env });
+  await runCommand(process.execPath, [program, folder, libraryPath, '2', ...custodians], { cwd, env });
 }
 
 async function ready({ name, child, healthUrl }: RunningService): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Client } from '@claviger/client';
-import { type Child, runCommand, startChild, workspaceRoot } from '@claviger/testing';
+import { builtProgram, type Child, startChild, workspaceRoot } from '@claviger/testing';
 import type { Stack } from '../../deploy/local/stack';
 
 /** A running system and who acts in it. */
@@ -18,10 +18,9 @@ export interface Bench {
 
 /** A load generator, `test/bench/<program>.ts`, as a process of its own; reads its orders on standard input. */
 export async function startGenerator(program: string, orders: object, env: Record<string, string>): Promise<Child> {
-  const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', `test/bench/${program}.ts`], { cwd });
-  return startChild(process.execPath, ['--enable-source-maps', `dist/test/bench/${program}.js`], {
-    cwd,
+  const file = await builtProgram(`test/bench/${program}.ts`);
+  return startChild(process.execPath, ['--enable-source-maps', file], {
+    cwd: workspaceRoot(),
     env: { ...process.env, ...env },
     input: JSON.stringify(orders),
     name: 'load generator',

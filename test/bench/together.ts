@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { join } from 'node:path';
-import { runCommand, workspaceRoot } from '@claviger/testing';
+import { builtProgram, workspaceRoot } from '@claviger/testing';
 
 /** From a process: that it has everything that it needs, then what it measured. To it: when to begin. */
 export type FromProcess<T> = { ready: true } | { measured: T };
@@ -28,8 +27,8 @@ const endMs = 60_000;
  */
 export async function together<T>(program: string, { processes, args, env = process.env, lastsMs }: Measuring): Promise<T[]> {
   const cwd = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', `test/bench/${program}.ts`], { cwd });
-  const start = () => fork(join(cwd, `dist/test/bench/${program}.js`), args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const file = await builtProgram(`test/bench/${program}.ts`);
+  const start = () => fork(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const children = Array.from({ length: processes }, start);
   try {
     await Promise.all(children.map((child) => messageOf<FromProcess<T>>(child, `${program} to be ready`, readyMs)));

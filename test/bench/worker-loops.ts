@@ -1,14 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { runCommand, until, workspaceRoot } from '@claviger/testing';
+import { builtProgram, until } from '@claviger/testing';
 import type { LoopDelay } from './loop-delay';
 
 /** For the environment of workers whose event loops are to be watched. */
 export async function watchedLoops(folder: string, nodeOptions = ''): Promise<Record<string, string>> {
-  const root = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/bench/loop-delay.ts'], { cwd: root });
-  const program = pathToFileURL(join(root, 'dist/test/bench/loop-delay.js')).href;
+  const program = pathToFileURL(await builtProgram('test/bench/loop-delay.ts')).href;
   return { NODE_OPTIONS: `${nodeOptions} --import=${program}`, LOOP_DELAY_FOLDER: folder };
 }
 

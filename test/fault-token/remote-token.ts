@@ -1,6 +1,5 @@
 import { fork } from 'node:child_process';
-import { join } from 'node:path';
-import { runCommand, workspaceRoot } from '@claviger/testing';
+import { builtProgram } from '@claviger/testing';
 import type { Answered, Call } from './token-process';
 
 /** A token in a process of its own, to be told what to do while faults are commanded from here. */
@@ -14,9 +13,7 @@ export async function startRemoteToken(
   env: Record<string, string>,
   token: { libraryPath: string; label: string; pin: string },
 ): Promise<RemoteToken> {
-  const root = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/fault-token/token-process.ts'], { cwd: root });
-  const child = fork(join(root, 'dist/test/fault-token/token-process.js'), {
+  const child = fork(await builtProgram('test/fault-token/token-process.ts'), {
     env: { ...process.env, ...env, HSM_LIBRARY: token.libraryPath, HSM_LABEL: token.label, HSM_PIN: token.pin },
   });
   const waiting = new Map<number, { resolve: (answered: Answered) => void; reject: (error: Error) => void }>();

@@ -3,8 +3,8 @@
 
 import { createPublicKey } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readPin, Token, tokenKeyLabels, trustedSigner } from '@claviger/hsm';
-import { createInstallation } from '@claviger/installation';
+import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
+import { createInstallation, withToken } from '@claviger/installation';
 import { signRecord, verifyRecord } from '@claviger/messaging';
 import { MongoClient } from 'mongodb';
 
@@ -19,34 +19,28 @@ const aged = (value: unknown): unknown => {
 };
 
 const { place, trust } = createInstallation({ folder, libraryPath });
-process.env.SOFTHSM2_CONF = place.softhsmConf('control');
-const token = Token.open({
-  libraryPath,
-  tokenLabel: 'control',
-  pin: readPin(place.pinFile('control')),
-  canary: tokenKeyLabels.control.signing,
+await withToken({ place, libraryPath }, 'control', async (token) => {
+  const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
+  const trusted = new Map([
+    [signer.kid, createPublicKey({ key: token.publicKeySpki(tokenKeyLabels.control.signing), format: 'der', type: 'spki' })],
+  ]);
+  const client = await MongoClient.connect(process.env.MONGODB_URL as string);
+  const keys = client
+    .db(database)
+    .collection<{ _id: string; signed: string; dueAt: string | null; createdAt: string; claimedUntil?: string | null }>('keys');
+  for (const keyId of keyIds.split(',')) {
+    // Not while key-lifecycle has it in hand: what it does then, it does by what it has read before.
+    const age = async () => {
+      const now = new Date().toISOString();
+      const free = { $or: [{ claimedUntil: null }, { claimedUntil: { $lte: now } }] };
+      const found = await keys.findOne({ _id: keyId });
+      if (!found) throw new Error(`there is no key ${keyId}`);
+      const signed = signRecord(typ, aged(verifyRecord(typ, found.signed, trusted)) as object, signer);
+      const indexes = { dueAt: found.dueAt && earlier(found.dueAt), createdAt: earlier(found.createdAt) };
+      const { matchedCount } = await keys.updateOne({ _id: keyId, signed: found.signed, ...free }, { $set: { signed, ...indexes } });
+      return matchedCount === 1;
+    };
+    while (!(await age())) await delay(100);
+  }
+  await client.close();
 });
-const signer = trustedSigner(token, tokenKeyLabels.control.signing, trust.control);
-const trusted = new Map([
-  [signer.kid, createPublicKey({ key: token.publicKeySpki(tokenKeyLabels.control.signing), format: 'der', type: 'spki' })],
-]);
-const client = await MongoClient.connect(process.env.MONGODB_URL as string);
-const keys = client
-  .db(database)
-  .collection<{ _id: string; signed: string; dueAt: string | null; createdAt: string; claimedUntil?: string | null }>('keys');
-for (const keyId of keyIds.split(',')) {
-  // Not while key-lifecycle has it in hand: what it does then, it does by what it has read before.
-  const age = async () => {
-    const now = new Date().toISOString();
-    const free = { $or: [{ claimedUntil: null }, { claimedUntil: { $lte: now } }] };
-    const found = await keys.findOne({ _id: keyId });
-    if (!found) throw new Error(`there is no key ${keyId}`);
-    const signed = signRecord(typ, aged(verifyRecord(typ, found.signed, trusted)) as object, signer);
-    const indexes = { dueAt: found.dueAt && earlier(found.dueAt), createdAt: earlier(found.createdAt) };
-    const { matchedCount } = await keys.updateOne({ _id: keyId, signed: found.signed, ...free }, { $set: { signed, ...indexes } });
-    return matchedCount === 1;
-  };
-  while (!(await age())) await delay(100);
-}
-await client.close();
-token.close();

@@ -60,3 +60,11 @@ export class CliCallers {
     return this.folder.remove();
   }
 }
+
+/** What tests ask callers for, who are there once a `beforeAll` has started them. */
+export const calling = (callers: () => CliCallers) => ({
+  file: (name: string) => callers().file(name),
+  as: (principal: string, ...args: string[]) => callers().as(principal, ...args),
+  ok: (principal: string, ...args: string[]) => callers().ok(principal, ...args),
+  json: <T>(principal: string, ...args: string[]) => callers().json<T>(principal, ...args),
+});

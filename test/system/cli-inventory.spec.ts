@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { layout } from '@claviger/installation';
-import { readMachine } from '@claviger/testing';
+import { readMachine, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { CliCallers } from './cli-caller';
+import { CliCallers, calling } from './cli-caller';
 import { type System, startSystem } from './system';
 
 let system: System;
@@ -35,10 +35,7 @@ afterAll(async () => {
   await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => cli.file(name);
-const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
-const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
-const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
+const { file, as, ok, json } = calling(() => cli);
 async function create(name: string, ...more: string[]): Promise<void> {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', name, ...more);
   keyIds[name] = keyId;
@@ -109,6 +106,57 @@ test('a key below the profile of its environment and classification is not made;
   const profiles = JSON.parse(readFileSync(`${file('exported')}/profiles.json`, 'utf8')) as { id: string }[];
   expect(profiles.map(({ id }) => id)).toContain('production-restricted');
   expect(await ok('sam', 'policy', 'check', file('exported'))).toMatch(/profiles +5/);
+});
+
+test('a profile that asks for a validated module lets keys only into a token whose record has one, and what is there already is found', async () => {
+  const staging = ['--environment', 'staging', '--classification', 'confidential'];
+  await create('inv/staged', ...staging, '--team', 'orders');
+  const tokens = await as('olga', 'tokens', 'list');
+  expect(tokens).toMatchObject({ code: 0, stdout: expect.stringMatching(/^customer +the roots .*unknown$/m) });
+  await ok('sam', 'policy', 'export', file('assured'));
+  const profiles = JSON.parse(readFileSync(file('assured/profiles.json'), 'utf8')) as object[];
+  const profile = { id: 'validated', description: 'd', environments: ['staging'], classifications: ['confidential'], moduleLevel: 3 };
+  writeFileSync(file('assured/profiles.json'), JSON.stringify([...profiles, profile]));
+  const record = (status: string) => ({
+    ...{ label: 'customer', vendor: 'Example HSM', model: 'K7', firmware: '7.8.1', contact: 'psirt@vendor.example' },
+    incidents: { terms: 'support contract 17', notifyWithinHours: 24 },
+    validation: { standard: 'FIPS 140-3', certificate: '4567', level: 3, firmware: ['7.8.1'], validUntil: '2099-12-31', status },
+  });
+  const publish = async (status: string) => {
+    writeFileSync(file('assured/tokens.json'), JSON.stringify([record(status)]));
+    await ok('sam', 'policy', 'publish', file('assured'), '--reason', `it is ${status}`);
+  };
+  await publish('revoked');
+  const make = () => as('kim', 'keys', 'create', 'inv/staged-too', ...staging, '--team', 'orders');
+  const refused = await until(
+    async () => {
+      const { code, stderr } = await make();
+      return code === 2 ? stderr : undefined;
+    },
+    { what: 'the policies at key-lifecycle', timeoutMs: 20_000 },
+  );
+  expect(refused).toMatch(/^ERR_ASSURANCE.*profile validated: a module validated at level 3 .* certificate 4567 was revoked/s);
+  const { code, stdout } = await as('ada', 'keys', 'inventory', '--non-compliant');
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/inv\/staged .*token customer lost its validation.*tokens list/)]);
+  expect((await as('kim', 'keys', 'rotate', keyIds['inv/staged'] as string, '--reason', 'r')).stderr).toMatch(/^ERR_ASSURANCE/);
+  expect((await as('kim', 'keks', 'rotate', ...staging, '--reason', 'r')).stderr).toMatch(/^ERR_ASSURANCE/);
+  // What it says itself is not what is on record either.
+  const listed = await as('ada', 'tokens', 'list');
+  expect([listed.code, listed.stderr]).toEqual([
+    1,
+    expect.stringMatching(/lost its validation[\s\S]*not as on record: model K7, and it says SoftHSM v2/),
+  ]);
+  expect(await ok('ada', 'tokens', 'describe', 'customer')).toMatch(
+    /^keys +[1-9].*\n[\s\S]*^in an incident +within 24 hours: support contract 17$/m,
+  );
+  const alerts = () => ok('sam', '--json', 'alerts', 'list');
+  await until(async () => (await alerts()).includes('Token customer counts as validated no more'), {
+    what: 'the alert',
+    timeoutMs: 40_000,
+    everyMs: 500,
+  });
+  await publish('active');
+  await until(async () => ((await make()).code === 0 ? true : undefined), { what: 'the key', timeoutMs: 20_000 });
 });
 
 test('a copy of a managed key is found in another token, and what lives in a folder', async () => {

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { createDecipheriv, createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from '@claviger/client';
-import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
+import { builtProgram, readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cast } from '../demo/cast';
-import { CliCallers } from './cli-caller';
+import { CliCallers, calling } from './cli-caller';
 import { blocksOf, run } from './own-keys';
 import { type System, startSystem } from './system';
 
@@ -21,10 +21,7 @@ afterAll(async () => {
   await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => cli.file(name);
-const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
-const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
-const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
+const { file, as, ok, json } = calling(() => cli);
 
 test('a key waits for its activation, protects, then only processes, and is of no use once it is compromised', async () => {
   const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
@@ -133,10 +130,10 @@ test('a key that waits for its deletion and is still asked for is an alert, and 
 
 /** As if so many days had gone by for this key. */
 async function age(keyId: string, days: number): Promise<void> {
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts'], { cwd: workspaceRoot() });
+  const program = await builtProgram('test/system/age-key.ts');
   const { installationFolder, databasePrefix, storeUrl } = system.stack;
   const args = [installationFolder, readMachine().pkcs11.libraryPath, `${databasePrefix}keys`, keyId, String(days)];
-  await runCommand(process.execPath, ['dist/test/system/age-key.js', ...args], {
+  await runCommand(process.execPath, [program, ...args], {
     cwd: workspaceRoot(),
     env: { ...process.env, MONGODB_URL: storeUrl },
   });

@@ -5,7 +5,7 @@ import type { Trust } from '@claviger/contracts';
 import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
 import { readMachine, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { CliCallers } from './cli-caller';
+import { CliCallers, calling } from './cli-caller';
 import { type System, startSystem } from './system';
 
 let system: System;
@@ -20,10 +20,7 @@ afterAll(async () => {
   await cli?.stop();
 }, 60_000);
 
-const file = (name: string) => cli.file(name);
-const as = (principal: string, ...args: string[]) => cli.as(principal, ...args);
-const ok = (principal: string, ...args: string[]) => cli.ok(principal, ...args);
-const json = <T>(principal: string, ...args: string[]) => cli.json<T>(principal, ...args);
+const { file, as, ok, json } = calling(() => cli);
 
 test('the life of a key, from the command line', async () => {
   const { keyId } = await json<{ keyId: string }>(

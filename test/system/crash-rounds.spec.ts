@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
+import { builtPrograms, readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunningService } from '../../deploy/local/stack';
 import { cast } from '../demo/cast';
@@ -44,9 +44,7 @@ beforeAll(async () => {
   await system.stack.start('key-lifecycle');
   estate = await EstateReader.open(system.stack);
   ledger = new LedgerCopy(await system.as('ada'));
-  await runCommand(process.execPath, ['tools/build.mjs', 'test/system/age-key.ts', 'test/system/token-labels.ts'], {
-    cwd: workspaceRoot(),
-  });
+  await builtPrograms('test/system/age-key.ts', 'test/system/token-labels.ts');
 }, 180_000);
 afterAll(async () => {
   await traffic.stop();

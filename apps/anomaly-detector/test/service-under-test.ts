@@ -13,7 +13,7 @@ import {
 } from '@claviger/contracts';
 import { tokenOf } from '@claviger/installation';
 import { importTrustedKeys, KvOwner, openPolicyView, openSessionsView, recordTypes, revisionReader } from '@claviger/messaging';
-import { type Broker, type Child, runCommand, startChild, until, workspaceRoot } from '@claviger/testing';
+import { type Broker, builtProgram, type Child, startChild, until, workspaceRoot } from '@claviger/testing';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 const service = 'anomaly-detector';
@@ -37,7 +37,7 @@ export class ServiceUnderTest {
     writeFileSync(this.trustFile, JSON.stringify({ ...trust, control: { ...trust.control, test: spki } }));
   }
 
-  static build = () => runCommand(process.execPath, ['tools/build.mjs', 'apps/anomaly-detector'], { cwd: workspaceRoot() });
+  static build = () => builtProgram('apps/anomaly-detector');
 
   start(more: Record<string, string> = {}): Promise<Child> {
     const { installation, url } = this.broker;

@@ -33,3 +33,15 @@ test('what no worker writes is passed over, and long texts are cut', () => {
   const long = tokenAlert(readTokenRecord({ ...record, token: 't'.repeat(500), detail: 'd'.repeat(5_000) }, place)!)!;
   expect(long.title.length + long.explanation.length).toBeLessThan(2_000);
 });
+
+test('a validation that ends or has ended, and a token that is another, are alerts of their own', () => {
+  const alertOf = (event: string) => {
+    const found = readTokenRecord({ ...record, service: 'key-lifecycle', event, detail: 'Token customer lost its validation.' }, place)!;
+    return Alert.parse(identified(tokenAlert(found)!, found.record.id));
+  };
+  expect(['validation-ending', 'validation-ended', 'mismatch'].map((event) => alertOf(event).severity)).toEqual(['medium', 'high', 'high']);
+  expect(alertOf('validation-ended')).toMatchObject({
+    ...{ detector: 'token-assurance', explanation: 'Token customer lost its validation.', evidence: [place] },
+    title: 'Token customer counts as validated no more',
+  });
+});

@@ -16,11 +16,11 @@ import {
   type ServiceName,
 } from '@claviger/messaging';
 import {
+  builtProgram,
   type Child,
   install,
   type NatsServer,
   openTestStore,
-  runCommand,
   startChild,
   startNatsServer,
   type TemporaryFolder,
@@ -66,8 +66,7 @@ export class AuditSystem {
   ) {}
 
   static async start(principals: Record<string, string[]>): Promise<AuditSystem> {
-    const root = workspaceRoot();
-    await runCommand(process.execPath, ['tools/build.mjs', 'apps/audit'], { cwd: root });
+    await builtProgram('apps/audit');
     const folder = await temporaryFolder('audit-system');
     const [installation, store] = await Promise.all([install(join(folder.path, 'installation')), openTestStore()]);
     const config = renderBrokerConfig({ identities: installation.identities, host: '127.0.0.1', port: 0 })

@@ -23,7 +23,7 @@ export const wrapping: UsedAlgorithm = { algorithm: 'AES_256', usage: 'wrap' };
 
 export const algorithmRef = ({ algorithm, usage }: UsedAlgorithm): string => `algorithm/${algorithm}/${usage}`;
 
-export function algorithmComponent({ algorithm, usage }: UsedAlgorithm): CbomComponent {
+export function algorithmComponent({ algorithm, usage }: UsedAlgorithm, certified: { certificationLevel?: string[] } = {}): CbomComponent {
   const known = cbomAlgorithms[algorithm][usage];
   const { strengthBits, standard } = algorithms[algorithm];
   const quantum = nistQuantumSecurityLevel(algorithm);
@@ -38,6 +38,7 @@ export function algorithmComponent({ algorithm, usage }: UsedAlgorithm): CbomCom
       algorithmProperties: {
         ...properties,
         executionEnvironment: 'hardware',
+        ...certified,
         classicalSecurityLevel: strengthBits,
         ...(quantum === undefined ? {} : { nistQuantumSecurityLevel: quantum }),
       },

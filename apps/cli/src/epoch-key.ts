@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type BackupHeader, Escrow, escrowType, KekMaterial, type RecoveryGroup, type Trust } from '@claviger/contracts';
-import { openRecoveryGroup, type RecoveryShare, readPin, Token, tokenKeyLabels } from '@claviger/hsm';
-import type { layout } from '@claviger/installation';
+import { openRecoveryGroup, type RecoveryShare, tokenKeyLabels } from '@claviger/hsm';
+import { type TokenPlace, withToken } from '@claviger/installation';
 import { importTrustedKeys, verifyRecord } from '@claviger/messaging';
 import { CommandError } from './exit-codes';
 import { writePrivately } from './files';
@@ -43,7 +43,7 @@ export function assertFitTogether({ header, trust, escrow, group }: Recovery): E
  * @throws HsmError (a share that is not of the group, too few), CommandError
  */
 export async function recoverEpochKey(
-  { place, libraryPath }: { place: ReturnType<typeof layout>; libraryPath: string },
+  { place, libraryPath }: TokenPlace,
   recovery: Recovery,
   shares: () => Promise<RecoveryShare[]>,
 ): Promise<EpochKey> {
@@ -52,30 +52,23 @@ export async function recoverEpochKey(
   if (existsSync(file)) return KekMaterial.parse(JSON.parse(readFileSync(file, 'utf8')));
   const given = await shares();
   const { root } = tokenKeyLabels.customer;
-  // The SoftHSM of an installation has a configuration per token; other libraries ignore this.
-  process.env.SOFTHSM2_CONF = place.softhsmConf('customer');
-  const token = Token.open({
-    libraryPath,
-    tokenLabel: 'customer',
-    pin: readPin(place.pinFile('customer')),
-    canary: tokenKeyLabels.customer.certifier,
-  });
   try {
-    const receiver = openRecoveryGroup(token, recovery.group, given);
-    try {
-      const { wrapped, mechanism, family } = token.unwrapFromSender({
-        ...{ blob: Buffer.from(escrow.wrapped, 'base64url'), algorithm: 'AES_256', scheme: transport },
-        ...{ receiver, wrappingKey: token.findTokenKey(root, 'secret') },
-      });
-      const epochKey = { rootLabel: root, mechanism, family, wrapped: wrapped.toString('base64url') };
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      writePrivately(file, `${JSON.stringify(epochKey)}\n`);
-      return epochKey;
-    } finally {
-      token.destroyObject(receiver);
-    }
+    return await withToken({ place, libraryPath }, 'customer', (token) => {
+      const receiver = openRecoveryGroup(token, recovery.group, given);
+      try {
+        const { wrapped, mechanism, family } = token.unwrapFromSender({
+          ...{ blob: Buffer.from(escrow.wrapped, 'base64url'), algorithm: 'AES_256', scheme: transport },
+          ...{ receiver, wrappingKey: token.findTokenKey(root, 'secret') },
+        });
+        const epochKey = { rootLabel: root, mechanism, family, wrapped: wrapped.toString('base64url') };
+        mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+        writePrivately(file, `${JSON.stringify(epochKey)}\n`);
+        return epochKey;
+      } finally {
+        token.destroyObject(receiver);
+      }
+    });
   } finally {
     for (const { value } of given) value.fill(0);
-    token.close();
   }
 }

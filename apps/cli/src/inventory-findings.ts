@@ -1,5 +1,5 @@
-import { type Floor, floorOf, missingNotes, shortfalls } from '@claviger/authz';
-import { type Algorithm, algorithms, type KeyDescription, type KeyProfile, type KeyUsage } from '@claviger/contracts';
+import { type Floor, floorOf, missingNotes, moduleShortfalls, type Shortfall, shortfalls, tokensOf } from '@claviger/authz';
+import { type Algorithm, algorithms, type KeyDescription, type KeyProfile, type KeyUsage, type KnownToken } from '@claviger/contracts';
 import { dayMs, strongFromBits } from './thresholds';
 
 /** One thing about one key that somebody should do something about. */
@@ -17,6 +17,8 @@ export interface Known {
   readonly nowMs: number;
   /** Of the policy bundle in force; absent where the caller may not read it. */
   readonly profiles?: readonly KeyProfile[];
+  /** Its records of tokens, and the labels of those that have the roots; absent where the caller may not list tokens, or nobody says which there are. */
+  readonly tokens?: { readonly records: readonly KnownToken[]; readonly roots: readonly string[] };
   /** Its principals, and whether each is disabled. */
   readonly principals?: ReadonlyMap<string, { readonly disabled: boolean }>;
 }
@@ -47,12 +49,13 @@ const checks = {
     if (key.team === undefined) found.push({ why: 'no team answers for it', next: say(key, ['team']) });
     return found;
   },
-  'non-compliant': (key, { profiles }) => {
+  'non-compliant': (key, { profiles, tokens, nowMs }) => {
     const floor = floorOf(profiles ?? [], key);
     const missing = missingNotes(key, floor);
-    const below = shortfalls(key, floor).map(({ what, profile, why }) => ({
+    const ofTokens = tokens ? moduleShortfalls(tokensOf(key.versions, tokens.roots), tokens.records, floor, nowMs) : [];
+    const below = [...shortfalls(key, floor), ...ofTokens].map(({ what, profile, why }) => ({
       why: `profile ${profile}: ${why}`,
-      next: what === 'algorithms' || what === 'strengthBitsMin' ? replacement(key) : rotation(key, floor),
+      next: nextFor(what, key, floor),
     }));
     if (missing.length === 0) return below;
     const what = `a ${key.classification} ${key.environment} key`;
@@ -113,6 +116,12 @@ export function successorsOf({ algorithm, usage }: Pick<KeyDescription, 'algorit
 
 const replacement = (key: KeyDescription): string =>
   `make a key of ${successorsOf(key).join(' or ')}, move its consumers to it, then claviger keys deactivate ${key.keyId} --reason …`;
+
+function nextFor(what: Shortfall['what'], key: KeyDescription, floor: Floor): string {
+  if (what === 'moduleLevel')
+    return 'claviger tokens list; a security officer puts the record right (tokens.json), or the token is replaced';
+  return what === 'algorithms' || what === 'strengthBitsMin' ? replacement(key) : rotation(key, floor);
+}
 
 const rotation = ({ keyId }: KeyDescription, { rotateWithinDays, originatorDaysMax }: Floor): string => {
   const every = rotateWithinDays ? ` --every ${rotateWithinDays.value}d` : '';

@@ -10,6 +10,7 @@ const files = {
   principals: 'principals.json',
   grants: 'grants.json',
   profiles: 'profiles.json',
+  tokens: 'tokens.json',
 };
 
 /** A bundle as people keep it: Cedar and JSON files in a folder. All JSON files but `roles.json` may be missing. @throws CommandError */
@@ -24,6 +25,7 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
     principals: json(folder, files.principals, []),
     grants: json(folder, files.grants, []),
     ...optional('profiles', json(folder, files.profiles, null)),
+    ...optional('tokens', json(folder, files.tokens, null)),
     publishedAt: now.toISOString(),
   };
 }
@@ -39,6 +41,7 @@ export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
     [files.principals]: pretty(bundle.principals),
     [files.grants]: pretty(bundle.grants),
     ...(bundle.profiles ? { [files.profiles]: pretty(bundle.profiles) } : {}),
+    ...(bundle.tokens ? { [files.tokens]: pretty(bundle.tokens) } : {}),
   };
   for (const [name, content] of Object.entries(contents)) {
     try {

@@ -17,7 +17,7 @@ import { policyCommands } from './commands/policy';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
-import { tokenEndingCommands } from './commands/token-ending';
+import { tokensCommands } from './commands/tokens';
 import { assertDistinctOutputs } from './distinct-outputs';
 import { settingsOptions } from './settings';
 
@@ -33,6 +33,7 @@ export function createProgram(): Command {
   for (const add of [
     keysCommands,
     keksCommands,
+    tokensCommands,
     jobsCommands,
     discoverCommands,
     algorithmsCommand,
@@ -51,7 +52,6 @@ export function createProgram(): Command {
     ceremonyCommands,
   ])
     add(program);
-  tokenEndingCommands(program.command('tokens').description('the tokens that keys are in'));
   program.addHelpText(
     'after',
     '\nExit codes: 0 done; 1 it found something wrong; 2 refused; 3 not available, or outcome unknown; 4 not authenticated; 5 failed; 64 usage; 65 input; 78 configuration.',

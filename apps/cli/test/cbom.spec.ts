@@ -1,4 +1,13 @@
-import { Algorithm, algorithms, type KekDescription, type KeyDescription, KeyState, usagesOf } from '@claviger/contracts';
+import {
+  Algorithm,
+  algorithms,
+  type KekDescription,
+  type KeyDescription,
+  KeyState,
+  type KnownToken,
+  type TokenDescription,
+  usagesOf,
+} from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { keyComponents } from '../src/cbom';
@@ -16,14 +25,23 @@ const kek = {
 interface Component {
   'bom-ref': string;
   name: string;
-  cryptoProperties: { assetType: string; oid?: string; relatedCryptoMaterialProperties?: Record<string, unknown> };
+  cryptoProperties: {
+    assetType: string;
+    oid?: string;
+    algorithmProperties?: { certificationLevel?: string[] };
+    relatedCryptoMaterialProperties?: Record<string, unknown>;
+  };
 }
 async function* stream<T>(items: Iterable<T>) {
   yield* items;
 }
-async function documentOf(keys: KeyDescription[], keks: KekDescription[] = [kek]): Promise<{ components: Component[] }> {
+async function documentOf(
+  keys: KeyDescription[],
+  keks: KekDescription[] = [kek],
+  tokens: TokenDescription[] = [],
+): Promise<{ components: Component[] }> {
   const parts: Buffer[] = [];
-  for await (const part of cbomDocument({ keks, keys: stream(keys) }, about)) parts.push(part);
+  for await (const part of cbomDocument({ keks, tokens, keys: stream(keys) }, about)) parts.push(part);
   return JSON.parse(Buffer.concat(parts).toString('utf8')) as { components: Component[] };
 }
 const everyKind = Algorithm.options.flatMap((algorithm) => usagesOf(algorithm).map((usage) => described({ algorithm, usage })));
@@ -114,10 +132,46 @@ test('a hundred thousand keys are written one after another: no more than a page
     const key = described();
     for (; given < 100_000; given++) yield { ...key, keyId: `k_${String(given).padStart(22, '0')}` };
   }
-  for await (const part of cbomDocument({ keks: [], keys: many() }, about)) {
+  for await (const part of cbomDocument({ keks: [], tokens: [], keys: many() }, about)) {
     if (part.includes('related-crypto-material')) written++;
     ahead = Math.max(ahead, given - written);
   }
   expect(written).toBe(100_000);
   expect(ahead).toBeLessThan(2);
+});
+
+test('an algorithm has the certification of the tokens that use it; of those without a record it is unknown, and with no record at all nothing is said', async () => {
+  const certified = { certificate: '1', level: 3 as const, firmware: ['1'], validUntil: '2099-12-31', status: 'active' as const };
+  const token = (
+    label: string,
+    validation?: KnownToken['validation'],
+    state: 'active' | 'expired' | 'unknown' = 'active',
+  ): TokenDescription => ({
+    ...{ label, root: label === 'customer', validation: { state, why: 'w' }, regions: [], mismatches: [], workers: [], away: [] },
+    ...(validation
+      ? {
+          record: {
+            ...{ label, vendor: 'v', model: 'm', firmware: '1', contact: 'c', incidents: { terms: 't', notifyWithinHours: 1 }, validation },
+          },
+        }
+      : {}),
+  });
+  const { kekId: _, ...kept } = version({ custody: 'token', token: 'pq' });
+  const keys = [described({ algorithm: 'AES_256' }), described({ algorithm: 'ED25519', usage: 'sign', versions: [kept] })];
+  const levels = async (...tokens: TokenDescription[]) => {
+    const document = await documentOf(keys, [], tokens);
+    expect(problems(document)).toEqual([]);
+    const properties = (ref: string) =>
+      document.components.find((one) => one['bom-ref'] === ref)?.cryptoProperties.algorithmProperties?.certificationLevel;
+    return [properties('algorithm/AES_256/encrypt'), properties('algorithm/AES_256/wrap'), properties('algorithm/ED25519/sign')];
+  };
+  const fips = token('customer', { standard: 'FIPS 140-3', ...certified });
+  const eal = token('pq', { standard: 'Common Criteria', ...certified, evaluation: 'EAL4+' });
+  expect(await levels(fips, eal)).toEqual([['fips140-3-l3'], ['fips140-3-l3'], ['cc-eal4+']]);
+  expect(await levels({ ...fips, validation: { state: 'expired', why: 'w' } }, token('pq', undefined, 'unknown'))).toEqual([
+    ['none'],
+    ['none'],
+    ['unknown'],
+  ]);
+  expect(await levels(token('customer'), token('pq'))).toEqual([undefined, undefined, undefined]);
 });

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { runCommand, workspaceRoot } from '@claviger/testing';
+import { builtProgram, runCommand, workspaceRoot } from '@claviger/testing';
 
 export interface Run {
   code: number;
@@ -9,7 +9,7 @@ export interface Run {
 
 /** Bundles the command once, as it is delivered. */
 export async function buildCommand(): Promise<void> {
-  await runCommand(process.execPath, ['tools/build.mjs', 'apps/cli'], { cwd: workspaceRoot() });
+  await builtProgram('apps/cli');
 }
 
 /** The command as its own process, with nothing of this one's environment but PATH and what is given. */

@@ -79,6 +79,18 @@ test('a key below a profile is found with the profile, what it asks for, and wha
   expect(findingsOf(bare, ['non-compliant'], { nowMs })).toEqual([]);
 });
 
+test('a key in a token whose validation is less than its profile asks for is found; where tokens are not known, nothing is said', () => {
+  const profiles: KeyProfile[] = [{ id: 'cards', description: 'x', moduleLevel: 3 }];
+  const found = (key: KeyDescription, roots?: string[]) =>
+    findingsOf(key, ['non-compliant'], { nowMs, profiles, ...(roots ? { tokens: { records: [], roots } } : {}) });
+  expect(found(described(), ['customer'])).toMatchObject([
+    { why: expect.stringContaining('profile cards: a module validated at level 3'), next: expect.stringContaining('tokens list') },
+  ]);
+  const { kekId: _, ...kept } = version({ custody: 'token', token: 'pq' });
+  expect(found(described({ versions: [kept] }), ['customer'])).toMatchObject([{ why: expect.stringContaining('token pq has no record') }]);
+  expect(found(described())).toEqual([]);
+});
+
 test('a key that its owner has not certified for as long as its profile allows is found', () => {
   const profiles: KeyProfile[] = [{ id: 'yearly', description: 'x', recertifyEveryDays: 365 }];
   const found = (more: Partial<KeyDescription>, days: number) =>

@@ -86,6 +86,12 @@ test('the starter policies validate; a broken folder says what is wrong, exit 1'
   expect(await claviger(['policy', 'check', starter])).toMatchObject({ code: 0 });
   const broken = join(folder.path, 'policies');
   cpSync(starter, broken, { recursive: true });
+  writeFileSync(join(broken, 'profiles.json'), JSON.stringify([{ id: 'validated', description: 'd', moduleLevel: 3 }]));
+  const unmet = await claviger(['policy', 'check', broken]);
+  expect([unmet.code, unmet.stderr]).toEqual([
+    0,
+    expect.stringContaining('profile validated: no token on record has an active validation'),
+  ]);
   writeFileSync(
     join(broken, 'policies.cedar'),
     '@id("x") @control("c") permit (principal, action == Claviger::Action::"crypto:Explode", resource);',

@@ -8,12 +8,14 @@ import { HsmController } from './hsm.controller';
 import { HsmBatchController } from './hsm-batch.controller';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
-import { MigrationHsmController, WorkerName } from './migration-hsm.controller';
+import { HolderName, MigrationHsmController } from './migration-hsm.controller';
 import { Operations } from './operations';
 import { RecordedUse } from './recorded-use';
 import { RewrapController } from './rewrap.controller';
+import { SeenTokens } from './seen-tokens';
 import { TokenBreaker } from './token-breaker';
 import { Tokens } from './tokens';
+import { TokensController, Worker } from './tokens.controller';
 import { TransportController } from './transport.controller';
 
 @Module({})
@@ -26,8 +28,10 @@ export class AppModule {
     operations: Operations;
     establishment: KeyEstablishment;
     recovery: RecoveryKeys;
-    worker: WorkerName;
+    holder: HolderName;
     trail: AuditTrail;
+    worker: Worker;
+    seen: SeenTokens;
   }): DynamicModule {
     return {
       module: AppModule,
@@ -40,12 +44,13 @@ export class AppModule {
         RewrapController,
         BackupHsmController,
         MigrationHsmController,
+        TokensController,
       ],
       providers: [
         CryptoController,
         HsmController,
         MigrationHsmController,
-        { provide: WorkerName, useValue: parts.worker },
+        { provide: HolderName, useValue: parts.holder },
         { provide: Tokens, useValue: parts.tokens },
         { provide: KeyHolder, useValue: parts.keys },
         { provide: TokenBreaker, useValue: parts.breaker },
@@ -53,6 +58,8 @@ export class AppModule {
         { provide: Operations, useValue: parts.operations },
         { provide: KeyEstablishment, useValue: parts.establishment },
         { provide: AuditTrail, useValue: parts.trail },
+        { provide: Worker, useValue: parts.worker },
+        { provide: SeenTokens, useValue: parts.seen },
         { provide: RecoveryKeys, useValue: parts.recovery },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

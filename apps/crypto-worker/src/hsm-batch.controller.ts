@@ -15,7 +15,7 @@ export class HsmBatchController {
   constructor(private readonly one: HsmController) {}
 
   @MessagePattern(internalOperations.generateKeys.name)
-  async generateKeys(@Payload() { kekId, kek, keys }: Request<(typeof internalOperations)['generateKeys']>): Promise<Answer> {
+  async generateKeys(@Payload() { kekId, kek, tokens, keys }: Request<(typeof internalOperations)['generateKeys']>): Promise<Answer> {
     const made: unknown[] = [];
     let since = performance.now();
     for (const { algorithm, usage, residency } of keys) {
@@ -23,7 +23,8 @@ export class HsmBatchController {
         await turn();
         since = performance.now();
       }
-      made.push(await this.generated({ type: requestType, algorithm, usage, kekId, kek, ...(residency ? { residency } : {}) }));
+      const where = { ...(residency ? { residency } : {}), ...(tokens ? { tokens } : {}) };
+      made.push(await this.generated({ type: requestType, algorithm, usage, kekId, kek, ...where }));
     }
     return { result: { keys: made } };
   }

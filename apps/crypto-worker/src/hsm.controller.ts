@@ -33,11 +33,11 @@ export class HsmController {
   @MessagePattern(internalOperations.generateKey.name)
   generateKey(
     @Payload()
-    { algorithm, usage, kekId, kek, label: reserved, residency, custody }: Request<(typeof internalOperations)['generateKey']>,
+    { algorithm, usage, kekId, kek, label: reserved, residency, tokens, custody }: Request<(typeof internalOperations)['generateKey']>,
   ): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
       const home = this.keys.tokenOfKek(kek);
-      const token = this.tokens.for(algorithm, usage, residency, home);
+      const token = this.tokens.for(algorithm, usage, residency, tokens, home);
       if (token === home && custodiesOf(algorithm, token.family).includes('wrapped')) {
         const made = await token.generateWrappedAsync({ algorithm, wrappingKey: () => this.keys.unwrapKek(kekId, kek) });
         return { material: { custody: 'wrapped', kekId, ...encoded(made) }, ...publicHalf(made.publicKeySpki) };

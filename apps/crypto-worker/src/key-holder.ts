@@ -135,6 +135,12 @@ export class KeyHolder {
     return this.tokens.ofRoot(token);
   }
 
+  /** Labels of the tokens that hold a root which something is under; the first one's where there is nothing yet. */
+  rootTokenLabels(): ReadonlySet<string> {
+    const { label } = this.tokens.primary;
+    return new Set(this.rootTokens.size === 0 ? [label] : [...this.rootTokens.values()].map((token) => token ?? label));
+  }
+
   /** The one token that all of these are used in. Throws ERR_HSM_UNAVAILABLE while they are on their way from one to another. */
   commonToken([first, ...others]: readonly [KekMaterial, ...KekMaterial[]]): Token {
     const token = this.tokenOfKek(first);
@@ -220,8 +226,9 @@ export class KeyHolder {
   private kekChanged({ kekId, material }: Extract<KeysView, { kind: 'kek' }>): void {
     for (const keks of this.kekCaches.values()) keks.forget(kekId);
     const moved = this.rootTokens.has(kekId) && this.rootTokens.get(kekId) !== material?.token;
-    this.rootTokens.set(kekId, material?.token);
-    if (moved)
+    if (material) this.rootTokens.set(kekId, material.token);
+    else this.rootTokens.delete(kekId);
+    if (moved && material)
       for (const keys of this.caches.values()) for (const keyId of keys.keyIds()) if (this.mayBeUnder(keyId, kekId)) keys.forget(keyId);
   }
 

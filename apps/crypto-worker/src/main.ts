@@ -4,6 +4,7 @@ import {
   cryptoOperations,
   internalOperations,
   migrationHsmOperations,
+  tokenHsmOperations,
   transportHsmOperations,
 } from '@claviger/contracts';
 import { probe, selfTest, tokenKeyLabels } from '@claviger/hsm';
@@ -22,15 +23,17 @@ import { InvocationLeases } from './invocation-leases';
 import { KeyEstablishment } from './key-establishment';
 import { KeyHolder } from './key-holder';
 import { observeHanging, observeKeys, observeRefusals } from './metrics';
-import { MigrationHsmController, WorkerName } from './migration-hsm.controller';
+import { HolderName, MigrationHsmController } from './migration-hsm.controller';
 import { Operations } from './operations';
 import { toProblem } from './problem';
 import { RecordedUse } from './recorded-use';
 import { RsaEncryption } from './rsa-encryption';
+import { SeenTokens } from './seen-tokens';
 import { answerSurveys } from './surveys';
 import { TokenBreaker, type TokenEvent } from './token-breaker';
 import { assertThreads, reachOf } from './token-reach';
 import { Tokens } from './tokens';
+import { Worker } from './tokens.controller';
 
 const service = 'crypto-worker';
 const leaseTimeoutMs = 2_000;
@@ -92,6 +95,7 @@ await runService(service, async (logger) => {
         ...backupHsmOperations,
         ...transportHsmOperations,
         ...migrationHsmOperations,
+        ...tokenHsmOperations,
         rewrapKeys: internalOperations.rewrapKeys,
         rewrapKek: internalOperations.rewrapKek,
         createRoot: internalOperations.createRoot,
@@ -130,10 +134,16 @@ await runService(service, async (logger) => {
       breaker,
       recorded,
       trail,
+      worker: new Worker(worker),
+      seen: new SeenTokens(
+        tokens,
+        () => keys.rootTokenLabels(),
+        () => breaker.refuses,
+      ),
       operations: new Operations(token, keys, leases, new RsaEncryption(keys)),
       establishment: new KeyEstablishment(keys),
       recovery: new RecoveryKeys(core.trust.recovery ?? {}),
-      worker: new WorkerName(core.viewOptions.holder),
+      holder: new HolderName(core.viewOptions.holder),
     }),
     { strategy: server, logger, abortOnError: false },
   );

@@ -18,7 +18,7 @@ type Ops = typeof migrationHsmOperations;
 const { certifier: certifierLabel } = tokenKeyLabels.customer;
 
 /** A class, since Nest injects by it. */
-export class WorkerName {
+export class HolderName {
   constructor(readonly name: string) {}
 }
 
@@ -28,7 +28,7 @@ export class MigrationHsmController {
   constructor(
     private readonly tokens: Tokens,
     private readonly breaker: TokenBreaker,
-    private readonly worker: WorkerName,
+    private readonly worker: HolderName,
   ) {}
 
   /** No token is asked: what they can do is known since they were opened. */

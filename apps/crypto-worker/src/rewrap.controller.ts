@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { internalOperations, ProblemError, type Request } from '@claviger/contracts';
+import { type AssuredTokens, internalOperations, ProblemError, type Request } from '@claviger/contracts';
 import { HsmError, type KeyHandle, type Token } from '@claviger/hsm';
 import type { Answer } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
@@ -25,7 +25,7 @@ export class RewrapController {
 
   /** One after another, and requests of callers between any two of them: a batch holds nobody up for longer than one key takes. */
   @MessagePattern(internalOperations.rewrapKeys.name)
-  rewrapKeys(@Payload() { from, to, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
+  rewrapKeys(@Payload() { from, to, tokens, keys }: Request<Ops['rewrapKeys']>): Promise<Answer> {
     return hsmAnswer(this.breaker, async () => {
       const old = new Map(from.map(({ kekId, material }) => [kekId, material]));
       const token = this.keys.commonToken([to.material, ...from.map(({ material }) => material)]);
@@ -43,6 +43,7 @@ export class RewrapController {
             },
             to.kekId,
             token,
+            tokens,
           ),
         );
       }
@@ -51,8 +52,11 @@ export class RewrapController {
   }
 
   @MessagePattern(internalOperations.rewrapKek.name)
-  rewrapKek(@Payload() { material, rootLabel, token }: Request<Ops['rewrapKek']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, () => underRoot(this.tokens, material, { rootLabel, token }, 'the KEK'));
+  rewrapKek(@Payload() { material, rootLabel, token, tokens }: Request<Ops['rewrapKek']>): Promise<Answer> {
+    return hsmAnswer(this.breaker, async () => {
+      this.tokens.assertAssured(tokens, token ?? this.tokens.primary.label);
+      return underRoot(this.tokens, material, { rootLabel, token }, 'the KEK');
+    });
   }
 
   /** In one turn of the event loop, and not after `until`: of two orders for the same root, one finds what the other made. */
@@ -90,10 +94,12 @@ export class RewrapController {
     keks: { from: () => KeyHandle; to: () => KeyHandle },
     kekId: string,
     token: Token,
+    tokens: AssuredTokens | undefined,
   ) {
     const request = { wrapped: Buffer.from(wrapped, 'base64url'), mechanism, algorithm };
     try {
       this.tokens.assertResides(residency, token.label);
+      this.tokens.assertAssured(tokens, token.label);
     } catch (error) {
       const { code, detail } = toProblem(error);
       return { code, detail };

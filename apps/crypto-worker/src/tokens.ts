@@ -1,5 +1,6 @@
 import {
   type Algorithm,
+  type AssuredTokens,
   type KeyUsage,
   ProblemError,
   type Region,
@@ -54,7 +55,8 @@ export class Tokens {
   /** What there is to tell of a token without asking it. */
   sighting(label: string): Pick<TokenSighting, 'first' | 'token' | 'region'> {
     const known = this.byLabel.get(label);
-    const token = known === undefined ? 'unknown' : !isReached(known) ? 'away' : label === this.primary.label ? 'first' : 'further';
+    const token =
+      known === undefined ? 'unknown' : reachedOf(known) === undefined ? 'away' : label === this.primary.label ? 'first' : 'further';
     return { first: this.primary.label, token, ...(known?.region === undefined ? {} : { region: known.region }) };
   }
 
@@ -62,6 +64,16 @@ export class Tokens {
   assertResides(residency: Residency | undefined, label: string): void {
     const region = this.byLabel.get(label)?.region;
     if (!residesIn(residency, region)) throw elsewhere(residency as Residency, `token ${label} is ${placeOf(region)}`);
+  }
+
+  /** Throws ERR_ASSURANCE: its profile lets the key be in these tokens only. */
+  assertAssured(only: AssuredTokens | undefined, label: string): void {
+    if (!isIn(only, label)) throw unassured(only as AssuredTokens, [label]);
+  }
+
+  /** Of every one where it is, and the token itself where it is reached; the first one first. */
+  listed(): { label: string; region: Region | undefined; token: Token | undefined }[] {
+    return this.all.map((one) => ({ label: one.label, region: one.region, token: reachedOf(one) }));
   }
 
   /** @throws ProblemError ERR_HSM_UNAVAILABLE: one of them fails */
@@ -72,26 +84,44 @@ export class Tokens {
   /**
    * The first that can use such a key for that, the one with the root (`home`) before all others; none that another one took the place of. Where it lies must not
    * depend on who is away today, and what a token can do is unknown while it is.
-   * @throws ProblemError ERR_RESIDENCY (those that can are in no such region), ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)
+   * @throws ProblemError ERR_RESIDENCY (those that can are in no such region), ERR_ASSURANCE (nor among `only`), ERR_ALGORITHM_UNAVAILABLE (all answer, and none can), ERR_HSM_UNAVAILABLE (none before one that fails can)
    */
-  for(algorithm: Algorithm, usage: KeyUsage, residency?: Residency, home: Token = this.primary): Token {
+  for(algorithm: Algorithm, usage: KeyUsage, residency?: Residency, only?: AssuredTokens, home: Token = this.primary): Token {
     const asked: string[] = [];
     const away: string[] = [];
+    const below: string[] = [];
     const isLeft = ({ label, retired }: Reachable) => retired === true || (label === this.primary.label && home !== this.primary);
     const [first, ...others] = [...this.all].sort((a, b) => Number(b.label === home.label) - Number(a.label === home.label));
     for (const one of [first as Reachable, ...others.filter((other) => !isLeft(other))]) {
       const token = one.reached();
       if (token.supports(algorithm, usage)) {
-        if (residesIn(residency, one.region)) return token;
-        away.push(`token ${one.label} is ${placeOf(one.region)}`);
+        if (!residesIn(residency, one.region)) away.push(`token ${one.label} is ${placeOf(one.region)}`);
+        else if (isIn(only, one.label)) return token;
+        else below.push(one.label);
       }
       asked.push(`${token.label} (${token.family})`);
     }
+    if (below.length > 0) throw unassured(only as AssuredTokens, below);
     if (away.length > 0) throw elsewhere(residency as Residency, away.join(', '));
     throw new ProblemError(
       'ERR_ALGORITHM_UNAVAILABLE',
       `No token of this worker can ${usage} with ${algorithm}; there is ${asked.join(', ')}.`,
     );
+  }
+}
+
+const isIn = (only: AssuredTokens | undefined, label: string) => only === undefined || only.includes(label);
+const unassured = (only: AssuredTokens, labels: readonly string[]) =>
+  new ProblemError(
+    'ERR_ASSURANCE',
+    `Its profile lets the key be in ${only.join(', ')}, whose validation is active and high enough, and it would be in ${labels.join(', ')}.`,
+  );
+
+function reachedOf(one: Reachable): Token | undefined {
+  try {
+    return one.reached();
+  } catch {
+    return undefined;
   }
 }
 
@@ -101,14 +131,6 @@ const placed = (one: Reachable, region: Region | undefined): Reachable => ({
   retired: one.retired,
   reached: () => one.reached(),
 });
-function isReached(one: Reachable): boolean {
-  try {
-    one.reached();
-    return true;
-  } catch {
-    return false;
-  }
-}
 const placeOf = (region: Region | undefined) => (region === undefined ? 'nobody said where' : `in ${region}`);
 const elsewhere = (residency: Residency, where: string) =>
   new ProblemError('ERR_RESIDENCY', `The key may be in ${residency.join(', ')}, and ${where}.`);

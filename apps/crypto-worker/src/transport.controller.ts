@@ -25,10 +25,11 @@ export class TransportController {
 
   @MessagePattern(transportHsmOperations.receiveKey.name)
   receive(@Payload() request: Request<Ops['receiveKey']>): Promise<Answer> {
-    const { algorithm, kek, receiver, wrappingAlgorithm: scheme, wrappedMaterial, publicKeySpki, residency } = request;
+    const { algorithm, kek, receiver, wrappingAlgorithm: scheme, wrappedMaterial, publicKeySpki, residency, tokens } = request;
     return hsmAnswer(this.breaker, () => {
       const token = this.keys.commonToken([kek.material, receiver.kek.material]);
       this.tokens.assertResides(residency, token.label);
+      this.tokens.assertAssured(tokens, token.label);
       const privateKey = token.unwrapReceiver({
         ...materialOf(receiver.material),
         ...{ algorithm: receiver.spec, wrappingKey: this.keys.unwrapKek(receiver.kek.kekId, receiver.kek.material), scheme },

@@ -6,6 +6,7 @@ import {
   type Result,
   requestType,
   type TokenKey,
+  tokenHsmOperations,
   usagesOf,
 } from '@claviger/contracts';
 import type { Token } from '@claviger/hsm';
@@ -13,8 +14,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
 import { HsmBatchController } from '../src/hsm-batch.controller';
 import { KeyHolder } from '../src/key-holder';
+import { SeenTokens } from '../src/seen-tokens';
 import { TokenBreaker } from '../src/token-breaker';
 import { Tokens } from '../src/tokens';
+import { TokensController, Worker } from '../src/tokens.controller';
 import { customerToken } from './worker-under-test';
 
 let token: Token;
@@ -118,4 +121,44 @@ test('a key is made only in a token that is in one of its regions, and nobody is
   expect(new Tokens(token, [further], 'eu').for('AES_256', 'encrypt', ['us'])).toBe(token);
   expect(() => new Tokens(token).for('AES_256', 'encrypt', ['eu'])).toThrow(/ERR_RESIDENCY/);
   expect(() => new Tokens(token, [{ ...further, region: undefined }], 'eu').assertResides(['us'], 'far')).toThrow(/token far is in eu/);
+});
+
+test('a key is made only in one of the tokens that its profile lets it be in, and each says what it is', async () => {
+  const kek = await generateKek();
+  const asked = { type: requestType, usage: 'sign', kekId: 'kek_production_internal_1', kek } as const;
+  const inside = (tokens: string[], algorithm: Algorithm = 'EC_P256') => hsm.generateKey({ ...asked, algorithm, tokens });
+  expect((await inside([token.label, 'other'])).result).toMatchObject({ material: { custody: 'wrapped' } });
+  for (const algorithm of ['EC_P256', 'ED25519'] as const)
+    await expect(inside(['other'], algorithm)).rejects.toMatchObject({
+      code: 'ERR_ASSURANCE',
+      detail: expect.stringContaining(token.label),
+    });
+  const keys = [{ algorithm: 'AES_256' as const, usage: 'encrypt' as const }];
+  const batch = new HsmBatchController(hsm);
+  const { result } = await batch.generateKeys({ ...{ type: requestType, kekId: asked.kekId, kek, keys }, tokens: ['other'] });
+  expect(result).toMatchObject({ keys: [{ problem: { code: 'ERR_ASSURANCE' } }] });
+  const further = { label: 'far', reached: () => token };
+  const tokens = new Tokens(token, [further], 'eu');
+  expect(tokens.for('AES_256', 'encrypt', undefined, ['far'])).toBe(token);
+  expect(() => tokens.for('AES_256', 'encrypt', ['us'], ['far'])).toThrow(/ERR_RESIDENCY/);
+  expect(() => tokens.assertAssured(['far'], token.label)).toThrow(/ERR_ASSURANCE/);
+  const away = {
+    label: 'away',
+    reached: () => {
+      throw new Error('away');
+    },
+  };
+  const seen = new SeenTokens(
+    new Tokens(token, [away], 'eu'),
+    () => new Set([token.label]),
+    () => false,
+  );
+  const described = await new TokensController(new Worker('w-1'), seen).describe();
+  expect(tokenHsmOperations.describeTokens.result.parse(described.result)).toMatchObject({
+    worker: 'w-1',
+    tokens: [
+      { label: token.label, root: true, region: 'eu', reached: true, reported: { family: 'softhsm', model: 'SoftHSM v2' } },
+      { label: 'away', root: false, reached: false },
+    ],
+  });
 });

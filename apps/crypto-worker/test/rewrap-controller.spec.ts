@@ -12,7 +12,7 @@ import type { Token } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
 import { KeyHolder } from '../src/key-holder';
-import { MigrationHsmController, WorkerName } from '../src/migration-hsm.controller';
+import { HolderName, MigrationHsmController } from '../src/migration-hsm.controller';
 import { RewrapController } from '../src/rewrap.controller';
 import { isRewrapOf } from '../src/rewrapped';
 import { TokenBreaker } from '../src/token-breaker';
@@ -42,7 +42,7 @@ beforeAll(() => {
   const breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
   hsm = new HsmController(tokens, keys, breaker);
   rotation = new RewrapController(tokens, keys, breaker);
-  survey = new MigrationHsmController(tokens, breaker, new WorkerName('crypto-worker.w1'));
+  survey = new MigrationHsmController(tokens, breaker, new HolderName('crypto-worker.w1'));
 });
 afterAll(() => {
   token.close();
@@ -74,6 +74,17 @@ const rewrap = async (from: KekMaterial, to: KekMaterial, items: object[]) =>
       )
     ).result,
   ).keys;
+
+test('neither keys nor a KEK come under another one in a token that their profile does not let them be in', async () => {
+  const [from, to] = [await generateKek(), await generateKek()];
+  const item = { algorithm: 'AES_256', ...wrappedIn(await generate('AES_256', from)) };
+  const request = { type, from: [{ kekId: first, material: from }], to: { kekId: second, material: to }, tokens: ['other'], keys: [item] };
+  const { result } = await rotation.rewrapKeys(internalOperations.rewrapKeys.request.parse(request));
+  expect(result).toMatchObject({ keys: [{ code: 'ERR_ASSURANCE' }] });
+  await expect(rotation.rewrapKek({ type, material: from, rootLabel: 'root', tokens: ['other'] })).rejects.toMatchObject({
+    code: 'ERR_ASSURANCE',
+  });
+});
 
 test('keys come under another KEK in the order of the request; one that does not open has its own problem, and leaves the others', async () => {
   const [from, to] = [await generateKek(), await generateKek()];

@@ -88,6 +88,19 @@ export class AliasStore implements OutboxSource<AliasEntry>, OwedRecordSource {
     return matchedCount === 1;
   }
 
+  /** An alias of a backup, as it is stored then: one that is there already stays as it is. Whoever restores brings it to the workers. */
+  async insertRestored(alias: KeyAlias): Promise<KeyAlias> {
+    try {
+      await reached(() => this.aliases.insertOne({ _id: alias.alias, ...this.fields(alias), outbox: [], owed: [], pending: false }));
+      return alias;
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+    }
+    const stored = await this.get(alias.alias);
+    if (!stored) throw new TamperedDocument(alias.alias, 'it is gone');
+    return stored;
+  }
+
   /** By name; of one key, those that point to it. Tampered documents are passed over. */
   async list(after: string | undefined, limit: number, keyId?: string): Promise<AliasPage> {
     const query: Filter<AliasDocument> = {

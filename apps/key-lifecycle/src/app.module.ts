@@ -5,6 +5,7 @@ import { APP_FILTER } from '@nestjs/core';
 import { AliasCommands } from './alias-commands';
 import { AliasStore } from './alias-store';
 import { AliasesController } from './aliases.controller';
+import { Assurance } from './assurance';
 import { BackupController, BackupParts } from './backup.controller';
 import { DeletionController } from './deletion.controller';
 import { ExportsController } from './exports.controller';
@@ -30,7 +31,9 @@ import { Roots } from './roots';
 
 import { Site } from './site';
 import { Statements, TokenEndingController } from './token-ending.controller';
+import { TokenSightings } from './token-sightings';
 import { TokenSurvey } from './token-survey';
+import { TokensController } from './tokens.controller';
 import { WrappingGuard } from './wrapping-guard';
 
 @Module({})
@@ -56,6 +59,8 @@ export class AppModule {
     aliasCommands: AliasCommands;
     site: Site;
     cursors: ListCursors;
+    assurance: Assurance;
+    sightings: TokenSightings;
   }): DynamicModule {
     const names = new NamedKeys(parts.aliases, parts.store);
     return {
@@ -73,6 +78,7 @@ export class AppModule {
         RewrapController,
         MigrationController,
         TokenEndingController,
+        TokensController,
       ],
       providers: [
         KeysController,
@@ -97,6 +103,8 @@ export class AppModule {
         { provide: LastUses, useValue: parts.lastUses },
         { provide: Floors, useValue: parts.floors },
         { provide: Site, useValue: parts.site },
+        { provide: Assurance, useValue: parts.assurance },
+        { provide: TokenSightings, useValue: parts.sightings },
         { provide: ListCursors, useValue: parts.cursors },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],

@@ -45,7 +45,7 @@ const checkpointWaitMs = 60_000;
 const everyMs = 500;
 const listed = { keysInToken: 1_000, tampered: 100 };
 
-/** Makes one backup: of each key the newest state when it was read, then the KEKs that came meanwhile, then a checkpoint that covers all of it. */
+/** Makes one backup: the aliases, of each key the newest state when it was read, then the KEKs that came meanwhile, then a checkpoint that covers all of it. */
 export class BackupMaker {
   constructor(private readonly parts: BackupMakerParts) {}
 
@@ -88,6 +88,8 @@ export class BackupMaker {
     const counts = { keys: 0, versions: 0, keks: 0, proven: 0, destroyed: 0, inToken: 0 };
     const first = await keks();
     for (const kek of await this.underEpoch(epoch, first)) await writer.add('keks', kek);
+    // Before the keys: one that was made after them could point to a key that is not in the backup.
+    const aliases = await this.addAliases(writer);
     const { keysInToken, tampered } = await this.addKeys(writer, counts, progress);
     // A key that was read may lie under a KEK that was made, or rewrapped, after the first look at them.
     const late = (await keks()).filter((kek) => !first.some((one) => one.kekId === kek.kekId && one.revision === kek.revision));
@@ -98,10 +100,24 @@ export class BackupMaker {
     const to = this.now();
     const { checkpoint, uncovered } = await this.checkpointAfter(to);
     const manifest = {
-      ...{ finishedAt: this.now(), snapshot: { from, to }, counts, keysInToken, tampered, uncovered },
+      ...{ finishedAt: this.now(), snapshot: { from, to }, counts: { ...counts, aliases: aliases.count }, keysInToken, uncovered },
+      tampered: [...tampered, ...aliases.tampered].slice(0, listed.tampered),
       ...(checkpoint ? { checkpoint } : {}),
     };
     return { manifest, manifestDigest: await writer.finish(manifest) };
+  }
+
+  private async addAliases(writer: BackupWriter): Promise<{ count: number; tampered: string[] }> {
+    const all = { count: 0, tampered: [] as string[] };
+    let after: string | undefined;
+    do {
+      const page = await this.parts.source.aliasPage(after);
+      for (const alias of page.aliases) await writer.add('aliases', alias);
+      all.count += page.aliases.length;
+      all.tampered.push(...page.tampered.slice(0, listed.tampered - all.tampered.length));
+      after = page.next;
+    } while (after !== undefined);
+    return all;
   }
 
   private async addKeys(writer: BackupWriter, counts: BackupCounts, progress: (keys: number) => Promise<void>) {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type BackupLine, entriesOf, linesOf, readBackup, type VerifiedBackup, verifyBackup } from '@claviger/backup';
-import { BundleView, KekInBackup, type KekMaterial, KeyInBackup } from '@claviger/contracts';
+import { AliasInBackup, BundleView, KekInBackup, type KekMaterial, KeyInBackup } from '@claviger/contracts';
+import type { KeyAlias } from './alias';
 import type { BackupHsm } from './backup-hsm';
 import type { Key } from './key';
 import type { SignedDocuments } from './signed-documents';
@@ -40,6 +41,12 @@ export class BackupReader {
   async *keys(): AsyncGenerator<{ entry: KeyInBackup; key: Key }> {
     for await (const entry of this.entries(['keys'], KeyInBackup))
       yield { entry, key: this.documents.readKey(entry.keyId, entry.revision, entry.signed) };
+  }
+
+  /** Also those that were deleted. @throws TamperedDocument, BackupDamaged */
+  async *aliases(): AsyncGenerator<KeyAlias> {
+    for await (const { alias, revision, signed } of this.entries(['aliases'], AliasInBackup))
+      yield this.documents.readAlias(alias, revision, signed);
   }
 
   async policy(): Promise<BundleView | undefined> {

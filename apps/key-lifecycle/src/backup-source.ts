@@ -1,4 +1,6 @@
+import type { AliasInBackup } from '@claviger/contracts';
 import type { Collection, Db } from 'mongodb';
+import type { AliasDocument } from './alias-store';
 import type { Key } from './key';
 import { type KeyDocument, reached } from './key-store';
 import { type SignedDocuments, TamperedDocument } from './signed-documents';
@@ -22,12 +24,14 @@ const pageSize = 100;
 /** Reads all keys by their ids, the signed documents as they are. */
 export class BackupSource {
   private readonly keys: Collection<KeyDocument>;
+  private readonly aliases: Collection<AliasDocument>;
 
   constructor(
     db: Db,
     private readonly documents: SignedDocuments,
   ) {
     this.keys = db.collection('keys');
+    this.aliases = db.collection('aliases');
   }
 
   async page(after: string | undefined): Promise<StoredPage> {
@@ -48,6 +52,28 @@ export class BackupSource {
         tampered.push(_id);
       }
     return { keys, tampered, next: found.length === pageSize ? found.at(-1)?._id : undefined };
+  }
+
+  /** Aliases by name, also those that are deleted. */
+  async aliasPage(after: string | undefined): Promise<{ aliases: AliasInBackup[]; tampered: string[]; next: string | undefined }> {
+    const found = await reached(() =>
+      this.aliases
+        .find(after === undefined ? {} : { _id: { $gt: after } }, { projection: { revision: 1, signed: 1 } })
+        .sort({ _id: 1 })
+        .limit(pageSize)
+        .toArray(),
+    );
+    const aliases: AliasInBackup[] = [];
+    const tampered: string[] = [];
+    for (const { _id: alias, revision, signed } of found)
+      try {
+        this.documents.readAlias(alias, revision, signed);
+        aliases.push({ alias, revision, signed });
+      } catch (error) {
+        if (!(error instanceof TamperedDocument)) throw error;
+        tampered.push(alias);
+      }
+    return { aliases, tampered, next: found.length === pageSize ? found.at(-1)?._id : undefined };
   }
 
   /** The counts of encryptions of these keys as they are now. */

@@ -1,4 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
+import type { Assurance } from './assurance';
 import { complianceTale } from './compliance';
 import type { DueKeys } from './due-keys';
 import type { Floors } from './floors';
@@ -13,6 +14,7 @@ export class ComplianceWatch {
   constructor(
     private readonly due: DueKeys,
     private readonly floors: Floors,
+    private readonly assurance: Pick<Assurance, 'shortfalls'>,
     private readonly logger: LoggerService,
     private readonly nowMs: () => number = Date.now,
   ) {}
@@ -20,11 +22,11 @@ export class ComplianceWatch {
   /** Of several replicas one tells each; what could not be told is told when the key is read again. */
   async look(keys: readonly Key[]): Promise<void> {
     if (!this.floors.known) return;
-    const told = await this.due.toldOfAll(keys.map(({ keyId }) => keyId));
+    const [told, ofTokens] = [await this.due.toldOfAll(keys.map(({ keyId }) => keyId)), await this.assurance.shortfalls(keys)];
     for (const key of keys)
       try {
         const from = told(key.keyId);
-        const tale = complianceTale(key, from.told, this.floors.of(key), this.nowMs());
+        const tale = complianceTale(key, from.told, { floor: this.floors.of(key), ofTokens: ofTokens(key) }, this.nowMs());
         if (tale) await this.due.tell(key, from, tale.told, ...tale.events);
       } catch (error) {
         // That it is tampered with is told where it is read.

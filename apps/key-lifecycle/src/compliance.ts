@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Floor } from '@claviger/authz';
+import type { Floor, Shortfall } from '@claviger/authz';
 import { type CloudEvent, cloudEvent } from '@claviger/contracts';
 import { isDestroyed, type Key } from './key';
 import { certificationDays, certificationDue } from './key-certification';
@@ -13,17 +13,23 @@ export interface Tale {
   events: CloudEvent[];
 }
 
-/** What is to be told of a key and its floor. Undefined when all is told. */
-export function complianceTale(key: Key, told: Told, floor: Floor, nowMs: number): Tale | undefined {
-  const first = shortfallTale(key, told, floor, nowMs);
+/** What is to be told of a key and its floor; `ofTokens`: in what its tokens are less, undefined where that is not known. Undefined when all is told. */
+export function complianceTale(
+  key: Key,
+  told: Told,
+  { floor, ofTokens }: { floor: Floor; ofTokens: readonly Shortfall[] | undefined },
+  nowMs: number,
+): Tale | undefined {
+  // Not known is neither more nor less than before: what is known is told when the rest is.
+  const first = ofTokens && shortfallTale(key, told, [...shortfallsOf(key, floor), ...ofTokens], nowMs);
   const second = certificationTale(key, first?.told ?? told, floor, nowMs);
   if (!first && !second) return undefined;
   return { told: (second ?? (first as Tale)).told, events: [...(first?.events ?? []), ...(second?.events ?? [])] };
 }
 
 /** In what it is less than its floor: once for each set of things. */
-function shortfallTale(key: Key, told: Told, floor: Floor, nowMs: number): Tale | undefined {
-  const shortfalls = isDestroyed(key) ? [] : shortfallsOf(key, floor);
+function shortfallTale(key: Key, told: Told, found: readonly Shortfall[], nowMs: number): Tale | undefined {
+  const shortfalls = isDestroyed(key) ? [] : [...found];
   if (shortfalls.length === 0) {
     const { nonCompliant, ...rest } = told;
     return nonCompliant === undefined ? undefined : { told: rest, events: [] };

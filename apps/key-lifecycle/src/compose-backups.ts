@@ -3,6 +3,8 @@ import { ConfigurationError } from '@claviger/operability';
 import type { CoreService } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
 import type { Db } from 'mongodb';
+import type { AliasDelivery } from './alias-delivery';
+import type { AliasStore } from './alias-store';
 import { BackupParts } from './backup.controller';
 import { BackupEpochs } from './backup-epochs';
 import { BackupHsm } from './backup-hsm';
@@ -35,6 +37,8 @@ interface Given {
   store: KeyStore;
   commands: KeyCommands;
   delivery: Delivery;
+  aliases: AliasStore;
+  aliasDelivery: AliasDelivery;
   keks: KekStore;
   roots: Roots;
   bounds: LeaseBounds;
@@ -52,6 +56,8 @@ export function composeBackups({
   store,
   commands,
   delivery,
+  aliases,
+  aliasDelivery,
   keks,
   roots,
   bounds,
@@ -92,6 +98,8 @@ export function composeBackups({
       root,
       commands,
       delivery,
+      aliases,
+      aliasDelivery,
       documents,
       signer,
       trail,

@@ -1,4 +1,4 @@
-import { ProblemError } from '@claviger/contracts';
+import { type CloudEvent, ProblemError } from '@claviger/contracts';
 import type { AuditTrail, RecordIntent } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
@@ -200,8 +200,13 @@ export class DueChanges {
   private async warn(key: Key, nowMs: number): Promise<boolean> {
     const { due } = this.parts;
     const from = await due.toldOf(key.keyId);
-    const next = warning(key, from.told, nowMs);
-    return next === undefined || due.tell(key, from, next.told, next.event);
+    const events: CloudEvent[] = [];
+    let { told } = from;
+    for (let next = warning(key, told, nowMs); next; next = warning(key, told, nowMs)) {
+      events.push(next.event);
+      told = next.told;
+    }
+    return events.length === 0 || due.tell(key, from, told, ...events);
   }
 
   private async putAside(key: Key, failures: number): Promise<void> {

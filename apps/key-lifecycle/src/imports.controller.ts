@@ -69,6 +69,8 @@ export class ImportsController {
       assertImportable(key, target, importId);
       assertMaterialTimes(key, about, Date.now());
       assertMayEnd(key, target, about, this.floors.of(key), Date.now());
+      // Before a try is counted.
+      await this.transport.assertPlace(key);
       parameters ??= await this.transport.claim(key.keyId, importToken);
       if (!received || !isUnderSameKek(received.of, key) || performance.now() - received.atMs > kekUseMs / 2)
         received = {

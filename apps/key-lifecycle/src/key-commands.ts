@@ -5,6 +5,7 @@ import type { OwedRecords } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Context } from '@opentelemetry/api';
+import type { Assurance } from './assurance';
 import type { CurrentKeks } from './current-keks';
 import { type Delivery, outboxOf } from './delivery';
 import type { Floors } from './floors';
@@ -44,6 +45,7 @@ export class KeyCommands {
     private readonly floors: Pick<Floors, 'of'>,
     private readonly logger: LoggerService,
     private readonly objects: ReservedObjects,
+    private readonly assurance: Pick<Assurance, 'only'>,
   ) {
     this.materials = new MaterialRequests(connection);
   }
@@ -120,6 +122,8 @@ export class KeyCommands {
     }: Pick<Key, 'keyId' | 'algorithm' | 'usage' | 'environment' | 'classification' | 'residency'>,
     trace: Context,
   ): Promise<Material> {
+    // First: what is refused makes no KEK either.
+    const only = await this.assurance.only({ environment, classification }, algorithm);
     const { kekId, material: kek } = await this.keks.of({ environment, classification }, trace);
     // A secret key never stays in a token as an object.
     const label = algorithms[algorithm].pair ? await this.objects.reserve(keyId) : undefined;
@@ -130,6 +134,7 @@ export class KeyCommands {
       kek,
       trace,
       ...(residency ? { residency } : {}),
+      ...only,
       ...(label === undefined ? {} : { label }),
     });
     if (label !== undefined && made.material.custody === 'wrapped') this.objects.release(label);

@@ -83,16 +83,31 @@ export function dueChange(key: Key, nowMs: number): DueChange | undefined {
 
 /** A time of which events say that it comes. */
 export interface Deadline {
-  what: 'period-end' | 'deletion';
+  what: 'period-end' | 'deletion' | 'material-expiry';
   /** RFC 3339. */
   at: string;
   /** How many days before it they do, the farthest first. */
   days: readonly number[];
 }
 
-export function deadlineOf(key: Key): Deadline | undefined {
-  if (primaryOf(key).state === 'destroyed') return undefined;
-  if (key.deletionAt !== undefined) return { what: 'deletion', at: key.deletionAt, days: warningDays };
+export function deadlinesOf(key: Key): Deadline[] {
+  if (primaryOf(key).state === 'destroyed') return [];
+  if (key.deletionAt !== undefined) return [{ what: 'deletion', at: key.deletionAt, days: warningDays }];
+  return [expiryOf(key), periodEndOf(key)].filter((deadline) => deadline !== undefined);
+}
+
+function expiryOf(key: Key): Deadline | undefined {
+  const expiryMs = materialExpiry(key);
+  if (expiryMs === undefined) return undefined;
+  const first = key.versions.find(
+    ({ material, imported }) => material && imported?.expiresAt && Date.parse(imported.expiresAt) === expiryMs,
+  );
+  const importedMs = Date.parse(first?.imported?.at ?? iso(expiryMs));
+  // Whoever imported it for a week need not hear at once that it is less than 30 days.
+  return { what: 'material-expiry', at: iso(expiryMs), days: warningDays.filter((d) => expiryMs - d * dayMs > importedMs) };
+}
+
+function periodEndOf(key: Key): Deadline | undefined {
   const endMs = originatorPeriodEnd(key);
   if (endMs === undefined || !protects(key)) return undefined;
   // Nothing is said 30 days before the end of a period of 20 days.
@@ -100,16 +115,13 @@ export function deadlineOf(key: Key): Deadline | undefined {
   return { what: 'period-end', at: iso(endMs), days: atEndOf(key) === 'warn' ? [...days, 0] : days };
 }
 
-const warningTimes = (key: Key): number[] => {
-  const deadline = deadlineOf(key);
-  return deadline ? deadline.days.map((days) => Date.parse(deadline.at) - days * dayMs) : [];
-};
+const warningTimes = (key: Key): number[] =>
+  deadlinesOf(key).flatMap(({ at, days }) => days.map((before) => Date.parse(at) - before * dayMs));
 
 /** When the sweep looks at the key first; it may be over. */
 export function dueAt(key: Key): string | undefined {
   const next = nextChange(key);
-  const [firstWarning] = warningTimes(key);
-  const times = [...(next ? [next.atMs] : []), ...(firstWarning === undefined ? [] : [firstWarning])];
+  const times = [...(next ? [next.atMs] : []), ...warningTimes(key)];
   return times.length === 0 ? undefined : iso(Math.min(...times));
 }
 

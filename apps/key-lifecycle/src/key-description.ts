@@ -29,6 +29,7 @@ function describeVersion(key: Key, version: KeyVersion): KeyDescription['version
     ...(end === undefined ? {} : { recipientPeriodEndsAt: iso(end) }),
     ...(material ? { custody: material.custody } : {}),
     ...(material?.custody === 'wrapped' ? { kekId: material.kekId } : {}),
+    ...(material?.custody === 'token' ? { token: material.token } : {}),
   };
 }
 

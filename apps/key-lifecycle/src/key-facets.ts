@@ -1,8 +1,8 @@
 import type { KeyFilter } from '@claviger/contracts';
 import { isDestroyed, type Key } from './key';
 
-/** Changes with what `facetsOf` says of a key: documents that were written under another number are indexed anew at start. */
-export const indexFormat = 2;
+/** Changes with what `facetsOf` says of a key, or `dueAt`: documents that were written under another number are indexed anew at start. */
+export const indexFormat = 3;
 
 /**
  * What a key can be found by, as one list of `name=value`, so that one index serves every combination. It is not signed: a hint where to look, and

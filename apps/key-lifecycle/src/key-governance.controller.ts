@@ -3,6 +3,7 @@ import { isWider, keyGovernanceOperations, type Request } from '@claviger/contra
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Assurance } from './assurance';
 import { Floors } from './floors';
 import { certifyKey } from './key-certification';
 import { isLowered, setClassification } from './key-events';
@@ -20,12 +21,13 @@ export class KeyGovernanceController {
     private readonly changes: RecordedChange,
     private readonly floors: Floors,
     private readonly site: Site,
+    private readonly assurance: Assurance,
   ) {}
 
   @MessagePattern(keyGovernanceOperations.setClassification.name)
   setClassification(@Payload() request: Request<Ops['setClassification']>, @Ctx() context: RequestContext): Promise<Answer> {
     const { classification, reason } = request;
-    return this.changes.answer(keyGovernanceOperations.setClassification, request, context, (key, admitAlso) => {
+    return this.changes.answer(keyGovernanceOperations.setClassification, request, context, async (key, admitAlso) => {
       if (isLowered(key, classification)) admitAlso('keys:LowerClassification', keyResource(key));
       const now = new Date().toISOString();
       const changed = setClassification(key, classification, reason, now);
@@ -35,6 +37,7 @@ export class KeyGovernanceController {
       const floor = this.floors.of(changed);
       const to = withRotation(changed, floor, now);
       assertNotBelow(to, floor);
+      await this.assurance.assertKept(to);
       return to;
     });
   }

@@ -11,6 +11,7 @@ import {
 import { askInternal } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Context } from '@opentelemetry/api';
+import type { Assurance } from './assurance';
 import type { CurrentKeks } from './current-keks';
 import { assertGood, expiryOf, type ImportParameters, newToken, tried } from './import-parameters';
 import type { ImportStore } from './import-store';
@@ -23,6 +24,8 @@ import type { Received } from './key-material';
 import type { KeyStore } from './key-store';
 
 const hsmTimeoutMs = 5_000;
+/** What comes from elsewhere is kept wrapped, as a secret key is. */
+const wrappedAlgorithm = 'AES_256';
 const generationTimeoutMs = 30_000;
 const attempts = 8;
 
@@ -50,16 +53,18 @@ export class KeyTransport {
       keks: Pick<CurrentKeks, 'of'>;
       kekStore: Pick<KekStore, 'get'>;
       bounds: LeaseBounds;
+      assurance: Pick<Assurance, 'only'>;
     },
   ) {}
 
   /** New import parameters in place of those before. The private half is an RSA key as any other; that it only receives is said where it is unwrapped. */
   async offer(key: Key, wrappingAlgorithm: WrappingAlgorithm, spec: WrappingKeySpec, trace: Context): Promise<Offer> {
+    const only = await this.parts.assurance.only(key, wrappedAlgorithm);
     const kek = await this.parts.keks.of(key, trace);
     const { material, publicKeySpki } = await askInternal(
       this.parts.connection,
       internalOperations.generateKey,
-      { algorithm: spec, usage: 'sign', custody: 'wrapped', kekId: kek.kekId, kek: kek.material, ...residencyOf(key) },
+      { algorithm: spec, usage: 'sign', custody: 'wrapped', kekId: kek.kekId, kek: kek.material, ...residencyOf(key), ...only },
       { timeoutMs: generationTimeoutMs, trace },
     );
     if (material.custody !== 'wrapped' || publicKeySpki === undefined)
@@ -69,6 +74,11 @@ export class KeyTransport {
     const parameters = { keyId: key.keyId, importId, wrappingAlgorithm, spec, receiver: material, tokenHash, expiresAt, tries: 0 };
     await this.parts.imports.put(parameters);
     return { parameters, token, publicKeySpki };
+  }
+
+  /** Throws ERR_ASSURANCE where no token that workers have may hold what is imported. */
+  async assertPlace(key: Key): Promise<void> {
+    await this.parts.assurance.only(key, wrappedAlgorithm);
   }
 
   /** The parameters that a token names, with this try counted. Throws ERR_IMPORT_PARAMETERS. */
@@ -83,6 +93,7 @@ export class KeyTransport {
 
   /** The material, wrapped under the KEK of the key as it is now. Throws ERR_IMPORT_REFUSED, ERR_KEY_MATERIAL_UNSUITABLE. */
   async receive(key: Key, { wrappingAlgorithm, spec, receiver }: ImportParameters, sent: Sent, trace: Context): Promise<Received> {
+    const only = await this.parts.assurance.only(key, wrappedAlgorithm);
     const [kek, under] = [await this.parts.keks.of(key, trace), await this.kekOf(receiver)];
     if (!under)
       throw new ProblemError('ERR_IMPORT_PARAMETERS', 'The key-encryption key that these parameters are under is gone: ask for new ones.');
@@ -93,6 +104,7 @@ export class KeyTransport {
         algorithm: key.algorithm,
         kek: { kekId: kek.kekId, material: kek.material },
         ...residencyOf(key),
+        ...only,
         wrappingAlgorithm,
         receiver: { spec, material: receiver, kek: under },
         wrappedMaterial: sent.wrappedMaterial,

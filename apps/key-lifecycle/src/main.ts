@@ -19,6 +19,7 @@ import { AliasCommands } from './alias-commands';
 import { AliasDelivery } from './alias-delivery';
 import { AliasStore } from './alias-store';
 import { AppModule } from './app.module';
+import { Assurance } from './assurance';
 import { BackupStore } from './backup-store';
 import { ComplianceWatch } from './compliance-watch';
 import { composeBackups } from './compose-backups';
@@ -55,7 +56,10 @@ import { SignedDocuments } from './signed-documents';
 import { Site } from './site';
 import { StoreCheck } from './store-check';
 import { Statements } from './token-ending.controller';
+import { TokenSightings } from './token-sightings';
 import { TokenSurvey } from './token-survey';
+import { TokenTales } from './token-tales';
+import { TokenWatch } from './token-watch';
 import { WrappingGuard } from './wrapping-guard';
 
 const service = 'key-lifecycle';
@@ -106,7 +110,11 @@ await runService(service, async (logger) => {
   const bounds = new LeaseBounds(config.GCM_INVOCATIONS_MAX, config.GCM_ROTATE_AT);
   const floors = new Floors(evaluator);
   const due = new DueKeys(db, documents, store);
-  const compliance = new ComplianceWatch(due, floors, logger);
+  const sightings = new TokenSightings(connection);
+  const assurance = new Assurance(evaluator, floors, sightings);
+  const tokenTales = new TokenTales(db, documents, tampered);
+  const tokenWatch = new TokenWatch({ connection, assurance, sightings, tales: tokenTales, trail, holder: worker, logger });
+  const compliance = new ComplianceWatch(due, floors, assurance, logger);
   const storeCheck = new StoreCheck(
     store,
     keyView,
@@ -118,23 +126,24 @@ await runService(service, async (logger) => {
   const reservations = new Reservations(db, documents);
   const orphanAfterMs = config.ORPHAN_SECONDS * 1_000;
   const objects = new ReservedObjects(reservations, orphanAfterMs);
-  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects);
+  const commands = new KeyCommands(connection, store, keks, delivery, relay, owed, propagation, floors, logger, objects, assurance);
   const orphans = new OrphanSweep({ reservations, store, trail, connection, orphanAfterMs, logger });
   const changes = new RewrapChanges({ bulk: new KeyBulk(db, store), delivery, owed, trail, logger });
   const guard = new WrappingGuard({ keks: kekStore, jobs, backups: backupStore, view: keyView });
   const survey = new TokenSurvey(connection, keyView);
   const steps = new RewrapSteps({
-    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard, survey },
+    ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard },
+    ...{ survey, assurance },
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 
   const imports = new ImportStore(db, documents, tampered);
-  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds });
+  const transport = new KeyTransport({ connection, store, imports, keks, kekStore, bounds, assurance });
 
   const progress = { begun: false, checked: 0 };
   const backups = composeBackups({
     ...{ config, core, db, signer, documents, store, commands, delivery, bounds, logger },
-    ...{ keks: kekStore, roots, backupStore },
+    ...{ keks: kekStore, roots, backupStore, aliases, aliasDelivery },
   });
 
   const aliasCommands = new AliasCommands(aliases, aliasDelivery, aliasRelay, owedOfAliases, propagation, logger);
@@ -178,6 +187,7 @@ await runService(service, async (logger) => {
         owedByJobs.start();
         owedByRoots.start();
         runner.start();
+        tokenWatch.start(config.DUE_SWEEP_SECONDS * 1_000);
         storeCheck.start(config.STORE_CHECK_SECONDS * 1_000);
         backups.start();
       } catch (error) {
@@ -215,6 +225,8 @@ await runService(service, async (logger) => {
       aliasCommands,
       site: new Site(config.SITE_REGION),
       cursors: new ListCursors(db),
+      assurance,
+      sightings,
     }),
     { strategy: server, logger, abortOnError: false },
   );
@@ -247,6 +259,7 @@ await runService(service, async (logger) => {
     () => backups.stop(),
     () => expiredImports.stop(),
     () => storeCheck.stop(),
+    () => tokenWatch.stop(),
     () => orphans.stop(),
     () => runner.stop(),
     () => relay.stop(),

@@ -1,5 +1,6 @@
 import {
   type Algorithm,
+  type AssuredTokens,
   algorithms,
   internalOperations,
   type KekMaterial,
@@ -22,6 +23,8 @@ export interface MaterialRequest {
   kekId: string;
   kek: KekMaterial;
   residency?: Residency | undefined;
+  /** Only in one of these. */
+  tokens?: AssuredTokens | undefined;
   /** The name that a pair gets if it stays in a token. */
   label?: string;
   trace: Context;
@@ -40,9 +43,9 @@ export class MaterialRequests {
     return algorithms[request.algorithm].pair ? this.alone(request) : this.gatheringOf(request).ask(request);
   }
 
-  /** One for each KEK as it is wrapped now. There are few. */
-  private gatheringOf({ kekId, kek }: MaterialRequest): Gathering<MaterialRequest, Material> {
-    const id = `${kekId} ${kek.wrapped}`;
+  /** One for each KEK as it is wrapped now, and the tokens that its keys may be in. There are few. */
+  private gatheringOf({ kekId, kek, tokens = [] }: MaterialRequest): Gathering<MaterialRequest, Material> {
+    const id = [kekId, kek.wrapped, ...tokens].join(' ');
     let gathering = this.gatherings.get(id);
     if (!gathering) {
       gathering = new Gathering(limits.batchItems, (requests) => this.together(requests), shortly);
@@ -54,11 +57,14 @@ export class MaterialRequests {
   private async together(requests: MaterialRequest[]): Promise<readonly Outcome<Material>[]> {
     const [first] = requests as [MaterialRequest];
     if (requests.length === 1) return [{ value: await this.alone(first) }];
-    const { kekId, kek, trace } = first;
+    const { kekId, kek, tokens, trace } = first;
     const { keys } = await askInternal(
       this.connection,
       internalOperations.generateKeys,
-      { kekId, kek, keys: requests.map(({ algorithm, usage, residency }) => ({ algorithm, usage, ...(residency ? { residency } : {}) })) },
+      {
+        ...{ kekId, kek, ...(tokens ? { tokens } : {}) },
+        keys: requests.map(({ algorithm, usage, residency }) => ({ algorithm, usage, ...(residency ? { residency } : {}) })),
+      },
       { timeoutMs: generationTimeoutMs, trace },
     );
     return keys.map((made) => ('problem' in made ? { error: new ProblemError(made.problem.code, made.problem.detail) } : { value: made }));

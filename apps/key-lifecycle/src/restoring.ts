@@ -13,6 +13,8 @@ import {
 import { type AuditTrail, importTrustedKeys } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
+import type { AliasDelivery } from './alias-delivery';
+import type { AliasStore } from './alias-store';
 import type { BackupHsm } from './backup-hsm';
 import { Findings } from './backup-proof';
 import { BackupReader } from './backup-reader';
@@ -29,6 +31,7 @@ import { type Key, rotateKey } from './key';
 import type { KeyCommands } from './key-commands';
 import type { KeyStore } from './key-store';
 import { provable } from './provable';
+import { restoreAliases } from './restored-aliases';
 import { type Restored, restoredKey } from './restored-key';
 import type { RootName } from './root';
 import { SignedDocuments } from './signed-documents';
@@ -44,7 +47,9 @@ export interface RestoringParts {
   hsm: BackupHsm;
   store: BackupStore;
   source: BackupSource;
-  keys: Pick<KeyStore, 'insertRestored'>;
+  keys: Pick<KeyStore, 'insertRestored' | 'get'>;
+  aliases: Pick<AliasStore, 'insertRestored'>;
+  aliasDelivery: Pick<AliasDelivery, 'put'>;
   keks: Pick<KekStore, 'claim' | 'all' | 'get'>;
   /** The root that KEKs are wrapped under; undefined while there is but one. */
   root: () => Promise<RootName | undefined>;
@@ -149,15 +154,18 @@ export class Restoring {
       const { manifest } = plan.reader.whole;
       const recoveryPointSeconds = Math.max(0, Math.round((Date.parse(record.startedAt) - Date.parse(manifest.snapshot.from)) / 1_000));
       const filled = await this.fill({ ...record, recoveryPointSeconds, progress: { ...record.progress, of: manifest.counts.keys } }, plan);
+      const { keys, aliases, aliasDelivery, trail } = this.parts;
+      const named = await restoreAliases({ keys, aliases, delivery: aliasDelivery, trail }, plan.reader, record);
       const policy = await plan.reader.policy();
       if (policy) await this.writePolicy(record.backupId, policy);
       const { proof, progress } = filled;
       const isAll = progress.keys === progress.of && (proof?.failures ?? 0) === 0;
       ended = {
         ...{ ...filled, state: 'complete', finishedAt: this.now() },
+        ...(filled.restored ? { restored: { ...filled.restored, ...named } } : {}),
         ...(proof ? { proof: { ...proof, ok: isAll, tookMs: proof.tookMs + this.nowMs() - startedMs } } : {}),
       };
-      logger.log(`restored ${progress.keys} keys from ${record.backupId}, ${proof?.proven} versions proven`);
+      logger.log(`restored ${progress.keys} keys and ${named.aliases} aliases from ${record.backupId}, ${proof?.proven} versions proven`);
     } catch (error) {
       const before = (await store.restore()) ?? record;
       ended = { ...before, state: 'failed', finishedAt: this.now(), failure: failureOf(error) };
@@ -252,6 +260,7 @@ export class Restoring {
       ...record,
       progress: { ...record.progress, keys: record.progress.keys + read.length },
       restored: {
+        ...record.restored,
         usable: before.usable + count('usable'),
         suspended: before.suspended + count('suspended'),
         destroyed: before.destroyed + count('destroyed'),

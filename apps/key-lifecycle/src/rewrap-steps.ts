@@ -10,6 +10,7 @@ import {
 import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
+import type { Assurance } from './assurance';
 import type { CurrentKeks } from './current-keks';
 import type { Delivery } from './delivery';
 import { destroyKek, isLiving, type Kek, type LivingKek, type Pair, retireKek, rewrappedKek, toldKek } from './kek';
@@ -53,6 +54,7 @@ export interface RewrapParts {
   view: Pick<KvView<KeysView>, 'every' | 'trusted' | 'fresh'>;
   guard: Pick<WrappingGuard, 'assertNoRestore'>;
   survey: Pick<TokenSurvey, 'of'>;
+  assurance: Pick<Assurance, 'allowed'>;
   nowMs?: () => number;
 }
 
@@ -154,9 +156,19 @@ export class RewrapSteps {
     const page = await this.parts.store.list(job.pass.after, scan);
     const to = await this.destination(job, kindsOf(page.keys));
     if ('trouble' in to) return failedJob(job, to.trouble, this.now());
-    const failures = refusals(page.keys, to);
+    const failures = refusals(page.keys, to, (key) => this.mayBeIn(job.token as string, key));
     const outcome = { read: page.keys.length, found: 0, done: 0, conflicts: 0, failures, unread: page.unread.length, next: page.next };
     return pageDone(job, outcome, this.now());
+  }
+
+  private mayBeIn(token: string, key: Key): boolean {
+    try {
+      const { tokens } = this.parts.assurance.allowed(key);
+      return tokens === undefined || tokens.includes(token);
+    } catch {
+      // None on record is good enough for it.
+      return false;
+    }
   }
 
   /** Of a migration. A worker that lacks the token, or fails to reach it, is waited for; what no waiting mends is told. */
@@ -217,6 +229,7 @@ export class RewrapSteps {
         {
           from: from.map(named),
           to: named(to),
+          ...this.parts.assurance.allowed(to),
           keys: some.map(({ key: { algorithm, residency }, material: { kekId, mechanism, wrapped } }) => ({
             ...{ algorithm, kekId, mechanism, wrapped },
             ...(residency ? { residency } : {}),
@@ -250,10 +263,12 @@ export class RewrapSteps {
     if (found.length > 0 && to?.state !== 'active') return superseded(job, to?.state ?? 'not there', this.now());
     const outcome: PageOutcome = { read: all.length, found: found.length, done: 0, conflicts: 0, failures: [], unread: 0, next: undefined };
     let trouble: unknown;
-    for (const { kekId, material: under } of found) {
+    for (const { kekId, material: under, ...pair } of found) {
       try {
+        const only = this.parts.assurance.allowed(pair);
         const options = { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT };
-        const material = await askInternal(connection, internalOperations.rewrapKek, { material: under, ...nameOf(to as Root) }, options);
+        const order = { material: under, ...nameOf(to as Root), ...only };
+        const material = await askInternal(connection, internalOperations.rewrapKek, order, options);
         // Another one that was made of it meanwhile: it is found in the next pass.
         const kek = await keks.change(kekId, (one) =>
           isLiving(one) && one.material.wrapped === under.wrapped ? rewrappedKek(one, material, job.jobId) : one,

@@ -14,6 +14,7 @@ import { type Asker, type Done, OwedRecords, RecordedReply } from '@claviger/ser
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Assurance } from './assurance';
 import { JobStore } from './job-store';
 import { isLiving, type Kek, kekIdOf, type Pair } from './kek';
 import { KekStore } from './kek-store';
@@ -48,6 +49,7 @@ export class RewrapController {
     private readonly roots: Roots,
     private readonly hsm: Hsm,
     private readonly guard: WrappingGuard,
+    private readonly assurance: Assurance,
   ) {}
 
   @MessagePattern(keyOperations.rotateKek.name)
@@ -57,6 +59,7 @@ export class RewrapController {
     return this.replies.answer(keyOperations.rotateKek, context, { reason }, async (asker) => {
       asker.admit('keys:RotateKek', kekResource(pair));
       await this.guard.assertNoRestore();
+      await this.assurance.assertRoots(pair);
       const keks = await this.keks.ofPair(pair);
       const asked = { reason, startedBy: context.principal };
       return this.begin(asker, await this.underWay('rotate-kek', pair), () => kekJob(pair, keks, asked, new Date().toISOString()));
@@ -68,6 +71,7 @@ export class RewrapController {
     return this.replies.answer(keyOperations.rotateRoot, context, { reason }, async (asker) => {
       asker.admit('keys:RotateRoot', claviger);
       await this.guard.assertNoRestore();
+      for (const kek of await this.keks.all()) if (isLiving(kek)) await this.assurance.assertRoots(kek);
       const roots = await this.roots.all();
       assertNoMigration(await this.jobs.list(limits.listPage));
       const asked = { reason, startedBy: context.principal };

@@ -10,6 +10,7 @@ import type { Key, KeyVersion } from './key';
 import type { Reservation } from './reservations';
 import type { RewrapJob } from './rewrap-job';
 import type { Root } from './root';
+import type { ToldOfToken } from './token-tale';
 import type { Told } from './warnings';
 
 /** A document whose signature does not fit: somebody changed it behind this service's back. It is not used. */
@@ -57,6 +58,14 @@ export class SignedDocuments {
   readTold(keyId: string, signed: string): Told {
     const told = this.verified<Told>(keyId, 'claviger-told+jws', signed);
     if (told.keyId !== keyId) throw new TamperedDocument(keyId, `it holds what was told of ${told.keyId}`);
+    return told;
+  }
+
+  signToldOfToken = (told: ToldOfToken): string => signRecord('claviger-told-of-token+jws', told, this.signer);
+
+  readToldOfToken(label: string, signed: string): ToldOfToken {
+    const told = this.verified<ToldOfToken>(label, 'claviger-told-of-token+jws', signed);
+    if (told.label !== label) throw new TamperedDocument(label, `it holds what was told of token ${told.label}`);
     return told;
   }
 

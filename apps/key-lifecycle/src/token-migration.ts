@@ -79,7 +79,7 @@ export const kindsOf = (keys: readonly Key[]): KeyKind[] => [
 ];
 
 /** Of those, the ones that must not, or could not, be used in that token. */
-export function refusals(keys: readonly Key[], { token, region, lacks }: Destination): JobFailure[] {
+export function refusals(keys: readonly Key[], { token, region, lacks }: Destination, isAssured: (key: Key) => boolean): JobFailure[] {
   const lacked = new Set(lacks.map(textOf));
   return keys.filter(isWrapped).flatMap((key): JobFailure[] => {
     const { keyId: id, residency } = key;
@@ -87,6 +87,14 @@ export function refusals(keys: readonly Key[], { token, region, lacks }: Destina
       const place = region === undefined ? 'nobody said where it is' : `it is in ${region}`;
       return [{ id, code: 'ERR_RESIDENCY', detail: `the key may be in ${residency?.join(', ')}, and of token ${token} ${place}` }];
     }
+    if (!isAssured(key))
+      return [
+        {
+          id,
+          code: 'ERR_ASSURANCE',
+          detail: `the validation of token ${token} on record is less than the profile of a ${key.classification} ${key.environment} key asks for`,
+        },
+      ];
     if (lacked.has(textOf(key)))
       return [{ id, code: 'ERR_ALGORITHM_UNAVAILABLE', detail: `token ${token} cannot ${key.usage} with ${key.algorithm}` }];
     return [];

@@ -1,6 +1,6 @@
 import { type CloudEvent, cloudEvent, type EventType } from '@claviger/contracts';
 import type { Key } from './key';
-import { atEndOf, deadlineOf, iso, rotationAt } from './key-dates';
+import { atEndOf, type Deadline, deadlinesOf, iso, rotationAt } from './key-dates';
 import { dayMs } from './rotation-schedule';
 
 /** What has been told of a key, kept beside it: a warning is no change of the key, and no worker needs to hear of it. The newest of each kind is enough. */
@@ -9,6 +9,7 @@ export interface Told {
   /** `days` is the fewest that was told of this end. */
   periodEnd?: { version: number; at: string; days: number };
   deletion?: { at: string; days: number };
+  materialExpiry?: { at: string; days: number };
   rotationFailed?: { version: number; at: string };
   /** Digest of what it was said to be less in than its floor. */
   nonCompliant?: string;
@@ -17,10 +18,16 @@ export interface Told {
 
 export const nothingTold = (keyId: string): Told => ({ keyId });
 
-/** The event that is due, once for each version, end and number of days. Of several that have come since, the last one: what is over need not be announced. */
+/** An event that is due, once for each version, end and number of days. Of several that have come since, the last one: what is over need not be announced. */
 export function warning(key: Key, told: Told, nowMs: number): { told: Told; event: CloudEvent } | undefined {
-  const deadline = deadlineOf(key);
-  if (!deadline) return undefined;
+  for (const deadline of deadlinesOf(key)) {
+    const due = warningOf(deadline, key, told, nowMs);
+    if (due) return due;
+  }
+  return undefined;
+}
+
+function warningOf(deadline: Deadline, key: Key, told: Told, nowMs: number): { told: Told; event: CloudEvent } | undefined {
   const endMs = Date.parse(deadline.at);
   const days = deadline.days.findLast((d) => endMs - d * dayMs <= nowMs);
   if (days === undefined) return undefined;
@@ -32,6 +39,11 @@ export function warning(key: Key, told: Told, nowMs: number): { told: Told; even
     const left = Math.min(days, Math.ceil((endMs - nowMs) / dayMs));
     const data = { ...named(key), deletionAt: at, days: left };
     return { told: { ...told, deletion: { at, days } }, event: event(key, 'deletion-approaching', `${endMs}.${days}`, nowMs, data) };
+  }
+  if (deadline.what === 'material-expiry') {
+    if (told.materialExpiry?.at === at && told.materialExpiry.days <= days) return undefined;
+    const data = { ...named(key), expiresAt: at, days };
+    return { told: { ...told, materialExpiry: { at, days } }, event: event(key, 'material-expiring', `${endMs}.${days}`, nowMs, data) };
   }
   const { periodEnd } = told;
   if (periodEnd?.version === version && periodEnd.at === at && periodEnd.days <= days) return undefined;
@@ -63,7 +75,7 @@ export function rotationFailure(
 
 const named = ({ keyId, name, owner }: Key) => ({ keyId, name, owner });
 
-function event<T extends 'period-ending' | 'deletion-approaching' | 'rotation-failed'>(
+function event<T extends 'period-ending' | 'deletion-approaching' | 'material-expiring' | 'rotation-failed'>(
   { keyId, primaryVersion }: Key,
   what: T,
   which: string,

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { assertPointable, deleteAlias, type KeyAlias, pointAlias, targetOf, viewAlias } from '../src/alias';
 import { destroyKey, type Key, scheduleDeletion } from '../src/key';
-import { newKey, nowMs } from './keys-under-test';
+import { newKey, nowMs } from './made-keys';
 
 const name = 'alias/payments/cards';
 const codeOf = (to: Key, from?: Key): string | undefined => {

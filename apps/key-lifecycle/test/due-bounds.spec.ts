@@ -5,7 +5,7 @@ import { claimMs, isQuick, longestBackOffMs, putOff, triedAgainAt } from '../src
 import { createKey, type Key, scheduleDeletion } from '../src/key';
 import { dueAfter, dueAt, iso } from '../src/key-dates';
 import { dayMs } from '../src/rotation-schedule';
-import { about, made, now, nowMs } from './keys-under-test';
+import { about, made, now, nowMs } from './made-keys';
 
 const every = (everyDays: number, more: Partial<RotationSchedule> = {}): RotationSchedule =>
   ({ everyDays, timeZone: 'UTC', jitterMinutes: 90, onUsageThreshold: true, ...more }) as RotationSchedule;

@@ -4,7 +4,9 @@ import {
   exportOperations,
   importOperations,
   internalSubject,
+  type KnownToken,
   limits,
+  type PolicyBundle,
   type Result,
   requestType,
   type SessionView,
@@ -24,7 +26,7 @@ import { KeyTransport } from '../src/key-transport';
 import { NamedKeys } from '../src/named-keys';
 import { RecordedChange } from '../src/recorded-change';
 import { SignedDocuments } from '../src/signed-documents';
-import { about, intent, type Lifecycle, quiet, startLifecycle } from './keys-under-test';
+import { about, intent, knownToken, type Lifecycle, quiet, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
 let imports: ImportStore;
@@ -44,7 +46,7 @@ beforeAll(async () => {
   imports = new ImportStore(l.db, documents, (id, reason) => void l.tampered.push(`${id}: ${reason}`));
   const transport = new KeyTransport({
     ...{ connection: l.connection, store: l.store, imports, bounds: new LeaseBounds(1_000, 0.5) },
-    ...{ keks: l.currentKeks, kekStore: l.keks },
+    ...{ keks: l.currentKeks, kekStore: l.keks, assurance: l.assurance },
   });
   const view = { kind: 'session', session, principal: 'kim', mfa: true, ip: 'x' } as unknown as SessionView;
   const admission = { session: view, policies: ['p'], revisions: { session: 1, bundle: 1 } };
@@ -71,6 +73,8 @@ function serve(): void {
       asks.set(m.subject.split('.').at(-1) as string, asked);
       const wrapped = Buffer.from('wrapped').toString('base64url');
       const answer = (result: object): void => void m.respond(JSON.stringify({ result }));
+      const tokens = [{ label: 'customer', root: true, reached: true }];
+      if (m.subject.endsWith('describe-tokens')) return answer({ worker: 'w-1', tokens });
       if (m.subject.endsWith('generate-kek')) return answer({ rootLabel: 'root', mechanism: 0x210a, family: 'softhsm', wrapped });
       const material = (kekId: string) => ({ custody: 'wrapped', kekId, mechanism: 0x210a, family: 'softhsm', wrapped });
       if (m.subject.endsWith('generate-key')) return answer({ material: material(asked.kekId as string), publicKeySpki: 'AAAA' });
@@ -158,6 +162,24 @@ test('workers are told in which regions the key may be opened, and that the pair
   const request = exportOperations.export.request.parse({ type: requestType, keyId: key.keyId, recipient, reason: 'r' });
   expect(await code(exported.export(request, asking()))).toBe('OK');
   expect(asks.get('send-key')).toMatchObject({ key: { keyId: key.keyId, version: 1 } });
+});
+
+test('material comes only into a token that is validated as the profile asks; what is refused costs no try', async () => {
+  const inForce = (...tokens: KnownToken[]) => {
+    const profiles = [{ id: 'validated', description: 'of a test', moduleLevel: 3 }];
+    l.policies.current = { bundle: { revision: 1, profiles, tokens } as unknown as PolicyBundle, hash: '' };
+  };
+  inForce(knownToken());
+  const key = await create();
+  const { importToken } = await offer(key);
+  expect(asks.get('generate-key')).toMatchObject({ tokens: ['customer'] });
+  inForce(knownToken({ status: 'revoked' }));
+  expect([await code(offer(key)), await code(send(key, importToken))]).toEqual(['ERR_ASSURANCE', 'ERR_ASSURANCE']);
+  expect((await imports.get(key.keyId))?.parameters.tries).toBe(0);
+  inForce(knownToken());
+  expect(await code(send(key, importToken))).toBe('OK');
+  expect(asks.get('receive-key')).toMatchObject({ tokens: ['customer'] });
+  l.policies.current = undefined;
 });
 
 test('a worker that dies in the middle costs a try and nothing else', async () => {

@@ -15,7 +15,7 @@ import {
 } from '../src/key';
 import { dueChange, nextChange } from '../src/key-dates';
 import { afterCompromise, afterOwnerChange, isLowered, setClassification } from '../src/key-events';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 const schedule = (more: object) => RotationSchedule.parse({ everyDays: 300, ...more });
 const compromised = (key: Key, rotate?: boolean, versions?: number[]) =>

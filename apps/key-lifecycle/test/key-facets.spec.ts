@@ -5,7 +5,7 @@ import { cancelDeletion, destroyKey, type Key, rotateKey, scheduleDeletion, susp
 import { facetsOf, facetsWanted, isMeant } from '../src/key-facets';
 import { indexFieldsOf, misindexedFields } from '../src/key-query';
 import { asked, variedKeys } from './keys-to-find';
-import { made, newKey, now, nowMs } from './keys-under-test';
+import { made, newKey, now, nowMs } from './made-keys';
 
 const keys = variedKeys();
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { createKey, setRotation } from '../src/key';
 import { protectsAtMostDays } from '../src/key-dates';
 import { assertNotBelow, assertRotationNotBelow, assertWait, shortfallsOf, withDefaults, withRotation } from '../src/key-floor';
-import { about, made, newKey, now } from './keys-under-test';
+import { about, made, newKey, now } from './made-keys';
 
 const profile = (more: Partial<KeyProfile>): KeyProfile => ({ id: 'strict', description: 'of a test', ...more });
 const floor = (more: Partial<KeyProfile>) => floorOf([profile(more)], { environment: 'production', classification: 'internal' });

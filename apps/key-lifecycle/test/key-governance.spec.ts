@@ -1,4 +1,4 @@
-import { type EventType, eventSubject, eventTypes, type KeyProfile, type PolicyBundle } from '@claviger/contracts';
+import { type EventType, eventSubject, eventTypes, type KeyProfile, type KnownToken, type PolicyBundle } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -9,7 +9,8 @@ import { compromiseKey, type Key, type NewKey, setRotation, updateNotes } from '
 import { certifyKey } from '../src/key-certification';
 import { afterCompromise, setClassification } from '../src/key-events';
 import { dayMs } from '../src/rotation-schedule';
-import { about, intent, type Lifecycle, now, startLifecycle } from './keys-under-test';
+import { TokenWatch } from '../src/token-watch';
+import { about, intent, knownToken, type Lifecycle, now, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
 let hsm: ReturnType<Lifecycle['serveHsm']>;
@@ -25,18 +26,21 @@ const create = async (more: Partial<NewKey> = {}): Promise<Key> => {
   recorded();
   return key;
 };
-const change = async ({ keyId }: Key, decide: (key: Key) => Key) => {
+const change = async ({ keyId }: Key, decide: (key: Key) => Key | Promise<Key>) => {
   const { key, recorded } = await l.commands.change(keyId, decide, ({ revision }) => intent(revision, { keyId }));
   recorded();
   return key;
 };
 const stored = async ({ keyId }: Key) => (await l.store.get(keyId)) as Key;
 const sweep = (aheadMs = 0) => l.sweeper(l.trail, Date.now() + aheadMs).sweep();
+/** Records of tokens that are in force with the next profiles. */
+let tokens: KnownToken[] = [];
+let revision = 0;
 const inForce = (...profiles: Partial<KeyProfile>[]) => {
   const all = profiles.map((more, n): KeyProfile => ({ id: `p${n}`, description: 'of a test', ...more }));
-  l.policies.current = { bundle: { profiles: all } as PolicyBundle, hash: '' };
+  l.policies.current = { bundle: { revision: ++revision, profiles: all, tokens } as PolicyBundle, hash: '' };
 };
-async function events<T extends EventType>(type: T, { keyId }: Key): Promise<object[]> {
+async function events<T extends EventType>(type: T, { keyId }: Pick<Key, 'keyId'>): Promise<object[]> {
   await l.relay.sweep();
   await until(async () => (await l.store.pending(1_000)).items.every((i) => i.aggregateId !== keyId), { what: 'the outbox to be empty' });
   const reader = await l.broker.connection('provisionerCore');
@@ -87,7 +91,9 @@ test('a token that is away stops no compromise: the key is rotated when it is ba
 
 test('a key that is less than a new profile asks for is told once, by one of many, and again when it was mended and fell below once more', async () => {
   const key = await create();
-  const watches = [l.replica(), l.replica(), l.replica()].map(({ due }) => new ComplianceWatch(due, new Floors(l.policies), l.logger));
+  const watches = [l.replica(), l.replica(), l.replica()].map(
+    ({ due, assurance }) => new ComplianceWatch(due, new Floors(l.policies), assurance, l.logger),
+  );
   const look = async () => {
     const found = await stored(key);
     for (const _ of [1, 2]) await Promise.all(watches.map((watch) => watch.look([found])));
@@ -130,7 +136,7 @@ test('a key that is less than a new profile asks for is told once, by one of man
 test('an owner who has to certify a key is told 30, 7 and 1 days before and when it is over, each once; certified, the time begins anew', async () => {
   const key = await create();
   const look = async (days: number) => {
-    const watch = new ComplianceWatch(l.due, new Floors(l.policies), l.logger, () => Date.now() + days * dayMs);
+    const watch = new ComplianceWatch(l.due, new Floors(l.policies), l.assurance, l.logger, () => Date.now() + days * dayMs);
     const found = await stored(key);
     await watch.look([found]);
     await watch.look([found]);
@@ -148,4 +154,130 @@ test('an owner who has to certify a key is told 30, 7 and 1 days before and when
   inForce();
   expect(await look(2_000)).toEqual([30, 1, 0, 30]);
   l.policies.current = undefined;
+});
+
+test('material comes only into a token whose validation is what the profile asks for; what is refused changes nothing', async () => {
+  const code = (made: Promise<unknown>) =>
+    made.then(
+      () => 'OK',
+      ({ code }: { code: string }) => code,
+    );
+  const before = await create({ environment: 'staging', classification: 'confidential' });
+  const open = await create({ environment: 'staging', classification: 'public' });
+  const [keks, keys] = [hsm.kek, hsm.key];
+  const meant = {
+    environments: ['staging' as const],
+    classifications: ['confidential' as const, 'restricted' as const],
+    moduleLevel: 3 as const,
+  };
+  const rotate = (key: Key) => l.commands.material(key, context.active());
+  for (const [why, known] of Object.entries({
+    'has no record': [],
+    'is validated at level 2': [knownToken({ level: 2 })],
+    'was revoked': [knownToken({ status: 'revoked' })],
+    'had a validation until 2026-01-31': [knownToken({ validUntil: '2026-01-31' })],
+    'is validated by nobody': [{ ...knownToken(), validation: { standard: 'none' as const } }],
+    // It is another token that is good enough: a secret key is under a root.
+    'token customer has no record': [knownToken({}, 'pq')],
+  })) {
+    tokens = known;
+    inForce(meant);
+    await expect(create({ environment: 'staging', classification: 'restricted' })).rejects.toMatchObject({
+      ...{ code: 'ERR_ASSURANCE', detail: expect.stringContaining(why) },
+    });
+    expect(await code(rotate(before))).toBe('ERR_ASSURANCE');
+    const others = known.filter(({ label }) => label === 'pq').map(({ label }) => label);
+    expect(await code((async () => l.assurance.allowed(before))())).toBe(others.length > 0 ? 'OK' : 'ERR_ASSURANCE');
+    expect(await code(l.assurance.assertRoots({ environment: 'staging', classification: 'restricted' }))).toBe('ERR_ASSURANCE');
+    const raised = change(open, async (k) => {
+      const to = setClassification(k, 'confidential', 'why', now);
+      await l.assurance.assertKept(to);
+      return to;
+    });
+    expect(await code(raised)).toBe('ERR_ASSURANCE');
+    expect(await code(rotate(open))).toBe('OK');
+  }
+  expect({ keks: hsm.kek, key: hsm.key, stored: await stored(open) }).toEqual({ keks, key: keys + 6, stored: open });
+  tokens = [knownToken()];
+  inForce(meant);
+  expect(await code(create({ environment: 'staging', classification: 'restricted' }))).toBe('OK');
+  expect(await code(l.assurance.assertKept(before))).toBe('OK');
+  expect([l.assurance.allowed(before), l.assurance.allowed(open)]).toEqual([{ tokens: ['customer'] }, {}]);
+  // Which tokens there are is not known: nothing is refused for good, and nothing is let in.
+  hsm.away();
+  const { assurance } = l.replica();
+  expect(await code(assurance.only(before, 'AES_256'))).toBe('ERR_WORKER_UNAVAILABLE');
+  expect((await assurance.shortfalls([before, open]))(before)).toBeUndefined();
+  expect((await assurance.shortfalls([before, open]))(open)).toEqual([]);
+  hsm = l.serveHsm();
+});
+
+test('a key whose token falls below its floor goes on to be used, and that is told once', async () => {
+  const key = await create();
+  const watches = [l.replica(), l.replica()].map(
+    ({ due, assurance }) => new ComplianceWatch(due, new Floors(l.policies), assurance, l.logger),
+  );
+  const look = async () => {
+    for (const watch of [...watches, ...watches]) await watch.look([await stored(key)]);
+    return events('io.claviger.key.non-compliant', key);
+  };
+  tokens = [knownToken()];
+  inForce({ moduleLevel: 3 });
+  expect(await look()).toEqual([]);
+  tokens = [knownToken({ status: 'historical' })];
+  inForce({ moduleLevel: 3 });
+  expect(await look()).toMatchObject([
+    { shortfalls: [{ what: 'moduleLevel', profile: 'p0', why: expect.stringContaining('historical') }] },
+  ]);
+  expect((await stored(key)).versions).toMatchObject([{ state: 'active' }]);
+});
+
+test('what became of a validation is told once over all replicas, in the ledger and on KEYS, also when the first one ended before it was', async () => {
+  const watch = (r = l.replica(), trail: Pick<typeof l.trail, 'append'> = l.trail, aheadMs = 0) =>
+    new TokenWatch({
+      ...{ connection: l.connection, assurance: r.assurance, sightings: r.sightings, tales: r.tokenTales, trail, holder: 'kl-1' },
+      ...{ logger: l.logger, nowMs: () => Date.now() + aheadMs },
+    });
+  const told = async () => (await l.recorded()).filter(({ kind }) => kind === 'token').map(({ event, token }) => `${event} ${token}`);
+  const ended = () => events('io.claviger.token.validation-ended', { keyId: 'customer' });
+  const broken = { append: () => Promise.reject(new Error('AUDIT is away')) };
+  tokens = [knownToken({ status: 'revoked' }), { ...knownToken({}, 'pq'), serialNumber: '0001' }];
+  inForce();
+  await watch(undefined, broken).look();
+  expect([await told(), await ended()]).toEqual([[], []]);
+  // Who wrote it down may still be about to tell it.
+  await watch().look();
+  expect(await told()).toEqual([]);
+  for (const n of [1, 2]) await Promise.all([1, 2, 3].map(() => watch(undefined, undefined, n * 60_000).look()));
+  // Of several that tell what another one left, each may: the record is the same, and so is the event.
+  expect(new Set(await told())).toEqual(new Set(['validation-ended customer']));
+  expect(await ended()).toMatchObject([
+    {
+      token: 'customer',
+      state: 'revoked',
+      certificate: '4567',
+      contact: 'psirt@vendor.example',
+      record: expect.stringContaining('token.customer.'),
+    },
+  ]);
+  hsm.tokens = [
+    {
+      label: 'pq',
+      root: false,
+      reached: true,
+      reported: { manufacturer: 'x', model: 'K7', firmware: '7.8', serialNumber: '0042', family: 'x' },
+    },
+  ];
+  await Promise.all([1, 2, 3].map(() => watch().look()));
+  await watch().look();
+  expect((await told()).filter((line) => line.startsWith('mismatch'))).toEqual(['mismatch pq']);
+  expect(await events('io.claviger.token.mismatch', { keyId: 'pq' })).toMatchObject([
+    { mismatches: [{ what: 'serialNumber', recorded: '0001', reported: '0042' }] },
+  ]);
+  // What somebody else wrote there is told as such, and hides nothing.
+  await l.db.collection('tokens').updateOne({ _id: 'customer' as never }, { $set: { signed: 'x' } });
+  await watch().look();
+  expect(l.tampered).toContainEqual(expect.stringContaining('token customer'));
+  expect(await ended()).toHaveLength(2);
+  [tokens, l.policies.current] = [[], undefined];
 });

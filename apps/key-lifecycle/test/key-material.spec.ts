@@ -29,7 +29,8 @@ import {
   newlyDeclared,
 } from '../src/key-material';
 import { protectKey, registerData, unprotectKey } from '../src/key-protection';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { nothingTold, warning } from '../src/warnings';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 const day = 86_400_000;
 const codeOf = (act: () => unknown): string => {
@@ -51,6 +52,30 @@ const said = (more: Partial<ImportAbout> = {}): ImportAbout => ({ importId: `imp
 const give = (key: Key, target: ImportTarget, checkValue: string, more: Partial<ImportAbout> = {}, at = now) =>
   importMaterial(key, target, received(checkValue), said(more), 'from the other HSM', at);
 const states = (key: Key) => key.versions.map(({ state, material }) => `${state}${material ? '' : ' -'}`);
+
+test('that its material expires is told 30, 7 and 1 days before, once each, beside the end of its period; of a short one what is left of it', () => {
+  const told = (key: Key, days: number[]) => {
+    let known = nothingTold(key.keyId);
+    return days.flatMap((after) => {
+      const found: string[] = [];
+      for (let due = warning(key, known, nowMs + after * day); due; due = warning(key, known, nowMs + after * day)) {
+        known = due.told;
+        found.push(`${due.event.type.split('.').at(-1)} ${(due.event.data as { days: number }).days}`);
+      }
+      return found;
+    });
+  };
+  const expiring = (days: number, more = {}) =>
+    give(activateKey(give(external(more), 1, 'a'), 'r', now), 1, 'a', { expiresAt: iso(nowMs + days * day) });
+  const hundred = expiring(100);
+  expect(dueAt(hundred)).toBe(iso(nowMs + 70 * day));
+  expect(told(hundred, [0, 69, 70, 71, 93, 98, 99, 99.5])).toEqual(['material-expiring 30', 'material-expiring 7', 'material-expiring 1']);
+  expect(told(expiring(10), [0, 2, 3, 9])).toEqual(['material-expiring 7', 'material-expiring 1']);
+  expect(told(expiring(0.5), [0, 0.4])).toEqual([]);
+  const both = expiring(100, { cryptoperiod: { originatorDays: 100, recipientDays: 200 } });
+  expect(told(both, [70]).sort()).toEqual(['material-expiring 30', 'period-ending 30']);
+  expect(told(deleteMaterial(hundred, 1, none, nowMs), [70, 99])).toEqual([]);
+});
 
 describe('given an external key', () => {
   const key = external();
@@ -151,7 +176,7 @@ describe('given an external key', () => {
       expect(nextChange(gone)?.change).not.toBe('expire-material');
     }
     const again = give(expireMaterial(ends, nowMs + 4 * day), 1, 'a', { expiresAt: iso(nowMs + 9 * day) });
-    expect(dueAt(again)).toBe(iso(nowMs + 9 * day));
+    expect([dueAt(again), nextChange(again)?.atMs]).toEqual([iso(nowMs + 2 * day), nowMs + 9 * day]);
     expect(expireMaterial(again, nowMs + 4 * day)).toBe(again);
   });
 

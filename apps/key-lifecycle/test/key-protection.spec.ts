@@ -1,23 +1,15 @@
-import { KeyDescription, limits, ProblemError } from '@claviger/contracts';
+import { KeyDescription, limits } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { cancelDeletion, destroyKey, type Key, scheduleDeletion } from '../src/key';
 import { describeKey } from '../src/key-description';
 import { dataInForce, protectKey, registerData, unprotectKey, unregisterData } from '../src/key-protection';
-import { newKey, nowMs } from './keys-under-test';
+import { codeOf } from './code-of';
+import { newKey, nowMs } from './made-keys';
 
 const day = 86_400_000;
 const iso = (atMs: number) => new Date(atMs).toISOString();
 const order = { by: 'ada', reason: 'obsolete' };
-const codeOf = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProblemError) return error.code;
-    throw error;
-  }
-  return 'OK';
-};
 const schedule = (key: Key, atMs = nowMs) => scheduleDeletion(key, 7, order, atMs);
 const table = (name: string, until?: string) => ({ name, by: 'payments-api', until });
 

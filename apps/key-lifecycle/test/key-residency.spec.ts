@@ -3,7 +3,7 @@ import { scheduleDeletion } from '../src/key';
 import { viewKey } from '../src/key-description';
 import { setResidency } from '../src/key-residency';
 import { Site } from '../src/site';
-import { newKey, nowMs } from './keys-under-test';
+import { newKey, nowMs } from './made-keys';
 
 test('a residency is one revision, reaches the workers, and can be taken away', () => {
   const key = newKey();

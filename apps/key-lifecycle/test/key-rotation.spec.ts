@@ -19,7 +19,7 @@ import { dueAfter, dueAt, dueChange, iso, nextChange, nextOf, originatorPeriodEn
 import { describeKey, viewKey } from '../src/key-description';
 import { dayMs } from '../src/rotation-schedule';
 import { nothingTold, warning } from '../src/warnings';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 const later = (days: number) => nowMs + days * dayMs;
 const every = (everyDays: number, more: Partial<RotationSchedule> = {}) =>

@@ -21,20 +21,12 @@ import {
 } from '../src/key';
 import { dueAt } from '../src/key-dates';
 import { describeKey, viewKey } from '../src/key-description';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { codeOf } from './code-of';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 const day = 86_400_000;
 const later = (days: number) => nowMs + days * day;
 const states = (key: Key) => key.versions.map((v) => v.state);
-const codeOf = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProblemError) return error.code;
-    throw error;
-  }
-  return 'OK';
-};
 const active = newKey();
 const rotated = rotateKey(active, made(2), 'yearly', now);
 const suspended = suspendKey(active, false, 'stolen', now);

@@ -1,6 +1,6 @@
 import type { KeyFilter } from '@claviger/contracts';
 import { compromiseKey, createKey, type Key, type NewKey, scheduleDeletion, suspendKey } from '../src/key';
-import { about, made, newKey, now, nowMs } from './keys-under-test';
+import { about, made, newKey, now, nowMs } from './made-keys';
 
 /** Keys of which some have each thing that can be asked for, and some have not. */
 export function variedKeys(): Key[] {

@@ -1,16 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KeysView, type PolicyBundle, ProblemError, type TokenSighting } from '@claviger/contracts';
+import { internalSubject, type KeysView, type PolicyBundle, ProblemError, type SeenToken, type TokenSighting } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
-import {
-  AuditTrail,
-  KvOwner,
-  OutboxRelay,
-  openKeysView,
-  type RecordIntent,
-  type RecordSigner,
-  recordTypes,
-  revisionReader,
-} from '@claviger/messaging';
+import { AuditTrail, KvOwner, OutboxRelay, openKeysView, type RecordIntent, recordTypes, revisionReader } from '@claviger/messaging';
 import { OwedRecords } from '@claviger/service';
 import { type Broker, openTestStore, startBroker, temporaryFolder, until } from '@claviger/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -20,6 +11,7 @@ import { MongoClient } from 'mongodb';
 import { AliasCommands } from '../src/alias-commands';
 import { AliasDelivery } from '../src/alias-delivery';
 import { AliasStore } from '../src/alias-store';
+import { Assurance } from '../src/assurance';
 import { BackupStore } from '../src/backup-store';
 import { CurrentKeks } from '../src/current-keks';
 import { Delivery } from '../src/delivery';
@@ -28,7 +20,6 @@ import { DueKeys } from '../src/due-keys';
 import { Floors } from '../src/floors';
 import { LeaseBounds } from '../src/invocations';
 import { KekStore } from '../src/kek-store';
-import { createKey, type Key, type NewKey } from '../src/key';
 import { KeyCommands } from '../src/key-commands';
 import { KeyStore } from '../src/key-store';
 import { backupsIn } from '../src/last-backup';
@@ -38,36 +29,11 @@ import { Reservations } from '../src/reservations';
 import { ReservedObjects } from '../src/reserved-objects';
 import { Roots } from '../src/roots';
 import { SignedDocuments } from '../src/signed-documents';
+import { TokenSightings } from '../src/token-sightings';
+import { TokenTales } from '../src/token-tales';
+import { signer } from './made-keys';
 
-export const now = '2026-03-01T12:00:00.000Z';
-export const nowMs = Date.parse(now);
-export const made = (n = 1) => ({
-  material: {
-    custody: 'wrapped' as const,
-    kekId: 'kek_production_internal_1',
-    mechanism: 0x210a,
-    family: 'softhsm',
-    wrapped: `wrapped-${n}`,
-  },
-});
-let ids = 0;
-export const about = (more: Partial<NewKey> = {}): NewKey => {
-  const n = String(ids++).padStart(22, 'A');
-  return {
-    keyId: `k_${n}`,
-    name: `payments/${n.toLowerCase()}`,
-    algorithm: 'AES_256',
-    usage: 'encrypt',
-    environment: 'production',
-    classification: 'internal',
-    owner: 'kim',
-    consumers: ['payments-api'],
-    tags: {},
-    createdBy: 'kim',
-    ...more,
-  };
-};
-export const newKey = (more: Partial<NewKey> = {}): Key => createKey(about(more), made(), now);
+export { about, knownToken, made, newKey, now, nowMs, signer } from './made-keys';
 
 /** Who makes a change, where a request says it. */
 export const intent = (
@@ -80,17 +46,10 @@ export const intent = (
   entry: { action: 'keys:Test', principal: 'kim', session: 'S'.repeat(22), reason: 'a test', revisions: {}, revision, ...more },
 });
 
+export const reportedToken = { manufacturer: 'Example HSM', model: 'K7', firmware: '7.8', serialNumber: '0042', family: 'softhsm' };
+
 export const orphanAfterMs = 1_800_000;
 
-/** An ES256 key where the service has one in its token. */
-export function signer(kid = 'control-1'): RecordSigner & { trusted: ReadonlyMap<string, KeyObject> } {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return {
-    kid,
-    trusted: new Map([[kid, publicKey]]),
-    sign: (input) => sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
-  };
-}
 export const quiet = (): LoggerService & { lines: string[] } => {
   const lines: string[] = [];
   const keep = (line: unknown) => void lines.push(String(line));
@@ -211,6 +170,9 @@ export async function startLifecycle() {
     const aliases = new AliasStore(db, documents, onTampered);
     const aliasDelivery = new AliasDelivery(connection, owner, aliases);
     const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger);
+    const floors = new Floors(policies);
+    const sightings = new TokenSightings(connection);
+    const assurance = new Assurance(policies, floors, sightings);
     const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
       store,
@@ -228,7 +190,11 @@ export async function startLifecycle() {
       delivery,
       relay,
       owed,
-      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, new Floors(policies), logger, objects),
+      commands: new KeyCommands(connection, store, currentKeks, delivery, relay, owed, propagation, floors, logger, objects, assurance),
+      floors,
+      sightings,
+      assurance,
+      tokenTales: new TokenTales(db, documents, onTampered),
       reservations,
     };
   };
@@ -290,6 +256,8 @@ export async function startLifecycle() {
         roots: [] as string[],
         /** What each worker says of a token. */
         sightings: {} as Record<string, Partial<TokenSighting>>,
+        /** What it says of its tokens. */
+        tokens: [{ label: 'customer', root: true, reached: true, reported: reportedToken }] as SeenToken[],
         away: () => subscription.unsubscribe(),
         /** Keys are made when it resolves. */
         held: undefined as Promise<void> | undefined,
@@ -314,6 +282,7 @@ export async function startLifecycle() {
           }
           if (verb in rotations)
             return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
+          if (verb === 'describe-tokens') return void m.respond(JSON.stringify({ result: { worker: 'w-1', tokens: asked.tokens } }));
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);
             m.respond(JSON.stringify({ result: { destroyed: true } }));

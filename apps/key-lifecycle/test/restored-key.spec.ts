@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { isDestroyed, type Key, type KeyVersion, rotateKey, suspendKey } from '../src/key';
 import { type RestoreRule, restoredKey } from '../src/restored-key';
-import { made, newKey, now, nowMs } from './keys-under-test';
+import { made, newKey, now, nowMs } from './made-keys';
 
 const rule = (more: Partial<RestoreRule> = {}): RestoreRule => ({ backupId: 'b_20260301120000000_AAAAAAAAAA', proven: true, ...more });
 const states = (key: Key) => key.versions.map(({ state }) => state);

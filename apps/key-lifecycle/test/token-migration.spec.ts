@@ -74,9 +74,10 @@ test('keys that may not be there, or could not be used there, are told by name; 
     { algorithm: 'EC_SECP256K1', usage: 'sign' },
   ]);
   const where = to(seen(1, { lacks: [{ algorithm: 'EC_SECP256K1', usage: 'sign' }] }));
-  expect(refusals(keys, where).map(({ id, code }) => [id, code])).toEqual([
+  expect(refusals(keys, where, () => true).map(({ id, code }) => [id, code])).toEqual([
     [resident.keyId, 'ERR_RESIDENCY'],
     [signer.keyId, 'ERR_ALGORITHM_UNAVAILABLE'],
   ]);
-  expect(refusals([resident], { ...where, region: undefined })).toMatchObject([{ code: 'ERR_RESIDENCY' }]);
+  expect(refusals([anywhere, stays], where, () => false).map(({ id, code }) => [id, code])).toEqual([[anywhere.keyId, 'ERR_ASSURANCE']]);
+  expect(refusals([resident], { ...where, region: undefined }, () => true)).toMatchObject([{ code: 'ERR_RESIDENCY' }]);
 });

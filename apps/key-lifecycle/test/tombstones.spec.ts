@@ -8,7 +8,7 @@ import { type TemporaryFolder, temporaryFolder } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { compromiseKey, destroyKey, scheduleDeletion, suspendKey } from '../src/key';
 import { fateOf, readEvidence } from '../src/tombstones';
-import { newKey, now, nowMs, signer } from './keys-under-test';
+import { newKey, now, nowMs, signer } from './made-keys';
 
 const control = signer();
 const ledger = generateKeyPairSync('ed25519');

@@ -6,7 +6,7 @@ import { ConfigurationError } from '@claviger/operability';
 
 /**
  * The first bundle of a new system, from `POLICY_SEED_DIR`: policies.cedar, schema.cedarschema, roles.json, and where there are some
- * principals.json, grants.json and profiles.json. Throws ConfigurationError.
+ * principals.json, grants.json, profiles.json and tokens.json. Throws ConfigurationError.
  */
 export function readSeed(dir: string, now: Date): PolicyBundle {
   const bundle = {
@@ -18,6 +18,7 @@ export function readSeed(dir: string, now: Date): PolicyBundle {
     principals: json(dir, 'principals.json', []),
     grants: json(dir, 'grants.json', []),
     ...optional('profiles', json(dir, 'profiles.json', null)),
+    ...optional('tokens', json(dir, 'tokens.json', null)),
     publishedAt: now.toISOString(),
   };
   const issues = validateBundle(bundle);

@@ -9,9 +9,9 @@ import {
   type Broker,
   type BrokerOptions,
   type BrokerUser,
+  builtProgram,
   type Child,
   openTestStore,
-  runCommand,
   startBroker,
   startChild,
   type TestStore,
@@ -302,4 +302,4 @@ export async function ask(
   return reply.json();
 }
 
-export const build = () => runCommand(process.execPath, ['tools/build.mjs', 'apps/policy'], { cwd: workspaceRoot() });
+export const build = () => builtProgram('apps/policy');

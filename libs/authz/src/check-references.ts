@@ -39,6 +39,11 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     }
   }
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);
+  uniqueIds(
+    (bundle.tokens ?? []).map(({ label }) => ({ id: label })),
+    'tokens',
+    issues,
+  );
   for (const message of unsatisfiable(bundle.profiles ?? [])) issues.push({ where: 'profiles', message });
   return issues;
 }

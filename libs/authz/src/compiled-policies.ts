@@ -13,8 +13,8 @@ import { seesIdentity } from './resource-reads';
 import { subjectsOf } from './subjects';
 
 /**
- * Policies and schema, parsed, validated and held by Cedar: the schema under the name `slot`, and for each action the policies whose scope can
- * match it under a name of their own, since an evaluation costs more with every policy.
+ * Policies and schema, parsed, validated and held by Cedar: the schema under the name `slot`, and the policies whose scope can match an action as a set
+ * under a name of its own, since an evaluation costs more with every policy. Actions that the same policies can match share one.
  */
 export interface CompiledPolicies {
   readonly slot: string;
@@ -22,7 +22,7 @@ export interface CompiledPolicies {
   /** Those whose scope can match the action, what they see of the context, and whether two keys of the same attributes are the same to them. */
   readonly byAction: ReadonlyMap<
     Action,
-    { readonly policies: readonly Policy[]; readonly lens: ContextLens; readonly seesIdentity: boolean }
+    { readonly set: string; readonly policies: readonly Policy[]; readonly lens: ContextLens; readonly seesIdentity: boolean }
   >;
   /** Actions that the schema does not know, as one from before they came does not: nothing is decided about them. Empty in a new bundle. */
   readonly missing: readonly Action[];
@@ -52,14 +52,23 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
   if (invalid.length > 0) return refuse(invalid);
 
   const groups = actionGroups(schema.json);
+  const sets = new Map<string, PolicySet>();
   const byAction = new Map(
     actions.map((action) => {
       const applicable = parsed.policies.filter(({ json }) => scopeIncludes(json, groups(action)));
       const read = applicable.map(({ json }) => json);
-      return [action, { policies: applicable, lens: contextLens(contextReads(read)), seesIdentity: seesIdentity(read) }] as const;
+      return [
+        action,
+        {
+          set: setOf(applicable, sets, slot).name,
+          policies: applicable,
+          lens: contextLens(contextReads(read)),
+          seesIdentity: seesIdentity(read),
+        },
+      ] as const;
     }),
   );
-  const held = [cedar.preparseSchema(slot, bundle.schema), ...[...byAction].map(([action, { policies }]) => hold(slot, action, policies))];
+  const held = [cedar.preparseSchema(slot, bundle.schema), ...[...sets.values()].map(hold)];
   const failures = held.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
   if (failures.length > 0) return refuse(failures.map((error) => cedarIssue('policies', error)));
   const declared = declaredBy(schema.json);
@@ -71,20 +80,31 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
 }
 
 /** Puts a request to the policies for its action; every request is validated against the schema. */
-export function ask(slot: string, action: Action, request: CedarRequest) {
+export function ask({ slot, byAction }: Pick<CompiledPolicies, 'slot' | 'byAction'>, action: Action, request: CedarRequest) {
   return cedar.authorize({
     ...request,
-    preparsedPolicySetId: policySetName(slot, action),
+    preparsedPolicySetId: byAction.get(action)!.set,
     preparsedSchemaName: slot,
     validateRequest: true,
   });
 }
 
-function hold(slot: string, action: Action, policies: readonly Policy[]) {
-  return cedar.preparsePolicies(policySetName(slot, action), { staticPolicies: textsById(policies) });
+interface PolicySet {
+  /** Numbered, so that the next bundle in this slot overwrites it. */
+  readonly name: string;
+  readonly policies: readonly Policy[];
 }
 
-const policySetName = (slot: string, action: Action): string => `${slot} ${action}`;
+/** The set of these policies among `sets`, which it joins if it is not there. */
+function setOf(policies: readonly Policy[], sets: Map<string, PolicySet>, slot: string): PolicySet {
+  const ids = policies.map(({ id }) => id).join(' ');
+  const set = sets.get(ids) ?? { name: `${slot} ${sets.size}`, policies };
+  sets.set(ids, set);
+  return set;
+}
+
+const hold = ({ name, policies }: PolicySet) => cedar.preparsePolicies(name, { staticPolicies: textsById(policies) });
+
 const textsById = (policies: readonly Policy[]): Record<string, string> => Object.fromEntries(policies.map(({ id, text }) => [id, text]));
 
 function validate(schema: string, policies: readonly Policy[]): BundleIssue[] {
@@ -133,7 +153,7 @@ function probe(action: Action, compiled: CompiledPolicies): BundleIssue[] {
   const everything = contextLens({ whole: true, attributes: new Map() });
   const someone = findProbe('probe')!;
   const request = cedarRequest({ principalId: 'probe', action, resource, context }, someone, everything, someone);
-  const answer = ask(compiled.slot, action, compiled.known(request));
+  const answer = ask(compiled, action, compiled.known(request));
   if (answer.type === 'success') return [];
   return answer.errors.map((error) => ({ where: 'schema', message: `cannot express ${action}: ${error.message}` }));
 }

@@ -164,12 +164,12 @@ export class Evaluator {
 function evaluate(
   request: AuthorizationRequest,
   subject: Subject,
-  { slot, policies, known }: CompiledPolicies,
+  compiled: CompiledPolicies,
   lens: Parameters<typeof cedarRequest>[2],
   newOwner?: Subject,
 ): Decision {
   try {
-    return settle(ask(slot, request.action, known(cedarRequest(request, subject, lens, newOwner))), policies);
+    return settle(ask(compiled, request.action, compiled.known(cedarRequest(request, subject, lens, newOwner))), compiled.policies);
   } catch (cause) {
     return denied('evaluation-failed', [], (cause as Error).message);
   }

@@ -22,6 +22,8 @@ export interface Floor {
   readonly strengthBitsMin?: Bound<StrengthBits>;
   /** Of each algorithm that is refused, the first profile that does. */
   readonly refused: ReadonlyMap<Algorithm, string>;
+  /** Of the tokens that it is in; compared in module-validation.ts. */
+  readonly moduleLevel?: Bound;
   readonly deletionWaitDaysMin?: Bound;
   readonly recertifyEveryDays?: Bound;
   readonly says: readonly SaidOfKey[];
@@ -35,7 +37,7 @@ export type KeyFacts = Pick<KeyDescription, 'algorithm' | 'cryptoperiod' | 'prot
 
 /** One thing in which a key is less than its floor; `what` is the field of the profile. */
 export interface Shortfall {
-  readonly what: 'rotateWithinDays' | 'originatorDaysMax' | 'strengthBitsMin' | 'algorithms';
+  readonly what: 'rotateWithinDays' | 'originatorDaysMax' | 'strengthBitsMin' | 'algorithms' | 'moduleLevel';
   readonly profile: string;
   readonly why: string;
 }
@@ -64,6 +66,10 @@ export function floorOf(profiles: readonly KeyProfile[], { environment, classifi
     ...given(
       'strengthBitsMin',
       most(({ strengthBitsMin }) => strengthBitsMin),
+    ),
+    ...given(
+      'moduleLevel',
+      most<number>(({ moduleLevel }) => moduleLevel),
     ),
     ...given(
       'deletionWaitDaysMin',

@@ -7,7 +7,15 @@ import { KeyId, PrincipalId, Timestamp } from './primitives';
  */
 export const Alert = z.strictObject({
   alertId: z.string(),
-  detector: z.enum(['rate-spike-principal', 'rate-spike-key', 'first-use', 'deletion-probe', 'ledger-finding', 'token-failure']),
+  detector: z.enum([
+    'rate-spike-principal',
+    'rate-spike-key',
+    'first-use',
+    'deletion-probe',
+    'ledger-finding',
+    'token-failure',
+    'token-assurance',
+  ]),
   severity: z.enum(['low', 'medium', 'high', 'critical']),
   title: z.string(),
   explanation: z.string(),

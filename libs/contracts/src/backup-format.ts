@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Algorithm, KeyUsage } from './algorithms';
-import { b64u, KekId, KeyId, Timestamp } from './primitives';
+import { Alias, b64u, KekId, KeyId, Timestamp } from './primitives';
 import { Trust } from './trust';
 import { KeyMaterial } from './views';
 
@@ -49,7 +49,7 @@ export const BackupHeader = z.strictObject({
 export type BackupHeader = z.infer<typeof BackupHeader>;
 
 /** What a chunk holds is a piece of the NDJSON of its part; a line may go on in the next chunk of the same part. */
-export const BackupPart = z.enum(['keks', 'keys', 'late-keks', 'policy']);
+export const BackupPart = z.enum(['keks', 'aliases', 'keys', 'late-keks', 'policy']);
 export type BackupPart = z.infer<typeof BackupPart>;
 
 export const BackupChunk = z.strictObject({
@@ -75,6 +75,8 @@ export const BackupCounts = z.strictObject({
   destroyed: count,
   /** Versions whose material stays in its token, so that it is not in the backup. */
   inToken: count,
+  /** Absent in backups from before they held aliases. */
+  aliases: count.optional(),
 });
 export type BackupCounts = z.infer<typeof BackupCounts>;
 
@@ -88,8 +90,8 @@ export const BackupManifest = z.strictObject({
   counts: BackupCounts,
   /** Keys with material that is not in the backup, since it stays in its token; the first thousand. */
   keysInToken: z.array(KeyId).max(1_000),
-  /** Keys whose document somebody else wrote: they are not in the backup. The first hundred. */
-  tampered: z.array(z.string().max(64)).max(100),
+  /** Keys and aliases whose document somebody else wrote: they are not in the backup. The first hundred. */
+  tampered: z.array(z.string().max(140)).max(100),
   /** The ledger's newest checkpoint: it covers every change that is in the backup, unless `uncovered`. */
   checkpoint: z.strictObject({ note: z.string().max(131_072), size: count, streamSeq: count }).optional(),
   /** There was no checkpoint in time that covers every change in the backup. */
@@ -132,6 +134,10 @@ export const KeyInBackup = z.strictObject({
   canaries: z.record(z.string(), Canary),
 });
 export type KeyInBackup = z.infer<typeof KeyInBackup>;
+
+/** An alias in a backup: the signed document as it is stored. */
+export const AliasInBackup = z.strictObject({ alias: Alias, revision: z.int().min(1), signed: z.string() });
+export type AliasInBackup = z.infer<typeof AliasInBackup>;
 
 export const escrowType = 'claviger-backup-escrow+jws';
 /** An epoch's key for the recovery group, in a file of its own, apart from the backups; signed in the control token. */

@@ -61,7 +61,14 @@ export const RestoreDescription = z.strictObject({
   recoveryPointSeconds: count.optional(),
   progress: z.strictObject({ keys: count, of: count }),
   /** Keys that came up usable, suspended, and destroyed. */
-  restored: z.strictObject({ usable: count, suspended: count, destroyed: count, rotated: count }).optional(),
+  restored: z
+    .strictObject({
+      ...{ usable: count, suspended: count, destroyed: count, rotated: count },
+      aliases: count.optional(),
+      /** Their key is not here. */
+      aliasesLeftOut: count.optional(),
+    })
+    .optional(),
   proof: Proof.optional(),
   failure: Failure.optional(),
 });

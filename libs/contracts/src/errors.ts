@@ -61,6 +61,12 @@ const table = {
     title: 'The residency of the key does not let it be here',
     next: 'Use it at a site in one of its regions, or ask a security officer to widen its residency.',
   },
+  ERR_ASSURANCE: {
+    status: 403,
+    retryable: false,
+    title: 'The validation of the token is less than the profile of the key asks for',
+    next: 'Use a token whose validation is active and high enough, have a security officer put its record right (tokens.json), or change the profile.',
+  },
   ERR_KEY_UNKNOWN: { status: 404, retryable: false, title: 'There is no such key', next: 'Check the key id, or the alias.' },
   ERR_KEY_SUSPENDED: { status: 409, retryable: false, title: 'The key is suspended', next: 'Ask who suspended it; it can be resumed.' },
   ERR_KEY_STATE: {

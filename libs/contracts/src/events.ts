@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
 import { KeyDescription } from './key-description';
+import { ValidationState } from './known-tokens';
 import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
+import { TokenMismatch } from './token-operations';
 
 /** A key as it is now, and who made it so. `record` is the id of the operation's record in the ledger. */
 export const KeyChange = z.strictObject({
@@ -16,6 +18,11 @@ export const KeyChange = z.strictObject({
     requestId: z.string().optional(),
     record: z.string(),
   }),
+});
+
+const AboutValidation = z.strictObject({
+  ...{ token: z.string(), standard: z.string(), certificate: z.string(), level: z.int(), validUntil: z.iso.date() },
+  ...{ vendor: z.string(), contact: z.string(), record: z.string() },
 });
 
 const AboutBackup = z.strictObject({
@@ -45,6 +52,11 @@ export const eventTypes = {
   'io.claviger.key.deletion-approaching': {
     stream: 'KEYS',
     data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, deletionAt: Timestamp, days: z.int() }),
+  },
+  /** So many days are left until imported material of the key is destroyed: without it the version cannot be used until the same is imported again. */
+  'io.claviger.key.material-expiring': {
+    stream: 'KEYS',
+    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, expiresAt: Timestamp, days: z.int() }),
   },
   /** The material of the key is gone, from the store and from every token; `certificate` is a compact JWS that says so. */
   'io.claviger.key.destroyed': {
@@ -76,6 +88,24 @@ export const eventTypes = {
     data: z.strictObject({
       ...{ keyId: KeyId, name: z.string(), owner: PrincipalId },
       shortfalls: z.array(z.strictObject({ what: z.string(), profile: z.string(), why: z.string() })),
+    }),
+  },
+  /** So many days are left in which the validation of the token's module counts. Once for each certificate, last day and number of days. */
+  'io.claviger.token.validation-ending': { stream: 'KEYS', data: z.strictObject({ ...AboutValidation.shape, days: z.int() }) },
+  /** It counts no more, as `state` says. Once for each certificate, last day and state, until it counts again. */
+  'io.claviger.token.validation-ended': {
+    stream: 'KEYS',
+    data: z.strictObject({ ...AboutValidation.shape, state: ValidationState, detail: z.string() }),
+  },
+  /** The token says something else of itself than its record does. Once for each set of differences. */
+  'io.claviger.token.mismatch': {
+    stream: 'KEYS',
+    data: z.strictObject({
+      token: z.string(),
+      mismatches: z.array(TokenMismatch),
+      vendor: z.string(),
+      contact: z.string(),
+      record: z.string(),
     }),
   },
   /** An alias was made, pointed to another key, or deleted (`keyId` absent). */

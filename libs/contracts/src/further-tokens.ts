@@ -6,6 +6,10 @@ export const TokenLabel = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, 
 
 export const furtherTokensMost = 8;
 
+/** Labels of the tokens that a key may be in, since their validation is what its profile asks for. */
+export const AssuredTokens = z.array(TokenLabel).min(1).max(64);
+export type AssuredTokens = z.infer<typeof AssuredTokens>;
+
 /** The file that FURTHER_TOKENS_FILE of the crypto-worker names, kept by `claviger bootstrap add-token`. PINs stay in files of their own. */
 export const FurtherTokens = z
   .array(

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Algorithm, algorithms, KeyUsage } from './algorithms';
 import { LastUseOfKey } from './deletion-operations';
 import { ProblemSchema } from './errors';
-import { TokenLabel } from './further-tokens';
+import { AssuredTokens, TokenLabel } from './further-tokens';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
@@ -33,6 +33,8 @@ export const internalOperations = {
       ...{ algorithm: Algorithm, usage: KeyUsage, kekId: KekId, kek: KekMaterial },
       /** Only in a token that is in one of these. */
       residency: Residency.optional(),
+      /** Only in one of these. */
+      tokens: AssuredTokens.optional(),
       /** Refused before it is made where it would stay in a token. */
       custody: z.literal('wrapped').optional(),
       /** Its name in the token if it stays there; only a pair ever does. */
@@ -48,6 +50,7 @@ export const internalOperations = {
     input: {
       kekId: KekId,
       kek: KekMaterial,
+      tokens: AssuredTokens.optional(),
       keys: z
         .array(z.strictObject({ algorithm: Algorithm, usage: KeyUsage, residency: Residency.optional() }))
         .min(1)

@@ -152,6 +152,8 @@ export const KeyDescription = z.strictObject({
       custody: Custody.optional(),
       /** The key-encryption key that it is wrapped under; only with `wrapped`. */
       kekId: KekId.optional(),
+      /** Label of the token that it is in; only with `token`. */
+      token: z.string().optional(),
       publicKeySpki: z.string().optional(),
     }),
   ),

@@ -13,6 +13,7 @@ import { Classification, Environment, KeyRef, ListCursor, PrincipalId, Timestamp
 import { Residency } from './residency';
 import { rewrapOperations } from './rewrap-operations';
 import { AtEnd, RotationSchedule } from './rotation';
+import { tokenOperations } from './token-operations';
 
 const { name, tags, note, consumers, target } = keyFields;
 
@@ -22,6 +23,7 @@ export const keyOperations = {
   ...aliasOperations,
   ...rewrapOperations,
   ...migrationOperations,
+  ...tokenOperations,
   create: defineOperation({
     name: 'keys.create',
     action: 'keys:Create',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
 
@@ -14,6 +15,7 @@ export const bundleLimits = {
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
   profiles: 100,
+  tokens: 64,
   nameChars: 128,
   uriChars: 512,
 } as const;
@@ -41,6 +43,7 @@ export const actionTable = {
   'keys:Describe': 'Key',
   'keys:List': 'System',
   'keys:ListKeks': 'System',
+  'keys:ListTokens': 'System',
   'keys:Rotate': 'Key',
   'keys:Activate': 'Key',
   'keys:Deactivate': 'Key',
@@ -159,6 +162,8 @@ export const PolicyBundle = z.strictObject({
   grants: z.array(Grant).max(bundleLimits.grants),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
+  /** What is known of the tokens that keys are in. */
+  tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Algorithm } from './algorithms';
+import { ModuleLevel } from './known-tokens';
 import { limits } from './limits';
 import { Classification, Environment, printable } from './primitives';
 
@@ -31,6 +32,8 @@ export const KeyProfile = z.strictObject({
   algorithms: z.array(Algorithm).min(1).max(Algorithm.options.length).optional(),
   /** … and none of these. */
   algorithmsRefused: z.array(Algorithm).min(1).max(Algorithm.options.length).optional(),
+  /** Least level of an active validation of every token that has its material (FIPS 140-3), by the records of tokens in the same bundle. */
+  moduleLevel: ModuleLevel.optional(),
   /** Shortest wait between the order to delete a key and its destruction. */
   deletionWaitDaysMin: days(limits.deletionWaitDaysMin, limits.deletionWaitDaysMax).optional(),
   /** What must be said about the key (SP 800-57 Part 1 rev. 5 §8.3.5: key inventories). Listed by the inventory; no key is refused for want of it. */

@@ -135,18 +135,22 @@ export const RefusedStateRecord = z.strictObject({
 });
 export type RefusedStateRecord = z.infer<typeof RefusedStateRecord>;
 
-/** A token fails, so that a worker asks nothing more of it (the first one after several failures, a further one after one probe); or it passed a probe, and requests reach it again. */
+/**
+ * A token fails, so that a worker asks nothing more of it (the first one after several failures, a further one after one probe); or it passed a probe, and
+ * requests reach it again. Or, of what the policies in force say of it: its validation ends soon, or has ended (expired, historical, revoked, or it does not
+ * cover the firmware); or the token says something else of itself.
+ */
 export const TokenRecord = z.strictObject({
   kind: z.literal('token'),
   ...common,
-  event: z.enum(['failing', 'well']),
+  event: z.enum(['failing', 'well', 'validation-ending', 'validation-ended', 'mismatch']),
   /** Its label. */
   token: z.string(),
-  /** Since when requests are, or were, refused. */
+  /** Since when requests are, or were, refused; or when the rest was seen. */
   since: Timestamp,
-  /** Of `failing`: its last failure, and what to do. */
+  /** What is wrong, and what to do. */
   detail: z.string(),
-  /** The worker that saw it: others may reach the token. */
+  /** Who saw it: other workers may reach the token. */
   holder: z.string(),
 });
 export type TokenRecord = z.infer<typeof TokenRecord>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Algorithm } from './algorithms';
 import { ErrorCodeSchema } from './errors';
-import { TokenLabel } from './further-tokens';
+import { AssuredTokens, TokenLabel } from './further-tokens';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, RootLabel, Timestamp } from './primitives';
@@ -23,6 +23,8 @@ export const rewrapInternalOperations = {
       /** Under which they are. */
       from: z.array(NamedKek).min(1).max(16),
       to: NamedKek,
+      /** Only in one of these. */
+      tokens: AssuredTokens.optional(),
       keys: z
         .array(
           z.strictObject({ algorithm: Algorithm, kekId: KekId, mechanism: z.int(), wrapped: z.string(), residency: Residency.optional() }),
@@ -40,7 +42,7 @@ export const rewrapInternalOperations = {
     action: 'internal',
     summary: 'Wrap a KEK under another root inside the HSM, or inside the two that hold the roots.',
     retry: 'safe',
-    input: { material: KekMaterial, rootLabel: RootLabel, token },
+    input: { material: KekMaterial, rootLabel: RootLabel, token, tokens: AssuredTokens.optional() },
     result: KekMaterial,
   }),
   createRoot: defineOperation({

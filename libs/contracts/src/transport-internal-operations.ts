@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Algorithm } from './algorithms';
+import { AssuredTokens } from './further-tokens';
 import { PublicKeySpki, WrappedBytes, WrappingAlgorithm, WrappingKeySpec } from './key-transport';
 import { defineOperation } from './operation';
 import { b64u, KekId, KeyId } from './primitives';
@@ -23,6 +24,8 @@ export const transportHsmOperations = {
       kek: Kek,
       /** Only in a token that is in one of these. */
       residency: Residency.optional(),
+      /** Only in one of these. */
+      tokens: AssuredTokens.optional(),
       wrappingAlgorithm: WrappingAlgorithm,
       receiver: z.strictObject({ spec: WrappingKeySpec, material: WrappedKey, kek: Kek }),
       wrappedMaterial: WrappedBytes,

@@ -1,6 +1,6 @@
 export { createInstallation, type Installation } from './create';
 export { type AddedToken, addToken } from './further-token';
-export type { TokenPlace } from './installation-token';
+export { type TokenPlace, withToken } from './installation-token';
 export { issueToken, type Login, newLogin, type TokenClaims, type TokenRequest, tokenType } from './issue-token';
 export { layout, type TokenName, tokenNames, tokenOf } from './layout';
 export {

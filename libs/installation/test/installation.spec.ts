@@ -2,15 +2,17 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from 'node:path';
 import { certifierOf, Trust } from '@claviger/contracts';
 import { p256PublicKey, parseVerifierKey } from '@claviger/ledger';
-import { readMachine, runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
+import { builtProgram, readMachine, runCommand, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { layout, readSecret, tokenNames, tokenOf, writeSecret } from '../src/index';
 
-const root = workspaceRoot();
+let program: string;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let place: ReturnType<typeof layout>;
 
-beforeAll(() => runCommand(process.execPath, ['tools/build.mjs', 'deploy/local/install.ts'], { cwd: root }));
+beforeAll(async () => {
+  program = await builtProgram('deploy/local/install.ts');
+});
 beforeEach(async () => {
   folder = await temporaryFolder('installation-spec');
   place = layout(join(folder.path, 'installation'));
@@ -19,10 +21,7 @@ afterEach(() => folder.remove());
 
 /** In a process of its own: the token library reads the C environment. */
 const install = () =>
-  runCommand(process.execPath, ['dist/deploy/local/install.js', place.folder, readMachine().pkcs11.libraryPath], {
-    cwd: root,
-    allowFailure: true,
-  });
+  runCommand(process.execPath, [program, place.folder, readMachine().pkcs11.libraryPath], { cwd: workspaceRoot(), allowFailure: true });
 const files = (under: string): string[] =>
   readdirSync(under, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -1,13 +1,13 @@
-import { join } from 'node:path';
-import { type Child, runCommand, startChild, workspaceRoot } from '@claviger/testing';
+import { builtProgram, type Child, startChild } from '@claviger/testing';
 import { beforeAll, expect, test } from '@jest/globals';
 
-const root = workspaceRoot();
-const program = 'dist/libs/operability/test/programs/service.js';
-beforeAll(() => runCommand(process.execPath, ['tools/build.mjs', 'libs/operability/test/programs/service.ts'], { cwd: root }));
+let program: string;
+beforeAll(async () => {
+  program = await builtProgram('libs/operability/test/programs/service.ts');
+});
 
 const start = (scenario: string): Promise<Child> =>
-  startChild(process.execPath, [join(root, program), scenario], {
+  startChild(process.execPath, [program, scenario], {
     name: `service ${scenario}`,
     env: { ...process.env, LOG_FORMAT: 'json' },
   });

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Trust } from '@claviger/contracts';
-import { type Installation, layout, readSecret } from '@claviger/installation';
-import { type BrokerConfigOptions, type BrokerIdentities, provision, renderBrokerConfig, type ServiceName } from '@claviger/messaging';
-import { connect, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
+import type { Installation } from '@claviger/installation';
+import type { BrokerConfigOptions, BrokerIdentities, ServiceName } from '@claviger/messaging';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { runCommand } from './children';
 import { readMachine } from './machine';
 import { type NatsServer, startNatsServer } from './nats-server';
+import { builtProgram } from './programs';
 import { workspaceRoot } from './workspace';
 
 export interface BrokerOptions {
@@ -32,9 +33,9 @@ export interface Broker extends NatsServer {
 
 /** Tokens, trust.json and nkeys in `dir`, made by a process of its own: the token library reads the C environment, which Jest hides from tests. */
 export async function install(dir: string): Promise<Installation> {
-  const root = workspaceRoot();
-  await runCommand(process.execPath, ['tools/build.mjs', 'deploy/local/install.ts'], { cwd: root });
-  await runCommand(process.execPath, ['dist/deploy/local/install.js', dir, readMachine().pkcs11.libraryPath], { cwd: root });
+  const program = await builtProgram('deploy/local/install.ts');
+  await runCommand(process.execPath, [program, dir, readMachine().pkcs11.libraryPath], { cwd: workspaceRoot() });
+  const { layout } = await import('@claviger/installation');
   const place = layout(dir);
   const json = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as unknown;
   return { place, identities: json(place.identitiesFile) as BrokerIdentities, trust: Trust.parse(json(place.trustFile)) };
@@ -52,6 +53,12 @@ export async function startBroker({ dir, port, url, tls, provisioned = true }: B
     );
   const installation = await install(process.env.CLAVIGER_INSTALLATION ?? join(dir, 'installation'));
   const { place, identities } = installation;
+  // Not above, since Jest loads all of them anew for each file, and most tests ask this library for less than a broker.
+  const [{ readSecret }, { provision, renderBrokerConfig }, { connect, nkeyAuthenticator }] = await Promise.all([
+    import('@claviger/installation'),
+    import('@claviger/messaging'),
+    import('@nats-io/transport-node'),
+  ]);
   const logFile = join(dir, 'broker.log');
   const config = renderBrokerConfig({ identities, host: '127.0.0.1', port: port ?? 0, logFile, ...(tls ? { tls } : {}) });
   const server =

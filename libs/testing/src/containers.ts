@@ -1,6 +1,6 @@
 // Servers in containers, for faults that a process cannot show: a restart of the whole machine, a pause of everything in it.
 // The host port is fixed, so that clients reconnect to the same address after a restart.
-import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
+import type { StartedTestContainer } from 'testcontainers';
 import { natsImage, storeImage } from './container-images';
 import { docker, ownerLabel, removeOrphans } from './docker';
 import { storeAnswers } from './document-store';
@@ -41,6 +41,8 @@ interface Recipe {
 }
 
 async function start(recipe: Recipe): Promise<ServerContainer> {
+  // Half a second to load, and few tests start a container.
+  const { GenericContainer, Wait } = await import('testcontainers');
   process.env.TESTCONTAINERS_RYUK_DISABLED = 'true'; // its reaper is an image that may be out of reach; `removeOrphans` does that work
   await removeOrphans();
   const ports = [{ container: recipe.internalPort, host: recipe.port }];

@@ -1,4 +1,3 @@
-import { MongoClient } from 'mongodb';
 import { startFerretDb } from './ferretdb';
 import { type Machine, readMachine } from './machine';
 import { startMongoContainer } from './mongo-container';
@@ -62,6 +61,7 @@ function theirs(url: string, dir: string): DocumentStore {
 
 /** Resolves when the server at `url` answers. @throws after `timeoutMs` */
 export async function storeAnswers(url: string, timeoutMs: number): Promise<void> {
+  const { MongoClient } = await import('mongodb');
   await until(
     async () => {
       const client = new MongoClient(url, { serverSelectionTimeoutMS: 1_000, connectTimeoutMS: 1_000 });

@@ -15,6 +15,7 @@ export { type DocumentStore, type DocumentStoreOptions, startDocumentStore, stor
 export { freePort } from './free-port';
 export { type Machine, readMachine } from './machine';
 export { DEFAULT_NATS_CONFIG, type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server';
+export { builtProgram, builtPrograms } from './programs';
 export { type CreateTokensOptions, createTokens, type Tokens } from './softhsm';
 export { openTestStore, type TestStore } from './test-store';
 export { type UntilOptions, until, untilEvent } from './until';

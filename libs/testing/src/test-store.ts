@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { MongoClient } from 'mongodb';
 import { startDocumentStore } from './document-store';
 import { temporaryFolder } from './workspace';
 
@@ -31,6 +30,7 @@ export async function openTestStore(): Promise<TestStore> {
 }
 
 async function dropDatabases(url: string, prefix: string): Promise<void> {
+  const { MongoClient } = await import('mongodb');
   const client = new MongoClient(url);
   try {
     const { databases } = await client.db().admin().listDatabases({ nameOnly: true });

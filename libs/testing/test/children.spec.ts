@@ -1,4 +1,4 @@
-import { runCommand, startChild, stopChildren, until, workspaceRoot } from '@claviger/testing';
+import { builtProgram, runCommand, startChild, stopChildren, until, workspaceRoot } from '@claviger/testing';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 
 const node = (script: string) => ['--input-type=module', '-e', script];
@@ -58,11 +58,13 @@ test('runCommand gives the output, or throws with it', async () => {
 });
 
 describe('what a program started ends when the program goes', () => {
-  const program = 'libs/testing/test/programs/parent';
-  beforeAll(() => runCommand(process.execPath, ['tools/build.mjs', `${program}.ts`], { cwd: workspaceRoot() }));
+  let program: string;
+  beforeAll(async () => {
+    program = await builtProgram('libs/testing/test/programs/parent.ts');
+  });
 
   const start = async (...args: string[]) => {
-    const parent = await startChild(process.execPath, [`dist/${program}.js`, ...args], { cwd: workspaceRoot(), name: 'parent' });
+    const parent = await startChild(process.execPath, [program, ...args], { cwd: workspaceRoot(), name: 'parent' });
     const [, pid] = await parent.waitForLog(/child (\d+)/);
     return { parent, pid: Number(pid) };
   };

@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { ClavigerError, type Client } from '@claviger/client';
-import { type KekDescription, KekId, type KeyDescription, KeyRef, type LastUseOfKey } from '@claviger/contracts';
+import {
+  type KekDescription,
+  KekId,
+  type KeyDescription,
+  KeyRef,
+  type LastUseOfKey,
+  type PolicyBundle,
+  type TokenDescription,
+} from '@claviger/contracts';
 import type { Command } from 'commander';
 import { cbomDocument } from '../cbom-document';
 import { CommandError, Finding } from '../exit-codes';
@@ -104,17 +112,41 @@ async function inForce(
   checks: readonly InventoryCheck[],
   asked: readonly InventoryCheck[],
   output: Output,
-): Promise<Pick<Known, 'principals' | 'profiles'>> {
+): Promise<Pick<Known, 'principals' | 'profiles' | 'tokens'>> {
   const fromPolicies = (wanted: readonly InventoryCheck[]) =>
     wanted.some((check) => check === 'unowned' || check === 'non-compliant' || check === 'certification-overdue');
   if (!fromPolicies(checks)) return {};
   try {
     const { bundle } = await client.policy.show();
-    return { principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])), profiles: bundle.profiles ?? [] };
+    return {
+      ...{ principals: new Map(bundle.principals.map(({ id, disabled }) => [id, { disabled }])), profiles: bundle.profiles ?? [] },
+      ...(checks.includes('non-compliant') ? await knownTokens(client, bundle, output) : {}),
+    };
   } catch (error) {
     if (fromPolicies(asked) || !isDenied(error)) throw error;
     output.note('whether owners are principals and keys below their floor was not looked at: you may not read policies');
     return {};
+  }
+}
+
+/** Asked where a profile asks for a level of them. */
+async function knownTokens(
+  client: Client,
+  { profiles = [], tokens: records = [] }: PolicyBundle,
+  output: Output,
+): Promise<Pick<Known, 'tokens'>> {
+  if (profiles.every(({ moduleLevel }) => moduleLevel === undefined)) return {};
+  const unseen = (why: string) => {
+    output.note(`whether keys are in tokens whose validation is good enough was not looked at: ${why}`);
+    return {};
+  };
+  try {
+    const { tokens, seenAt } = await client.keys.listTokens({});
+    if (seenAt === undefined) return unseen('no worker says which tokens there are');
+    return { tokens: { records, roots: tokens.flatMap(({ root, label }) => (root ? [label] : [])) } };
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    return unseen('you may not list tokens');
   }
 }
 
@@ -124,9 +156,23 @@ async function* alone(keys: AsyncIterable<KeyDescription>): AsyncGenerator<{ key
 
 async function writeCbom(client: Client, out: string | undefined, output: Output): Promise<void> {
   const keks = (await listKeks(client, output)) ?? [];
-  const document = cbomDocument({ keks, keys: keysMeant(client) }, { timestamp: new Date().toISOString(), uuid: randomUUID() });
+  const document = cbomDocument(
+    { keks, tokens: await listTokens(client, output), keys: keysMeant(client) },
+    { timestamp: new Date().toISOString(), uuid: randomUUID() },
+  );
   if (out === undefined) await toStandardOutput(document);
   else await writeWhole(out, document);
+}
+
+/** None, and said, where policy does not let the caller list them. */
+async function listTokens(client: Client, output: Output): Promise<TokenDescription[]> {
+  try {
+    return (await client.keys.listTokens({})).tokens;
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    output.note('the certification of tokens is left out: you may not list them');
+    return [];
+  }
 }
 
 /** Undefined, and said, where policy does not let the caller list them. */

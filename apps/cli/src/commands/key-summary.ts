@@ -43,10 +43,10 @@ const summary = (key: KeyDescription) => ({
   revision: key.revision,
   versions: key.versions
     .map((described) => {
-      const { version, state, transitions, recipientPeriodEndsAt, materialExpiresAt } = described;
+      const { version, state, transitions, recipientPeriodEndsAt, materialExpiresAt, token } = described;
       const { at, reason } = transitions.at(-1) as Transition;
       const expiry = materialExpiresAt === undefined ? '' : `; material until ${materialExpiresAt}`;
-      return `${version} ${state}${missingText(described)} (${at}: ${reason}${expiry}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
+      return `${version} ${state}${missingText(described)}${token === undefined ? '' : ` in token ${token}`} (${at}: ${reason}${expiry}${recipientPeriodEndsAt ? `; to process until ${recipientPeriodEndsAt}` : ''})`;
     })
     .join(', '),
 });

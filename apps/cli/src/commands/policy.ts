@@ -1,4 +1,4 @@
-import { issueText, validateBundle } from '@claviger/authz';
+import { assuredTokens, issueText, validateBundle } from '@claviger/authz';
 import { type KeyProfile, PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { Finding } from '../exit-codes';
@@ -28,6 +28,7 @@ export function policyCommands(program: Command): void {
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
           profiles: bundle.profiles?.map(profileText).join('; ') || 'none',
+          tokens: bundle.tokens?.map(({ label, vendor, model }) => `${label} (${vendor} ${model})`).join(', ') || 'none on record',
         });
       }),
     );
@@ -50,6 +51,7 @@ export function policyCommands(program: Command): void {
         const counts = {
           ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
           profiles: bundle.profiles?.length ?? 0,
+          tokens: bundle.tokens?.length ?? 0,
         };
         output.fields({ valid: true, ...counts }, { valid: 'yes', ...counts });
       }),
@@ -76,11 +78,23 @@ function profileText({ id, description: _, environments, classifications, ...ask
   return `${id} (${meant} keys): ${wanted.join(', ') || 'nothing'}`;
 }
 
+/** Profiles whose keys could be made nowhere today. It may be meant: a validation that is on its way. */
+const unmetLevels = ({ profiles = [], tokens = [] }: PolicyBundle): string[] =>
+  profiles.flatMap(({ id, moduleLevel }) =>
+    moduleLevel === undefined || assuredTokens(tokens, { moduleLevel: { value: moduleLevel, profile: id } }, Date.now())?.length
+      ? []
+      : [`profile ${id}: no token on record has an active validation of level ${moduleLevel}, so its keys cannot be made (ERR_ASSURANCE)`],
+  );
+
 /** @throws Finding after the issues were printed */
 function checked(output: Output, folder: string): PolicyBundle {
   const bundle = readPolicyFolder(folder, new Date());
   const issues = validateBundle(bundle);
-  if (issues.length === 0) return PolicyBundle.parse(bundle);
+  if (issues.length === 0) {
+    const good = PolicyBundle.parse(bundle);
+    for (const note of unmetLevels(good)) output.note(note);
+    return good;
+  }
   output.table({ valid: false, issues }, issues, [{ title: `${folder} DOES NOT VALIDATE`, value: issueText }]);
   throw new Finding(`${issues.length} issue(s)`);
 }

@@ -104,6 +104,8 @@ function tell(output: Output, restore: RestoreDescription, inToken: number): voi
     suspended: restored?.suspended,
     destroyed: restored?.destroyed,
     'rotated, since nobody knows how often they encrypted': restored?.rotated,
+    aliases: restored?.aliases,
+    'aliases left out, since their key is not here': restored?.aliasesLeftOut || undefined,
     proven: proof && `${proof.proven} versions, ${proof.failures} not`,
     'not in the backup': inToken > 0 ? `${inToken} versions, whose material is in tokens of the other site` : undefined,
     'newest change that is certainly in it':
