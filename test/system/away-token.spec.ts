@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { TokenStatement } from '@claviger/contracts';
 import { layout } from '@claviger/installation';
-import { readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
+import { builtProgram, readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { MongoClient } from 'mongodb';
 import { cast } from '../demo/cast';
@@ -68,7 +69,7 @@ onKryoptic('a worker starts without a further token that is away: keys in it are
   ]);
 });
 
-test('all keys go to another token while they are used, whoever is killed meanwhile; then workers need that token alone', async () => {
+test('all keys go to another token while they are used, whoever is killed meanwhile; workers need that one alone, and the old one is proven to hold nothing', async () => {
   const { stack } = system;
   const place = layout(stack.installationFolder);
   const cli = await CliCallers.start(system);
@@ -115,6 +116,7 @@ test('all keys go to another token while they are used, whoever is killed meanwh
   await workers()[0]?.child.stop(25_000);
   await until(() => workers().length === 2, { what: 'the first worker to be gone' });
 
+  const jobId = 'job_root-2-in-hsm-2';
   const traffic = { stopped: false, done: 0, errors: [] as string[] };
   const use = async () => {
     while (!traffic.stopped)
@@ -128,7 +130,7 @@ test('all keys go to another token while they are used, whoever is killed meanwh
   };
   const using = [use(), use()];
   try {
-    const { jobId } = await until(
+    const begun = await until(
       async () => {
         const { code, stdout, stderr } = await cli.as('kim', '--json', 'keks', 'migrate', '--to-token', 'hsm-2', ...reason);
         // The worker that has gone is known as one that may serve until it is fenced.
@@ -137,7 +139,7 @@ test('all keys go to another token while they are used, whoever is killed meanwh
       },
       { what: 'the job to begin', timeoutMs: 30_000 },
     );
-    expect(jobId).toBe('job_root-2-in-hsm-2');
+    expect(begun.jobId).toBe(jobId);
     await system.service('key-lifecycle').child.kill9();
     await workers()[0]?.child.kill9();
     const store = await MongoClient.connect(stack.storeUrl);
@@ -174,6 +176,44 @@ test('all keys go to another token while they are used, whoever is killed meanwh
   expect(traffic.errors).toEqual([]);
   await asBefore();
   expect(resident.keyId).toBeDefined();
+
+  // The end of the old one: as if the minutes had gone by in which somebody may still have had its root in hand.
+  await age(jobId);
+  await until(async () => (await kim.keys.describeJob({ jobId })).state === 'done', { what: 'the job to be done', timeoutMs: 30_000 });
+  await age('root');
+  const [alone] = workers();
+  await stack.start('crypto-worker', { ...envAfter, ...env });
+  await alone?.child.stop(25_000);
+  await cli.ok('kim', 'keks', 'destroy-root', 'root', ...reason);
+  const file = cli.file('customer-is-empty.jws');
+  const { said } = await until(
+    async () => {
+      const { code, stdout, stderr } = await cli.as('kim', '--json', 'tokens', 'prove-empty', 'customer', '--out', file, ...reason);
+      if (code !== 0 && !stderr.includes('ERR_WORKER_UNAVAILABLE')) throw new Error(stderr);
+      return code === 0 && (JSON.parse(stdout) as { said: TokenStatement });
+    },
+    { what: 'the old token to be proven empty', timeoutMs: 30_000 },
+  );
+  expect(said).toMatchObject({ token: { label: 'customer' }, objects: 0, roots: [{ label: 'root' }], remaining: [] });
+  expect(said.destroyed.map((one) => `${one.class} ${one.label}`).toSorted()).toEqual([
+    'data claviger-canary',
+    'private certifier',
+    'public certifier',
+  ]);
+  expect(await cli.ok('ada', 'tokens', 'verify-statement', file)).toContain('customer');
+  await asBefore();
+  await kim.keys.create({ name: 'move/after', algorithm: 'AES_256' });
   await ledger.verify(stack.trustFile);
+  expect(ledger.records.filter(({ kind }) => kind === 'token-emptied')).toMatchObject([{ token: 'customer' }]);
   await cli.stop();
 }, 180_000);
+
+/** As if a day had gone by for this job, or root. */
+async function age(id: string): Promise<void> {
+  const { installationFolder, databasePrefix, storeUrl } = system.stack;
+  const args = [installationFolder, readMachine().pkcs11.libraryPath, `${databasePrefix}keys`, id, '1'];
+  await runCommand(process.execPath, [await builtProgram('test/system/age-key.ts'), ...args], {
+    cwd: workspaceRoot(),
+    env: { ...process.env, MONGODB_URL: storeUrl },
+  });
+}
