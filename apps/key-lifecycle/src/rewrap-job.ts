@@ -19,6 +19,8 @@ export interface RewrapJob {
   classification?: Classification;
   /** The token that the root is to be in. */
   token?: string;
+  /** How many keys have objects in the token that is left. */
+  stays?: number;
   /** The KEK, or the root, that takes the place of … */
   to: string;
   /** … these. Known once it is prepared. */
@@ -238,6 +240,7 @@ export const describeJob = (job: RewrapJob, nowMs: number): JobDescription => ({
   ...(job.environment ? { environment: job.environment } : {}),
   ...(job.classification ? { classification: job.classification } : {}),
   ...(job.token ? { token: job.token } : {}),
+  ...(job.stays === undefined ? {} : { stays: job.stays }),
   ...{ total: job.total, done: job.done, failed: job.pass.failed, failures: job.pass.failures, read: job.pass.read },
   ...rateOf(job, nowMs),
   ...{ reason: job.reason, startedBy: job.startedBy, startedAt: job.startedAt },

@@ -33,7 +33,7 @@ import {
 } from './rewrap-job';
 import { currentRoot, generationOfRoot, nameOf, newRoot, placedRoot, type Root, retireRoot } from './root';
 import type { Roots } from './roots';
-import { assertLeaves, type Destination, destinationOf, kindsOf, refusals } from './token-migration';
+import { assertLeaves, type Destination, destinationOf, kindsOf, refusals, staying } from './token-migration';
 import type { TokenSurvey } from './token-survey';
 import type { WrappingGuard } from './wrapping-guard';
 
@@ -158,7 +158,9 @@ export class RewrapSteps {
     if ('trouble' in to) return failedJob(job, to.trouble, this.now());
     const failures = refusals(page.keys, to, (key) => this.mayBeIn(job.token as string, key));
     const outcome = { read: page.keys.length, found: 0, done: 0, conflicts: 0, failures, unread: page.unread.length, next: page.next };
-    return pageDone(job, outcome, this.now());
+    const left = currentRoot(await this.parts.roots.all()).token ?? to.first;
+    const before = job.pass.after === undefined ? 0 : (job.stays ?? 0);
+    return pageDone({ ...job, stays: before + staying(page.keys, left) }, outcome, this.now());
   }
 
   private mayBeIn(token: string, key: Key): boolean {

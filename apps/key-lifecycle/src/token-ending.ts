@@ -54,9 +54,7 @@ export function assertLeft(token: string, roots: readonly Root[], sightings: rea
 /** Throws ERR_TOKEN_NOT_EMPTY. */
 export function assertNoKeys(token: string, { keys, foreign }: Contents, leaveForeign: boolean): void {
   if (keys.length > 0)
-    throw notEmpty(
-      `Token ${token} holds ${told(keys)}: rotate such keys into another token and destroy their old versions (claviger keys list --custody token).`,
-    );
+    throw notEmpty(`Token ${token} holds ${told(keys)}: what stays in a token does not move (claviger keys list --custody token).`);
   if (foreign.length > 0 && !leaveForeign)
     throw notEmpty(`Token ${token} holds ${told(foreign)}, which Claviger has not made: look at them, then say that they may stay.`);
 }

@@ -101,6 +101,10 @@ export function refusals(keys: readonly Key[], { token, region, lacks }: Destina
   });
 }
 
+/** Keys of which a version is kept as objects of that token: these do not go with any KEK. */
+export const staying = (keys: readonly Key[], token: string | undefined): number =>
+  keys.filter(({ versions }) => versions.some(({ material }) => material?.custody === 'token' && material.token === token)).length;
+
 /** What is kept as objects of a token does not go anywhere. */
 const isWrapped = ({ versions }: Key): boolean => versions.some(({ material }) => material?.custody === 'wrapped');
 const textOf = ({ algorithm, usage }: KeyKind): string => `${algorithm} ${usage}`;

@@ -457,7 +457,7 @@ test('to another token: nothing is changed unless every worker reaches it and ev
     if (round % 2 !== 0) await r.jobs.save(claimed, to, at(90_000));
   }
   const done = await jobs().get(wantedJob.jobId);
-  expect(done).toMatchObject({ state: 'done', token: 'next', total: done.done });
+  expect(done).toMatchObject({ state: 'done', token: 'next', total: done.done, stays: 0 });
   expect(hsm.roots.filter((label) => label.endsWith(' in next'))).toEqual([`${done.to} in next`]);
   const living = (await l.keks.all()).filter(({ state }) => state !== 'destroyed');
   expect(new Set(living.map(({ material }) => `${material?.rootLabel} in ${material?.token}`))).toEqual(new Set([`${done.to} in next`]));

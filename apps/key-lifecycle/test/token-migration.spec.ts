@@ -12,6 +12,7 @@ import {
   migrationJob,
   migrationUnderWay,
   refusals,
+  staying,
 } from '../src/token-migration';
 import { about, newKey } from './keys-under-test';
 
@@ -73,6 +74,7 @@ test('keys that may not be there, or could not be used there, are told by name; 
     { algorithm: 'AES_256', usage: 'encrypt' },
     { algorithm: 'EC_SECP256K1', usage: 'sign' },
   ]);
+  expect([staying(keys, 'post-quantum'), staying(keys, 'customer')]).toEqual([1, 0]);
   const where = to(seen(1, { lacks: [{ algorithm: 'EC_SECP256K1', usage: 'sign' }] }));
   expect(refusals(keys, where, () => true).map(({ id, code }) => [id, code])).toEqual([
     [resident.keyId, 'ERR_RESIDENCY'],

@@ -49,6 +49,8 @@ export const JobDescription = z.strictObject({
   failed: z.int().min(0),
   /** The first of those. */
   failures: z.array(JobFailure),
+  /** Of `migrate-token`: keys with material that stays as objects in the token which is left. */
+  stays: z.int().min(0).optional(),
   /** Documents that the pass of this phase has read. */
   read: z.int().min(0),
   /** Done per second, in the time since it began to rewrap; absent before. */

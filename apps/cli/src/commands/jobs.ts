@@ -94,6 +94,7 @@ function describe(job: JobDescription, output: Output): void {
     from: from.join(', ') || undefined,
     done: `${rest.done} of ${rest.total}${rest.perSecond === undefined ? '' : `, ${rest.perSecond}/s`}`,
     failed: rest.failed || undefined,
+    'keys that stay': rest.stays && `${rest.stays}, as objects of the token that is left (claviger keys list --custody token)`,
     'waits until': rest.waitsUntil,
     trouble: trouble && `${trouble.code} at ${trouble.at}: ${trouble.detail}`,
     reason: rest.reason,
