@@ -20,6 +20,7 @@ import { customerToken } from './worker-under-test';
 const type = requestType;
 const backupId = `b_20260301120000000_${'A'.repeat(10)}`;
 let token: Token;
+let next: Token;
 let made: MadeRecoveryGroup;
 let hsm: HsmController;
 let backup: BackupHsmController;
@@ -27,21 +28,25 @@ let kek: KekMaterial;
 let epochKey: KekMaterial;
 let escrow: string;
 beforeAll(async () => {
-  token = customerToken();
+  [token, next] = [customerToken(), customerToken()];
+  const tokens = new Tokens(token, [{ label: next.label, reached: () => next }]);
   made = await createRecoveryGroup(token, { threshold: 2, members: ['a', 'b', 'c'], createdAt: new Date().toISOString() });
   const view = { onChange: () => undefined, get: () => undefined, fresh: () => true } as never;
-  const keys = new KeyHolder(view, new Tokens(token), { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
+  const keys = new KeyHolder(view, tokens, { capacity: 10, ttlMs: 60_000, onDestroyFailure: () => undefined });
   const logger = { log: () => undefined, error: () => undefined };
   const limits = { failures: 5, windowMs: 10_000, probeEveryMs: 1_000 };
   const breaker = new TokenBreaker({ token: token.label, probe: () => undefined, report: () => undefined, limits, logger });
-  hsm = new HsmController(new Tokens(token), keys, breaker);
-  backup = new BackupHsmController(new Tokens(token), keys, breaker, new RecoveryKeys({ [made.group.groupId]: made.group.publicKeySpki }));
+  hsm = new HsmController(tokens, keys, breaker);
+  backup = new BackupHsmController(tokens, keys, breaker, new RecoveryKeys({ [made.group.groupId]: made.group.publicKeySpki }));
   kek = internalOperations.generateKek.result.parse((await hsm.generateKek({ type })).result);
   ({ epochKey, escrow } = backupHsmOperations.generateEpochKey.result.parse(
     (await backup.generateEpochKey({ type, group: made.group.groupId })).result,
   ));
 }, 120_000);
-afterAll(() => token.close());
+afterAll(() => {
+  token.close();
+  next.close();
+});
 
 const generate = async (algorithm: CanarySubject['algorithm'], usage: CanarySubject['usage'] = usagesOf(algorithm)[0], version = 1) => {
   const { result } = await hsm.generateKey({ type, algorithm, usage, kekId: 'kek_production_internal_1', kek });
@@ -116,6 +121,27 @@ describe('the key of an epoch', () => {
     expect((await backup.openBackup({ type, epochKey: moved, dataKey, backupId, n: 7, sealed })).result).toEqual({ opened: 'AAAA' });
   });
 });
+
+test('while keys move to another token, KEKs and keys of epochs that are in two of them still come together: backups go on', async () => {
+  next.generateRootKey('root-3');
+  const there = { rootLabel: 'root-3', token: next.label };
+  const moved = (await backup.moveEpochKey({ type, epochKey, ...there })).result as KekMaterial;
+  expect(moved).toMatchObject(there);
+  const subjects = await withCanaries(await Promise.all(kinds.map(([algorithm, usage]) => generate(algorithm, usage))));
+  // A KEK that has not moved yet, under the key of an epoch that has; and back, to where all are to be.
+  const { keks } = (await backup.keksToEpoch({ type, epochKey: moved, keks: [kek] })).result as { keks: Wrapped[] };
+  expect(await check(subjects, { epochKey: moved, inBackup: keks[0] as Wrapped })).toEqual(kinds.map(() => 'ok'));
+  const back = (await backup.keksFromEpoch({ type, epochKey, keks, ...there })).result as { keks: KekMaterial[] };
+  expect(back.keks).toMatchObject([there]);
+  expect(await check(subjects, { underRoot: back.keks[0] as KekMaterial })).toEqual(kinds.map(() => 'ok'));
+  const dataKey = (await backup.generateBackupKey({ type, epochKey: moved })).result as Wrapped;
+  const { sealed } = (await backup.sealBackup({ type, epochKey: moved, dataKey, backupId, n: 3, plaintext: 'AAAA' })).result as {
+    sealed: string;
+  };
+  expect((await backup.openBackup({ type, epochKey, dataKey, backupId, n: 3, sealed })).result).toEqual({ opened: 'AAAA' });
+  const fresh = (await backup.generateEpochKey({ type, group: made.group.groupId, ...there })).result as { epochKey: KekMaterial };
+  expect(fresh.epochKey).toMatchObject(there);
+}, 60_000);
 
 test('every kind of key is proven by its canary or its public half, also under a KEK that comes from a backup', async () => {
   const subjects = await withCanaries(await Promise.all(kinds.map(([algorithm, usage]) => generate(algorithm, usage))));
