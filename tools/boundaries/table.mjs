@@ -97,6 +97,7 @@ export const PURE = [
     'token-description',
     'token-tale',
     'snapshot',
+    'token-device',
     'token-ending',
     'token-migration',
     'wall-clock',
