@@ -76,16 +76,14 @@ export class RewrapController {
     return hsmAnswer(this.breaker, async () => ({ destroyed: this.tokens.ofRoot(token).destroyRootKey(label) }));
   }
 
-  /** A KEK that is made for it goes the way that all will go. Where that does not work, the new root is of no use: nobody has put anything under it. */
+  /**
+   * A KEK that is made for it goes the way that all will go. Where that does not work, the new root stays: this takes its time, and whoever heard no answer may have
+   * asked another worker and have put all KEKs under the same root meanwhile.
+   */
   private async rehearse(from: RootName, to: RootName): Promise<void> {
     const token = this.tokens.ofRoot(from.token);
     const kek = token.generateKek(token.findTokenKey(from.rootLabel, 'secret'));
-    try {
-      await underRoot(this.tokens, { ...from, ...encoded(kek) }, to, 'a KEK that was made just now');
-    } catch (error) {
-      if (!toProblem(error).retryable) this.tokens.ofRoot(to.token).destroyRootKey(to.rootLabel);
-      throw error;
-    }
+    await underRoot(this.tokens, { ...from, ...encoded(kek) }, to, 'a KEK that was made just now');
   }
 
   /** What is wrong with one key, or with the KEK that it is under, is said of it; what is wrong with the token, or with the new KEK, is thrown. */

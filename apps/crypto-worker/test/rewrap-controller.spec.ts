@@ -166,6 +166,12 @@ test('a root is made in another token, KEKs go there as the same KEKs, and what 
   const rehearse = { rootLabel: 'root-2' };
   expect((await order('root-4', { rehearse })).result).toEqual({ created: true });
   await expect(order('root-5', { rehearse: { rootLabel: 'root-99' } })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  // A rehearsal that ends late, when the root that it came from is gone, leaves the one that all KEKs may lie under by then.
+  await rotation.createRoot({ type, label: 'root-6', until: new Date(Date.now() + 5_000).toISOString() });
+  const late = order('root-4', { rehearse: { rootLabel: 'root-6' } });
+  await rotation.destroyRoot({ type, label: 'root-6' });
+  await expect(late).rejects.toMatchObject({ code: 'ERR_KEY_UNREADABLE' });
+  expect((await order('root-4')).result).toEqual({ created: false });
   const material = await generateKek('root-2');
   const to = { type, rootLabel: 'root-4', token: next.label } as const;
   const moved = internalOperations.rewrapKek.result.parse((await rotation.rewrapKek({ ...to, material })).result);

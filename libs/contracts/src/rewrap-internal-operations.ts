@@ -51,7 +51,7 @@ export const rewrapInternalOperations = {
     summary:
       'Make a root in the token; one that is there is left as it is. Refused after `until`, so that who heard no answer knows from when it can ask again.',
     retry: 'safe',
-    /** `rehearse`: a KEK that is made under this root, and then let go, must come under the new one; else there is no new one. */
+    /** `rehearse`: a KEK that is made under this root, and then let go, must come under the new one; else it fails, and the new one stays empty. */
     input: { label: RootLabel, token, until: Timestamp, rehearse: z.strictObject({ rootLabel: RootLabel, token }).optional() },
     result: z.strictObject({ created: z.boolean() }),
   }),
