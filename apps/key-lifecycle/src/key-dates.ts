@@ -84,6 +84,8 @@ export function dueChange(key: Key, nowMs: number): DueChange | undefined {
 /** A time of which events say that it comes. */
 export interface Deadline {
   what: 'period-end' | 'deletion' | 'material-expiry';
+  /** Whose it is; of the whole key the primary one. */
+  version: number;
   /** RFC 3339. */
   at: string;
   /** How many days before it they do, the farthest first. */
@@ -92,19 +94,15 @@ export interface Deadline {
 
 export function deadlinesOf(key: Key): Deadline[] {
   if (primaryOf(key).state === 'destroyed') return [];
-  if (key.deletionAt !== undefined) return [{ what: 'deletion', at: key.deletionAt, days: warningDays }];
-  return [expiryOf(key), periodEndOf(key)].filter((deadline) => deadline !== undefined);
+  if (key.deletionAt !== undefined) return [{ what: 'deletion', version: key.primaryVersion, at: key.deletionAt, days: warningDays }];
+  return [...key.versions.map(expiryOf), periodEndOf(key)].filter((deadline) => deadline !== undefined);
 }
 
-function expiryOf(key: Key): Deadline | undefined {
-  const expiryMs = materialExpiry(key);
-  if (expiryMs === undefined) return undefined;
-  const first = key.versions.find(
-    ({ material, imported }) => material && imported?.expiresAt && Date.parse(imported.expiresAt) === expiryMs,
-  );
-  const importedMs = Date.parse(first?.imported?.at ?? iso(expiryMs));
+function expiryOf({ version, material, imported }: KeyVersion): Deadline | undefined {
+  if (!material || imported?.expiresAt === undefined) return undefined;
+  const [expiryMs, importedMs] = [Date.parse(imported.expiresAt), Date.parse(imported.at)];
   // Whoever imported it for a week need not hear at once that it is less than 30 days.
-  return { what: 'material-expiry', at: iso(expiryMs), days: warningDays.filter((d) => expiryMs - d * dayMs > importedMs) };
+  return { what: 'material-expiry', version, at: iso(expiryMs), days: warningDays.filter((d) => expiryMs - d * dayMs > importedMs) };
 }
 
 function periodEndOf(key: Key): Deadline | undefined {
@@ -112,7 +110,7 @@ function periodEndOf(key: Key): Deadline | undefined {
   if (endMs === undefined || !protects(key)) return undefined;
   // Nothing is said 30 days before the end of a period of 20 days.
   const days = warningDays.filter((d) => d < key.cryptoperiod.originatorDays);
-  return { what: 'period-end', at: iso(endMs), days: atEndOf(key) === 'warn' ? [...days, 0] : days };
+  return { what: 'period-end', version: key.primaryVersion, at: iso(endMs), days: atEndOf(key) === 'warn' ? [...days, 0] : days };
 }
 
 const warningTimes = (key: Key): number[] =>

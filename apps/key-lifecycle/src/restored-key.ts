@@ -21,6 +21,8 @@ export interface Restored {
   outcome: 'usable' | 'suspended' | 'destroyed';
   /** Its version that encrypted was deactivated, and it gets a new one now. */
   rotates: boolean;
+  /** Why it got none, where no token of this site may have it. */
+  refused?: string;
 }
 
 /**

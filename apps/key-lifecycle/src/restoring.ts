@@ -27,12 +27,13 @@ import type { Delivery } from './delivery';
 import { isLiving, isUsableStill, type Kek, type LivingKek } from './kek';
 import type { KekStore } from './kek-store';
 import { inTime } from './kek-use';
-import { type Key, rotateKey } from './key';
+import type { Key } from './key';
 import type { KeyCommands } from './key-commands';
 import type { KeyStore } from './key-store';
 import { provable } from './provable';
 import { restoreAliases } from './restored-aliases';
 import { type Restored, restoredKey } from './restored-key';
+import { rotatedAnew } from './restored-rotation';
 import type { RootName } from './root';
 import { SignedDocuments } from './signed-documents';
 import type { Site } from './site';
@@ -240,7 +241,13 @@ export class Restoring {
     for (const { entry, why } of elsewhere) findings.add({ keyId: entry.key.keyId, version: entry.key.primaryVersion }, `left out: ${why}`);
     const all = await inParallel(entries, async ({ key, entry }) => {
       const rule = { backupId: record.backupId, proven: plan.evidence !== undefined, tombstone: plan.evidence?.get(key.keyId) };
-      const restored = await this.rotated(restoredKey(key, { ...rule, defect: defects.get(key.keyId) }, this.nowMs()), record);
+      const { backupId } = record;
+      const restored = await rotatedAnew(
+        restoredKey(key, { ...rule, defect: defects.get(key.keyId) }, this.nowMs()),
+        (of) => this.parts.commands.material(of, ROOT_CONTEXT),
+        { backupId, now: this.now() },
+      );
+      if (restored.refused !== undefined) findings.add({ keyId: key.keyId, version: key.primaryVersion }, restored.refused);
       const invocations = await documents.signInvocations(plan.theirs.readInvocations(key.keyId, entry.invocations));
       return { ...restored, invocations, canaries: { keyId: key.keyId, canaries: entry.canaries } };
     });
@@ -298,16 +305,8 @@ export class Restoring {
     return findings;
   }
 
-  private async rotated(restored: Restored, { backupId }: RestoreRecord): Promise<Restored> {
-    if (!restored.rotates) return restored;
-    const { key } = restored;
-    const made = await this.parts.commands.material(key, ROOT_CONTEXT);
-    const rotated = rotateKey(key, made, `restored from ${backupId}`, this.now());
-    return { ...restored, key: { ...rotated, revision: key.revision } };
-  }
-
-  private async record({ backupId, by, session }: RestoreRecord, { key, outcome }: Restored): Promise<void> {
-    const reason = `restored from ${backupId}: ${outcome}`;
+  private async record({ backupId, by, session }: RestoreRecord, { key, outcome, refused }: Restored): Promise<void> {
+    const reason = `restored from ${backupId}: ${refused ?? outcome}`;
     await this.parts.trail.operation(
       {
         ...{ action: 'backup:Restore', principal: by, session, keyId: key.keyId, version: key.primaryVersion, reason },

@@ -9,6 +9,9 @@ export interface Told {
   /** `days` is the fewest that was told of this end. */
   periodEnd?: { version: number; at: string; days: number };
   deletion?: { at: string; days: number };
+  /** Of each version. */
+  materialExpiries?: { version: number; at: string; days: number }[];
+  /** The same as it was told before versions were: of any that ends then. */
   materialExpiry?: { at: string; days: number };
   rotationFailed?: { version: number; at: string };
   /** Digest of what it was said to be less in than its floor. */
@@ -31,8 +34,7 @@ function warningOf(deadline: Deadline, key: Key, told: Told, nowMs: number): { t
   const endMs = Date.parse(deadline.at);
   const days = deadline.days.findLast((d) => endMs - d * dayMs <= nowMs);
   if (days === undefined) return undefined;
-  const { at } = deadline;
-  const version = key.primaryVersion;
+  const { at, version } = deadline;
   if (deadline.what === 'deletion') {
     if (told.deletion?.at === at && told.deletion.days <= days) return undefined;
     // A wait of 20 days is told at once, as 20.
@@ -41,9 +43,12 @@ function warningOf(deadline: Deadline, key: Key, told: Told, nowMs: number): { t
     return { told: { ...told, deletion: { at, days } }, event: event(key, 'deletion-approaching', `${endMs}.${days}`, nowMs, data) };
   }
   if (deadline.what === 'material-expiry') {
-    if (told.materialExpiry?.at === at && told.materialExpiry.days <= days) return undefined;
-    const data = { ...named(key), expiresAt: at, days };
-    return { told: { ...told, materialExpiry: { at, days } }, event: event(key, 'material-expiring', `${endMs}.${days}`, nowMs, data) };
+    const ofVersions = told.materialExpiries ?? [];
+    const before = ofVersions.find((one) => one.version === version) ?? told.materialExpiry;
+    if (before?.at === at && before.days <= days) return undefined;
+    const materialExpiries = [...ofVersions.filter((one) => one.version !== version), { version, at, days }];
+    const data = { ...named(key), version, expiresAt: at, days };
+    return { told: { ...told, materialExpiries }, event: event(key, 'material-expiring', `${version}.${endMs}.${days}`, nowMs, data) };
   }
   const { periodEnd } = told;
   if (periodEnd?.version === version && periodEnd.at === at && periodEnd.days <= days) return undefined;

@@ -8,6 +8,8 @@ import { Floors } from '../src/floors';
 import { compromiseKey, type Key, type NewKey, setRotation, updateNotes } from '../src/key';
 import { certifyKey } from '../src/key-certification';
 import { afterCompromise, setClassification } from '../src/key-events';
+import { type Restored, restoredKey } from '../src/restored-key';
+import { rotatedAnew } from '../src/restored-rotation';
 import { dayMs } from '../src/rotation-schedule';
 import { TokenWatch } from '../src/token-watch';
 import { about, intent, knownToken, type Lifecycle, now, startLifecycle } from './keys-under-test';
@@ -210,6 +212,36 @@ test('material comes only into a token whose validation is what the profile asks
   expect((await assurance.shortfalls([before, open]))(before)).toBeUndefined();
   expect((await assurance.shortfalls([before, open]))(open)).toEqual([]);
   hsm = l.serveHsm();
+});
+
+test('a restored key that no token here may have comes back suspended and decrypts; others get their new version', async () => {
+  const backup = { backupId: 'b_20260301120000000_AAAAAAAAAA', now };
+  const asMade = (of: Key) => l.commands.material(of, context.active());
+  const [demanded, free] = [
+    await create({ environment: 'staging', classification: 'confidential' }),
+    await create({ environment: 'staging', classification: 'public' }),
+  ].map((key) => restoredKey(key, { backupId: backup.backupId, proven: true }, Date.parse(now))) as [Restored, Restored];
+  tokens = [];
+  inForce({ environments: ['staging'], classifications: ['confidential'], moduleLevel: 3 });
+  const [refused, rotated] = await Promise.all([demanded, free].map((one) => rotatedAnew(one, asMade, backup)));
+  expect(refused).toMatchObject({
+    ...{ outcome: 'suspended', rotates: false, refused: expect.stringMatching(/^suspended, without a new version: .*has no record/) },
+    key: {
+      suspended: true,
+      processingAllowed: true,
+      primaryVersion: 1,
+      revision: demanded.key.revision,
+      versions: [{ state: 'deactivated' }],
+    },
+  });
+  expect(rotated).toMatchObject({ outcome: 'usable', rotates: true, key: { primaryVersion: 2, revision: free.key.revision } });
+  // What may be over the next time ends the restore, which is asked for again.
+  tokens = [knownToken()];
+  inForce({ moduleLevel: 3 });
+  hsm.away();
+  await expect(rotatedAnew(free, asMade, backup)).rejects.toMatchObject({ code: 'ERR_WORKER_UNAVAILABLE' });
+  hsm = l.serveHsm();
+  [tokens, l.policies.current] = [[], undefined];
 });
 
 test('a key whose token falls below its floor goes on to be used, and that is told once', async () => {

@@ -15,7 +15,7 @@ import {
   setRotation,
   suspendKey,
 } from '../src/key';
-import { dueAt, dueChange, iso, nextChange } from '../src/key-dates';
+import { dueAfter, dueAt, dueChange, iso, nextChange } from '../src/key-dates';
 import { describeKey, viewKey } from '../src/key-description';
 import { versionToExport, versionToWrapUnder } from '../src/key-export';
 import {
@@ -29,7 +29,7 @@ import {
   newlyDeclared,
 } from '../src/key-material';
 import { protectKey, registerData, unprotectKey } from '../src/key-protection';
-import { nothingTold, warning } from '../src/warnings';
+import { nothingTold, type Told, warning } from '../src/warnings';
 import { about, made, newKey, now, nowMs } from './made-keys';
 
 const day = 86_400_000;
@@ -54,13 +54,14 @@ const give = (key: Key, target: ImportTarget, checkValue: string, more: Partial<
 const states = (key: Key) => key.versions.map(({ state, material }) => `${state}${material ? '' : ' -'}`);
 
 test('that its material expires is told 30, 7 and 1 days before, once each, beside the end of its period; of a short one what is left of it', () => {
-  const told = (key: Key, days: number[]) => {
-    let known = nothingTold(key.keyId);
+  const told = (key: Key, days: number[], before: Told = nothingTold(key.keyId)) => {
+    let known = before;
     return days.flatMap((after) => {
       const found: string[] = [];
       for (let due = warning(key, known, nowMs + after * day); due; due = warning(key, known, nowMs + after * day)) {
         known = due.told;
-        found.push(`${due.event.type.split('.').at(-1)} ${(due.event.data as { days: number }).days}`);
+        const { days, version } = due.event.data as { days: number; version: number };
+        found.push(`${due.event.type.split('.').at(-1)} ${version === 1 ? '' : `of ${version}: `}${days}`);
       }
       return found;
     });
@@ -75,6 +76,23 @@ test('that its material expires is told 30, 7 and 1 days before, once each, besi
   const both = expiring(100, { cryptoperiod: { originatorDays: 100, recipientDays: 200 } });
   expect(told(both, [70]).sort()).toEqual(['material-expiring 30', 'period-ending 30']);
   expect(told(deleteMaterial(hundred, 1, none, nowMs), [70, 99])).toEqual([]);
+  // Each version has an end of its own.
+  const twice = (days: number) => give(hundred, 'new', 'b', { expiresAt: iso(nowMs + days * day) });
+  expect(dueAfter(twice(110), nowMs + 71 * day)).toBe(iso(nowMs + 80 * day));
+  expect(told(twice(110), [71, 81, 94, 99.5, 104])).toEqual([30, 'of 2: 30', 7, 1, 'of 2: 7'].map((what) => `material-expiring ${what}`));
+  expect(told(twice(100), [71])).toEqual(['material-expiring 30', 'material-expiring of 2: 30']);
+  const [first, second] = [1, 2].map(
+    (version) =>
+      warning(
+        twice(100),
+        { ...nothingTold('k'), materialExpiries: [{ version: 3 - version, at: iso(nowMs + 100 * day), days: 30 }] },
+        nowMs + 71 * day,
+      )?.event.id,
+  );
+  expect(first).not.toBe(second);
+  // What was told before versions were is not told again.
+  const before = { ...nothingTold(hundred.keyId), materialExpiry: { at: iso(nowMs + 100 * day), days: 30 } };
+  expect(told(twice(100), [71, 94], before)).toEqual(['material-expiring 7', 'material-expiring of 2: 7']);
 });
 
 describe('given an external key', () => {

@@ -53,10 +53,10 @@ export const eventTypes = {
     stream: 'KEYS',
     data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, deletionAt: Timestamp, days: z.int() }),
   },
-  /** So many days are left until imported material of the key is destroyed: without it the version cannot be used until the same is imported again. */
+  /** So many days are left until imported material of this version is destroyed: without it the version cannot be used until the same is imported again. */
   'io.claviger.key.material-expiring': {
     stream: 'KEYS',
-    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, expiresAt: Timestamp, days: z.int() }),
+    data: z.strictObject({ keyId: KeyId, name: z.string(), owner: PrincipalId, version: z.int(), expiresAt: Timestamp, days: z.int() }),
   },
   /** The material of the key is gone, from the store and from every token; `certificate` is a compact JWS that says so. */
   'io.claviger.key.destroyed': {
