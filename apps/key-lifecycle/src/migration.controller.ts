@@ -8,7 +8,7 @@ import { JobStore } from './job-store';
 import { OwedByJobs } from './rewrap.controller';
 import { describeJob, type RewrapJob, resumeJob } from './rewrap-job';
 import { Roots } from './roots';
-import { assertLeaves, changedNothing, destinationOf, migrationJob, migrationUnderWay } from './token-migration';
+import { assertLeaves, changedNothing, destinationOf, migrationJob, rootJobUnderWay } from './token-migration';
 import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
@@ -32,7 +32,7 @@ export class MigrationController {
     return this.replies.answer(keyOperations.migrateToken, context, { reason }, async (asker) => {
       asker.admit('keys:MigrateToken', claviger);
       await this.guard.assertNoRestore();
-      const underWay = migrationUnderWay(await this.jobs.list(limits.listPage), token);
+      const underWay = rootJobUnderWay(await this.jobs.list(limits.listPage), token);
       if (underWay && !changedNothing(underWay)) return done(underWay);
       const roots = await this.roots.all();
       assertLeaves(roots, destinationOf(token, await this.survey.of(token)));

@@ -101,13 +101,16 @@ export function rootJob(roots: readonly Root[], { reason, startedBy }: Asked, no
   return begun(`job_${to}`, { kind: 'rotate-root', to, reason, startedBy }, now);
 }
 
+/** In a job's name, where capitals and dots have no place: no two labels come to the same. */
+const slugOf = (label: string): string => label.replaceAll(/[A-Z._]/g, (one) => `_${one === '.' ? '-' : one.toLowerCase()}`);
+
 /** A root in another token; what is there is looked through before anything is changed. */
 export const rootIn = (to: string, token: string, { reason, startedBy }: Asked, now: string): RewrapJob => ({
-  ...begun(`job_${to}-in-${token.toLowerCase().replaceAll('.', '-')}`, { kind: 'migrate-token', to, reason, startedBy }, now),
+  ...begun(`job_${to}-in-${slugOf(token)}`, { kind: 'migrate-token', to, reason, startedBy }, now),
   ...{ token, phase: 'checking' },
 });
 
-const isUnfinished = ({ state }: RewrapJob): boolean => state === 'running' || state === 'paused';
+export const isUnfinished = ({ state }: RewrapJob): boolean => state === 'running' || state === 'paused';
 const isOf = (job: RewrapJob, kind: RewrapJob['kind'], pair?: Pair): boolean =>
   job.kind === kind && job.environment === pair?.environment && job.classification === pair?.classification;
 

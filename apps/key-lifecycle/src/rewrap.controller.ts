@@ -22,7 +22,7 @@ import { describeJob, kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, sett
 import { destroyRoot, type Root } from './root';
 import { Roots } from './roots';
 import { deviceOf } from './token-device';
-import { assertNoMigration } from './token-migration';
+import { rootJobUnderWay } from './token-migration';
 import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
@@ -65,7 +65,7 @@ export class RewrapController {
       await this.assurance.assertRoots(pair);
       const keks = await this.keks.ofPair(pair);
       const asked = { reason, startedBy: context.principal };
-      return this.begin(asker, await this.underWay('rotate-kek', pair), () => kekJob(pair, keks, asked, new Date().toISOString()));
+      return this.begin(asker, await this.underWay(pair), () => kekJob(pair, keks, asked, new Date().toISOString()));
     });
   }
 
@@ -76,9 +76,9 @@ export class RewrapController {
       await this.guard.assertNoRestore();
       for (const kek of await this.keks.all()) if (isLiving(kek)) await this.assurance.assertRoots(kek);
       const roots = await this.roots.all();
-      assertNoMigration(await this.jobs.list(limits.listPage));
+      const underWay = rootJobUnderWay(await this.jobs.list(limits.listPage));
       const asked = { reason, startedBy: context.principal };
-      return this.begin(asker, await this.underWay('rotate-root'), () => rootJob(roots, asked, new Date().toISOString()));
+      return this.begin(asker, underWay, () => rootJob(roots, asked, new Date().toISOString()));
     });
   }
 
@@ -194,8 +194,8 @@ export class RewrapController {
     });
   }
 
-  private async underWay(kind: RewrapJob['kind'], pair?: Pair): Promise<RewrapJob | undefined> {
-    return underWay(await this.jobs.list(limits.listPage), kind, pair);
+  private async underWay(pair: Pair): Promise<RewrapJob | undefined> {
+    return underWay(await this.jobs.list(limits.listPage), 'rotate-kek', pair);
   }
 }
 

@@ -1,6 +1,6 @@
 import { type JobFailure, type KeyKind, ProblemError, type Region, residesIn, type TokenSighting } from '@claviger/contracts';
 import type { Key } from './key';
-import { type RewrapJob, rootIn, underWay } from './rewrap-job';
+import { isUnfinished, type RewrapJob, rootIn } from './rewrap-job';
 import { currentRoot, nextRootLabel, type Root } from './root';
 
 /** Where keys are to go, as every worker sees it. */
@@ -52,23 +52,17 @@ export const migrationJob = (
 ): RewrapJob => rootIn(nextRootLabel(roots), token, asked, now);
 
 /**
- * The job that whoever asks for this token gets: it is under way, or failed and is to be resumed. Throws ERR_CONFLICT while another job moves KEKs. One that failed
- * before it changed anything is in nobody's way.
+ * Of jobs, the newest first: the one that whoever asks for a root there gets, since it is under way, or failed and is to be resumed. Without a token: where the
+ * current one is. Throws ERR_CONFLICT while another one moves KEKs. One that failed is in nobody's way: a later root takes over all that is under any before, and it
+ * may be just what it could not do that the later one is for. After another one it is not to be resumed either.
  */
-export function migrationUnderWay(jobs: readonly RewrapJob[], token: string): RewrapJob | undefined {
-  const others = [underWay(jobs, 'rotate-root'), underWay(jobs, 'migrate-token')];
-  const [rotation, migration] = others.map((job) => (job && changedNothing(job) && job.token !== token ? undefined : job));
-  const inTheWay = rotation ?? (migration && migration.token !== token ? migration : undefined);
-  if (inTheWay)
-    throw new ProblemError('ERR_CONFLICT', `${inTheWay.jobId} moves key-encryption keys and is ${inTheWay.state}: let it end first.`);
-  return migration;
-}
-
-/** Throws ERR_CONFLICT: both would make a root. */
-export function assertNoMigration(jobs: readonly RewrapJob[]): void {
-  const job = underWay(jobs, 'migrate-token');
-  if (job && !changedNothing(job))
-    throw new ProblemError('ERR_CONFLICT', `${job.jobId} moves key-encryption keys and is ${job.state}: let it end first.`);
+export function rootJobUnderWay(jobs: readonly RewrapJob[], token?: string): RewrapJob | undefined {
+  const isAskedFor = (job: RewrapJob) => job.token === token;
+  const [newest, ...before] = jobs.filter((job) => job.kind !== 'rotate-kek' && (isAskedFor(job) || !changedNothing(job)));
+  const inHand = [newest, ...before].find((job) => job !== undefined && isUnfinished(job));
+  if (inHand && !isAskedFor(inHand))
+    throw new ProblemError('ERR_CONFLICT', `${inHand.jobId} moves key-encryption keys and is ${inHand.state}: let it end first.`);
+  return inHand ?? (newest?.state === 'failed' && isAskedFor(newest) ? newest : undefined);
 }
 
 export const changedNothing = ({ state, phase }: RewrapJob): boolean => state === 'failed' && phase === 'checking';

@@ -48,6 +48,9 @@ export class WrappingGuard {
         `The key of epoch ${epoch.epoch} of backups is under ${label}: it follows the KEKs in a moment.`,
       );
     const job = (await jobs.list(limits.listPage)).find(({ to, state }) => to === label && state !== 'done');
-    if (job) throw new ProblemError('ERR_KEY_STATE', `${job.jobId} puts KEKs under ${label} and is ${job.state}: let it end first.`);
+    if (job) {
+      const next = job.state === 'failed' ? 'resume it (claviger jobs resume), and let it end' : 'let it end first';
+      throw new ProblemError('ERR_KEY_STATE', `${job.jobId} puts KEKs under ${label} and is ${job.state}: ${next}.`);
+    }
   }
 }

@@ -1,17 +1,16 @@
-import type { TokenSighting } from '@claviger/contracts';
+import { JobId, type TokenSighting } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { createKey } from '../src/key';
 import { pauseJob, type RewrapJob, rootJob } from '../src/rewrap-job';
 import { allRoots, destroyRoot, newRoot, placedRoot, retireRoot } from '../src/root';
 import {
   assertLeaves,
-  assertNoMigration,
   changedNothing,
   destinationOf,
   kindsOf,
   migrationJob,
-  migrationUnderWay,
   refusals,
+  rootJobUnderWay,
   staying,
 } from '../src/token-migration';
 import { about, newKey } from './keys-under-test';
@@ -50,18 +49,28 @@ test('a root does not go where it is; where the roots are that no token is named
 test('one job moves KEKs at a time; whoever asks for the same token gets the same job, and what changed nothing is in nobody’s way', () => {
   const roots = allRoots([]);
   const job = migrationJob(roots, 'HSM.2', asked, now);
-  expect(job).toMatchObject({ jobId: 'job_root-2-in-hsm-2', to: 'root-2', token: 'HSM.2', phase: 'checking' });
+  expect(job).toMatchObject({ jobId: 'job_root-2-in-_h_s_m_-2', to: 'root-2', token: 'HSM.2', phase: 'checking' });
+  const labels = ['hsm-2', 'HSM-2', 'hsm.2', 'hsm_2', 'hsm_-2', 'h__sm-2', 'W'.repeat(32)];
+  const ids = labels.map((label) => migrationJob([...roots, newRoot('root-1000', now)], label, asked, now).jobId);
+  expect([new Set(ids).size, ids.every((id) => JobId.safeParse(id).success)]).toEqual([labels.length, true]);
   const failed: RewrapJob = { ...job, state: 'failed' };
   const later: RewrapJob = { ...failed, phase: 'preparing' };
-  for (const one of [job, pauseJob(job), failed, later]) expect(migrationUnderWay([one], 'HSM.2')).toBe(one);
-  expect([changedNothing(failed), changedNothing(later), migrationUnderWay([failed], 'other')]).toEqual([true, false, undefined]);
-  for (const one of [job, later]) {
-    expect(() => migrationUnderWay([one], 'other')).toThrow(/ERR_CONFLICT/);
-    expect(() => assertNoMigration([one])).toThrow(/ERR_CONFLICT/);
+  for (const one of [job, pauseJob(job), failed, later]) expect(rootJobUnderWay([one], 'HSM.2')).toBe(one);
+  expect([changedNothing(failed), changedNothing(later)]).toEqual([true, false]);
+  const rotation = rootJob(roots, asked, now);
+  for (const state of ['running', 'paused'] as const) {
+    for (const token of ['other', undefined]) expect(() => rootJobUnderWay([{ ...job, state }], token)).toThrow(/ERR_CONFLICT/);
+    expect(() => rootJobUnderWay([later, { ...rotation, state }], 'HSM.2')).toThrow(/ERR_CONFLICT/);
+    expect(rootJobUnderWay([failed, { ...rotation, state }])).toMatchObject({ jobId: rotation.jobId, state });
   }
-  assertNoMigration([failed, { ...job, state: 'done' }]);
-  expect(() => migrationUnderWay([rootJob(roots, asked, now)], 'HSM.2')).toThrow(/ERR_CONFLICT/);
-  expect(migrationUnderWay([{ ...job, state: 'done' }], 'HSM.2')).toBeUndefined();
+  // One that failed is in nobody's way, and is resumed unless another one came after it that changed something.
+  const failedRotation: RewrapJob = { ...rotation, state: 'failed' };
+  for (const token of ['other', undefined]) expect(rootJobUnderWay([later, failedRotation], token)).toBeUndefined();
+  expect(rootJobUnderWay([failed, failedRotation])).toBe(failedRotation);
+  expect([rootJobUnderWay([failedRotation, later], 'HSM.2'), rootJobUnderWay([{ ...job, state: 'done' }], 'HSM.2')]).toEqual([
+    undefined,
+    undefined,
+  ]);
 });
 
 test('keys that may not be there, or could not be used there, are told by name; what has no material, or is an object of a token, does not go there', () => {
