@@ -7,13 +7,13 @@ import { type RecordSigner, signRecord } from '@claviger/messaging';
 import type { BackupHsm } from './backup-hsm';
 import { currentEpoch, type EpochRecord, idAt, newEpoch, type Retention } from './backup-records';
 import type { BackupStore } from './backup-store';
-import type { RootName } from './root';
+import { type MoveEpochKey, moveEpochs } from './epoch-moves';
+import type { Roots } from './roots';
 
 export interface BackupEpochsParts {
   hsm: Pick<BackupHsm, 'generateEpochKey' | 'moveEpochKey'>;
-  store: Pick<BackupStore, 'allEpochs' | 'putEpoch'>;
-  /** The root that new keys are wrapped under; undefined while there is but one. */
-  root: () => Promise<RootName | undefined>;
+  store: Pick<BackupStore, 'allEpochs' | 'putEpoch' | 'changeEpoch'>;
+  roots: Pick<Roots, 'all' | 'current'>;
   signer: RecordSigner;
   trust: Trust;
   /** Of escrows: apart from that of backups. */
@@ -36,7 +36,7 @@ export class BackupEpochs {
     const group = this.group();
     const known = currentEpoch(await store.allEpochs(), group, nowMs);
     if (known) return known;
-    const { epochKey, escrow } = await hsm.generateEpochKey(group, await this.parts.root());
+    const { epochKey, escrow } = await hsm.generateEpochKey(group, await this.parts.roots.current());
     const epoch = idAt('e', nowMs, randomInt);
     const escrowFile = `${epoch}.escrow`;
     const record = newEpoch({ epoch, group, epochKey, escrowFile }, retention, nowMs);
@@ -52,14 +52,12 @@ export class BackupEpochs {
     return record;
   }
 
-  /** Keys of epochs go with the KEKs when the root is rotated. */
+  /** Keys of epochs go with the KEKs when the root is rotated. Throws ERR_KEY_UNREADABLE: the first of those that do not open; the others are moved all the same. */
   async followRoot(): Promise<void> {
-    const { store, hsm, root } = this.parts;
-    const current = await root();
-    if (current === undefined) return;
-    for (const epoch of await store.allEpochs())
-      if (epoch.epochKey && epoch.epochKey.rootLabel !== current.rootLabel)
-        await store.putEpoch({ ...epoch, epochKey: await hsm.moveEpochKey(epoch.epochKey, current) });
+    const { store, hsm, roots } = this.parts;
+    const move: MoveEpochKey = (epochKey, to) => hsm.moveEpochKey(epochKey, to);
+    const [failure] = await moveEpochs({ epochs: store, roots: await roots.all(), move }, () => true);
+    if (failure) throw new ProblemError(failure.code, `The key of epoch ${failure.id} of backups stays under its root: ${failure.detail}`);
   }
 
   /** @throws ProblemError ERR_BACKUP_REFUSED */

@@ -81,6 +81,20 @@ export class BackupStore {
     return this.untampered<EpochRecord>('epoch', found, ({ epoch }) => epoch);
   }
 
+  /** As `changeBackup`. */
+  async changeEpoch(epoch: string, change: (record: EpochRecord) => EpochRecord): Promise<EpochRecord> {
+    for (;;) {
+      const found = await reached(() => this.epochs.findOne({ _id: epoch }));
+      if (!found) throw new ProblemError('ERR_NOT_FOUND', `There is no epoch ${epoch} of backups.`);
+      const from = this.read<EpochRecord>('epoch', found, (one) => one.epoch);
+      const to = change(from);
+      if (to === from) return from;
+      const signed = this.sign('epoch', to);
+      const { matchedCount } = await reached(() => this.epochs.replaceOne({ _id: epoch, signed: found.signed }, { signed }));
+      if (matchedCount === 1) return to;
+    }
+  }
+
   /** As `allEpochs`, but throws TamperedDocument: whose key lies where is not known of one that cannot be read. */
   async epochsOrThrow(): Promise<EpochRecord[]> {
     const found = await reached(() => this.epochs.find().toArray());

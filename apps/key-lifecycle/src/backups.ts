@@ -101,7 +101,8 @@ export class Backups {
     await this.buryAbandoned(records);
     await this.forgetAbandonedLooks(records);
     await this.endRetention();
-    await this.parts.epochs.followRoot();
+    // What holds it up must hold up no backup.
+    await this.parts.epochs.followRoot().catch((error) => this.parts.logger.warn(`keys of epochs of backups: ${String(error)}`));
     if (this.stopped) return;
     if (everyHours > 0 && isBackupDue(records, everyHours, this.nowMs())) {
       await this.beginMaking(schedule);

@@ -84,7 +84,7 @@ export function composeBackups({
   const work = new WorkInHand(backupStore, worker, (what, error) => logger.warn(`${what} a backup: ${String(error)}`));
   const backups = new Backups({
     ...{ store: backupStore, maker, hsm, documents, trusted, work, folder, logger },
-    epochs: new BackupEpochs({ root, hsm, store: backupStore, signer, trust, folder: escrowFolder, retention, group }),
+    epochs: new BackupEpochs({ roots, hsm, store: backupStore, signer, trust, folder: escrowFolder, retention, group }),
     tales,
     ...{ everyHours: config.BACKUP_EVERY_HOURS, verifyHours: config.BACKUP_VERIFY_HOURS },
   });

@@ -133,7 +133,7 @@ await runService(service, async (logger) => {
   const survey = new TokenSurvey(connection, keyView);
   const steps = new RewrapSteps({
     ...{ connection, store, keks: kekStore, roots, currentKeks: keks, delivery, changes, trail, view: keyView, guard },
-    ...{ survey, assurance },
+    ...{ survey, assurance, epochs: backupStore },
   });
   const runner = new RewrapRunner({ jobs, steps, holder: worker, keysPerSecond: config.REWRAP_KEYS_PER_SECOND, logger });
 

@@ -1,4 +1,5 @@
 import {
+  backupHsmOperations,
   internalOperations,
   type JobFailure,
   type KeyKind,
@@ -11,8 +12,10 @@ import { type AuditTrail, askInternal, type KvView } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import type { Assurance } from './assurance';
+import type { BackupStore } from './backup-store';
 import type { CurrentKeks } from './current-keks';
 import type { Delivery } from './delivery';
+import { type MoveEpochKey, moveEpochs } from './epoch-moves';
 import { destroyKek, isLiving, type Kek, type LivingKek, type Pair, retireKek, rewrappedKek, toldKek } from './kek';
 import type { KekStore } from './kek-store';
 import type { Key } from './key';
@@ -46,6 +49,7 @@ export interface RewrapParts {
   connection: NatsConnection;
   store: KeyStore;
   keks: KekStore;
+  epochs: Pick<BackupStore, 'allEpochs' | 'changeEpoch'>;
   roots: Roots;
   currentKeks: CurrentKeks;
   delivery: Delivery;
@@ -174,15 +178,19 @@ export class RewrapSteps {
   }
 
   /** Of a migration. A worker that lacks the token, or fails to reach it, is waited for; what no waiting mends is told. */
-  private async destination({ token }: RewrapJob, kinds: KeyKind[] = []): Promise<Destination | { trouble: Trouble }> {
+  private async destination(job: RewrapJob, kinds: KeyKind[] = []): Promise<Destination | { trouble: Trouble }> {
     try {
-      const to = destinationOf(token as string, await this.parts.survey.of(token as string, kinds));
+      const to = await this.everyWorkerReaches(job, kinds);
       assertLeaves(await this.parts.roots.all(), to);
       return to;
     } catch (error) {
       if (error instanceof ProblemError && !error.retryable) return { trouble: troubleOf(error) };
       throw error;
     }
+  }
+
+  private async everyWorkerReaches({ token }: RewrapJob, kinds: KeyKind[] = []): Promise<Destination> {
+    return destinationOf(token as string, await this.parts.survey.of(token as string, kinds));
   }
 
   private async keyPage(job: RewrapJob, size: number, scan: number): Promise<RewrapJob> {
@@ -263,6 +271,8 @@ export class RewrapSteps {
     const found = all.filter((kek): kek is LivingKek => isUnderOlder(kek, job.to));
     const to = (await this.parts.roots.all()).find(({ label }) => label === job.to);
     if (found.length > 0 && to?.state !== 'active') return superseded(job, to?.state ?? 'not there', this.now());
+    // Also days after it was checked: workers that were started since may lack the token, and a KEK that is there is of no use to them.
+    if (found.length > 0 && job.kind === 'migrate-token') await this.everyWorkerReaches(job);
     const outcome: PageOutcome = { read: all.length, found: found.length, done: 0, conflicts: 0, failures: [], unread: 0, next: undefined };
     let trouble: unknown;
     for (const { kekId, material: under, ...pair } of found) {
@@ -287,8 +297,22 @@ export class RewrapSteps {
       }
     }
     if (trouble !== undefined) throw trouble;
-    if (job.phase === 'verifying' && found.length === 0) await this.tellAll(all, job);
+    if (job.phase === 'verifying' && found.length === 0) {
+      await this.tellAll(all, job);
+      // Of backups: nobody may need the token that is left once the job is done.
+      const failures = await this.epochsFollow(job);
+      outcome.found += failures.length;
+      outcome.failures.push(...failures);
+    }
     return pageDone(job, outcome, this.now());
+  }
+
+  private async epochsFollow(job: RewrapJob): Promise<JobFailure[]> {
+    const { connection, epochs, roots } = this.parts;
+    const options = { timeoutMs: hsmTimeoutMs, trace: ROOT_CONTEXT };
+    const move: MoveEpochKey = (epochKey, root) =>
+      askInternal(connection, backupHsmOperations.moveEpochKey, { epochKey, ...root }, options);
+    return moveEpochs({ epochs, roots: await roots.all(), move }, (label) => isOlder(label, job.to));
   }
 
   /** What a process that ended, or failed, had changed and not told: the workers, and the ledger, have it before the job is done. */

@@ -94,6 +94,19 @@ test('a verification whose process died is forgotten once nobody has it in hand,
   expect((await store.backup(looking.backupId))?.progress).toBeUndefined();
   await until(async () => !(await store.isClaimed('verifying', nowMs)), { what: 'the claim to be given back' });
 });
+
+test('a key of an epoch that does not follow the root holds up no backup', async () => {
+  const begun: string[] = [];
+  const warned: string[] = [];
+  const sweeps = new Backups({
+    ...{ store, documents: {}, trusted: new Map(), hsm: {}, maker: {}, folder: '', logger: { warn: (what: string) => warned.push(what) } },
+    ...{ tales: { tell: async () => undefined }, everyHours: 1, verifyHours: 0, nowMs: () => Date.now() + 7_200_000 },
+    epochs: { followRoot: async () => fail('another root') },
+    work: { begin: async (what: string) => void begun.push(what) },
+  } as unknown as ConstructorParameters<typeof Backups>[0]);
+  await sweeps.sweep();
+  expect([begun, warned]).toEqual([['making'], [expect.stringContaining('another root')]]);
+});
 const fail = (...what: unknown[]) => {
   throw new Error(what.map(String).join(' '));
 };

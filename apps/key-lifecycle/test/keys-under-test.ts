@@ -1,5 +1,13 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { internalSubject, type KeysView, type PolicyBundle, ProblemError, type SeenToken, type TokenSighting } from '@claviger/contracts';
+import {
+  internalSubject,
+  type KekMaterial,
+  type KeysView,
+  type PolicyBundle,
+  ProblemError,
+  type SeenToken,
+  type TokenSighting,
+} from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import { AuditTrail, KvOwner, OutboxRelay, openKeysView, type RecordIntent, recordTypes, revisionReader } from '@claviger/messaging';
 import { OwedRecords } from '@claviger/service';
@@ -93,6 +101,15 @@ export const unwrappedUnder = (kekId: string, wrapped: string): string | undefin
   const text = Buffer.from(wrapped, 'base64url').toString();
   return text.startsWith(`${kekId}:`) ? text.slice(kekId.length + 1) : undefined;
 };
+interface Unreadable {
+  unreadable: Set<string>;
+  epochKeys: string[];
+}
+function underRoot(material: KekMaterial, { rootLabel, token }: { rootLabel: string; token?: string }, { unreadable }: Unreadable) {
+  if (unreadable.has(material.wrapped)) return { problem: new ProblemError('ERR_KEY_UNREADABLE', 'not intact').toProblem() };
+  const { mechanism, family } = material;
+  return { rootLabel, token, mechanism, family, wrapped: randomBytes(40).toString('base64url') };
+}
 const rotations = {
   'rewrap-keys': ({ to, keys }: { to: { kekId: string }; keys: { kekId: string; wrapped: string }[] }) => ({
     keys: keys.map(({ kekId, wrapped }) => {
@@ -102,11 +119,12 @@ const rotations = {
         : { custody: 'wrapped', kekId: to.kekId, mechanism: 0x210a, family: 'softhsm', wrapped: wrappedUnder(to.kekId, secret) };
     }),
   }),
-  'rewrap-kek': ({ material, rootLabel, token }: { material: object; rootLabel: string; token?: string }) => ({
-    ...material,
-    ...{ rootLabel, token },
-    wrapped: randomBytes(40).toString('base64url'),
-  }),
+  'rewrap-kek': ({ material, ...to }: { material: KekMaterial; rootLabel: string; token?: string }, asked: Unreadable) =>
+    underRoot(material, to, asked),
+  'move-epoch-key': ({ epochKey, ...to }: { epochKey: KekMaterial; rootLabel: string; token?: string }, asked: Unreadable) => {
+    asked.epochKeys.push(`${epochKey.rootLabel} in ${epochKey.token}`);
+    return underRoot(epochKey, to, asked);
+  },
   'create-root': ({ label, token }: { label: string; token?: string }, asked: { roots: string[] }) => ({
     created: asked.roots.push(token ? `${label} in ${token}` : label) > 0,
   }),
@@ -254,6 +272,10 @@ export async function startLifecycle() {
         messages: 0,
         destroyed: [] as string[],
         roots: [] as string[],
+        /** Which roots keys of epochs were under that were to be moved. */
+        epochKeys: [] as string[],
+        /** What does not open under the root that it is under. */
+        unreadable: new Set<string>(),
         /** What each worker says of a token. */
         sightings: {} as Record<string, Partial<TokenSighting>>,
         /** What it says of its tokens. */
@@ -280,8 +302,10 @@ export async function startLifecycle() {
               );
             return;
           }
-          if (verb in rotations)
-            return void m.respond(JSON.stringify({ result: rotations[verb as keyof typeof rotations](m.json(), asked) }));
+          if (verb in rotations) {
+            const result = rotations[verb as keyof typeof rotations](m.json(), asked);
+            return void m.respond(JSON.stringify('problem' in result ? result : { result }));
+          }
           if (verb === 'describe-tokens') return void m.respond(JSON.stringify({ result: { worker: 'w-1', tokens: asked.tokens } }));
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);

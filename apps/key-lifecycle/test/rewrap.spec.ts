@@ -1,17 +1,20 @@
-import type { WrappedKey } from '@claviger/contracts';
+import type { KekMaterial, WrappedKey } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { context } from '@opentelemetry/api';
+import type { EpochRecord } from '../src/backup-records';
+import { moveEpochs } from '../src/epoch-moves';
 import { JobStore } from '../src/job-store';
 import type { Kek, Pair } from '../src/kek';
 import { type Key, rotateKey, setConsumers } from '../src/key';
 import { KeyBulk } from '../src/key-bulk';
+import { keysInTokens } from '../src/keys-in-tokens';
 import { RewrapChanges } from '../src/rewrap-changes';
 import { kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs } from '../src/rewrap-job';
 import { RewrapRunner } from '../src/rewrap-runner';
 import { type RewrapParts, RewrapSteps } from '../src/rewrap-steps';
 import { destroyRoot, newRoot, type Root } from '../src/root';
-import { migrationJob } from '../src/token-migration';
+import { migrationJob, rootJobUnderWay } from '../src/token-migration';
 import { TokenSurvey } from '../src/token-survey';
 import { WrappingGuard } from '../src/wrapping-guard';
 import { about, intent, type Lifecycle, now, startLifecycle, unwrappedUnder } from './keys-under-test';
@@ -33,8 +36,8 @@ const pairs: Pair[] = (['public', 'internal', 'confidential', 'restricted'] as c
 /** Each test has an environment and classification of its own. */
 const pairOf = () => pairs.shift() as Pair;
 
-const create = async (pair: Pair): Promise<Key> => {
-  const { keyId: _, ...wanted } = about(pair);
+const create = async (pair: Pair, more: Partial<Key> = {}): Promise<Key> => {
+  const { keyId: _, ...wanted } = about({ ...pair, ...more });
   const { key, recorded } = await l.commands.create(wanted, ({ keyId, revision }) => intent(revision, { keyId }), context.active());
   recorded();
   return key;
@@ -60,7 +63,7 @@ function replica(more: Partial<RewrapParts> & { records?: typeof l.trail } = {})
   });
   const guard = guardOf(r);
   const survey = new TokenSurvey(l.connection, l.view);
-  const parts = { connection: l.connection, survey, ...r, changes, trail: records, view: l.view, guard, ...others };
+  const parts = { connection: l.connection, survey, ...r, changes, trail: records, view: l.view, guard, epochs: r.backups, ...others };
   const steps = (afterMs = 0) => new RewrapSteps({ ...parts, nowMs: () => Date.now() + afterMs });
   const runner = (afterMs: number, holder = 'kl-1') =>
     new RewrapRunner({
@@ -400,6 +403,7 @@ test('that a root is destroyed is promised to the ledger in the same write', asy
 test('to another token: nothing is changed unless every worker reaches it and every key may be there; then all goes there, whoever is killed, and what is new is made there', async () => {
   await Promise.all([l.worker('w1'), l.worker('w2')]);
   const pair = { environment: 'staging', classification: 'public' } as const;
+  await create({ environment: 'development', classification: 'public' });
   const { keyId: _, ...wanted } = about(pair);
   const { key, recorded } = await l.commands.create(
     { ...wanted, residency: ['eu'] },
@@ -445,6 +449,10 @@ test('to another token: nothing is changed unless every worker reaches it and ev
   expect([await l.roots.all(), await l.keks.all()]).toEqual(before);
 
   hsm.sightings = { w1: there, w2: there };
+  // From before there was a second token: it names none.
+  const [under] = (await l.keks.all()).flatMap(({ material }) => (material ? [material] : [])) as [KekMaterial];
+  const epoch = { epoch: 'e_2', group: 'g', escrowFile: 'f', createdAt: now, endsAt: now, destroyAt: now };
+  await l.backups.putEpoch({ ...epoch, epochKey: under });
   let afterMs = 10_000;
   // As often as not, what a step did is not saved before its process is killed.
   for (let round = 0; round < 40; round++) {
@@ -462,6 +470,8 @@ test('to another token: nothing is changed unless every worker reaches it and ev
   const living = (await l.keks.all()).filter(({ state }) => state !== 'destroyed');
   expect(new Set(living.map(({ material }) => `${material?.rootLabel} in ${material?.token}`))).toEqual(new Set([`${done.to} in next`]));
   expect(secretOf(await stored(key))).toBe(secretOf(key));
+  expect(hsm.epochKeys).toEqual([`${under.rootLabel} in customer`]);
+  expect((await l.backups.allEpochs())[0]?.epochKey).toMatchObject({ rootLabel: done.to, token: 'next' });
   const roots = (await l.roots.all()).filter(({ state }) => state !== 'destroyed');
   expect(roots.map(({ token }) => token)).toEqual([...roots.slice(1).map(() => 'customer'), 'next']);
   expect(await l.roots.current()).toEqual({ rootLabel: done.to, token: 'next' });
@@ -471,4 +481,46 @@ test('to another token: nothing is changed unless every worker reaches it and ev
   await finish();
   expect((await jobs().get(rotation.jobId)).state).toBe('done');
   expect(hsm.roots.at(-1)).toBe(`${rotation.to} in next`);
+
+  // Days later a worker was started that lacks the token.
+  let third = migrationJob(await l.roots.all(), 'third', asked, new Date().toISOString());
+  const step = async () => replica().steps().next(third, { size: 3, scan: 50 });
+  while (third.phase !== 'rewrapping') third = await step();
+  const where = async () => new Set((await l.keks.all()).flatMap(({ material }) => (material?.token ? [material.token] : [])));
+  hsm.sightings = { w1: there, w2: { token: 'unknown' } };
+  await expect(step()).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
+  expect(await where()).toEqual(new Set(['next']));
+
+  // One KEK does not open, so that they are in two tokens: resumed the job ends the same way, and another one takes all back.
+  hsm.sightings = { w1: there, w2: there };
+  const [stuck] = (await l.keks.all()).flatMap(({ material }) => (material ? [material.wrapped] : [])) as [string];
+  hsm.unreadable.add(stuck);
+  await jobs().insert(third, []);
+  await finish();
+  expect(await jobs().get(third.jobId)).toMatchObject({ state: 'failed', trouble: { code: 'ERR_KEY_UNREADABLE' } });
+  expect(await where()).toEqual(new Set(['next', 'third']));
+  expect(rootJobUnderWay(await jobs().list(100), 'next')).toBeUndefined();
+  hsm.unreadable.clear();
+  const { job: back } = await jobs().insert(migrationJob(await l.roots.all(), 'next', asked, new Date().toISOString()), []);
+  await finish();
+  expect((await jobs().get(back.jobId)).state).toBe('done');
+  expect(await where()).toEqual(new Set(['next']));
+
+  // A key of an epoch that does not open is told, and its root stays.
+  const [{ epochKey }] = (await l.backups.allEpochs()) as [EpochRecord];
+  hsm.unreadable.add(epochKey!.wrapped);
+  const { job: last } = await jobs().insert(rootJob(await l.roots.all(), asked, new Date().toISOString()), []);
+  await finish();
+  expect(await jobs().get(last.jobId)).toMatchObject({ state: 'failed', pass: { failures: [{ id: 'e_2', code: 'ERR_KEY_UNREADABLE' }] } });
+  // Of one whose retention ends while it is moved nothing comes back.
+  const move = async (key: KekMaterial) => {
+    await l.backups.putEpoch({ ...epoch, destroyedAt: now });
+    return { ...key, wrapped: 'AAAA' };
+  };
+  expect(await moveEpochs({ epochs: l.backups, roots: await l.roots.all(), move }, () => true)).toEqual([]);
+  expect(await l.backups.allEpochs()).toEqual([{ ...epoch, destroyedAt: now }]);
+
+  // What stays in a token is known of the store too.
+  await create({ environment: 'development', classification: 'public' }, { algorithm: 'ED25519', usage: 'sign' });
+  expect(await keysInTokens(l.store)).toEqual({ within: new Map([['customer', 1]]), unread: 0 });
 }, 60_000);
