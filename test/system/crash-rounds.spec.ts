@@ -126,6 +126,20 @@ function unexplained(): string[] {
   return [`ERR_INTERNAL ${count} times`, ...lines.slice(0, 5)];
 }
 
+/** What is stored of some keys beside what is signed, and what the services say of them. */
+async function stuck(keyIds: string[]): Promise<string> {
+  const stored = await estate.besideKeys(keyIds);
+  const lines = system.stack.services.flatMap(({ name, child }) =>
+    child
+      .logs()
+      .split('\n')
+      .filter((line) => keyIds.some((keyId) => line.includes(keyId)))
+      .slice(-10)
+      .map((line) => `${name}: ${line}`),
+  );
+  return [...stored.map((one) => JSON.stringify(one)), ...lines].join('\n');
+}
+
 /** Nothing waits to be delivered, recorded or destroyed any more, and the ledger has every change. */
 async function settle(): Promise<string[]> {
   const left = async () => (({ pending, due }) => [...pending, ...due])(await estate.store());
@@ -134,7 +148,7 @@ async function settle(): Promise<string[]> {
     timeoutMs: (owedSeconds + 60) * 1_000,
     everyMs: 200,
   }).catch(async (cause) => {
-    throw new Error(`seed ${seed}: these are not delivered or recorded: ${(await left()).join(', ')}`, { cause });
+    throw new Error(`seed ${seed}: these are not delivered or recorded: ${await stuck(await left())}`, { cause });
   });
   const { receipt } = await (await system.as('ada')).audit.checkpoint({});
   await ledger.with(receipt ? [receipt] : []);

@@ -85,6 +85,12 @@ export class EstateReader {
     };
   }
 
+  /** What stands in the documents of these keys beside what is signed. */
+  async besideKeys(keyIds: string[]): Promise<object[]> {
+    const collection = this.mongo.db(`${this.stack.databasePrefix}keys`).collection<KeyDocument>('keys');
+    return collection.find({ _id: { $in: keyIds } }, { projection: { signed: 0, facets: 0, invocations: 0 } }).toArray();
+  }
+
   async read(ledger: readonly LedgerRecord[]): Promise<KeyEstate> {
     const [admin, reader] = await Promise.all([
       this.stack.broker.connection('provisionerCore'),

@@ -98,6 +98,7 @@ export const PURE = [
     'token-tale',
     'token-words',
     'snapshot',
+    'token-device',
     'token-ending',
     'token-migration',
     'wall-clock',

@@ -9,6 +9,7 @@ import { encoded, opened, type RootName, underRoot } from './kek-moves';
 import { KeyHolder } from './key-holder';
 import { toProblem } from './problem';
 import { TokenBreaker } from './token-breaker';
+import { assertDevice } from './token-identity';
 import { Tokens } from './tokens';
 
 type Ops = typeof internalOperations;
@@ -72,8 +73,12 @@ export class RewrapController {
   }
 
   @MessagePattern(internalOperations.destroyRoot.name)
-  destroyRoot(@Payload() { label, token }: Request<Ops['destroyRoot']>): Promise<Answer> {
-    return hsmAnswer(this.breaker, async () => ({ destroyed: this.tokens.ofRoot(token).destroyRootKey(label) }));
+  destroyRoot(@Payload() { label, token: inToken, serialNumber }: Request<Ops['destroyRoot']>): Promise<Answer> {
+    return hsmAnswer(this.breaker, () => {
+      const token = this.tokens.ofRoot(inToken);
+      assertDevice(token, serialNumber);
+      return { destroyed: token.destroyRootKey(label) };
+    });
   }
 
   /**

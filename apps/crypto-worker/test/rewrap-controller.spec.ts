@@ -6,9 +6,10 @@ import {
   migrationHsmOperations,
   type Result,
   requestType,
+  type TokenObjectName,
   usagesOf,
 } from '@claviger/contracts';
-import type { Token } from '@claviger/hsm';
+import { type Token, tokenFacts } from '@claviger/hsm';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { HsmController } from '../src/hsm.controller';
 import { KeyHolder } from '../src/key-holder';
@@ -52,6 +53,7 @@ afterAll(() => {
 const first = 'kek_production_internal_1';
 const second = 'kek_production_internal_2';
 const type = requestType;
+const serialOf = (of: Token) => tokenFacts(of).serialNumber;
 const generateKek = async (rootLabel?: string) =>
   internalOperations.generateKek.result.parse((await hsm.generateKek({ type, rootLabel })).result);
 const inToken = async (label: string, rootLabel: string) =>
@@ -154,7 +156,9 @@ test('a root is made once, wraps KEKs only, and takes over those of the old one;
   const moved = internalOperations.rewrapKek.result.parse((await rotation.rewrapKek({ type, material, rootLabel: 'root-2' })).result);
   expect(moved).toMatchObject({ rootLabel: 'root-2' });
   expect((await generateKek('root-2')).rootLabel).toBe('root-2');
-  const destroy = async () => (await rotation.destroyRoot({ type, label: 'root' })).result;
+  // Another device of the same label is left as it is.
+  await expect(rotation.destroyRoot({ type, label: 'root', serialNumber: serialOf(next) })).rejects.toMatchObject({ code: 'ERR_CONFLICT' });
+  const destroy = async () => (await rotation.destroyRoot({ type, label: 'root', serialNumber: serialOf(token) })).result;
   expect([await destroy(), await destroy()]).toEqual([{ destroyed: true }, { destroyed: false }]);
   expect(await rewrap(moved, await generateKek('root-2'), [{ algorithm: 'AES_256', ...key }])).toMatchObject([{ kekId: second }]);
   await expect(generateKek('root')).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
@@ -169,7 +173,7 @@ test('a root is made in another token, KEKs go there as the same KEKs, and what 
   // A rehearsal that ends late, when the root that it came from is gone, leaves the one that all KEKs may lie under by then.
   await rotation.createRoot({ type, label: 'root-6', until: new Date(Date.now() + 5_000).toISOString() });
   const late = order('root-4', { rehearse: { rootLabel: 'root-6' } });
-  await rotation.destroyRoot({ type, label: 'root-6' });
+  await rotation.destroyRoot({ type, label: 'root-6', serialNumber: serialOf(token) });
   await expect(late).rejects.toMatchObject({ code: 'ERR_KEY_UNREADABLE' });
   expect((await order('root-4')).result).toEqual({ created: false });
   const material = await generateKek('root-2');
@@ -221,12 +225,13 @@ test('a root is made in another token, KEKs go there as the same KEKs, and what 
   const { kekId, mechanism, wrapped } = wrappedIn(made);
   const across = rewrap(material, moved, [{ algorithm: 'AES_256', kekId, mechanism, wrapped }]);
   await expect(across).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
-  const inNext = rewrap(moved, await inToken(next.label, 'root-4'), [
+  const there = rewrap(moved, await inToken(next.label, 'root-4'), [
     { algorithm: 'AES_256', kekId, mechanism, wrapped, residency: ['us'] },
   ]);
-  expect(await inNext).toMatchObject([{ kekId: second, mechanism }]);
+  expect(await there).toMatchObject([{ kekId: second, mechanism }]);
   records.clear();
-  expect((await rotation.destroyRoot({ type, label: 'root-4', token: next.label })).result).toEqual({ destroyed: true });
+  const inNext = { token: next.label, serialNumber: serialOf(next) };
+  expect((await rotation.destroyRoot({ type, label: 'root-4', ...inNext })).result).toEqual({ destroyed: true });
 });
 
 test('each worker says what a token is to it, and what it cannot do', async () => {
@@ -234,11 +239,12 @@ test('each worker says what a token is to it, and what it cannot do', async () =
     { algorithm: 'AES_256', usage: 'encrypt' },
     { algorithm: 'ML_DSA_65', usage: 'sign' },
   ] as const;
-  const said = async (label: string) => (await survey.survey({ type, token: label, kinds: [...kinds] })).result;
+  const said = async (label?: string) => (await survey.survey({ type, token: label, kinds: [...kinds] })).result;
   const us = { worker: 'crypto-worker.w1', first: token.label };
+  expect(await said()).toEqual(await said(token.label));
   expect([await said(token.label), await said(next.label), await said('elsewhere')]).toEqual([
-    { ...us, token: 'first', region: 'eu', lacks: [kinds[1]] },
-    { ...us, token: 'further', region: 'us', lacks: [kinds[1]] },
+    { ...us, token: 'first', serialNumber: serialOf(token), region: 'eu', lacks: [kinds[1]] },
+    { ...us, token: 'further', serialNumber: serialOf(next), region: 'us', lacks: [kinds[1]] },
     { ...us, token: 'unknown', lacks: [] },
   ]);
 });
@@ -262,9 +268,14 @@ test('a record is a rewrap of another when nothing but the wrapping differs', ()
 test('a token that was left tells all that it holds; it is emptied only when no key is in it, and never while it is the first', async () => {
   const label = next.label;
   const holdings = async () => migrationHsmOperations.tokenHoldings.result.parse((await survey.holdings({ type, token: label })).result);
-  const emptied = async () =>
-    migrationHsmOperations.emptyToken.result.parse((await survey.empty({ type, token: label, certifier: true })).result);
-  for (const ask of [survey.holdings({ type, token: token.label }), survey.empty({ type, token: token.label, certifier: true })])
+  const seen = {
+    serialNumber: serialOf(next),
+    certifier: next.publicKeySpki('certifier').toString('base64url'),
+    foreign: [] as TokenObjectName[],
+  };
+  const emptied = async (more: Partial<typeof seen> = {}, of = label) =>
+    migrationHsmOperations.emptyToken.result.parse((await survey.empty({ type, token: of, ...seen, ...more })).result);
+  for (const ask of [survey.holdings({ type, token: token.label }), emptied({}, token.label)])
     await expect(ask).rejects.toMatchObject({ code: 'ERR_KEY_STATE' });
   await expect(survey.holdings({ type, token: 'elsewhere' })).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
   const { identity, objects, certifier } = await holdings();
@@ -274,7 +285,16 @@ test('a token that was left tells all that it holds; it is emptied only when no 
   expect(keys.map((one) => one.class).toSorted()).toEqual(['private', 'public', 'secret', 'secret']);
   await expect(emptied()).rejects.toMatchObject({ code: 'ERR_KEY_STATE' });
   expect((await holdings()).objects).toEqual(objects);
-  for (const one of new Set(keys.map((key) => key.label))) next.destroyTokenKeyPair(one);
+  for (const { class: of, label: name } of keys) of === 'secret' ? next.destroyRootKey(name) : next.destroyTokenKeyPair(name);
+  // What is not as it was seen: the device, the certifier, what others have there.
+  for (const { more, code } of [
+    { more: { serialNumber: serialOf(token) }, code: 'ERR_CONFLICT' },
+    { more: { certifier: token.publicKeySpki('certifier').toString('base64url') }, code: 'ERR_KEY_STATE' },
+    { more: { foreign: [{ class: 'secret', label: 'of-others', id: '' }] }, code: 'ERR_KEY_STATE' },
+    { more: { certifier: undefined }, code: 'ERR_KEY_STATE' },
+  ])
+    await expect(emptied(more as Partial<typeof seen>)).rejects.toMatchObject({ code });
+  expect((await holdings()).objects).toHaveLength(3);
   expect(await emptied()).toEqual({ identity, objects: [] });
   await expect(holdings()).rejects.toMatchObject({ code: 'ERR_HSM_UNAVAILABLE' });
 });

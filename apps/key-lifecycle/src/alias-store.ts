@@ -137,6 +137,7 @@ export class AliasStore implements OutboxSource<AliasEntry>, OwedRecordSource {
   }
 
   async pending(limit: number, after?: string): Promise<OutboxPage<AliasEntry>> {
+    await this.settled.clear();
     const found = await this.withEntries('outbox', limit, after);
     const items = found.flatMap(({ _id, outbox }) =>
       this.entriesOf(_id, outbox).map((entry) => ({ aggregateId: _id, entryId: entry.id, entry })),

@@ -312,6 +312,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   }
 
   async pending(limit: number, after?: string): Promise<OutboxPage<OutboxEntry>> {
+    await this.settled.clear();
     const found = await this.withEntries('outbox', limit, after);
     const items = found.flatMap(({ _id, outbox }) =>
       this.entriesOf(_id, outbox).map((entry) => ({ aggregateId: _id, entryId: entry.id, entry })),

@@ -21,7 +21,9 @@ import { KekStore } from './kek-store';
 import { describeJob, kekJob, pauseJob, type RewrapJob, resumeJob, rootJob, settleMs, underWay } from './rewrap-job';
 import { destroyRoot, type Root } from './root';
 import { Roots } from './roots';
+import { deviceOf } from './token-device';
 import { assertNoMigration } from './token-migration';
+import { TokenSurvey } from './token-survey';
 import { WrappingGuard } from './wrapping-guard';
 
 type Ops = typeof keyOperations;
@@ -50,6 +52,7 @@ export class RewrapController {
     private readonly hsm: Hsm,
     private readonly guard: WrappingGuard,
     private readonly assurance: Assurance,
+    private readonly survey: TokenSurvey,
   ) {}
 
   @MessagePattern(keyOperations.rotateKek.name)
@@ -92,6 +95,7 @@ export class RewrapController {
       await this.guard.assertNothingUnder(label);
       if (root.state === 'retiring' && Date.now() - Date.parse(root.retiredAt ?? now) < settleMs)
         throw new ProblemError('ERR_KEY_STATE', `${label} was retired less than ${settleMs / 1_000} s ago: try again then.`);
+      const { serialNumber } = deviceOf(root.token, await this.survey.of(root.token));
       let owed: ReturnType<OwedRecords['owe']> | undefined;
       const destroyed = await this.roots.change(
         label,
@@ -105,7 +109,7 @@ export class RewrapController {
       await askInternal(
         this.hsm.connection,
         internalOperations.destroyRoot,
-        { label, ...(root.token === undefined ? {} : { token: root.token }) },
+        { label, serialNumber, ...(root.token === undefined ? {} : { token: root.token }) },
         { timeoutMs: hsmTimeoutMs, trace: context.trace },
       );
       return {

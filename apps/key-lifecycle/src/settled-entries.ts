@@ -21,6 +21,7 @@ type OfKey = Record<Settled['list'], string[]>;
 /** So long more is waited for: a change's messages and its record are usually settled within a few milliseconds of each other. */
 const gatherMs = 10;
 const keysPerWrite = 200;
+const clearEveryMs = 10_000;
 
 /**
  * Takes settled entries out of their documents, those of many keys with one write, one write at a time. A document that holds nothing else than what is
@@ -29,6 +30,7 @@ const keysPerWrite = 200;
 export class SettledEntries {
   private readonly gathering: Gathering<Settled, void>;
   private writing: Promise<unknown> = Promise.resolve();
+  private clearedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly keys: Collection<SettledDocument>,
@@ -49,6 +51,14 @@ export class SettledEntries {
 
   remove(keyId: string, list: Settled['list'], ids: readonly string[]): Promise<void> {
     return this.gathering.ask({ keyId, list, ids });
+  }
+
+  /** Documents that a process left when it ended between its two writes: nothing waits in them, and they say that something does. Every 10 s at most. */
+  async clear(): Promise<void> {
+    if (performance.now() - this.clearedAt < clearEveryMs) return;
+    this.clearedAt = performance.now();
+    const empty = { pending: true, outbox: { $size: 0 }, owed: { $size: 0 } };
+    await this.reached(() => this.keys.updateMany(empty, { $set: { pending: false } }));
   }
 
   /** @returns what failed, by key */

@@ -15,9 +15,12 @@ import { type Answer, type AuditTrail, askInternal, type RecordSigner, type Requ
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { KeyStore } from './key-store';
+import { keysInTokens } from './keys-in-tokens';
 import { Hsm } from './rewrap.controller';
 import { Roots } from './roots';
-import { assertLeft, assertNoKeys, assertOnly, contentsOf, rootsThatWere } from './token-ending';
+import { deviceOf } from './token-device';
+import { assertLeft, assertNoKeys, assertNoneStays, assertOnly, contentsOf, nameOfObject, rootsThatWere } from './token-ending';
 import { TokenSurvey } from './token-survey';
 
 type Ops = typeof keyOperations;
@@ -40,24 +43,36 @@ export class TokenEndingController {
     private readonly survey: TokenSurvey,
     private readonly hsm: Hsm,
     private readonly statements: Statements,
+    private readonly store: KeyStore,
   ) {}
 
   /** Everything is looked at before anything is destroyed, and after it; what is not known counts as there. */
   @MessagePattern(keyOperations.proveTokenEmpty.name)
   prove(@Payload() { token, leaveForeign, reason }: Request<Ops['proveTokenEmpty']>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.replies.answer(keyOperations.proveTokenEmpty, context, { reason }, async ({ admit }) => {
+    return this.replies.answer(keyOperations.proveTokenEmpty, context, { keyId: token, reason }, async ({ admit }) => {
       admit('keys:ProveTokenEmpty', claviger);
       const sightings = await this.survey.of(token);
-      if (sightings.every((one) => one.token === 'unknown'))
-        throw new ProblemError('ERR_NOT_FOUND', `No worker has a token ${token}: name it in FURTHER_TOKENS_FILE of one that is to look.`);
       const roots = await this.roots.all();
       assertLeft(token, roots, sightings);
+      const { serialNumber } = deviceOf(token, sightings);
+      assertNoneStays(token, await keysInTokens(this.store));
       const { trust, signer, trail } = this.statements.parts;
-      const { objects, certifier } = await this.ask(migrationHsmOperations.tokenHoldings, { token });
+      const { identity, objects, certifier } = await this.ask(migrationHsmOperations.tokenHoldings, { token });
+      if (identity.serialNumber !== serialNumber)
+        throw new ProblemError(
+          'ERR_CONFLICT',
+          `Token ${token} was device ${serialNumber} a moment ago, and is ${identity.serialNumber} now.`,
+        );
       const contents = contentsOf(objects, certifier, trust);
       assertNoKeys(token, contents, leaveForeign);
       const isCertified = contents.leavings.some((one) => one.class !== 'data');
-      const { identity, objects: left } = await this.ask(migrationHsmOperations.emptyToken, { token, certifier: isCertified });
+      const ours = isCertified && certifier !== undefined ? { certifier } : {};
+      const destroys = contents.leavings.map(nameOfObject);
+      const { principal: by, session } = context;
+      // Before it is done: should this process end, or the answer be lost, it is known who began it.
+      await trail.append({ kind: 'token-emptying', token, serialNumber, by, session, reason, destroys });
+      const order = { token, serialNumber, foreign: contents.foreign, ...ours };
+      const { objects: left } = await this.ask(migrationHsmOperations.emptyToken, order);
       assertOnly(token, left, contents.foreign);
       const said: TokenStatement = {
         ...{ format: 'claviger.token-statement/1', site: trust.ledger.origin, token: identity, at: new Date().toISOString() },

@@ -59,16 +59,31 @@ export function assertNoKeys(token: string, { keys, foreign }: Contents, leaveFo
     throw notEmpty(`Token ${token} holds ${told(foreign)}, which Claviger has not made: look at them, then say that they may stay.`);
 }
 
-/** What is left must be what was there of others, and nothing else. Throws ERR_TOKEN_NOT_EMPTY. */
+/** What is left must be what was there of others: no more, and no less. Throws ERR_TOKEN_NOT_EMPTY, ERR_INTERNAL. */
 export function assertOnly(token: string, left: readonly TokenObjectName[], foreign: readonly TokenObjectName[]): void {
-  const expected = foreign.map(textOf);
-  const more = left.filter((one) => {
-    const at = expected.indexOf(textOf(one));
-    if (at === -1) return true;
-    expected.splice(at, 1);
-    return false;
-  });
+  const more = without(left, foreign);
   if (more.length > 0) throw notEmpty(`Token ${token} holds ${told(more)} after all else was destroyed.`);
+  const less = without(foreign, left);
+  if (less.length > 0) throw new ProblemError('ERR_INTERNAL', `Token ${token} does not hold ${told(less)} any more, which was to stay.`);
+}
+
+function without(objects: readonly TokenObjectName[], others: readonly TokenObjectName[]): TokenObjectName[] {
+  const rest = others.map(textOf);
+  return objects.filter((one) => {
+    const at = rest.indexOf(textOf(one));
+    if (at !== -1) rest.splice(at, 1);
+    return at === -1;
+  });
+}
+
+/** The store is asked too: what a worker sees is of one device. Throws ERR_TOKEN_NOT_EMPTY. */
+export function assertNoneStays(token: string, { within, unread }: { within: ReadonlyMap<string, number>; unread: number }): void {
+  const stay = within.get(token) ?? 0;
+  if (stay > 0)
+    throw notEmpty(
+      `${stay} keys have versions that stay in token ${token} (claviger keys list --custody token): rotate or delete them first.`,
+    );
+  if (unread > 0) throw notEmpty(`${unread} documents of keys that stay in a token were tampered with: in which is not known.`);
 }
 
 export const rootsThatWere = (token: string, roots: readonly Root[]) =>
@@ -76,6 +91,7 @@ export const rootsThatWere = (token: string, roots: readonly Root[]) =>
 
 const notEmpty = (detail: string) => new ProblemError('ERR_TOKEN_NOT_EMPTY', detail);
 const textOf = ({ class: of, label, id }: TokenObjectName): string => JSON.stringify([of, label, id]);
+export const nameOfObject = ({ class: of, label }: TokenObjectName): string => `${of} ${label}`;
 const told = ([first, ...others]: readonly TokenObjectName[]): string => {
   const { class: of, label, id } = first as TokenObjectName;
   const one = `${of} ${label === '' ? `without a label, id ${id || 'none'}` : label}`;

@@ -21,8 +21,8 @@ export class TokenSurvey {
     private readonly view: Pick<KvView<KeysView>, 'fresh' | 'liveHolders'>,
   ) {}
 
-  /** One answer of each worker that may be serving now. Throws ERR_STATE_STALE, ERR_WORKER_UNAVAILABLE. */
-  async of(token: string, kinds: readonly KeyKind[] = []): Promise<TokenSighting[]> {
+  /** One answer of each worker that may be serving now, of this token or else of its first. Throws ERR_STATE_STALE, ERR_WORKER_UNAVAILABLE. */
+  async of(token: string | undefined, kinds: readonly KeyKind[] = []): Promise<TokenSighting[]> {
     if (!this.view.fresh()) throw new ProblemError('ERR_STATE_STALE', 'Which workers there are is not known just now.');
     const said = new Map<string, TokenSighting>();
     const silent = () => this.workers().filter((worker) => !said.has(worker));
@@ -34,10 +34,13 @@ export class TokenSurvey {
     const [one, ...others] = silent();
     if (one === undefined) return [...said.values()];
     const more = others.length === 0 ? '' : ` and ${others.length} more`;
-    throw new ProblemError('ERR_WORKER_UNAVAILABLE', `${one}${more} did not say what token ${token} is to it.`);
+    throw new ProblemError(
+      'ERR_WORKER_UNAVAILABLE',
+      `${one}${more} did not say what ${token === undefined ? 'its first token' : `token ${token}`} is to it.`,
+    );
   }
 
-  private async *answers(token: string, kinds: readonly KeyKind[]): AsyncGenerator<TokenSighting> {
+  private async *answers(token: string | undefined, kinds: readonly KeyKind[]): AsyncGenerator<TokenSighting> {
     const subject = internalSubject(surveyToken.service, surveyToken.verb);
     const question = JSON.stringify({ type: requestType, token, kinds });
     try {

@@ -8,10 +8,9 @@ import { Assurance } from './assurance';
 import { isLiving } from './kek';
 import { KekStore } from './kek-store';
 import { KeyStore } from './key-store';
+import { keysInTokens } from './keys-in-tokens';
 import { describeTokens } from './token-description';
 import { TokenSightings } from './token-sightings';
-
-const keysPerPage = 200;
 
 /** What is known of the tokens that keys are in. */
 @Controller()
@@ -35,17 +34,8 @@ export class TokensController {
     });
   }
 
-  /** Of keys that stay in a token there are few: a token has few places. */
   private async counted(tokens: readonly TokenDescription[]): Promise<TokenDescription[]> {
-    const within = new Map<string, number>();
-    let after: string | undefined;
-    do {
-      const { keys, next } = await this.store.list(after, keysPerPage, { custody: 'token' });
-      for (const { versions } of keys)
-        for (const label of new Set(versions.flatMap(({ material }) => (material?.custody === 'token' ? [material.token] : []))))
-          within.set(label, (within.get(label) ?? 0) + 1);
-      after = next;
-    } while (after);
+    const { within } = await keysInTokens(this.store);
     let wrapped = 0;
     for (const { kekId } of (await this.keks.list()).filter(isLiving)) wrapped += await this.store.countUnder(kekId);
     return tokens.map((token) => ({ ...token, keys: (within.get(token.label) ?? 0) + (token.root ? wrapped : 0) }));

@@ -4,7 +4,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
 import { outboxOf } from '../src/delivery';
 import type { Key, NewKey } from '../src/key';
-import type { OutboxEntry } from '../src/key-store';
+import { KeyStore, type OutboxEntry } from '../src/key-store';
+import { SignedDocuments } from '../src/signed-documents';
 import { about, type Lifecycle, newKey, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
@@ -98,6 +99,15 @@ test('a process that ends after it stored a batch: another one delivers each key
   expect(await eventsOf(ids)).toEqual(ids.map(() => 1));
   const records = (await l.recorded()).filter(({ keyId }) => ids.includes(keyId as string));
   expect(records.map(({ keyId }) => keyId).toSorted()).toEqual(ids.toSorted());
+});
+
+test('a document that a process left empty when it ended in the middle says no longer that something waits in it', async () => {
+  const key = newKey();
+  await l.store.insert(key, [], []);
+  expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ outbox: [], owed: [], pending: true });
+  const another = new KeyStore(l.db, new SignedDocuments(l.control, l.control.trusted), () => undefined);
+  await another.pending(100);
+  expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ pending: false });
 });
 
 test('what is settled is taken out of a document, and what is not stays, whatever somebody else wrote into another', async () => {

@@ -1,7 +1,8 @@
 import type { TokenObjectName } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { allRoots, destroyRoot, newRoot, placedRoot, retireRoot } from '../src/root';
-import { assertLeft, assertNoKeys, assertOnly, contentsOf, rootsThatWere } from '../src/token-ending';
+import { deviceOf } from '../src/token-device';
+import { assertLeft, assertNoKeys, assertNoneStays, assertOnly, contentsOf, rootsThatWere } from '../src/token-ending';
 
 const now = '2026-03-01T12:00:00.000Z';
 const one = (of: string, label: string, id = ''): TokenObjectName => ({ class: of, label, id });
@@ -50,7 +51,28 @@ test('a key is never left; what others put there only when that is said', () => 
 
 test('after all is destroyed there is what others put there, and no more than that', () => {
   assertOnly('customer', foreign.toReversed(), foreign);
-  assertOnly('customer', foreign.slice(1), foreign);
+  expect(() => assertOnly('customer', foreign.slice(1), foreign)).toThrow(/ERR_INTERNAL.*secret of-others/);
   for (const more of [canary, foreign[0] as TokenObjectName])
     expect(() => assertOnly('customer', [...foreign, more], foreign)).toThrow(/ERR_TOKEN_NOT_EMPTY/);
+});
+
+test('a label means one device to all workers, or nothing of it is destroyed', () => {
+  const on = (serialNumber?: string, more: { first?: string; token?: 'further' | 'unknown' } = {}) => ({
+    ...{ ...seen('further'), ...more },
+    ...(serialNumber === undefined ? {} : { serialNumber }),
+  });
+  const unknown = on(undefined, { token: 'unknown' });
+  expect(deviceOf('customer', [on('a'), unknown, on('a')])).toEqual({ label: 'customer', serialNumber: 'a' });
+  expect(() => deviceOf('customer', [on('a'), on('b')])).toThrow(/ERR_CONFLICT.*a, b/);
+  expect(() => deviceOf('customer', [on('a'), on()])).toThrow(/ERR_HSM_UNAVAILABLE/);
+  expect(() => deviceOf('customer', [unknown])).toThrow(/ERR_NOT_FOUND/);
+  expect(deviceOf(undefined, [on('a'), on('a')])).toEqual({ label: 'hsm-2', serialNumber: 'a' });
+  expect(() => deviceOf(undefined, [on('a'), on('a', { first: 'customer' })])).toThrow(/ERR_CONFLICT/);
+});
+
+test('no token ends that the store names, or may name, of a version', () => {
+  const of = (keys: [string, number][], unread = 0) => ({ within: new Map(keys), unread });
+  assertNoneStays('customer', of([['post-quantum', 2]]));
+  expect(() => assertNoneStays('customer', of([['customer', 2]]))).toThrow(/ERR_TOKEN_NOT_EMPTY.*2 keys/);
+  expect(() => assertNoneStays('customer', of([], 1))).toThrow(/ERR_TOKEN_NOT_EMPTY.*tampered/);
 });

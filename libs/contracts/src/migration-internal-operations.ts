@@ -16,6 +16,8 @@ export const TokenSighting = z.strictObject({
   first: z.string(),
   /** Of the token that was asked for. `away`: it is listed, and fails or could not be opened. `unknown`: this worker has no such token. */
   token: z.enum(['first', 'further', 'away', 'unknown']),
+  /** Of the device itself (CK_TOKEN_INFO.serialNumber); absent where it did not say. Labels are given, and several devices may have the same. */
+  serialNumber: z.string().optional(),
   /** Where it is, as this worker is told. */
   region: Region.optional(),
   /** Of the kinds that were asked for, those that it cannot make or use. */
@@ -49,7 +51,8 @@ export const migrationHsmOperations = {
     action: 'internal',
     summary: 'What this worker knows of a token; asked of every worker at once.',
     retry: 'safe',
-    input: { token: TokenLabel, kinds: z.array(KeyKind).max(200).default([]) },
+    /** `token`: the worker's first when left out. */
+    input: { token: TokenLabel.optional(), kinds: z.array(KeyKind).max(200).default([]) },
     result: TokenSighting,
   }),
   tokenHoldings: defineOperation({
@@ -65,9 +68,10 @@ export const migrationHsmOperations = {
     name: 'hsm.empty-token',
     action: 'internal',
     summary:
-      'Destroy the certifier and the canary of a token beside the first that holds no key of Claviger any more, and say what is left.',
+      'Destroy the certifier and the canary of a token beside the first that holds nothing else but what others put there, and say what is left.',
     retry: 'safe',
-    input: { token: TokenLabel, certifier: z.boolean() },
+    /** What was seen of it: another device, another certifier or other objects are left as they are. `certifier`: its public half; left out, it stays. */
+    input: { token: TokenLabel, serialNumber: z.string(), certifier: b64u(1_024).optional(), foreign: objects },
     result: z.strictObject({ identity: TokenIdentity, objects }),
   }),
 } as const;

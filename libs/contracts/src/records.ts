@@ -185,6 +185,21 @@ export const DestructionRecord = z.strictObject({
 });
 export type DestructionRecord = z.infer<typeof DestructionRecord>;
 
+/** What only workers needed of a token is about to be destroyed. It stands before that is done, so that it is never done without who and why. */
+export const TokenEmptyingRecord = z.strictObject({
+  kind: z.literal('token-emptying'),
+  ...common,
+  /** Its label. */
+  token: z.string(),
+  serialNumber: z.string(),
+  by: PrincipalId,
+  session: z.string(),
+  reason: z.string(),
+  /** Class and label of each object that is to be destroyed. */
+  destroys: z.array(z.string()),
+});
+export type TokenEmptyingRecord = z.infer<typeof TokenEmptyingRecord>;
+
 /** A token holds nothing of Claviger any more. */
 export const TokenEmptiedRecord = z.strictObject({
   kind: z.literal('token-emptied'),

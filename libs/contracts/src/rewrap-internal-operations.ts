@@ -60,7 +60,8 @@ export const rewrapInternalOperations = {
     action: 'internal',
     summary: 'Destroy a root in the token; one that is gone already is no error.',
     retry: 'safe',
-    input: { label: RootLabel, token },
+    /** `serialNumber`: of the device that is meant; another one is left as it is. */
+    input: { label: RootLabel, token, serialNumber: z.string() },
     result: z.strictObject({ destroyed: z.boolean() }),
   }),
 } as const;

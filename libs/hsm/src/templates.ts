@@ -251,6 +251,10 @@ export const classTemplate = (objectClass: ObjectClass): Template => template({ 
 /** Private: it is visible only to a session that is logged in, so seeing it proves storage and login at once. */
 export const canarySearchTemplate = (label: string): Template => template({ CKA_TOKEN: true, CKA_PRIVATE: true, CKA_LABEL: label });
 
+/** That which is made for this alone; a key may be a canary too. */
+export const madeCanarySearchTemplate = (label: string): Template =>
+  template({ CKA_CLASS: pkcs11.CKO_DATA, CKA_TOKEN: true, CKA_PRIVATE: true, CKA_LABEL: label });
+
 export const canaryTemplate = (label: string): Template =>
   template({
     CKA_CLASS: pkcs11.CKO_DATA,

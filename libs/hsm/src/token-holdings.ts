@@ -2,6 +2,7 @@ import type { Connection } from './connection';
 import { HsmError } from './hsm-error';
 import { template } from './templates';
 import { Token } from './token';
+import { destroyCanary } from './token-keys';
 
 /** A token object, of whatever class, whoever made it. */
 export interface HeldObject {
@@ -38,7 +39,7 @@ export function tokenHoldings(token: Token): HeldObject[] {
 export function withoutCanary(token: Token): HeldObject[] {
   const connection = Token.connectionOf(token);
   connection.assertShowsObjects('all that it holds');
-  token.destroyTokenKeyPair(connection.canary);
+  destroyCanary(connection);
   return held(connection);
 }
 

@@ -1,10 +1,11 @@
+import type { Template } from 'pkcs11js';
 import { algorithms, firstUsageOf, isCurve, type KeyUsage, type PairAlgorithm } from './algorithms';
 import type { Connection, KeyHandle } from './connection';
 import { HsmError } from './hsm-error';
 import { destroyQuietly, type GeneratedPair, generatePair, generatePairAsync } from './key-pairs';
 import { assertConsistent, assertConsistentAsync } from './pairwise';
 import { readAlgorithm, readSpki } from './public-keys';
-import { canaryTemplate, type ObjectClass, searchTemplate, secretKeyTemplate } from './templates';
+import { canaryTemplate, madeCanarySearchTemplate, type ObjectClass, searchTemplate, secretKeyTemplate } from './templates';
 
 /** At most this many are read of a search: two are already one too many. */
 const enough = 2;
@@ -20,7 +21,7 @@ export function findTokenKey(connection: Connection, label: string, objectClass:
   const name = `${objectClass} ${label}` as const;
   const known = connection.tokenKeys.get(name);
   if (known) return known;
-  const [object, another] = search(connection, label, objectClass);
+  const [object, another] = search(connection, searchTemplate(label, objectClass));
   if (!object) {
     connection.assertShowsObjects(`${objectClass} key ${label}`);
     throw new HsmError('HSM_KEY_NOT_FOUND', `Token ${connection.tokenLabel} holds no ${objectClass} key ${label}`);
@@ -36,7 +37,7 @@ export function findTokenKey(connection: Connection, label: string, objectClass:
 
 /** @throws HsmError HSM_KEY_EXISTS; HSM_UNAVAILABLE unless the canary proves that the token shows its objects */
 export function assertAbsent(connection: Connection, label: string): void {
-  if (connection.labelsTaken.has(label) || search(connection, label).length > 0)
+  if (connection.labelsTaken.has(label) || search(connection, searchTemplate(label)).length > 0)
     throw new HsmError('HSM_KEY_EXISTS', `Token ${connection.tokenLabel} already holds an object ${label}`);
   connection.assertShowsObjects(`an object ${label}`);
 }
@@ -101,13 +102,25 @@ export function publicKeySpki(connection: Connection, label: string): Buffer {
   return readSpki(connection, key.object, key.algorithm as PairAlgorithm);
 }
 
-/** Both halves, or what is left of them. False when there was nothing; a token that shows nothing must show its canary to be believed. */
-export function destroyTokenKey(connection: Connection, label: string): boolean {
-  const found = search(connection, label);
-  for (const name of ['private', 'public', 'secret'] as const) connection.tokenKeys.delete(`${name} ${label}`);
+/**
+ * What there is of these classes: others may have put an object of another class under the same label. False when there was nothing; a token that shows nothing must
+ * show its canary to be believed.
+ */
+export function destroyTokenKey(connection: Connection, label: string, classes: readonly ObjectClass[]): boolean {
+  const found = classes.flatMap((one) => search(connection, searchTemplate(label, one)));
+  for (const name of classes) connection.tokenKeys.delete(`${name} ${label}`);
   if (found.length === 0) connection.assertShowsObjects(`an object ${label}`);
-  for (const object of found) connection.call('destroy', (p11, { objects }) => p11.C_DestroyObject(objects, object));
+  destroyAll(connection, found);
   return found.length > 0;
+}
+
+/** No other object of its label. From then on the token shows nothing that is believed. */
+export function destroyCanary(connection: Connection): void {
+  destroyAll(connection, search(connection, madeCanarySearchTemplate(connection.canary)));
+}
+
+function destroyAll(connection: Connection, found: readonly Buffer[]): void {
+  for (const object of found) connection.call('destroy', (p11, { objects }) => p11.C_DestroyObject(objects, object));
 }
 
 /** Creates the canary unless it is there. A token that shows no objects and takes none fails here, before anything else is created in it. */
@@ -117,9 +130,9 @@ export function createCanary(connection: Connection): void {
   connection.assertShowsObjects('what was just created in it');
 }
 
-function search(connection: Connection, label: string, objectClass?: ObjectClass): Buffer[] {
+function search(connection: Connection, wanted: Template): Buffer[] {
   return connection.call('find', (p11, { objects }) => {
-    p11.C_FindObjectsInit(objects, searchTemplate(label, objectClass));
+    p11.C_FindObjectsInit(objects, wanted);
     try {
       return p11.C_FindObjects(objects, enough);
     } finally {

@@ -196,12 +196,12 @@ export class Token {
 
   /** Destroys a root; false when it was gone already. Repeat it when it fails. */
   destroyRootKey(label: string): boolean {
-    return destroyTokenKey(this.#connection, label);
+    return destroyTokenKey(this.#connection, label, ['secret']);
   }
 
   /** Destroys both halves of a token key pair; false when it was gone already. Repeat it when it fails. */
   destroyTokenKeyPair(label: string): boolean {
-    return destroyTokenKey(this.#connection, label);
+    return destroyTokenKey(this.#connection, label, ['private', 'public']);
   }
 
   /** DER SubjectPublicKeyInfo of the token key pair with this label. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type KeyHandle, moveWrappingKey, Token, tokenHoldings, type WrappedKeyMaterial, withoutCanary } from '../src/index';
+import { canaryLabel, type KeyHandle, moveWrappingKey, Token, tokenHoldings, type WrappedKeyMaterial, withoutCanary } from '../src/index';
 import { template } from '../src/templates';
 import { caught, openFresh } from './fresh-token';
 
@@ -74,12 +74,14 @@ test('all that a token holds is told, of every class; without its canary nothing
   const token = openFresh();
   token.generateTokenKeyPair('certifier', 'EC_P256');
   token.generateRootKey('root');
-  Token.connectionOf(token).call('generate', (p11, { objects: session }) =>
-    p11.C_CreateObject(
-      session,
-      template({ CKA_CLASS: 0, CKA_TOKEN: true, CKA_PRIVATE: true, CKA_LABEL: 'of-others', CKA_VALUE: Buffer.from('x') }),
-    ),
-  );
+  const others = (label: string, isPrivate = true) =>
+    Token.connectionOf(token).call('generate', (p11, { objects: session }) =>
+      p11.C_CreateObject(
+        session,
+        template({ CKA_CLASS: 0, CKA_TOKEN: true, CKA_PRIVATE: isPrivate, CKA_LABEL: label, CKA_VALUE: Buffer.from('x') }),
+      ),
+    );
+  others('of-others');
   const said = () =>
     tokenHoldings(token)
       .map((one) => `${one.class} ${one.label}`)
@@ -87,8 +89,16 @@ test('all that a token holds is told, of every class; without its canary nothing
   expect(said()).toEqual(['data claviger-canary', 'data of-others', 'private certifier', 'public certifier', 'secret root']);
   token.destroyTokenKeyPair('certifier');
   token.destroyRootKey('root');
-  const left = [{ class: 'data', label: 'of-others', id: '' }];
-  expect(withoutCanary(token)).toEqual(left);
+  // What others have put there under our names stays.
+  for (const label of ['certifier', 'root']) others(label);
+  others(canaryLabel, false);
+  expect([token.destroyTokenKeyPair('certifier'), token.destroyRootKey('root')]).toEqual([false, false]);
+  const left = ['data certifier', `data ${canaryLabel}`, 'data of-others', 'data root'];
+  expect(
+    withoutCanary(token)
+      .map((one) => `${one.class} ${one.label}`)
+      .sort(),
+  ).toEqual(left);
   expect(caught(() => tokenHoldings(token))).toMatchObject({ code: 'HSM_UNAVAILABLE' });
   token.close();
 });
