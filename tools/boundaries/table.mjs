@@ -96,6 +96,7 @@ export const PURE = [
     'segment',
     'token-description',
     'token-tale',
+    'token-words',
     'snapshot',
     'token-device',
     'token-ending',

@@ -1,5 +1,5 @@
 import { assuredTokens, type Evaluator, type Shortfall } from '@claviger/authz';
-import { type Algorithm, type AssuredTokens, algorithms, type KnownToken } from '@claviger/contracts';
+import { type Algorithm, type AssuredTokens, algorithms, type KnownToken, type SeenToken } from '@claviger/contracts';
 import type { Floors } from './floors';
 import type { Key } from './key';
 import { assertKept, assertPlaceFor, assertRootsKept, assertSomePlace, type KnownTokens, moduleShortfallsOf } from './key-assurance';
@@ -12,7 +12,7 @@ export class Assurance {
   constructor(
     private readonly policies: Pick<Evaluator, 'current'>,
     private readonly floors: Pick<Floors, 'of'>,
-    private readonly sightings: Pick<TokenSightings, 'all'>,
+    private readonly sightings: Pick<TokenSightings, 'all' | 'ofEveryWorker'>,
     private readonly nowMs: () => number = Date.now,
   ) {}
 
@@ -26,13 +26,17 @@ export class Assurance {
     return this.policies.current?.bundle.tokens ?? [];
   }
 
-  /** For a request to workers: in which tokens such a key may be; nothing where it may be in any. Throws ERR_ASSURANCE where no token that they have will do. */
+  /**
+   * For a request to workers: in which tokens such a key may be; nothing where it may be in any. Throws ERR_ASSURANCE where no token on record will do, or none
+   * that workers have: while one of them has not said which it has, the worker that is asked says it.
+   */
   async only(key: Classified, algorithm: Algorithm): Promise<{ tokens?: AssuredTokens }> {
     const { moduleLevel } = this.floors.of(key);
     if (!moduleLevel) return {};
-    const [seen, known] = [await this.sightings.all(), { records: this.records, nowMs: this.nowMs() }];
+    const [seen, known] = [await this.sightings.ofEveryWorker(), { records: this.records, nowMs: this.nowMs() }];
     const labels = assuredTokens(known.records, { moduleLevel }, known.nowMs) ?? [];
-    assertPlaceFor(key, { labels, moduleLevel, isPair: algorithms[algorithm].pair }, seen, known);
+    if (seen) assertPlaceFor(key, { labels, moduleLevel, isPair: algorithms[algorithm].pair }, seen, known);
+    else assertSomePlace(key, { labels, moduleLevel });
     return { tokens: labels };
   }
 
@@ -57,10 +61,11 @@ export class Assurance {
     if (floor.moduleLevel) assertRootsKept(pair, floor, await this.known());
   }
 
-  /** In what the tokens of each are less than its floor; undefined of those where nobody says which tokens there are. */
+  /** In what the tokens of each are less than its floor; undefined of those while a worker has not said which tokens it has: another replica may know more. */
   async shortfalls(keys: readonly Key[]): Promise<(key: Key) => Shortfall[] | undefined> {
     const asked = keys.some((key) => this.floors.of(key).moduleLevel);
-    const known = asked ? await this.known().catch(() => undefined) : undefined;
+    const seen = asked ? await this.sightings.ofEveryWorker().catch(() => undefined) : undefined;
+    const known = seen && this.knownOf(seen);
     return (key) => {
       const floor = this.floors.of(key);
       if (!floor.moduleLevel) return [];
@@ -69,6 +74,10 @@ export class Assurance {
   }
 
   private async known(): Promise<KnownTokens> {
-    return { records: this.records, roots: rootsIn(await this.sightings.all()), nowMs: this.nowMs() };
+    return this.knownOf(await this.sightings.all());
+  }
+
+  private knownOf(seen: readonly SeenToken[]): KnownTokens {
+    return { records: this.records, roots: rootsIn(seen), nowMs: this.nowMs() };
   }
 }

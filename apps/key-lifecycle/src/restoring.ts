@@ -24,6 +24,7 @@ import type { BackupStore } from './backup-store';
 import type { BackupTales } from './backup-tales';
 import { failureOf } from './backups';
 import type { Delivery } from './delivery';
+import { inParallel } from './in-parallel';
 import { isLiving, isUsableStill, type Kek, type LivingKek } from './kek';
 import type { KekStore } from './kek-store';
 import { inTime } from './kek-use';
@@ -68,7 +69,6 @@ export interface RestoringParts {
 }
 
 const batchSize = 100;
-const atOnce = 16;
 
 /** What is read once and used for every key. */
 interface Plan {
@@ -156,7 +156,8 @@ export class Restoring {
       const recoveryPointSeconds = Math.max(0, Math.round((Date.parse(record.startedAt) - Date.parse(manifest.snapshot.from)) / 1_000));
       const filled = await this.fill({ ...record, recoveryPointSeconds, progress: { ...record.progress, of: manifest.counts.keys } }, plan);
       const { keys, aliases, aliasDelivery, trail } = this.parts;
-      const named = await restoreAliases({ keys, aliases, delivery: aliasDelivery, trail }, plan.reader, record);
+      const assertGoingOn = () => this.assertGoingOn();
+      const named = await restoreAliases({ keys, aliases, delivery: aliasDelivery, trail, assertGoingOn }, plan.reader, record);
       const policy = await plan.reader.policy();
       if (policy) await this.writePolicy(record.backupId, policy);
       const { proof, progress } = filled;
@@ -220,7 +221,7 @@ export class Restoring {
       now = await this.batch(now, plan, batch);
       batch = [];
       await this.parts.store.putRestore(now);
-      if (this.stopped) throw new ProblemError('ERR_SHUTTING_DOWN', 'This process ends; ask for the restore again.');
+      this.assertGoingOn();
     };
     for await (const entry of plan.reader.keys()) {
       // What an earlier run has done.
@@ -331,6 +332,10 @@ export class Restoring {
     for (const [name, text] of files) await writeFile(join(folder, name), text, { mode: 0o600 });
   }
 
+  private assertGoingOn(): void {
+    if (this.stopped) throw new ProblemError('ERR_SHUTTING_DOWN', 'This process ends; ask for the restore again.');
+  }
+
   private now(): string {
     return new Date(this.nowMs()).toISOString();
   }
@@ -357,13 +362,6 @@ function added(before: Proof | undefined, findings: Findings, keys: number, at: 
     ...{ at, ok: failures === 0, keys: (before?.keys ?? 0) + keys, proven: (before?.proven ?? 0) + findings.proven },
     ...{ failures, failed: [...(before?.failed ?? []), ...findings.failed].slice(0, 100), tookMs: before?.tookMs ?? 0 },
   };
-}
-
-/** In order, `atOnce` at a time. */
-async function inParallel<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (let i = 0; i < all.length; i += atOnce) results.push(...(await Promise.all(all.slice(i, i + atOnce).map(work))));
-  return results;
 }
 
 async function* once(line: string) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { standingOf } from '@claviger/authz';
-import type { KnownToken, TokenMismatch, TokenRecord } from '@claviger/contracts';
+import type { KnownToken, TokenRecord } from '@claviger/contracts';
+import { type HeardOfToken, mismatchesIn, type WordOfToken, withWords } from './token-words';
 
 /** What was told of a token, and what is still to be told: the ledger first, then whoever subscribed. Times are RFC 3339. */
 export interface ToldOfToken {
@@ -11,6 +12,8 @@ export interface ToldOfToken {
   validation?: { of: string; state: string; days?: number };
   /** Digest of the differences. */
   mismatch?: string;
+  /** By what workers said of it, of each the last. */
+  words?: readonly WordOfToken[];
   untold: TokenTale[];
 }
 
@@ -30,17 +33,17 @@ export const nothingToldOf = (label: string): ToldOfToken => ({ label, bundle: 0
 const announcedDays = [30, 7, 1] as const;
 
 /**
- * What is to be told of a token now. `mismatches`: undefined while no worker says what the token says of itself, which takes nothing back. Gives `told` itself
- * when there is nothing new.
+ * What is to be told of a token now. `heard`: what this replica has heard of workers, undefined while it is not known which there are; what a worker
+ * said that it has not heard stands. Gives `told` itself when there is nothing new.
  */
 export function toldNow(
   told: ToldOfToken,
   token: KnownToken,
-  { mismatches, bundle, nowMs }: { mismatches: readonly TokenMismatch[] | undefined; bundle: number; nowMs: number },
+  { heard, bundle, nowMs }: { heard: HeardOfToken | undefined; bundle: number; nowMs: number },
 ): ToldOfToken {
   // A replica that has a newer bundle told it: what this one knows is over.
   if (bundle < told.bundle) return told;
-  const after = mismatches ? withMismatch(told, token, mismatches, nowMs) : told;
+  const after = heard ? withMismatch(told, token, heard, nowMs) : told;
   const to = withValidation(after, token, nowMs);
   return to === told ? told : { ...to, bundle };
 }
@@ -74,7 +77,12 @@ function withValidation(told: ToldOfToken, token: KnownToken, nowMs: number): To
   return telling({ ...told, validation: { of, state, days } }, token, 'validation-ending', detail, { ...about, days: daysLeft }, nowMs);
 }
 
-function withMismatch(told: ToldOfToken, token: KnownToken, mismatches: readonly TokenMismatch[], nowMs: number): ToldOfToken {
+function withMismatch(before: ToldOfToken, token: KnownToken, heard: HeardOfToken, nowMs: number): ToldOfToken {
+  const words = withWords(before.words ?? [], heard);
+  const told = words === before.words || (words.length === 0 && !before.words) ? before : { ...before, words };
+  // Silence takes nothing back.
+  if (!words.some(({ reported }) => reported)) return told;
+  const mismatches = mismatchesIn(token, words);
   if (mismatches.length === 0) return without(told, 'mismatch');
   const mismatch = createHash('sha256').update(JSON.stringify(mismatches)).digest('base64url').slice(0, 22);
   if (told.mismatch === mismatch) return told;

@@ -1,13 +1,13 @@
-import { mismatchesOf } from '@claviger/authz';
-import { type EventType, eventSubject, type KnownToken, type TokenMismatch } from '@claviger/contracts';
+import { type EventType, eventSubject, type KnownToken } from '@claviger/contracts';
 import type { AuditTrail } from '@claviger/messaging';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import type { Assurance } from './assurance';
-import type { Sighting, TokenSightings } from './token-sightings';
+import type { TokenSightings } from './token-sightings';
 import { type TokenTale, toldNow, withoutTales } from './token-tale';
 import type { StoredTold, TokenTales } from './token-tales';
+import { type HeardOfToken, heardOf } from './token-words';
 
 /** What another replica wrote down and has not told by then, it will not tell. */
 const overdueMs = 30_000;
@@ -25,7 +25,7 @@ export class TokenWatch {
     private readonly parts: {
       connection: NatsConnection;
       assurance: Pick<Assurance, 'records' | 'bundle'>;
-      sightings: Pick<TokenSightings, 'all'>;
+      sightings: Pick<TokenSightings, 'all' | 'serving'>;
       tales: TokenTales;
       trail: Pick<AuditTrail, 'append'>;
       holder: string;
@@ -57,13 +57,13 @@ export class TokenWatch {
     const seen = await sightings.all().catch(() => []);
     for (const token of records)
       try {
-        await this.lookAt(token, { mismatches: mismatchesSeen(token, seen), bundle });
+        await this.lookAt(token, { heard: heardOf(token.label, seen, sightings.serving()), bundle });
       } catch (error) {
         logger.warn(`token ${token.label}: what is to be told of its validation is told later: ${String(error)}`);
       }
   }
 
-  private async lookAt(token: KnownToken, known: { mismatches: TokenMismatch[] | undefined; bundle: number }): Promise<void> {
+  private async lookAt(token: KnownToken, known: { heard: HeardOfToken | undefined; bundle: number }): Promise<void> {
     const { tales } = this.parts;
     const nowMs = this.nowMs();
     const from = await tales.of(token.label);
@@ -98,12 +98,4 @@ export class TokenWatch {
     // Not written, it is told again under the same ids: the stream takes it once, and the ledger has the same record twice.
     await tales.change(from, withoutTales(from.told, new Set(untold.map(({ id }) => id))));
   }
-}
-
-/** By all workers that reached it; undefined where none did. Each difference once: workers may have tokens of one label that are not the same. */
-export function mismatchesSeen(token: KnownToken, seen: readonly Sighting[]): TokenMismatch[] | undefined {
-  const reported = seen.flatMap((one) => (one.label === token.label && one.reported ? [one.reported] : []));
-  if (reported.length === 0) return undefined;
-  const found = reported.flatMap((one) => mismatchesOf(token, one));
-  return [...new Map(found.map((one) => [JSON.stringify(one), one])).entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 }

@@ -1,5 +1,6 @@
 import { Refusal } from '@claviger/authz';
 import { appliedSubject, type CloudEvent, CommittedRecord, eventSubject, eventTypes, limits, ProblemError } from '@claviger/contracts';
+import type { AuditTrail } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
@@ -8,11 +9,13 @@ import { context } from '@opentelemetry/api';
 import { type KeyAlias, pointAlias } from '../src/alias';
 import type { AliasDocument } from '../src/alias-store';
 import { AliasesController } from '../src/aliases.controller';
+import type { RestoreRecord } from '../src/backup-records';
 import type { Key, NewKey } from '../src/key';
 import { suspendKey } from '../src/key';
 import { ListCursors } from '../src/list-cursors';
 import { NamedKeys } from '../src/named-keys';
 import { RecordedChange } from '../src/recorded-change';
+import { restoreAliases } from '../src/restored-aliases';
 import { about, intent, type Lifecycle, now, startLifecycle } from './keys-under-test';
 
 let l: Lifecycle;
@@ -270,6 +273,39 @@ test('a bucket that has lost aliases gets them from the store', async () => {
   expect(l.view.get(name)).toBeUndefined();
   expect(await l.aliasDelivery.rebuild()).toBeGreaterThan(0);
   await until(() => l.view.get(name)?.revision === 1, { what: 'the alias in the bucket' });
+});
+
+test('aliases of a backup come back side by side, page by page; a process that ends stops between two, and the next one does the rest', async () => {
+  const key = await create();
+  const names = Array.from({ length: 120 }, newName);
+  async function* aliases() {
+    for (const alias of names) yield pointAlias(undefined, alias, key.keyId);
+    yield pointAlias(undefined, newName(), `k_${'x'.repeat(22)}`);
+  }
+  const record: RestoreRecord = {
+    ...{ backupId: 'b_20260301120000000_AAAAAAAAAA', headerDigest: 'x', state: 'running', startedAt: now },
+    ...{ progress: { keys: 0, of: 0 }, by: 'kim', session: 'S'.repeat(22) },
+  };
+  const [perPage, counts] = [100, { now: 0, most: 0, all: 0 }];
+  const trail: Pick<AuditTrail, 'operation'> = {
+    operation: async (...of) => {
+      counts.most = Math.max(counts.most, ++counts.now);
+      counts.all++;
+      return l.trail.operation(...of).finally(() => counts.now--);
+    },
+  };
+  const restore = (mayBegin: number) => {
+    const assertGoingOn = () => {
+      if (mayBegin-- === 0) throw new ProblemError('ERR_SHUTTING_DOWN');
+    };
+    return restoreAliases({ aliases: l.aliases, delivery: l.aliasDelivery, keys: l.store, trail, assertGoingOn }, { aliases }, record);
+  };
+  expect(await codeOf(restore(1))).toBe('ERR_SHUTTING_DOWN');
+  expect(counts).toMatchObject({ all: perPage, now: 0 });
+  expect(counts.most).toBeGreaterThan(1);
+  expect(await l.aliases.get(names[perPage] as string)).toBeUndefined();
+  expect(await restore(2)).toEqual({ aliases: names.length, aliasesLeftOut: 1 });
+  for (const name of names) expect(await l.aliases.get(name)).toMatchObject({ keyId: key.keyId, revision: 1 });
 });
 
 test(`a key has at most ${limits.aliasesPerKey} aliases`, async () => {

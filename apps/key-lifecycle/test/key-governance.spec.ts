@@ -205,6 +205,23 @@ test('material comes only into a token whose validation is what the profile asks
   expect(await code(create({ environment: 'staging', classification: 'restricted' }))).toBe('OK');
   expect(await code(l.assurance.assertKept(before))).toBe('OK');
   expect([l.assurance.allowed(before), l.assurance.allowed(open)]).toEqual([{ tokens: ['customer'] }, {}]);
+  // Another worker, which has not said what it has, may have the token that will do; once it has said so, that counts.
+  tokens = [knownToken({}, 'pq')];
+  inForce(meant);
+  l.playing.add('crypto-worker.w-2');
+  const customer = hsm.tokens;
+  hsm.others = { 'w-2': customer };
+  const unsure = l.replica().assurance;
+  expect(await unsure.only(before, 'AES_256')).toEqual({ tokens: ['pq'] });
+  expect((await unsure.shortfalls([before]))(before)).toBeUndefined();
+  hsm.answering = ['w-1', 'w-2'];
+  const sure = l.replica().assurance;
+  expect(await code(sure.only(before, 'AES_256'))).toBe('ERR_ASSURANCE');
+  expect((await sure.shortfalls([before]))(before)).toMatchObject([{ what: 'moduleLevel' }]);
+  hsm.others = { 'w-2': customer.map((one) => ({ ...one, label: 'pq' })) };
+  expect(await l.replica().assurance.only(before, 'AES_256')).toEqual({ tokens: ['pq'] });
+  l.playing.delete('crypto-worker.w-2');
+  hsm.answering = ['w-1'];
   // Which tokens there are is not known: nothing is refused for good, and nothing is let in.
   hsm.away();
   const { assurance } = l.replica();
@@ -212,6 +229,7 @@ test('material comes only into a token whose validation is what the profile asks
   expect((await assurance.shortfalls([before, open]))(before)).toBeUndefined();
   expect((await assurance.shortfalls([before, open]))(open)).toEqual([]);
   hsm = l.serveHsm();
+  [tokens, l.policies.current] = [[], undefined];
 });
 
 test('a restored key that no token here may have comes back suspended and decrypts; others get their new version', async () => {

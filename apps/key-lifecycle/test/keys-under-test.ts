@@ -162,6 +162,8 @@ export async function startLifecycle() {
   const tampered: string[] = [];
   /** The floors in force: tests put profiles there. */
   const policies: { current: { bundle: PolicyBundle; hash: string } | undefined } = { current: undefined };
+  /** Workers that `serveHsm` plays. */
+  const playing = new Set(['crypto-worker.w-1']);
   const trail = openTrail(connection, 'kl-test');
   const replica = ({ records = trail, ...more }: { records?: AuditTrail; dueAfterMs?: number } = {}) => {
     const onTampered = (keyId: string, reason: string) => void tampered.push(`${keyId}: ${reason}`);
@@ -189,7 +191,7 @@ export async function startLifecycle() {
     const aliasDelivery = new AliasDelivery(connection, owner, aliases);
     const aliasRelay = new OutboxRelay(aliases, aliasDelivery.deliver, logger);
     const floors = new Floors(policies);
-    const sightings = new TokenSightings(connection);
+    const sightings = new TokenSightings(connection, { fresh: () => view.fresh(), liveHolders: () => [...playing] });
     const assurance = new Assurance(policies, floors, sightings);
     const owedOfAliases = new OwedRecords({ ...owing, source: aliases });
     return {
@@ -229,6 +231,7 @@ export async function startLifecycle() {
     db,
     tampered,
     policies,
+    playing,
     trail,
     replica,
     ...first,
@@ -280,6 +283,9 @@ export async function startLifecycle() {
         sightings: {} as Record<string, Partial<TokenSighting>>,
         /** What it says of its tokens. */
         tokens: [{ label: 'customer', root: true, reached: true, reported: reportedToken }] as SeenToken[],
+        /** The same of others than w-1, and whose turn it is to say it, one after another. */
+        others: {} as Record<string, SeenToken[]>,
+        answering: ['w-1'],
         away: () => subscription.unsubscribe(),
         /** Keys are made when it resolves. */
         held: undefined as Promise<void> | undefined,
@@ -306,7 +312,11 @@ export async function startLifecycle() {
             const result = rotations[verb as keyof typeof rotations](m.json(), asked);
             return void m.respond(JSON.stringify('problem' in result ? result : { result }));
           }
-          if (verb === 'describe-tokens') return void m.respond(JSON.stringify({ result: { worker: 'w-1', tokens: asked.tokens } }));
+          if (verb === 'describe-tokens') {
+            const worker = asked.answering.shift() as string;
+            asked.answering.push(worker);
+            return void m.respond(JSON.stringify({ result: { worker, tokens: asked.others[worker] ?? asked.tokens } }));
+          }
           if (m.subject.endsWith('destroy-key')) {
             asked.destroyed.push(m.json<{ label: string }>().label);
             m.respond(JSON.stringify({ result: { destroyed: true } }));

@@ -1,6 +1,8 @@
 import type { KnownToken } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
+import type { Sighting } from '../src/token-sightings';
 import { nothingToldOf, type ToldOfToken, toldNow, withoutTales } from '../src/token-tale';
+import { type HeardOfToken, heardOf } from '../src/token-words';
 import { knownToken } from './made-keys';
 
 const day = 86_400_000;
@@ -10,12 +12,8 @@ const ending = knownToken({ validUntil: '2027-01-31' });
 /** What is told at each look, one after another. */
 function series() {
   let told: ToldOfToken = nothingToldOf('customer');
-  return (
-    token: KnownToken,
-    nowMs: number,
-    { bundle = 1, mismatches = [] as { what: 'model'; recorded: string; reported: string }[] } = {},
-  ) => {
-    told = toldNow(told, token, { mismatches, bundle, nowMs });
+  return (token: KnownToken, nowMs: number, { bundle = 1, heard }: { bundle?: number; heard?: HeardOfToken } = {}) => {
+    told = toldNow(told, token, { heard, bundle, nowMs });
     const said = told.untold.map(({ event, data }) => `${event} ${data.state ?? data.days ?? ''}`.trim());
     told = withoutTales(told, new Set(told.untold.map(({ id }) => id)));
     return said;
@@ -51,24 +49,65 @@ test('a validation that is revoked, given back and revoked again is told each ti
   expect(look({ ...active, validation: { standard: 'none' } }, lastMs, { bundle: 7 })).toEqual([]);
 });
 
+/** What a replica heard, and when: of each worker which model its token says it is, or that it has none such. `away`: serving, and not heard. */
+const heard = (atMs: number, models: Record<string, string | undefined>, away: string[] = []): HeardOfToken => ({
+  words: Object.entries(models).map(([worker, model]) => ({
+    ...{ worker, atMs },
+    ...(model === undefined ? {} : { reported: { model, firmware: '7.8', serialNumber: '0042' } }),
+  })),
+  known: new Set([...Object.keys(models), ...away]),
+});
+
 test('each set of differences is told once, and silence of the workers takes none back', () => {
   const look = series();
   const active = knownToken();
-  const mismatches = [{ what: 'model' as const, recorded: 'K7', reported: 'K8' }];
-  expect(look(active, lastMs, { mismatches })).toEqual(['mismatch']);
-  const told = toldNow(toldNow(nothingToldOf('customer'), active, { mismatches, bundle: 1, nowMs: lastMs }), active, {
-    mismatches: undefined,
-    bundle: 1,
-    nowMs: lastMs,
+  expect(look(active, lastMs, { heard: heard(1, { a: 'K8' }) })).toEqual(['mismatch']);
+  for (const silent of [undefined, heard(2, {}, ['a']), heard(2, {})])
+    expect(look(active, lastMs, silent ? { heard: silent } : {})).toEqual([]);
+  expect(look(active, lastMs, { heard: heard(3, { a: 'K8' }) })).toEqual([]);
+  expect(look(active, lastMs, { heard: heard(4, { a: 'K7' }) })).toEqual([]);
+  expect(look(active, lastMs, { heard: heard(5, { a: 'K8' }) })).toEqual(['mismatch']);
+  // The record was put right, and then made wrong again.
+  expect(look({ ...active, model: 'K8' }, lastMs, { bundle: 2, heard: heard(5, {}, ['a']) })).toEqual([]);
+  expect(look(active, lastMs, { bundle: 3, heard: heard(5, {}, ['a']) })).toEqual(['mismatch']);
+});
+
+test('what one worker said another does not take back, nor does a replica that heard it before', () => {
+  const look = series();
+  const active = knownToken();
+  expect(look(active, lastMs, { heard: heard(10, { a: 'K7', b: 'K8' }) })).toEqual(['mismatch']);
+  for (const n of [11, 12, 13]) {
+    expect(look(active, lastMs, { heard: heard(n, { a: 'K7' }, ['b']) })).toEqual([]);
+    expect(look(active, lastMs, { heard: heard(5, { a: 'K7', b: 'K7' }) })).toEqual([]);
+    expect(look(active, lastMs, { heard: heard(n, { a: 'K7', b: 'K8' }) })).toEqual([]);
+  }
+  // It says something else by now; who heard it before tells nothing again.
+  expect(look(active, lastMs, { heard: heard(20, { a: 'K7', b: 'K7' }) })).toEqual([]);
+  expect(look(active, lastMs, { heard: heard(13, { a: 'K7', b: 'K8' }) })).toEqual([]);
+  expect(look(active, lastMs, { heard: heard(21, { a: 'K7', b: 'K8' }) })).toEqual(['mismatch']);
+  // The worker is no more, and another one says the same.
+  expect(look(active, lastMs, { heard: heard(22, { a: 'K7' }) })).toEqual([]);
+  expect(look(active, lastMs, { heard: heard(23, { a: 'K7', c: 'K8' }) })).toEqual(['mismatch']);
+});
+
+test('a worker that serves no more is not heard, and one that has no such token says so', () => {
+  const seen = (label: string, worker: string): Sighting => ({
+    ...{ label, worker, root: true, reached: true, heardMs: 1 },
+    reported: { manufacturer: 'x', model: 'K8', firmware: '7.8', serialNumber: '0042', family: 'x' },
   });
-  expect(told.mismatch).toBeDefined();
-  expect(look(active, lastMs, { mismatches })).toEqual([]);
-  expect(look(active, lastMs)).toEqual([]);
-  expect(look(active, lastMs, { mismatches })).toEqual(['mismatch']);
+  const all = [seen('customer', 'a'), seen('pq', 'a'), seen('pq', 'b'), seen('customer', 'gone')];
+  expect(heardOf('customer', all, new Set(['a', 'b', 'c']))).toEqual({
+    words: [
+      { worker: 'a', atMs: 1, reported: { model: 'K8', firmware: '7.8', serialNumber: '0042' } },
+      { worker: 'b', atMs: 1 },
+    ],
+    known: new Set(['a', 'b', 'c', 'gone']),
+  });
+  expect(heardOf('customer', all, undefined)).toBeUndefined();
 });
 
 test('what is told names the vendor, whom to reach there and within how long', () => {
-  const { untold } = toldNow(nothingToldOf('customer'), knownToken({ status: 'revoked' }), { mismatches: [], bundle: 1, nowMs: lastMs });
+  const { untold } = toldNow(nothingToldOf('customer'), knownToken({ status: 'revoked' }), { heard: undefined, bundle: 1, nowMs: lastMs });
   expect(untold).toMatchObject([
     { detail: expect.stringMatching(/certificate 4567 was revoked.*tokens\.json.*Example HSM: psirt@.*within 24 hours: /) },
   ]);

@@ -25,10 +25,14 @@ export const builtProgram = async (entry: string): Promise<string> => (await bui
 /** Milliseconds since 1970-01-01 UTC; 0 for what is not there. */
 const modifiedAt = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
-/** Folders count as well: theirs is the time at which a file was added, renamed or taken away. */
-function newestIn(path: string): number {
+/**
+ * When something in it was changed last, ms since 1970-01-01 UTC. By ctime, too: what is copied over it with the times that it had elsewhere (`cp -p`, `rsync -a`)
+ * has a new one. Folders count as well: theirs is the time at which a file was added, renamed or taken away.
+ */
+export function newestIn(path: string): number {
   const here = statSync(path, { throwIfNoEntry: false });
-  if (!here?.isDirectory()) return here?.mtimeMs ?? 0;
+  const changedMs = here ? Math.max(here.mtimeMs, here.ctimeMs) : 0;
+  if (!here?.isDirectory()) return changedMs;
   const inside = readdirSync(path, { withFileTypes: true }).filter(({ name }) => name !== 'node_modules' && name !== 'dist');
-  return inside.reduce((newest, { name }) => Math.max(newest, newestIn(join(path, name))), here.mtimeMs);
+  return inside.reduce((newest, { name }) => Math.max(newest, newestIn(join(path, name))), changedMs);
 }
