@@ -67,6 +67,7 @@ const preloadAgainMs = 1_000;
 const readsAtOnce = 64;
 /** Changes of the last moments before an index was read: whoever waits for their acknowledgement may wait for this holder, too. */
 const recentMs = 30_000;
+const recentLeast = 1_000;
 
 interface Entry<T> extends Held {
   /** Absent while it is not held whole. */
@@ -92,6 +93,7 @@ export class KvView<T extends ViewRecord> {
   private patience: NodeJS.Timeout | undefined;
   private again: NodeJS.Timeout | undefined;
   private recent: { id: string; revision: number; createdMs: number }[] = [];
+  private recentMost = recentLeast;
   private readonly indexListeners: ((changed: { id: string; revision: number }) => void)[] = [];
   private resumed = false;
   private indexing = false;
@@ -383,7 +385,11 @@ export class KvView<T extends ViewRecord> {
         this.completeness.count({ id, revision });
         if (preload) pinned.push(id);
         this.recent.push({ id, revision, createdMs });
-        if (this.recent.length > 1_000) this.recent = this.recent.filter((one) => createdMs - one.createdMs < recentMs);
+        if (this.recent.length > this.recentMost) {
+          this.recent = this.recent.filter((one) => createdMs - one.createdMs < recentMs);
+          // Of many that came within that time each is looked at a few times, not once for each that follows.
+          this.recentMost = Math.max(recentLeast, 2 * this.recent.length);
+        }
       }
     };
     try {
