@@ -30,18 +30,10 @@ import {
 } from '../src/key-material';
 import { protectKey, registerData, unprotectKey } from '../src/key-protection';
 import { nothingTold, type Told, warning } from '../src/warnings';
+import { codeOf } from './code-of';
 import { about, made, newKey, now, nowMs } from './made-keys';
 
 const day = 86_400_000;
-const codeOf = (act: () => unknown): string => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof ProblemError) return error.code;
-    throw error;
-  }
-  return 'OK';
-};
 const none: Floor = { refused: new Map(), says: [], approvals: {} };
 const order = { by: 'kim', reason: 'obsolete' };
 let imports = 0;
