@@ -64,16 +64,8 @@ export class BackupStore {
     await reached(() => this.backups.insertOne({ _id: record.backupId, signed: this.sign('backup', record) }));
   }
 
-  /** `change` gets it as it is now, again when somebody else was first. */
-  async changeBackup(backupId: string, change: (record: BackupRecord) => BackupRecord): Promise<BackupRecord> {
-    for (;;) {
-      const found = await reached(() => this.backups.findOne({ _id: backupId }));
-      if (!found) throw new ProblemError('ERR_NOT_FOUND', `There is no backup ${backupId}.`);
-      const to = change(this.read<BackupRecord>('backup', found, (b) => b.backupId));
-      const signed = this.sign('backup', to);
-      const { matchedCount } = await reached(() => this.backups.replaceOne({ _id: backupId, signed: found.signed }, { signed }));
-      if (matchedCount === 1) return to;
-    }
+  changeBackup(backupId: string, change: (record: BackupRecord) => BackupRecord): Promise<BackupRecord> {
+    return this.change<BackupRecord>({ kind: 'backup', of: this.backups, idOf: (one) => one.backupId }, backupId, change);
   }
 
   async allEpochs(): Promise<EpochRecord[]> {
@@ -81,18 +73,8 @@ export class BackupStore {
     return this.untampered<EpochRecord>('epoch', found, ({ epoch }) => epoch);
   }
 
-  /** As `changeBackup`. */
-  async changeEpoch(epoch: string, change: (record: EpochRecord) => EpochRecord): Promise<EpochRecord> {
-    for (;;) {
-      const found = await reached(() => this.epochs.findOne({ _id: epoch }));
-      if (!found) throw new ProblemError('ERR_NOT_FOUND', `There is no epoch ${epoch} of backups.`);
-      const from = this.read<EpochRecord>('epoch', found, (one) => one.epoch);
-      const to = change(from);
-      if (to === from) return from;
-      const signed = this.sign('epoch', to);
-      const { matchedCount } = await reached(() => this.epochs.replaceOne({ _id: epoch, signed: found.signed }, { signed }));
-      if (matchedCount === 1) return to;
-    }
+  changeEpoch(epoch: string, change: (record: EpochRecord) => EpochRecord): Promise<EpochRecord> {
+    return this.change<EpochRecord>({ kind: 'epoch', of: this.epochs, idOf: (one) => one.epoch }, epoch, change);
   }
 
   /** As `allEpochs`, but throws TamperedDocument: whose key lies where is not known of one that cannot be read. */
@@ -176,6 +158,25 @@ export class BackupStore {
 
   private async put(to: Collection<Document>, id: string, kind: Kind, record: object): Promise<void> {
     await reached(() => to.replaceOne({ _id: id }, { signed: this.sign(kind, record) }, { upsert: true }));
+  }
+
+  /** `change` gets it as it is now, again when somebody else was first; what it gives back unchanged is not written. */
+  private async change<T extends BackupRecord | EpochRecord>(
+    { kind, of, idOf }: { kind: 'backup' | 'epoch'; of: Collection<Document>; idOf: (record: T) => string },
+    id: string,
+    change: (record: T) => T,
+  ): Promise<T> {
+    for (;;) {
+      const found = await reached(() => of.findOne({ _id: id }));
+      if (!found)
+        throw new ProblemError('ERR_NOT_FOUND', kind === 'backup' ? `There is no backup ${id}.` : `There is no epoch ${id} of backups.`);
+      const from = this.read<T>(kind, found, idOf);
+      const to = change(from);
+      if (to === from) return from;
+      const signed = this.sign(kind, to);
+      const { matchedCount } = await reached(() => of.replaceOne({ _id: id, signed: found.signed }, { signed }));
+      if (matchedCount === 1) return to;
+    }
   }
 
   private sign(kind: Kind, record: object): string {

@@ -1,8 +1,8 @@
 import { type Algorithm, algorithmNames, isCurve, isPair, keyTypes, rowOf } from './algorithms';
 import type { Connection } from './connection';
-import { HsmError } from './hsm-error';
 import { readAlgorithm, readSpki } from './public-keys';
-import { type AttributeName, classTemplate, type ObjectClass, template } from './templates';
+import { shown, shownAttribute, shownObjects } from './shown-objects';
+import { type AttributeName, classTemplate, type ObjectClass } from './templates';
 import { Token } from './token';
 
 /** A key object of a token, whoever made it, as the token shows it. */
@@ -27,8 +27,6 @@ const examined = [
 ] as const;
 type Examined = (typeof examined)[number];
 
-const page = 100;
-
 /**
  * Every key object of a token, also such as this lib did not make. Secret and private keys are seen only by whom they are shown to: the token is logged in.
  * @throws HsmError HSM_UNAVAILABLE
@@ -39,7 +37,7 @@ export function tokenContents(token: Token): TokenObject[] {
   const others = (['secret', 'private'] as const).flatMap((kind) =>
     handlesOf(connection, kind).map((handle) => described(connection, handle, kind)),
   );
-  return [...others.map((one) => withPublicHalf(one, publicKeys)), ...publicKeys].map(({ id: _, ...shown }) => shown);
+  return [...others.map((one) => withPublicHalf(one, publicKeys)), ...publicKeys].map(({ id: _, ...object }) => object);
 }
 
 type Identified = TokenObject & { id: string };
@@ -53,28 +51,17 @@ function withPublicHalf(one: Identified, publicKeys: readonly Identified[]): Ide
   return half?.publicKeySpki ? { ...one, publicKeySpki: half.publicKeySpki } : one;
 }
 
-function handlesOf(connection: Connection, objectClass: ObjectClass): Buffer[] {
-  return connection.call('find', (p11, { objects }) => {
-    p11.C_FindObjectsInit(objects, classTemplate(objectClass));
-    try {
-      const all: Buffer[] = [];
-      for (let some = p11.C_FindObjects(objects, page); some.length > 0; some = p11.C_FindObjects(objects, page)) all.push(...some);
-      return all;
-    } finally {
-      p11.C_FindObjectsFinal(objects);
-    }
-  });
-}
+const handlesOf = (connection: Connection, objectClass: ObjectClass): Buffer[] => shownObjects(connection, classTemplate(objectClass));
 
 function described(connection: Connection, object: Buffer, objectClass: ObjectClass): Identified {
-  const one = (name: AttributeName) => attribute(connection, object, name);
+  const one = (name: AttributeName) => shownAttribute(connection, object, name);
   const keyType = one('CKA_KEY_TYPE')?.readUInt32LE(0) ?? -1;
   const id = one('CKA_ID')?.toString('hex') ?? '';
   const label = one('CKA_LABEL')?.toString('utf8').replaceAll('\0', '').trim() || id || 'without a label';
-  const algorithm = allowed(() => readAlgorithm(connection, object));
+  const algorithm = shown(() => readAlgorithm(connection, object));
   const bits = bitsOf(one, keyType, objectClass);
   const spki =
-    objectClass === 'public' && algorithm && isPair(algorithm) ? allowed(() => readSpki(connection, object, algorithm)) : undefined;
+    objectClass === 'public' && algorithm && isPair(algorithm) ? shown(() => readSpki(connection, object, algorithm)) : undefined;
   const attributes = Object.fromEntries(examined.flatMap((name) => ((value) => (value ? [[name, value[0] === 1]] : []))(one(name))));
   return {
     ...{ id, label, class: objectClass, keyType, attributes },
@@ -91,25 +78,6 @@ function bitsOf(one: (name: AttributeName) => Buffer | undefined, keyType: numbe
   }
   const bytes = objectClass === 'secret' ? one('CKA_VALUE_LEN')?.readUInt32LE(0) : undefined;
   return bytes === undefined ? undefined : 8 * bytes;
-}
-
-/** Undefined where the object has no such attribute, or does not show it. */
-function attribute(connection: Connection, object: Buffer, name: AttributeName): Buffer | undefined {
-  const value = allowed(
-    () =>
-      connection.call('read', (p11, { objects }) => p11.C_GetAttributeValue(objects, object, template({ [name]: undefined })))[0]!.value,
-  );
-  return value && value.length > 0 ? value : undefined;
-}
-
-/** What a token refuses to say of one object is not known; anything else that fails is a failure of the token. */
-function allowed<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof HsmError && (error.code === 'HSM_TEMPLATE_REFUSED' || error.code === 'HSM_KEY_USE_REFUSED')) return undefined;
-    throw error;
-  }
 }
 
 /** Names of key types that the table does not hold (PKCS#11 v3.1 §4.1.3), for people. */

@@ -1,5 +1,5 @@
 import type { Connection } from './connection';
-import { HsmError } from './hsm-error';
+import { shownAttribute, shownObjects } from './shown-objects';
 import { template } from './templates';
 import { Token } from './token';
 import { destroyCanary } from './token-keys';
@@ -19,7 +19,6 @@ const classNames: Readonly<Record<number, string>> = {
   ...{ 0: 'data', 1: 'certificate', 2: 'public', 3: 'private', 4: 'secret', 5: 'hardware-feature', 6: 'domain-parameters' },
   ...{ 7: 'mechanism', 8: 'otp-key', 9: 'profile' },
 };
-const page = 100;
 
 /**
  * Every token object that this login sees. The canary must be among them, or there is no telling what else is not seen; session objects are of no account,
@@ -44,20 +43,11 @@ export function withoutCanary(token: Token): HeldObject[] {
 }
 
 function held(connection: Connection): HeldObject[] {
-  const found = connection.call('find', (p11, { objects }) => {
-    p11.C_FindObjectsInit(objects, template({ CKA_TOKEN: true }));
-    try {
-      const all: Buffer[] = [];
-      for (let some = p11.C_FindObjects(objects, page); some.length > 0; some = p11.C_FindObjects(objects, page)) all.push(...some);
-      return all;
-    } finally {
-      p11.C_FindObjectsFinal(objects);
-    }
-  });
+  const found = shownObjects(connection, template({ CKA_TOKEN: true }));
   return found.map((object) => ({
-    class: classOf(read(connection, object, 'CKA_CLASS')),
-    label: read(connection, object, 'CKA_LABEL')?.toString('utf8').replaceAll('\0', '').trim() ?? '',
-    id: read(connection, object, 'CKA_ID')?.toString('hex') ?? '',
+    class: classOf(shownAttribute(connection, object, 'CKA_CLASS')),
+    label: shownAttribute(connection, object, 'CKA_LABEL')?.toString('utf8').replaceAll('\0', '').trim() ?? '',
+    id: shownAttribute(connection, object, 'CKA_ID')?.toString('hex') ?? '',
   }));
 }
 
@@ -65,17 +55,4 @@ function classOf(value: Buffer | undefined): string {
   if (value === undefined || value.length < 4) return 'unknown';
   const number = value.readUInt32LE(0);
   return classNames[number] ?? `0x${number.toString(16)}`;
-}
-
-/** Undefined where the object has no such attribute, or does not show it. */
-function read(connection: Connection, object: Buffer, name: 'CKA_CLASS' | 'CKA_LABEL' | 'CKA_ID'): Buffer | undefined {
-  try {
-    const [attribute] = connection.call('read', (p11, { objects }) =>
-      p11.C_GetAttributeValue(objects, object, template({ [name]: undefined })),
-    );
-    return attribute?.value;
-  } catch (error) {
-    if (error instanceof HsmError && (error.code === 'HSM_TEMPLATE_REFUSED' || error.code === 'HSM_KEY_USE_REFUSED')) return undefined;
-    throw error;
-  }
 }
