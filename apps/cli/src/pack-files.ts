@@ -58,7 +58,8 @@ function readPack(folder: string, name: string): PackFiles {
     return found;
   };
   const read = RegulationPack.safeParse(parsed(needed('pack.json')));
-  if (!read.success) throw unusable('pack.json', `is no pack: ${read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`);
+  if (!read.success)
+    throw unusable('pack.json', `is no pack: ${read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`);
   const pack = read.data;
   if (pack.id !== name) throw unusable('pack.json', `has the id ${pack.id}, and lies in ${name}`);
   const policies = needed('policies.cedar');

@@ -7,6 +7,7 @@ export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shor
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+export { type Policy, parsePolicies } from './policy-set';
 export {
   type AuthorizationRequest,
   claviger,
@@ -16,4 +17,5 @@ export {
   type Resource,
   type SystemResource,
 } from './request';
+export { type Subject, subjectsOf } from './subjects';
 export { validateBundle } from './validate-bundle';

@@ -85,6 +85,7 @@ const may: Record<string, Action[]> = {
     'audit:Read',
     'audit:Verify',
     'policy:Read',
+    'alerts:Read',
     'backup:List',
     'keys:List',
     'keys:ListKeks',

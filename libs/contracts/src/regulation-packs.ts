@@ -1,9 +1,16 @@
 import { z } from 'zod';
-import { Classification, Environment, printable, principalPattern } from './primitives';
+import { Classification, Environment, principalPattern, printable } from './primitives';
 import { KeyProfile, SaidOfKey, StrengthBits } from './profiles';
 
 export const packFormat = 'claviger.regulation-pack/1';
-export const packLimits = { controls: 200, checksPerControl: 16, evidencePerControl: 8, profiles: 10, policiesChars: 40_000, inForce: 16 } as const;
+export const packLimits = {
+  controls: 200,
+  checksPerControl: 16,
+  evidencePerControl: 8,
+  profiles: 10,
+  policiesChars: 40_000,
+  inForce: 16,
+} as const;
 
 /** `pci-dss`: ids of its policies and profiles begin with it and `-`, so that they are told from those that an installation wrote itself. */
 export const PackId = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'a pack id is 1 to 32 of a-z, 0-9 and -');
@@ -11,7 +18,10 @@ const PackVersion = z.string().regex(/^\d{1,4}\.\d{1,4}\.\d{1,4}$/, 'a version i
 /** As @control of a policy names it: the standard with its edition, and the clause. */
 export const ControlId = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,47}:[A-Za-z0-9][A-Za-z0-9.() -]{0,47}$/, 'a control is STANDARD-EDITION:CLAUSE, such as PCI-DSS-4.0.1:3.7.6');
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9.-]{0,47}:[A-Za-z0-9][A-Za-z0-9.() -]{0,47}$/,
+    'a control is STANDARD-EDITION:CLAUSE, such as PCI-DSS-4.0.1:3.7.6',
+  );
 const RoleName = z.string().regex(principalPattern);
 
 /** The keys that a pack is about, where an installation marks them so. */
@@ -58,10 +68,26 @@ export const ControlCheck = z.discriminatedUnion('check', [
   z.strictObject({ check: z.literal('pack-guards') }),
   z.strictObject({ check: z.literal('second-factor') }),
   z.strictObject({ check: z.literal('administrators-never-use') }),
-  z.strictObject({ check: z.literal('approvals'), actions: z.array(action).min(1).max(16), quorum: z.int().min(1).max(10), classifications: z.array(Classification).min(1).max(4) }),
+  z.strictObject({
+    check: z.literal('approvals'),
+    actions: z.array(action).min(1).max(16),
+    quorum: z.int().min(1).max(10),
+    classifications: z.array(Classification).min(1).max(4),
+  }),
   z.strictObject({ check: z.literal('quorum-attainable') }),
-  z.strictObject({ check: z.literal('roles-separated'), pairs: z.array(z.tuple([RoleName, RoleName])).min(1).max(32) }),
-  z.strictObject({ check: z.literal('role-holders'), role: RoleName, least: z.int().min(0).max(100).default(0), most: z.int().min(1).max(10_000).optional() }),
+  z.strictObject({
+    check: z.literal('roles-separated'),
+    pairs: z
+      .array(z.tuple([RoleName, RoleName]))
+      .min(1)
+      .max(32),
+  }),
+  z.strictObject({
+    check: z.literal('role-holders'),
+    role: RoleName,
+    least: z.int().min(0).max(100).default(0),
+    most: z.int().min(1).max(10_000).optional(),
+  }),
   z.strictObject({ check: z.literal('nobody-may'), actions: z.array(action).min(1).max(16) }),
   z.strictObject({ check: z.literal('grants-end') }),
   z.strictObject({ check: z.literal('principals-identified') }),
@@ -71,9 +97,19 @@ export const ControlCheck = z.discriminatedUnion('check', [
   z.strictObject({ check: z.literal('drill-passed'), withinDays: days }),
   z.strictObject({ check: z.literal('ledger-verified') }),
   z.strictObject({ check: z.literal('state-untampered'), withinDays: days }),
-  z.strictObject({ check: z.literal('alerts-answered'), severity: z.enum(['low', 'medium', 'high', 'critical']), withinHours: z.int().min(1).max(8_760) }),
+  z.strictObject({
+    check: z.literal('alerts-answered'),
+    severity: z.enum(['low', 'medium', 'high', 'critical']),
+    withinHours: z.int().min(1).max(8_760),
+  }),
   /** At least one such record in the ledger; `withinDays` left out: ever. */
-  z.strictObject({ check: z.literal('recorded'), what: printable(128), kind: z.string().max(32).optional(), action: action.optional(), withinDays: days.optional() }),
+  z.strictObject({
+    check: z.literal('recorded'),
+    what: printable(128),
+    kind: z.string().max(32).optional(),
+    action: action.optional(),
+    withinDays: days.optional(),
+  }),
 ]);
 export type ControlCheck = z.infer<typeof ControlCheck>;
 export type CheckName = ControlCheck['check'];
@@ -107,7 +143,10 @@ export type Control = z.infer<typeof Control>;
 /** When an algorithm is to be left behind, by what it is used for: the value of the key's tag `tag`. */
 const Transition = z.strictObject({
   tag: printable(64),
-  uses: z.array(z.strictObject({ use: printable(64), title: printable(128), preferFrom: z.iso.date(), lastDay: z.iso.date() })).min(1).max(20),
+  uses: z
+    .array(z.strictObject({ use: printable(64), title: printable(128), preferFrom: z.iso.date(), lastDay: z.iso.date() }))
+    .min(1)
+    .max(20),
 });
 
 /** What a regulation asks of key management, as far as a program can tell: `pack.json`. Its policies are in `policies.cedar` beside it. */
@@ -119,9 +158,15 @@ export const RegulationPack = z.strictObject({
   summary: printable(1_000),
   /** What is not in it, said as plainly. */
   leftOut: printable(2_000),
-  sources: z.array(z.strictObject({ title: printable(256), edition: printable(128), url: z.url().max(512) })).min(1).max(8),
+  sources: z
+    .array(z.strictObject({ title: printable(256), edition: printable(128), url: z.url().max(512) }))
+    .min(1)
+    .max(8),
   /** The keys that it is about; all where left out. */
-  scope: z.strictObject({ environments: z.array(Environment).min(1).max(3).optional(), classifications: z.array(Classification).min(1).max(4).optional() }),
+  scope: z.strictObject({
+    environments: z.array(Environment).min(1).max(3).optional(),
+    classifications: z.array(Classification).min(1).max(4).optional(),
+  }),
   /** Days from when a gap was first seen until it should be closed. */
   dueDays: z.strictObject({ high: days, medium: days, low: days }),
   profiles: z.array(KeyProfile).max(packLimits.profiles).default([]),

@@ -1,15 +1,17 @@
 import { assuredTokens, issueText, validateBundle } from '@claviger/authz';
-import { type Group, groupName, type KeyProfile, PolicyBundle } from '@claviger/contracts';
+import { type Group, groupName, type KeyProfile, type PackInForce, PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { Finding } from '../exit-codes';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { readPolicyFolder, writePolicyFolder } from '../policy-folder';
 import { offline, online } from '../run';
+import { packsCommands } from './policy-packs';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
 export function policyCommands(program: Command): void {
   const policy = program.command('policy').description('the policy bundle in force, and folders that may become it');
+  packsCommands(policy);
   policy
     .command('show')
     .description('what is in force; all of it with --json')
@@ -29,6 +31,7 @@ export function policyCommands(program: Command): void {
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
           profiles: bundle.profiles?.map(profileText).join('; ') || 'none',
+          packs: bundle.packs?.map(packText).join(', ') || 'none',
           tokens: bundle.tokens?.map(({ label, vendor, model }) => `${label} (${vendor} ${model})`).join(', ') || 'none on record',
         });
       }),
@@ -54,6 +57,7 @@ export function policyCommands(program: Command): void {
           groups: bundle.groups?.length ?? 0,
           profiles: bundle.profiles?.length ?? 0,
           tokens: bundle.tokens?.length ?? 0,
+          packs: bundle.packs?.map(packText).join(', ') || 'none',
         };
         output.fields({ valid: true, ...counts }, { valid: 'yes', ...counts });
       }),
@@ -72,6 +76,10 @@ export function policyCommands(program: Command): void {
       }),
     );
 }
+
+/** A regulation pack in force, with the tag of the keys that it means here. */
+const packText = ({ id, version, tag }: PackInForce): string =>
+  `${id} ${version}${tag ? ` (keys with the tag ${tag.name}${tag.value === undefined ? '' : `=${tag.value}`})` : ''}`;
 
 /** One group in a line: who is listed in it, and what that gives. */
 const groupText = (group: Group): string =>

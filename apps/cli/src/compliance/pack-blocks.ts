@@ -9,7 +9,8 @@ export interface PolicyParts {
 }
 
 // The lines are comments of Cedar, and part of the bundle: so a folder that was exported from what is in force has them as well.
-const begin = (id: string, version: string) => `// ── pack ${id} ${version}: begin ── (claviger policy packs add and remove write what is up to its end)`;
+const begin = (id: string, version: string) =>
+  `// ── pack ${id} ${version}: begin ── (claviger policy packs add and remove write what is up to its end)`;
 const end = (id: string) => `// ── pack ${id}: end ──`;
 
 /** With the pack as it is now: one that is there already, in whatever version, is replaced. Twice is as once. */
