@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ApprovalKey, approvalKeyLimits } from './approval-keys';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
@@ -86,6 +87,10 @@ export const actionTable = {
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
+  'changes:Request': 'System',
+  'changes:Read': 'System',
+  'changes:Approve': 'System',
+  'changes:Withdraw': 'System',
   'audit:Read': 'System',
   'audit:Verify': 'System',
   'audit:RecordCeremony': 'System',
@@ -127,6 +132,8 @@ export const Principal = z.strictObject({
   disabled: z.boolean(),
   revision,
   identities: z.array(Identity).max(bundleLimits.identitiesPerPrincipal),
+  /** What this person approves changes of others with; none when left out. */
+  approvalKeys: z.array(ApprovalKey).max(approvalKeyLimits.perPrincipal).optional(),
 });
 export type Principal = z.infer<typeof Principal>;
 
