@@ -1,5 +1,12 @@
 import { createPublicKey, verify } from 'node:crypto';
-import { type Approval, type ApprovalKey, type ApprovalProof, ApprovalStatement, approvalStatementType, isCanonicalB64u } from '@claviger/contracts';
+import {
+  type Approval,
+  type ApprovalKey,
+  type ApprovalProof,
+  ApprovalStatement,
+  approvalStatementType,
+  isCanonicalB64u,
+} from '@claviger/contracts';
 import { nameOfApprovalKey, thumbprintOf } from './approval-keys';
 
 export const approvalType = 'claviger-approval+jws';
@@ -59,7 +66,8 @@ function proveSignature(
   const { change, challenge, approver } = statement.data;
   if (change !== expected.change) throw new ApprovalRefused('it is of another change');
   if (approver !== expected.approver) throw new ApprovalRefused('it names another approver');
-  if (challenge !== expected.challenge) throw new ApprovalRefused('it is of another command, reason, quorum or expiry than this change has');
+  if (challenge !== expected.challenge)
+    throw new ApprovalRefused('it is of another command, reason, quorum or expiry than this change has');
   return nameOfApprovalKey(key);
 }
 

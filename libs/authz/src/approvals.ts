@@ -33,8 +33,7 @@ export function whyNot(approver: string, { rule, requester, people, nowMs }: Que
   if (approver === requester) return `${approver} requested it`;
   const asker = people.principalOf(requester);
   if (asker && isSamePerson(person, asker)) return `${approver} is the same person as ${requester}, who requested it`;
-  if (!rule.approvers.some((one) => people.mayApproveAs(approver, one, nowMs)))
-    return `${approver} is not ${rule.approvers.join(' or ')}`;
+  if (!rule.approvers.some((one) => people.mayApproveAs(approver, one, nowMs))) return `${approver} is not ${rule.approvers.join(' or ')}`;
   return undefined;
 }
 
@@ -50,7 +49,9 @@ export function countApprovals(proven: readonly ProvenApproval[], question: Ques
     const principal = people.principalOf(approver);
     const no =
       whyNot(approver, question) ??
-      (principal?.approvalKeys?.some((one) => nameOfApprovalKey(one) === key) ? undefined : `the key of ${approver} is in the bundle no more`);
+      (principal?.approvalKeys?.some((one) => nameOfApprovalKey(one) === key)
+        ? undefined
+        : `the key of ${approver} is in the bundle no more`);
     if (no !== undefined || !principal) passed.push(no as string);
     else if (!counted.some((one) => one.key === key || isSamePerson(one.principal, principal))) counted.push({ principal, key });
   }
@@ -60,7 +61,8 @@ export function countApprovals(proven: readonly ProvenApproval[], question: Ques
   if (counted.length >= rule.quorum) return { satisfied: true, approvers };
   const missing = `${counted.length} of ${rule.quorum} approvals by ${rule.approvers.join(' or ')} count`;
   const able = peopleWhoCan(question);
-  const tooFew = able < rule.quorum ? [`only ${able} people can approve it (enabled, with an approval key, and not ${question.requester})`] : [];
+  const tooFew =
+    able < rule.quorum ? [`only ${able} people can approve it (enabled, with an approval key, and not ${question.requester})`] : [];
   return { satisfied: false, approvers, why: [missing, ...passed, ...tooFew].join('; ') };
 }
 

@@ -2,7 +2,13 @@ import { z } from 'zod';
 import { b64u, printable } from './primitives';
 
 /** Bounds of what a principal approves with. */
-export const approvalKeyLimits = { perPrincipal: 8, credentialBytes: 1_023, publicKeyBytes: 2_048, rpIdChars: 253, originChars: 512 } as const;
+export const approvalKeyLimits = {
+  perPrincipal: 8,
+  credentialBytes: 1_023,
+  publicKeyBytes: 2_048,
+  rpIdChars: 253,
+  originChars: 512,
+} as const;
 
 const coordinate = b64u(32, 32);
 /** Public halves only: `d` is refused with every other member (RFC 7517, RFC 8037 §2). */
