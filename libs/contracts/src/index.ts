@@ -32,6 +32,7 @@ export * from './limits';
 export * from './migration-internal-operations';
 export * from './migration-operations';
 export * from './operation';
+export * from './packed';
 export * from './policy-bundle';
 export * from './policy-folder';
 export * from './policy-operations';

@@ -7,13 +7,13 @@ import { KeyProfile } from './profiles';
 
 export const bundleFormat = 'claviger.bundle/1';
 
-/** Bounds of one bundle: all of it, signed and in base64url, must fit a broker message (`limits.messageBytes`). */
+/** Bounds of one bundle. A long one travels packed: all of it must stay within `packedLimits` as well. */
 export const bundleLimits = {
-  policiesChars: 200_000,
+  policiesChars: 1_000_000,
   schemaChars: 50_000,
-  principals: 2_000,
-  roles: 200,
-  grants: 5_000,
+  principals: 10_000,
+  roles: 1_000,
+  grants: 10_000,
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
   profiles: 100,
