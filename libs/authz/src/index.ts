@@ -1,6 +1,11 @@
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
+export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
+export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
+export { type ApprovalSigner, signApproval, signerWith } from './approval-signature';
+export { type Count, countApprovals, type People, peopleWhoCan, type Question, whyNot } from './approvals';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
