@@ -1,4 +1,5 @@
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
+export { type Assignment, assignmentsOf, type Period, pathText, periodText, rolesGiven } from './assignments';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
@@ -16,4 +17,5 @@ export {
   type Resource,
   type SystemResource,
 } from './request';
+export { type SeparationBreach, separationBreaches, separationOf } from './separation';
 export { validateBundle } from './validate-bundle';

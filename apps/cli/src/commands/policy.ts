@@ -6,6 +6,7 @@ import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { readPolicyFolder, writePolicyFolder } from '../policy-folder';
 import { offline, online } from '../run';
+import { assignmentsCommand } from './assignments';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
 export function policyCommands(program: Command): void {
@@ -25,6 +26,7 @@ export function policyCommands(program: Command): void {
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
           groups: bundle.groups?.map(groupText).join('; ') || 'none',
+          'roles that exclude each other': bundle.conflicts?.map(({ roles }) => roles.join(' and ')).join('; ') || 'none',
           ...(missingActions.length > 0
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
@@ -33,6 +35,7 @@ export function policyCommands(program: Command): void {
         });
       }),
     );
+  assignmentsCommand(policy);
   policy
     .command('export <folder>')
     .description('write what is in force into an empty folder, to edit it')
@@ -52,6 +55,7 @@ export function policyCommands(program: Command): void {
         const counts = {
           ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
           groups: bundle.groups?.length ?? 0,
+          conflicts: bundle.conflicts?.length ?? 0,
           profiles: bundle.profiles?.length ?? 0,
           tokens: bundle.tokens?.length ?? 0,
         };
