@@ -1,7 +1,12 @@
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
+export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
+export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
+export { type ApprovalSigner, signApproval, signerWith } from './approval-signature';
+export { type Count, countApprovals, type People, peopleWhoCan, type Question, whyNot } from './approvals';
 export { type Assignment, assignmentsOf, type Period, pathText, periodText, rolesGiven } from './assignments';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
