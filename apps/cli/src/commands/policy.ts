@@ -1,11 +1,12 @@
 import { assuredTokens, issueText, validateBundle } from '@claviger/authz';
-import { type KeyProfile, PolicyBundle } from '@claviger/contracts';
+import { type Group, groupName, type KeyProfile, PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { Finding } from '../exit-codes';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { readPolicyFolder, writePolicyFolder } from '../policy-folder';
 import { offline, online } from '../run';
+import { assignmentsCommand } from './assignments';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
 export function policyCommands(program: Command): void {
@@ -24,6 +25,8 @@ export function policyCommands(program: Command): void {
           roles: bundle.roles.map(({ id }) => id).join(', '),
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
+          groups: bundle.groups?.map(groupText).join('; ') || 'none',
+          'roles that exclude each other': bundle.conflicts?.map(({ roles }) => roles.join(' and ')).join('; ') || 'none',
           ...(missingActions.length > 0
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
@@ -32,6 +35,7 @@ export function policyCommands(program: Command): void {
         });
       }),
     );
+  assignmentsCommand(policy);
   policy
     .command('export <folder>')
     .description('write what is in force into an empty folder, to edit it')
@@ -50,6 +54,8 @@ export function policyCommands(program: Command): void {
         const bundle = checked(output, folder);
         const counts = {
           ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
+          groups: bundle.groups?.length ?? 0,
+          conflicts: bundle.conflicts?.length ?? 0,
           profiles: bundle.profiles?.length ?? 0,
           tokens: bundle.tokens?.length ?? 0,
         };
@@ -70,6 +76,10 @@ export function policyCommands(program: Command): void {
       }),
     );
 }
+
+/** One group in a line: who is listed in it, and what that gives. */
+const groupText = (group: Group): string =>
+  `${groupName(group)} (${group.members.join(', ') || 'nobody'}${group.roles.length > 0 ? `: ${group.roles.join(', ')}` : ''})`;
 
 /** One profile in a line: which keys it means, and what it asks of them. */
 function profileText({ id, description: _, environments, classifications, ...asks }: KeyProfile): string {
