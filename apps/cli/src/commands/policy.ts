@@ -6,6 +6,7 @@ import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { readPolicyFolder, writePolicyFolder } from '../policy-folder';
 import { offline, online } from '../run';
+import { assignmentsCommand } from './assignments';
 import { packsCommands } from './policy-packs';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
@@ -27,6 +28,7 @@ export function policyCommands(program: Command): void {
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
           groups: bundle.groups?.map(groupText).join('; ') || 'none',
+          'roles that exclude each other': bundle.conflicts?.map(({ roles }) => roles.join(' and ')).join('; ') || 'none',
           ...(missingActions.length > 0
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
@@ -36,6 +38,7 @@ export function policyCommands(program: Command): void {
         });
       }),
     );
+  assignmentsCommand(policy);
   policy
     .command('export <folder>')
     .description('write what is in force into an empty folder, to edit it')
@@ -55,6 +58,7 @@ export function policyCommands(program: Command): void {
         const counts = {
           ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
           groups: bundle.groups?.length ?? 0,
+          conflicts: bundle.conflicts?.length ?? 0,
           profiles: bundle.profiles?.length ?? 0,
           tokens: bundle.tokens?.length ?? 0,
           packs: bundle.packs?.map(packText).join(', ') || 'none',
