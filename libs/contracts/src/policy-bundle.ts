@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
-import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
+import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
 
 export const bundleFormat = 'claviger.bundle/1';
@@ -98,7 +99,6 @@ export const Action = z.enum(Object.keys(actionTable) as [Action, ...Action[]]);
 export const actions = Action.options;
 
 const revision = z.int().min(1);
-export const RoleId = z.string().regex(principalPattern, 'a role id is 1 to 64 of a-z, 0-9 and -');
 export const Role = z.strictObject({ id: RoleId, description: printable(500), revision });
 export type Role = z.infer<typeof Role>;
 
@@ -160,6 +160,8 @@ export const PolicyBundle = z.strictObject({
   principals: z.array(Principal).max(bundleLimits.principals),
   roles: z.array(Role).max(bundleLimits.roles),
   grants: z.array(Grant).max(bundleLimits.grants),
+  /** Who belongs together, and holds roles by that; none when left out. */
+  groups: z.array(Group).max(groupLimits.groups).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
