@@ -1,12 +1,16 @@
+export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
+export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+export { decideQuestion, type Question } from './policy-test';
 export {
   type AuthorizationRequest,
   claviger,

@@ -3,10 +3,9 @@ import { cedarRequest } from './cedar-request';
 import { ask, type CompiledPolicies } from './compiled-policies';
 import { contextLens } from './context-lens';
 import { type Decision, denied } from './decision';
-import type { Resource } from './request';
+import type { RequestContext, Resource } from './request';
 import { settle } from './settle';
 import { subjectsOf } from './subjects';
-import type { RequestContext } from './request';
 
 /** A question as a policy test puts it: people as they are said to be, whoever the bundle knows. */
 export interface Question {

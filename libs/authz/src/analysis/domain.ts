@@ -14,7 +14,9 @@ export interface Domain {
 export const somebody = 'somebody';
 const third = 'a-third';
 /** A Monday noon and other hours of a week, UTC: for policies that look at more of the time than thresholds. */
-const hours = ['2026-06-01T12:00:00Z', '2026-06-01T03:00:00Z', '2026-06-01T20:00:00Z', '2026-06-06T12:00:00Z'].map((time) => Date.parse(time));
+const hours = ['2026-06-01T12:00:00Z', '2026-06-01T03:00:00Z', '2026-06-01T20:00:00Z', '2026-06-06T12:00:00Z'].map((time) =>
+  Date.parse(time),
+);
 export const noon = hours[0]!;
 const addresses = ['203.0.113.77', '2001:db8::77', '127.0.0.1'];
 
@@ -29,7 +31,14 @@ const enumerations: Readonly<Record<Variable, readonly string[]>> = {
 };
 const booleans = new Set(['context.mfa', 'context.granted']);
 const sets = new Set(['resource.consumers', 'resource.residency']);
-const optional = new Set(['resource.state', 'resource.createdBy', 'resource.residency', 'context.ip', 'context.sessionAgeSeconds', 'newOwner.id']);
+const optional = new Set([
+  'resource.state',
+  'resource.createdBy',
+  'resource.residency',
+  'context.ip',
+  'context.sessionAgeSeconds',
+  'newOwner.id',
+]);
 const open = new Set(['principal.id', 'resource.id', 'resource.owner', 'resource.createdBy', 'context.authMethod', 'newOwner.id']);
 
 const isBoolean = (variable: Variable): boolean => booleans.has(variable) || /^(newOwner\.)?(role|group):/.test(variable);

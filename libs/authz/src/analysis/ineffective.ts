@@ -2,8 +2,7 @@ import { type Action, actions, actionTable, type PolicyBundle } from '@claviger/
 import type { CompiledPolicies } from '../compiled-policies';
 import { domainOf } from './domain';
 import { type Analysed, analyse } from './satisfaction';
-import { everyCombination, product, tableOf } from './table';
-import { situationsAtMost } from './widening';
+import { everyCombination, product, situationsAtMost, tableOf } from './table';
 
 /** A policy that changes no decision, and why. `certain`: in no request at all; otherwise in none of those that were tried. */
 export interface Ineffective {
@@ -33,7 +32,9 @@ function unknownHolders({ policy }: Analysed, { roles, groups = [] }: Pick<Polic
   const known = uid.type.endsWith('Role')
     ? roles.some(({ id }) => id === uid.id)
     : groups.some(({ tenant, id }) => `${tenant}/${id}` === uid.id);
-  return known ? undefined : { why: `nobody can hold ${uid.type.split('::').at(-1)} ${uid.id}: the bundle has none of that name`, certain: true };
+  return known
+    ? undefined
+    : { why: `nobody can hold ${uid.type.split('::').at(-1)} ${uid.id}: the bundle has none of that name`, certain: true };
 }
 
 function inEffect(policy: Analysed, { byAction }: CompiledPolicies, analysed: ReadonlyMap<string, Analysed>): Verdict | undefined {
@@ -47,15 +48,22 @@ function inEffect(policy: Analysed, { byAction }: CompiledPolicies, analysed: Re
       : { why: 'its scope and conditions hold in no request', certain: true };
   if (effect === 'forbid') return undefined;
   const forbidsOf = (action: Action) =>
-    byAction.get(action)!.policies.filter((other) => other.effect === 'forbid').map((other) => analysed.get(other.id)!);
-  const distinct = firstOfEach(inScope, (action) => JSON.stringify([actionTable[action], policy.readings.readsAction && action, forbidsOf(action).map(({ identity }) => identity)]));
+    byAction
+      .get(action)!
+      .policies.filter((other) => other.effect === 'forbid')
+      .map((other) => analysed.get(other.id)!);
+  const distinct = firstOfEach(inScope, (action) =>
+    JSON.stringify([actionTable[action], policy.readings.readsAction && action, forbidsOf(action).map(({ identity }) => identity)]),
+  );
   const overrules = distinct.map((action) => overruled(policy, forbidsOf(action), action));
   if (!overrules.every((forbids) => forbids !== undefined)) return undefined;
   const forbids = [...new Set(overrules.flat())];
   return { why: `wherever it applies, a forbid does: ${forbids.join(', ')}`, certain: policy.readings.inexact.size === 0 };
 }
 
-const firstOfEach = (all: readonly Action[], key: (action: Action) => string): Action[] => [...new Map([...all].reverse().map((action) => [key(action), action])).values()];
+const firstOfEach = (all: readonly Action[], key: (action: Action) => string): Action[] => [
+  ...new Map([...all].reverse().map((action) => [key(action), action])).values(),
+];
 
 /** True too where there are too many situations to try. */
 function applies(policy: Analysed, action: Action): boolean {
@@ -73,7 +81,10 @@ function applies(policy: Analysed, action: Action): boolean {
 /** The forbids that are in force wherever the policy applies; undefined where it takes effect somewhere, or there are too many situations to know. */
 function overruled(policy: Analysed, forbids: readonly Analysed[], action: Action): string[] | undefined {
   if (forbids.length === 0) return undefined;
-  const domain = domainOf([policy, ...forbids].map(({ readings }) => readings), new Set());
+  const domain = domainOf(
+    [policy, ...forbids].map(({ readings }) => readings),
+    new Set(),
+  );
   const table = tableOf(policy, action, domain);
   const others = forbids.map((forbid) => tableOf(forbid, action, domain));
   if (!table || others.includes(undefined)) return undefined;

@@ -1,5 +1,6 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
-import { datetimeMs } from '../datetime-literal';
+import { entityVariable, isNode, literalOf, type Node, uidOf, variableOf } from './expression';
+import { operands } from './operands';
 
 /**
  * One thing that policies can read of a request: `principal.kind`, `resource.owner`, `resource.tag:team`, `context.mfa`,
@@ -26,7 +27,6 @@ export interface Readings {
   readonly readsAction: boolean;
 }
 
-type Node = Readonly<Record<string, unknown>>;
 type Found = { variables: Map<Variable, Reading>; inexact: Set<string>; readsAction: boolean };
 
 /** A value that no policy names. */
@@ -57,7 +57,8 @@ export function reading(variables: Map<Variable, Reading>, variable: Variable): 
 
 function scope(of: 'principal' | 'resource', constraint: PolicyJson['principal'] | PolicyJson['resource'], found: Found): void {
   const { op } = constraint;
-  const entity = 'entity' in constraint ? constraint.entity : 'in' in constraint ? (constraint.in as { entity: unknown }).entity : undefined;
+  const entity =
+    'entity' in constraint ? constraint.entity : 'in' in constraint ? (constraint.in as { entity: unknown }).entity : undefined;
   if (op === 'All' || (op === 'is' && entity === undefined)) return;
   membership(of, [entity], found);
 }
@@ -78,7 +79,7 @@ const named = (of: string, rest: string): Variable => (of === 'principal' ? rest
 function walk(expression: unknown, found: Found): void {
   if (Array.isArray(expression)) for (const each of expression) walk(each, found);
   if (!isNode(expression)) return;
-  const variable = variableOf(expression, found);
+  const variable = variableOf(expression, found.inexact);
   if (variable !== undefined) {
     reading(found.variables, variable);
     return;
@@ -125,15 +126,8 @@ function entityTest(operator: string, { left, right, entity_type, in: within }: 
 
 const elements = (expression: unknown): readonly unknown[] => {
   const set = isNode(expression) ? expression.Set : undefined;
-  return Array.isArray(set) ? set.map(valueOf) : [valueOf(expression)];
+  return Array.isArray(set) ? set.map(literalOf) : [literalOf(expression)];
 };
-
-function entityVariable(expression: unknown): string | undefined {
-  if (!isNode(expression)) return undefined;
-  if (expression.Var === 'principal' || expression.Var === 'resource' || expression.Var === 'action') return expression.Var as string;
-  const access = expression['.'];
-  return isNode(access) && isVar(access.left, 'context') && access.attr === 'newOwner' ? 'newOwner' : undefined;
-}
 
 function presence(operand: Node, found: Found): void {
   const path = (Array.isArray(operand.attr) ? operand.attr : [operand.attr]) as string[];
@@ -149,12 +143,12 @@ function presence(operand: Node, found: Found): void {
 
 /** So that there is a set with something in it that nothing names. */
 function someElement(expression: unknown, found: Found): void {
-  const variable = variableOf(expression, found);
+  const variable = variableOf(expression, found.inexact);
   if (variable !== undefined) reading(found.variables, variable).strings.add(another);
 }
 
 function pattern({ left, pattern: parts }: Node, found: Found): void {
-  const variable = variableOf(left, found);
+  const variable = variableOf(left, found.inexact);
   if (variable === undefined || !Array.isArray(parts)) return;
   const matching = parts.map((part) => (isNode(part) ? String(part.Literal) : 'x')).join('');
   reading(found.variables, variable).strings.add(matching);
@@ -162,7 +156,7 @@ function pattern({ left, pattern: parts }: Node, found: Found): void {
 }
 
 function compare(operator: string, [left, right]: readonly unknown[], found: Found): void {
-  const [ofLeft, ofRight] = [operands(left, found), operands(right, found)];
+  const [ofLeft, ofRight] = [operands(left, found.inexact), operands(right, found.inexact)];
   const all = [...ofLeft.variables, ...ofRight.variables];
   const literals = [...ofLeft.literals, ...ofRight.literals];
   for (const variable of all) {
@@ -180,83 +174,3 @@ function note(known: Reading, literal: unknown): void {
   else if (isNode(literal) && typeof literal.instant === 'number') known.instants.add(literal.instant);
   else if (isNode(literal) && typeof literal.range === 'string') known.ranges.add(literal.range);
 }
-
-interface Operands {
-  variables: Variable[];
-  literals: unknown[];
-  /** There is something else in it: arithmetic, a method. */
-  isDeep: boolean;
-}
-const nothing: Operands = { variables: [], literals: [], isDeep: false };
-
-function operands(expression: unknown, found: Found): Operands {
-  if (!isNode(expression)) return nothing;
-  const variable = variableOf(expression, found);
-  if (variable !== undefined) return { ...nothing, variables: [variable] };
-  const instant = datetimeMs(expression);
-  if (instant !== undefined) return { ...nothing, literals: [{ instant }] };
-  const range = isNode(expression) && Array.isArray(expression.ip) ? valueOf(expression.ip[0]) : undefined;
-  if (typeof range === 'string') return { ...nothing, literals: [{ range }] };
-  if ('Value' in expression) return { ...nothing, literals: [expression.Value] };
-  if (isNode(expression.neg)) {
-    const value = valueOf(expression.neg.arg);
-    return typeof value === 'number' ? { ...nothing, literals: [-value] } : { ...operands(expression.neg.arg, found), isDeep: true };
-  }
-  if (Array.isArray(expression.Set)) {
-    const each = expression.Set.map((element) => operands(element, found));
-    return {
-      variables: each.flatMap(({ variables }) => variables),
-      literals: each.flatMap(({ literals }) => literals),
-      isDeep: each.some(({ isDeep }) => isDeep),
-    };
-  }
-  const inside = Object.values(expression).flatMap((operand) =>
-    Array.isArray(operand) ? operand : isNode(operand) ? Object.values(operand) : [],
-  );
-  const each = inside.map((part) => operands(part, found));
-  return {
-    variables: each.flatMap(({ variables }) => variables),
-    literals: each.flatMap(({ literals }) => literals),
-    isDeep: true,
-  };
-}
-
-/** The variable that an expression is, if it is one. */
-function variableOf(expression: unknown, found: Found): Variable | undefined {
-  if (!isNode(expression)) return undefined;
-  const access = expression['.'];
-  if (isNode(access)) {
-    const attr = access.attr as string;
-    if (isNode(access.left)) {
-      const of = access.left.Var;
-      if (of === 'context' && attr === 'newOwner') return undefined;
-      if (of === 'context' && attr === 'encryptionContext') return undefined;
-      if (of === 'principal' || of === 'resource' || of === 'context') return `${of}.${attr}`;
-      if (entityVariable(access.left) === 'newOwner') return `newOwner.${attr}`;
-    }
-    return undefined;
-  }
-  for (const operator of ['hasTag', 'getTag']) {
-    const operand = expression[operator];
-    if (!isNode(operand)) continue;
-    const of = isVar(operand.left, 'resource') ? 'resource' : encryptionContext(operand.left) ? 'context.encryptionContext' : undefined;
-    const tag = valueOf(operand.right);
-    if (of !== undefined && typeof tag === 'string') return `${of}.tag:${tag}`;
-    if (of !== undefined) found.inexact.add(`${of} is asked for a tag whose name is no literal`);
-  }
-  return undefined;
-}
-
-const encryptionContext = (expression: unknown): boolean =>
-  isNode(expression) &&
-  isNode(expression['.']) &&
-  isVar((expression['.'] as Node).left, 'context') &&
-  (expression['.'] as Node).attr === 'encryptionContext';
-
-const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isVar = (expression: unknown, name: string): boolean => isNode(expression) && expression.Var === name;
-const valueOf = (expression: unknown): unknown => (isNode(expression) && 'Value' in expression ? expression.Value : expression);
-const uidOf = (entity: unknown): { type: string; id: string } | undefined => {
-  const uid = isNode(entity) && '__entity' in entity ? entity.__entity : entity;
-  return isNode(uid) && typeof uid.type === 'string' && typeof uid.id === 'string' ? { type: uid.type, id: uid.id } : undefined;
-};

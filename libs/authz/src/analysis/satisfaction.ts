@@ -46,7 +46,10 @@ function analysePolicy(policy: Policy, slot: string, known: CompiledPolicies['kn
     identity: JSON.stringify([effect, principal, action, resource, conditions, policy.approval]),
     readings,
     satisfied: (of, situation) => {
-      const key = JSON.stringify([readings.readsAction ? of : actionTable[of], [...situation].map(([variable, value]) => [variable, value ?? null])]);
+      const key = JSON.stringify([
+        readings.readsAction ? of : actionTable[of],
+        [...situation].map(([variable, value]) => [variable, value ?? null]),
+      ]);
       const remembered = answers.get(key);
       if (remembered !== undefined) return remembered;
       const answer = ask(of, situation);

@@ -16,14 +16,21 @@ export function requestOf(action: Action, situation: Situation): CedarRequest {
   const granted = situation.get('context.granted') === true;
   const subject = person('', string(situation, 'principal.id', somebody), situation, granted);
   const newOwnerId = situation.get('newOwner.id') as string | undefined;
-  const newOwner = newOwnerId === undefined ? undefined : newOwnerId === subject.principal.id ? subject : person('newOwner.', newOwnerId, situation, false);
+  const newOwner =
+    newOwnerId === undefined
+      ? undefined
+      : newOwnerId === subject.principal.id
+        ? subject
+        : person('newOwner.', newOwnerId, situation, false);
   const request = { principalId: subject.principal.id, action, resource: resourceOf(action, situation), context: contextOf(situation) };
   return cedarRequest(request, subject, everything, newOwner);
 }
 
 function person(prefix: string, id: string, situation: Situation, granted: boolean): Subject {
   const held = (what: string) =>
-    [...situation].flatMap(([variable, value]) => (value === true && variable.startsWith(`${prefix}${what}:`) ? [variable.slice(prefix.length + what.length + 1)] : []));
+    [...situation].flatMap(([variable, value]) =>
+      value === true && variable.startsWith(`${prefix}${what}:`) ? [variable.slice(prefix.length + what.length + 1)] : [],
+    );
   const roles = held('role');
   const kind = string(situation, prefix === '' ? 'principal.kind' : `${prefix}kind`, 'person') as Principal['kind'];
   return {
@@ -85,7 +92,8 @@ const tagsOf = (prefix: string, situation: Situation): Record<string, string> =>
 export function situationText(situation: Situation): string {
   const parts = [...situation].map(([variable, value]) => {
     const [, role] = /^(?:newOwner\.)?(role:.*|group:.*)$/.exec(variable) ?? [];
-    if (role !== undefined) return `${variable.startsWith('newOwner.') ? 'the new owner' : 'the caller'} ${value ? 'has' : 'lacks'} ${role.replace(':', ' ')}`;
+    if (role !== undefined)
+      return `${variable.startsWith('newOwner.') ? 'the new owner' : 'the caller'} ${value ? 'has' : 'lacks'} ${role.replace(':', ' ')}`;
     return `${variable} ${valueText(variable, value)}`;
   });
   return parts.length === 0 ? 'always' : parts.join(', ');

@@ -5,6 +5,8 @@ import type { Analysed, Satisfied } from './satisfaction';
 
 /** Situations of one policy beyond which it is not looked at: each is a question to Cedar (about 0.2 ms). */
 export const situationsOfOne = 20_000;
+/** Situations of one action that are compared at most. */
+export const situationsAtMost = 5_000_000;
 
 /** What a policy says of every situation of a domain, as far as it reads it. */
 export interface Table {

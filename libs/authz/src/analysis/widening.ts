@@ -1,18 +1,12 @@
 import { type Action, actions, actionTable } from '@claviger/contracts';
 import type { CompiledPolicies } from '../compiled-policies';
 import type { Decision } from '../decision';
-import { settle } from '../settle';
 import { type Domain, domainOf } from './domain';
 
-import { type Analysed, analyse, type Satisfied } from './satisfaction';
+import { type Analysed, analyse } from './satisfaction';
 import { type Situation, situationText } from './situation';
-import { everyCombination, product, situationAt, type Table, tableOf } from './table';
-
-/** Situations of one action that are compared at most. */
-export const situationsAtMost = 5_000_000;
-
-/** What a decision is, without the policies behind it: `deny`, `allow`, `2 of auditor, security-officer`. */
-export type Verdict = string;
+import { everyCombination, product, situationAt, situationsAtMost, type Table, tableOf } from './table';
+import { changeOf, decideAt, type Verdict, verdict, widens } from './verdict';
 
 export interface Widening {
   /** To acknowledge it by: what it is, not when it was found. */
@@ -57,9 +51,14 @@ export function widenings(older: CompiledPolicies, newer: CompiledPolicies): Com
     group.actions.push(action);
     groups.set(key, group);
   }
-  const all = [...groups.values()].map((group) => ({ actions: group.actions, found: compare(group.actions[0]!, group.before, group.after, inexact) }));
+  const all = [...groups.values()].map((group) => ({
+    actions: group.actions,
+    found: compare(group.actions[0]!, group.before, group.after, inexact),
+  }));
   return {
-    widenings: all.flatMap(({ actions: alike, found }) => alike.flatMap((action) => found.widenings.map((widening) => ofAction(action, widening)))),
+    widenings: all.flatMap(({ actions: alike, found }) =>
+      alike.flatMap((action) => found.widenings.map((widening) => ofAction(action, widening))),
+    ),
     narrowed: sum(all.map(({ actions: { length }, found }) => length * found.narrowed)),
     compared: sum(all.map(({ actions: { length }, found }) => length * found.compared)),
     notCompared: all.flatMap(({ actions: alike, found }) => (found.tooMany ? alike : [])),
@@ -130,8 +129,23 @@ function compare(action: Action, before: readonly Analysed[], after: readonly An
       });
   });
   const change = (at: readonly number[]) => changeOf(decideAt(tablesBefore, at), decideAt(tablesAfter, at));
-  return { ...found, widenings: [...seen.values()].flatMap((group) => told(group, domain, change)) };
+  return { ...found, widenings: leastOf([...seen.values()].flatMap((group) => told(group, domain, change))) };
 }
+
+/** What fewer holders and fewer policies tell already is told once. */
+const leastOf = (all: readonly Unnamed[]): Unnamed[] =>
+  all.filter(
+    (one) =>
+      !all.some(
+        (other) =>
+          other !== one &&
+          other.from === one.from &&
+          other.to === one.to &&
+          other.policies.length < one.policies.length &&
+          other.policies.every((id) => one.policies.includes(id)) &&
+          other.holders.every((held) => one.holders.includes(held)),
+      ),
+  );
 
 interface Group {
   from: Verdict;
@@ -158,7 +172,9 @@ function remember(seen: Map<string, Group>, older: Decision, newer: Decision, di
 /** Of the sets of holders those that contain no other. */
 function told(group: Group, domain: Domain, change: (digits: readonly number[]) => string): Unnamed[] {
   const all = [...group.holders.values()];
-  const least = all.filter(({ held }) => !all.some((other) => other.held.length < held.length && other.held.every((role) => held.includes(role))));
+  const least = all.filter(
+    ({ held }) => !all.some((other) => other.held.length < held.length && other.held.every((role) => held.includes(role))),
+  );
   return least.map(({ held, digits, situations }) => ({
     ...{ from: group.from, to: group.to, holders: held, policies: group.policies, situations },
     example: situationText(example(digits, domain, held, (at) => change(at) === group.change)),
@@ -166,43 +182,18 @@ function told(group: Group, domain: Domain, change: (digits: readonly number[]) 
 }
 
 /** Without the variables of which any other value would do as well. */
-function example(digits: readonly number[], domain: Domain, held: readonly string[], alike: (digits: readonly number[]) => boolean): Situation {
-  const matters = domain.variables.map((_, at) => at).filter((at) => {
-    const variable = domain.variables[at]!;
-    if (isHeld.test(variable)) return held.includes(variable);
-    return domain.values.get(variable)!.some((_value, digit) => !alike(digits.with(at, digit)));
-  });
+function example(
+  digits: readonly number[],
+  domain: Domain,
+  held: readonly string[],
+  alike: (digits: readonly number[]) => boolean,
+): Situation {
+  const matters = domain.variables
+    .map((_, at) => at)
+    .filter((at) => {
+      const variable = domain.variables[at]!;
+      if (isHeld.test(variable)) return held.includes(variable);
+      return domain.values.get(variable)!.some((_value, digit) => !alike(digits.with(at, digit)));
+    });
   return situationAt(matters, digits, domain);
-}
-
-const changeOf = (older: Decision, newer: Decision): string => `${verdict(older)} → ${verdict(newer)} by ${newer.policyIds.join(', ')}`;
-
-/** The evaluator's own rules (settle.ts), given what each policy says alone. */
-export function decideAt(tables: readonly Table[], digits: readonly number[]): Decision {
-  const permits: string[] = [];
-  const forbids: string[] = [];
-  const errors: string[] = [];
-  for (const table of tables) {
-    const { id, effect } = table.analysed.policy;
-    const satisfied: Satisfied = table.at(digits);
-    if (satisfied === 'error') errors.push(id);
-    else if (satisfied === 'yes') (effect === 'permit' ? permits : forbids).push(id);
-  }
-  const decision = permits.length > 0 && forbids.length === 0 ? 'allow' : 'deny';
-  const reason = forbids.length > 0 ? forbids : permits;
-  const failed = errors.map((policyId) => ({ policyId, error: { message: 'fails', help: null, code: null, url: null, severity: null } }));
-  const byId = new Map(tables.map(({ analysed: { policy } }) => [policy.id, policy]));
-  return settle({ type: 'success', response: { decision, diagnostics: { reason, errors: failed } }, warnings: [] } as never, byId);
-}
-
-const verdict = (decision: Decision): Verdict =>
-  decision.kind === 'needs-approval' ? `${decision.quorum} of ${decision.approvers.join(', ')}` : decision.kind;
-
-/** Whether `newer` asks for less: nothing instead of approval, fewer people, or people of further roles. */
-function widens(older: Decision, newer: Decision): boolean {
-  if (newer.kind === 'deny') return false;
-  if (older.kind === 'deny') return true;
-  if (older.kind === 'allow') return false;
-  if (newer.kind === 'allow') return true;
-  return newer.quorum < older.quorum || newer.approvers.some((role) => !older.approvers.includes(role));
 }
