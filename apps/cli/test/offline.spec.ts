@@ -114,7 +114,7 @@ test('policy check is a gate: a test that fails, a policy without effect, and a 
   const policies = join(changed, 'policies.cedar');
   const check = (...more: string[]) => claviger(['--json', 'policy', 'check', changed, ...more]);
   const junit = join(folder.path, 'junit.xml');
-  const same = await check('--against', starter, '--require-tests', '--junit', junit);
+  const same = await check('--against', starter, '--junit', junit);
   expect([same.code, JSON.parse(same.stdout)]).toMatchObject([0, { ok: true, ineffective: [], widened: { widenings: { open: [] } } }]);
   expect(readFileSync(junit, 'utf8')).toContain('failures="0"');
   const text = readFileSync(policies, 'utf8');
@@ -129,10 +129,7 @@ test('policy check is a gate: a test that fails, a policy without effect, and a 
     ineffective: object[];
     widened: { widenings: { open: { id: string }[] } };
   };
-  expect([wider.code, problems]).toEqual([
-    1,
-    ['3 test(s) fail', '1 policies without effect', '4 widening(s) that nobody acknowledged'],
-  ]);
+  expect([wider.code, problems]).toEqual([1, ['3 test(s) fail', '1 policies without effect', '4 widening(s) that nobody acknowledged']]);
   expect(ineffective).toEqual([expect.objectContaining({ policy: 'roots-need-mfa', certain: true })]);
   expect(tests.failed[0]).toMatchObject({ place: expect.stringMatching(/starter\.cedar-test\.yaml:\d+$/) });
   expect(widened.widenings.open[0]).toMatchObject({

@@ -1,4 +1,5 @@
 import { groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
+import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
 import { unsatisfiable } from './floor';
 import { membershipCycle } from './memberships';
@@ -12,6 +13,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
   uniqueIds(bundle.grants, 'grants', issues);
 
   const identities = new Map<string, string>();
+  const approvalKeys = new Map<string, string>();
   bundle.principals.forEach((principal, index) => {
     const where = `principals.${index} (${principal.id})`;
     for (const role of principal.roles)
@@ -21,6 +23,14 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
       const other = name === undefined ? undefined : identities.get(name);
       if (other !== undefined) issues.push({ where, message: `has the same ${identity.kind} identity as ${other}` });
       if (name !== undefined) identities.set(name, principal.id);
+    }
+    if (principal.approvalKeys?.length && principal.kind !== 'person')
+      issues.push({ where, message: 'is a service and has approval keys: people approve' });
+    for (const key of principal.approvalKeys ?? []) {
+      const name = nameOfApprovalKey(key);
+      const other = approvalKeys.get(name);
+      if (other !== undefined) issues.push({ where, message: `has the same approval key as ${other}: one key is one person's` });
+      approvalKeys.set(name, principal.id);
     }
   });
 

@@ -1,8 +1,13 @@
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
+export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
+export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
+export { type ApprovalSigner, signApproval, signerWith } from './approval-signature';
+export { type Count, countApprovals, type People, peopleWhoCan, type Question, whyNot } from './approvals';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
@@ -10,7 +15,7 @@ export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shor
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
-export { decideQuestion, type Question } from './policy-test';
+export { decideQuestion, type PolicyQuestion } from './policy-test';
 export {
   type AuthorizationRequest,
   claviger,

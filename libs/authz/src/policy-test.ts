@@ -8,7 +8,7 @@ import { settle } from './settle';
 import { subjectsOf } from './subjects';
 
 /** A question as a policy test puts it: people as they are said to be, whoever the bundle knows. */
-export interface Question {
+export interface PolicyQuestion {
   readonly principal: Principal;
   readonly action: Action;
   readonly resource: Resource;
@@ -21,7 +21,7 @@ export interface Question {
 const everything = contextLens({ whole: true, attributes: new Map() });
 
 /** As the evaluator decides, with the people of the question in place of those of the bundle, and nothing remembered. */
-export function decideQuestion({ roles }: Pick<PolicyBundle, 'roles'>, compiled: CompiledPolicies, question: Question): Decision {
+export function decideQuestion({ roles }: Pick<PolicyBundle, 'roles'>, compiled: CompiledPolicies, question: PolicyQuestion): Decision {
   const { principal, action, resource, context, newOwner, grants, groups } = question;
   const people = newOwner && newOwner.id !== principal.id ? [principal, newOwner] : [principal];
   const find = subjectsOf({ principals: [...people], roles: [...roles], grants: [...grants], groups: [...groups] });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ApprovalKey, approvalKeyLimits } from './approval-keys';
 import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
@@ -6,13 +7,13 @@ import { KeyProfile } from './profiles';
 
 export const bundleFormat = 'claviger.bundle/1';
 
-/** Bounds of one bundle: all of it, signed and in base64url, must fit a broker message (`limits.messageBytes`). */
+/** Bounds of one bundle. A long one travels packed: all of it must stay within `packedLimits` as well. */
 export const bundleLimits = {
-  policiesChars: 200_000,
+  policiesChars: 1_000_000,
   schemaChars: 50_000,
-  principals: 2_000,
-  roles: 200,
-  grants: 5_000,
+  principals: 10_000,
+  roles: 1_000,
+  grants: 10_000,
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
   profiles: 100,
@@ -87,6 +88,10 @@ export const actionTable = {
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
+  'changes:Request': 'System',
+  'changes:Read': 'System',
+  'changes:Approve': 'System',
+  'changes:Withdraw': 'System',
   'audit:Read': 'System',
   'audit:Verify': 'System',
   'audit:RecordCeremony': 'System',
@@ -127,6 +132,8 @@ export const Principal = z.strictObject({
   disabled: z.boolean(),
   revision,
   identities: z.array(Identity).max(bundleLimits.identitiesPerPrincipal),
+  /** What this person approves changes of others with; none when left out. */
+  approvalKeys: z.array(ApprovalKey).max(approvalKeyLimits.perPrincipal).optional(),
 });
 export type Principal = z.infer<typeof Principal>;
 
