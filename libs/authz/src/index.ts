@@ -5,6 +5,7 @@ export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
 export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
 export { type ApprovalSigner, signApproval, signerWith } from './approval-signature';
 export { type Count, countApprovals, type People, peopleWhoCan, type Question, whyNot } from './approvals';
+export { type Assignment, assignmentsOf, type Period, pathText, periodText, rolesGiven } from './assignments';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
@@ -25,4 +26,5 @@ export {
   type Resource,
   type SystemResource,
 } from './request';
+export { type SeparationBreach, separationBreaches, separationOf } from './separation';
 export { validateBundle } from './validate-bundle';

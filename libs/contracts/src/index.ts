@@ -44,6 +44,7 @@ export * from './reply';
 export * from './residency';
 export * from './rewrap-internal-operations';
 export * from './rewrap-operations';
+export * from './role-conflicts';
 export * from './rotation';
 export * from './streams';
 export * from './subjects';

@@ -4,6 +4,7 @@ import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { RoleConflict, roleConflictsMost } from './role-conflicts';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -169,6 +170,8 @@ export const PolicyBundle = z.strictObject({
   grants: z.array(Grant).max(bundleLimits.grants),
   /** Who belongs together, and holds roles by that; none when left out. */
   groups: z.array(Group).max(groupLimits.groups).optional(),
+  /** Pairs of roles that nobody may hold both of; none when left out. */
+  conflicts: z.array(RoleConflict).max(roleConflictsMost).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */

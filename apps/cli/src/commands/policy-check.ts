@@ -83,7 +83,12 @@ function tell(output: Output, bundle: PolicyBundle, { tested, ineffective, widen
   const failed = tested.outcomes.filter(({ failure }) => failure !== undefined);
   const counts = {
     ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
-    ...{ groups: bundle.groups?.length ?? 0, profiles: bundle.profiles?.length ?? 0, tokens: bundle.tokens?.length ?? 0 },
+    ...{
+      groups: bundle.groups?.length ?? 0,
+      conflicts: bundle.conflicts?.length ?? 0,
+      profiles: bundle.profiles?.length ?? 0,
+      tokens: bundle.tokens?.length ?? 0,
+    },
   };
   const { outcomes, issues, unreached } = tested;
   output.fields(

@@ -4,6 +4,7 @@ import { wholeNumber } from '../pairs';
 import { checkedFolder } from '../policy-check/valid-folder';
 import { writePolicyFolder } from '../policy-folder';
 import { online } from '../run';
+import { assignmentsCommand } from './assignments';
 import { policyCheckCommands } from './policy-check';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
@@ -24,6 +25,7 @@ export function policyCommands(program: Command): void {
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
           groups: bundle.groups?.map(groupText).join('; ') || 'none',
+          'roles that exclude each other': bundle.conflicts?.map(({ roles }) => roles.join(' and ')).join('; ') || 'none',
           ...(missingActions.length > 0
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
@@ -32,6 +34,7 @@ export function policyCommands(program: Command): void {
         });
       }),
     );
+  assignmentsCommand(policy);
   policy
     .command('export <folder>')
     .description('write what is in force into an empty folder, to edit it')
