@@ -38,6 +38,7 @@ export const PURE = [
   'libs/ledger/src/**',
   'libs/authz/src/**',
   'apps/*/src/detectors/**',
+  'apps/cli/src/compliance/**',
   ...[
     'admission',
     'admit',

@@ -146,6 +146,30 @@ test('policy check is a gate: a test that fails, a policy without effect, and a 
   expect(stderr).toContain('WITHOUT EFFECT roots-need-mfa: its scope and conditions hold in no request');
 });
 
+test('a regulation pack is put into a policy folder and taken out again; what would not validate is not written', async () => {
+  const governed = join(folder.path, 'governed');
+  cpSync(starter, governed, { recursive: true });
+  const add = () => claviger(['--json', 'policy', 'packs', 'add', 'pci-dss', governed, '--tag', 'pci=yes']);
+  const added = await add();
+  expect([added.code, JSON.parse(added.stdout)]).toMatchObject([0, { packs: [{ id: 'pci-dss', tag: { name: 'pci', value: 'yes' } }] }]);
+  const policies = () => readFileSync(join(governed, 'policies.cedar'), 'utf8');
+  const once = policies();
+  expect((await add()).code).toBe(0);
+  expect(policies()).toBe(once);
+  expect((await claviger(['policy', 'check', governed])).stdout).toMatch(/packs +pci-dss 1\.0\.0 \(keys with the tag pci=yes\)/);
+  expect((await claviger(['policy', 'packs', 'remove', 'pci-dss', governed])).code).toBe(0);
+  expect(policies()).toBe(readFileSync(join(starter, 'policies.cedar'), 'utf8'));
+  const profilesIn = (place: string) => JSON.parse(readFileSync(join(place, 'profiles.json'), 'utf8'));
+  expect(profilesIn(governed)).toEqual(profilesIn(starter));
+  expect(existsSync(join(governed, 'packs.json'))).toBe(false);
+  writeFileSync(join(governed, 'roles.json'), '[]');
+  const refused = await claviger(['policy', 'packs', 'add', 'soc-2', governed]);
+  expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('@approvers names security-officer')]);
+  expect(policies()).not.toContain('soc-2');
+  expect((await claviger(['policy', 'packs', 'list'])).stdout).toMatch(/^cnsa-2 +1\.0\.0 /m);
+  expect((await claviger(['policy', 'packs', 'show', 'sox'])).code).toBe(64);
+});
+
 test('a policy folder that is not there is exit 65', async () => {
   expect((await claviger(['policy', 'check', join(folder.path, 'nowhere')])).code).toBe(65);
 });

@@ -77,6 +77,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     }
   }
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);
+  uniqueIds(bundle.packs ?? [], 'packs', issues);
   uniqueIds(
     (bundle.tokens ?? []).map(({ label }) => ({ id: label })),
     'tokens',

@@ -16,6 +16,7 @@ export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shor
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+export { type Policy, parsePolicies } from './policy-set';
 export { decideQuestion, type PolicyQuestion } from './policy-test';
 export {
   type AuthorizationRequest,
@@ -27,4 +28,5 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export { type Subject, subjectsOf } from './subjects';
 export { validateBundle } from './validate-bundle';

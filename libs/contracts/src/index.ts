@@ -40,6 +40,7 @@ export * from './primitives';
 export * from './profiles';
 export * from './records';
 export * from './recovery-group';
+export * from './regulation-packs';
 export * from './reply';
 export * from './residency';
 export * from './rewrap-internal-operations';

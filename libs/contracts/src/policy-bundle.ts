@@ -4,6 +4,7 @@ import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { PackInForce, packLimits } from './regulation-packs';
 import { RoleConflict, roleConflictsMost } from './role-conflicts';
 
 export const bundleFormat = 'claviger.bundle/1';
@@ -176,6 +177,8 @@ export const PolicyBundle = z.strictObject({
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
+  /** Regulation packs whose policies are among these. */
+  packs: z.array(PackInForce).max(packLimits.inForce).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

@@ -8,6 +8,7 @@ import { acknowledgementsIn } from '../policy-check/acknowledgements';
 import { compiledOf, ineffectiveIn, NotCompiled, type Tested, testPolicies, type Widened, widenedSince } from '../policy-check/check';
 import { readBundle, testFilesIn } from '../policy-check/folder-files';
 import { junitXml } from '../policy-check/junit';
+import { packText } from '../policy-check/pack-text';
 import { checkedFolder } from '../policy-check/valid-folder';
 import { offline } from '../run';
 import { withClient } from '../session';
@@ -104,7 +105,7 @@ function tell(output: Output, bundle: PolicyBundle, { tested, ineffective, widen
       ...(widened ? { widened } : {}),
     },
     {
-      ...{ valid: 'yes', ...counts },
+      ...{ valid: 'yes', ...counts, packs: bundle.packs?.map(packText).join(', ') || 'none' },
       tests: `${outcomes.length} run, ${failed.length} failed`,
       'policies without a test': unreached.join(', ') || 'none',
       ...(widened

@@ -1,15 +1,18 @@
 import { type Group, groupName, type KeyProfile } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { wholeNumber } from '../pairs';
+import { packText } from '../policy-check/pack-text';
 import { checkedFolder } from '../policy-check/valid-folder';
 import { writePolicyFolder } from '../policy-folder';
 import { online } from '../run';
 import { assignmentsCommand } from './assignments';
 import { policyCheckCommands } from './policy-check';
+import { packsCommands } from './policy-packs';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
 export function policyCommands(program: Command): void {
   const policy = program.command('policy').description('the policy bundle in force, and folders that may become it');
+  packsCommands(policy);
   policy
     .command('show')
     .description('what is in force; all of it with --json')
@@ -30,6 +33,7 @@ export function policyCommands(program: Command): void {
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
           profiles: bundle.profiles?.map(profileText).join('; ') || 'none',
+          packs: bundle.packs?.map(packText).join(', ') || 'none',
           tokens: bundle.tokens?.map(({ label, vendor, model }) => `${label} (${vendor} ${model})`).join(', ') || 'none on record',
         });
       }),
