@@ -1,3 +1,5 @@
+export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
+export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
 export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
 export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
@@ -7,6 +9,7 @@ export { type Assignment, assignmentsOf, type Period, pathText, periodText, role
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
+export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
@@ -14,6 +17,7 @@ export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
 export { type Policy, parsePolicies } from './policy-set';
+export { decideQuestion, type PolicyQuestion } from './policy-test';
 export {
   type AuthorizationRequest,
   claviger,
