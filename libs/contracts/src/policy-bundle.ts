@@ -159,6 +159,7 @@ export const KeyGrant = z.strictObject({
   /** For any encryption context when left out. */
   context: GrantContext.optional(),
 });
+export type KeyGrant = z.infer<typeof KeyGrant>;
 export const Grant = z.union([RoleGrant, KeyGrant]);
 export type Grant = z.infer<typeof Grant>;
 
