@@ -1,6 +1,7 @@
 import { contextActions, groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
 import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
+import { checkElevations } from './check-elevations';
 import { unsatisfiable } from './floor';
 import { membershipCycle } from './memberships';
 import type { Policy } from './policy-set';
@@ -78,6 +79,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
         });
     }
   }
+  issues.push(...checkElevations(bundle, roles));
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);
   uniqueIds(bundle.packs ?? [], 'packs', issues);
   uniqueIds(

@@ -6,11 +6,35 @@ export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } fro
 export { type ApprovalSigner, signApproval, signerWith } from './approval-signature';
 export { type Count, countApprovals, type People, peopleWhoCan, type Question, whyNot } from './approvals';
 export { type Assignment, assignmentsOf, type Period, pathText, periodText, rolesGiven } from './assignments';
+export {
+  closedBy,
+  decideBreakGlass,
+  isClosed,
+  isDue,
+  reviewersOf,
+  reviewOf,
+  whyNotClose,
+  withReview,
+} from './break-glass';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
+export {
+  carriedOver,
+  decideElevation,
+  type ElevationDecision,
+  elevatedGrant,
+  grantIdOf,
+  isSwept,
+  type Requester,
+  type WantedAccess,
+  type WantedKey,
+  wantedText,
+  withGrant,
+  withoutGrant,
+} from './elevation';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';

@@ -49,9 +49,12 @@ const may: Record<string, Action[]> = {
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
     'changes:Request',
+    'access:Request',
+    'access:BreakGlass',
   ],
   'security-officer': [
     ...['changes:Request', 'changes:Read', 'changes:Approve', 'changes:Withdraw'],
+    ...['access:ReadGrants', 'access:RevokeGrant', 'access:CloseReview'],
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...[
       'keys:List',
@@ -82,12 +85,16 @@ const may: Record<string, Action[]> = {
     'keys:SetAlias',
     'keys:SetResidency',
     'changes:Request',
+    'access:Request',
+    'access:BreakGlass',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: [
     'audit:Read',
     'audit:Verify',
     'changes:Read',
+    'access:ReadGrants',
+    'access:CloseReview',
     'policy:Read',
     'alerts:Read',
     'backup:List',
@@ -100,6 +107,7 @@ const may: Record<string, Action[]> = {
   operator: [
     ...['system:Status', 'alerts:Read', 'keys:ListTokens', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
     ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore', 'changes:Request'],
+    ...['access:Request', 'access:BreakGlass'],
   ] as Action[],
   none: [],
 };

@@ -49,6 +49,30 @@ const table = {
     title: 'Policy asks for approval by other people first',
     next: 'Request it with a reason: claviger --request-approval REASON and the same command; once approved, claviger changes execute.',
   },
+  ERR_ELEVATION_REFUSED: {
+    status: 403,
+    retryable: false,
+    title: 'Nothing in the policy bundle lets you ask for that access',
+    next: 'The detail says what is missing. Ask for less, or ask a security officer for a rule in elevations.json or break-glass.json.',
+  },
+  ERR_SECOND_FACTOR_REQUIRED: {
+    status: 403,
+    retryable: true,
+    title: 'This needs a session with a second factor',
+    next: 'Log in with a second factor, and ask again.',
+  },
+  ERR_REVIEW_OPEN: {
+    status: 409,
+    retryable: false,
+    title: 'Your last break-glass has not been reviewed',
+    next: 'Ask two of its reviewers: claviger access break-glass-reviews, claviger access close-review.',
+  },
+  ERR_REVIEWER: {
+    status: 403,
+    retryable: false,
+    title: 'You cannot close this review',
+    next: 'Two others have to, who are its reviewers and neither asked for it nor approved it: claviger access break-glass-reviews.',
+  },
   ERR_CHANGE_UNKNOWN: {
     status: 404,
     retryable: false,

@@ -14,6 +14,8 @@ export * from './cryptoperiods';
 export * from './deletion-operations';
 export * from './destruction-certificate';
 export * from './ecdsa-der';
+export * from './elevation';
+export * from './elevation-operations';
 export * from './errors';
 export * from './events';
 export * from './export-operations';

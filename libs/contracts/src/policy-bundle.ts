@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ApprovalKey, approvalKeyLimits } from './approval-keys';
+import { BreakGlass, BreakGlassReview, Elevated, Elevation, elevationLimits } from './elevation';
 import { GrantContext } from './grant-context';
 import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
@@ -91,6 +92,11 @@ export const actionTable = {
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
+  'access:Request': 'System',
+  'access:BreakGlass': 'System',
+  'access:ReadGrants': 'System',
+  'access:RevokeGrant': 'System',
+  'access:CloseReview': 'System',
   'changes:Request': 'System',
   'changes:Read': 'System',
   'changes:Approve': 'System',
@@ -148,6 +154,8 @@ const grantBase = {
   /** … until just before this one: at `notAfter` itself it is over. */
   notAfter: Timestamp.optional(),
   revision,
+  /** Where it was asked for and approved; left out where it is part of what was published. */
+  elevated: Elevated.optional(),
 };
 /** For a time, a principal holds a role … */
 export const RoleGrant = z.strictObject({ ...grantBase, role: RoleId });
@@ -187,6 +195,11 @@ export const PolicyBundle = z.strictObject({
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
   /** Regulation packs whose policies are among these. */
   packs: z.array(PackInForce).max(packLimits.inForce).optional(),
+  /** What may be asked for, for a time; nothing when left out. */
+  elevations: z.array(Elevation).max(elevationLimits.rules).optional(),
+  breakGlass: z.array(BreakGlass).max(elevationLimits.rules).optional(),
+  /** The policy service keeps these, and the grants that are `elevated`: what is published changes neither. */
+  breakGlassReviews: z.array(BreakGlassReview).max(elevationLimits.openReviews).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;
