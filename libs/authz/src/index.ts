@@ -51,6 +51,6 @@ export {
   type Resource,
   type SystemResource,
 } from './request';
-export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export { type SeparationBreach, separationBreaches, separationIssues, separationOf } from './separation';
 export { type Subject, subjectsOf } from './subjects';
 export { validateBundle } from './validate-bundle';

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
+import { BreakGlassReview, Elevated } from './elevation';
 import { KeyDescription } from './key-description';
 import { ValidationState } from './known-tokens';
-import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Alias, KeyId, PrincipalId, RoleId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
 import { TokenMismatch } from './token-operations';
 
@@ -28,6 +29,14 @@ const AboutValidation = z.strictObject({
 const AboutBackup = z.strictObject({
   ...{ backupId: BackupId, epoch: EpochId, by: PrincipalId, manifestDigest: z.string().optional() },
   ...{ keys: z.int().optional(), proven: z.int().optional(), failures: z.int().optional(), detail: z.string().optional() },
+});
+
+const AboutGrant = z.strictObject({
+  ...{ grant: z.string(), principal: PrincipalId, role: RoleId.optional(), action: z.string().optional(), key: KeyId.optional() },
+  ...{ from: Timestamp.optional(), until: Timestamp.optional(), elevated: Elevated.optional() },
+});
+const AboutBreakGlass = BreakGlassReview.pick({ principal: true, role: true, change: true, reason: true, involved: true, from: true, until: true }).extend({
+  ...{ review: z.string(), reviewers: z.array(z.string()), closedBy: z.array(PrincipalId) },
 });
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
@@ -120,6 +129,13 @@ export const eventTypes = {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),
   },
+  /** Somebody has a role, or an action on a key, for a time; it ended before that, or was taken out of the bundle. */
+  'io.claviger.access.elevated': { stream: 'POLICY', data: AboutGrant },
+  'io.claviger.access.elevation-ended': { stream: 'POLICY', data: AboutGrant.extend({ by: z.string(), reason: z.string() }) },
+  /** Somebody took a role in an emergency; a day went by without its review; two others closed it. */
+  'io.claviger.access.break-glass': { stream: 'POLICY', data: AboutBreakGlass },
+  'io.claviger.access.break-glass-review-due': { stream: 'POLICY', data: AboutBreakGlass },
+  'io.claviger.access.break-glass-reviewed': { stream: 'POLICY', data: AboutBreakGlass },
   'io.claviger.ledger.checkpoint': {
     stream: 'LEDGER',
     data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),
