@@ -19,7 +19,9 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
 }
 
 /** The inverse, to edit what is in force. @throws CommandError; overwrites nothing */
-export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
+export function writePolicyFolder(folder: string, inForce: PolicyBundle): void {
+  // What somebody asked for is no part of what is published.
+  const bundle: PolicyBundle = { ...inForce, grants: inForce.grants.filter(({ elevated }) => !elevated) };
   mkdirSync(folder, { recursive: true });
   const pretty = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   const pretties = (names: object) =>

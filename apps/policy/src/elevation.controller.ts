@@ -29,8 +29,8 @@ export class ElevationController {
 
   @MessagePattern(request.name)
   request(@Payload() asked: Request<typeof request>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { reason, role, action, key, context: uses, minutes } = asked;
-    const wanted = { role, action, key, context: uses, minutes };
+    const { reason, ...wanted } = asked;
+    const { key, minutes } = wanted;
     const about = { reason: `${wantedText(wanted)} for ${minutes} min: ${reason}`, ...(key === undefined ? {} : { keyId: key }) };
     return this.recorded.answer(request, context, about, async (asker) => {
       asker.admit('access:Request', claviger);

@@ -98,6 +98,9 @@ const services = {
       '$KV.sessions.>',
       ...view('policy', 'policy'),
       '$KV.policy.>',
+      // Single keys, for requests of access to one.
+      '$JS.API.STREAM.INFO.KV_keys',
+      '$JS.API.DIRECT.GET.KV_keys.>',
       'audit.v1.policy.*',
       'policy.v1.>',
       internalSubject('audit', 'personal'),
