@@ -5,6 +5,8 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
 import { BundleKeeper } from './bundle-keeper';
+import { ChangeKeeper } from './change-keeper';
+import { ChangesController } from './changes.controller';
 import { PolicyController } from './policy.controller';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
@@ -14,6 +16,7 @@ import { TokenIssuer } from './token-issuer';
 export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
+  changes: ChangeKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
   registries: Registries;
@@ -26,11 +29,12 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController],
+      controllers: [PolicyController, AccessController, ChangesController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
+        { provide: ChangeKeeper, useValue: parts.changes },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
         { provide: Registries, useValue: parts.registries },

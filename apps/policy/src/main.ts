@@ -1,9 +1,9 @@
 import 'reflect-metadata';
-import { type BundleView, policyOperations, type SessionsView } from '@claviger/contracts';
+import { type BundleView, changeOperations, policyOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
-import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Admission } from './admission';
@@ -13,6 +13,8 @@ import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
+import { ChangeKeeper } from './change-keeper';
+import { ChangeStore } from './change-store';
 import { Config, OidcIssuers as OidcConfiguration } from './config';
 import { Credentials } from './credentials';
 import { policyChecks } from './health';
@@ -71,6 +73,20 @@ await runService(service, async (logger) => {
     logger,
   });
   await bundles.start();
+  const held = new Changes(core, signer, logger);
+  const changeStore = ChangeStore.open(
+    ...([config.MONGODB_URL, config.MONGODB_DATABASE, signer, trusted] as const),
+    (id) => held.view.held(id)?.revision,
+    onTampered,
+  );
+  const owedOfChanges = new OwedRecords({
+    ...{ source: changeStore, trail, signer, trusted, onTampered, logger },
+    dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const changes = new ChangeKeeper({
+    ...{ connection, store: changeStore, owed: owedOfChanges, owner: held.owner, view: held.view, people: evaluator, trusted, logger },
+  });
+  void held.start().then(() => changes.start());
   await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
   void endSessionsWithoutPrincipal();
@@ -85,10 +101,10 @@ await runService(service, async (logger) => {
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish }, access } });
+  const server = new RequestServer({ connection, services: { policy: { show, publish }, access, changes: changeOperations } });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
-  const recorded = new RecordedReply(core.gate, trail);
-  const parts = { recorded, bundles, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
+  const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
+  const parts = { recorded, bundles, changes, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -130,12 +146,15 @@ await runService(service, async (logger) => {
     core.drain.records,
     () => personal.stop(),
     () => bundles.stop(),
+    () => changes.stop(),
+    () => held.stop(),
     () => sessions.stop(),
     core.drain.views,
     () => oidc.stop(),
     () => app.close(),
     core.drain.connection,
     () => store.close(),
+    () => changeStore.close(),
     () => health.close(),
     core.drain.rest,
   ];

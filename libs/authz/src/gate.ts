@@ -1,4 +1,5 @@
 import { type Action, type ErrorCode, type KeyView, ProblemError, type SessionsView, type SessionView } from '@claviger/contracts';
+import type { ApprovalRule } from './approval';
 import type { Decision } from './decision';
 import type { Evaluator } from './evaluator';
 import { type KeyResource, type RequestContext, type Resource } from './request';
@@ -38,6 +39,8 @@ export class Refusal extends ProblemError {
     detail: string | undefined,
     readonly policies: readonly string[] = [],
     readonly revisions: { session?: number; bundle?: number; key?: number } = {},
+    /** Of ERR_APPROVAL_REQUIRED: whose approval is missing, and what it would be admitted on with it. */
+    readonly missing?: { readonly rule: ApprovalRule; readonly admission: Admission },
   ) {
     super(code, detail);
   }
@@ -107,12 +110,13 @@ export class Gate {
       ...(resource.type === 'Key' && resource.revision !== 'proposed' ? { key: resource.revision } : {}),
     };
     if (decision.kind === 'allow') return { session, policies: decision.policyIds, revisions };
-    throw new Refusal(
-      decision.kind === 'needs-approval' ? 'ERR_APPROVAL_REQUIRED' : 'ERR_ACCESS_DENIED',
-      detail(decision, action),
-      decision.policyIds,
-      revisions,
-    );
+    const { policyIds } = decision;
+    if (decision.kind === 'needs-approval')
+      throw new Refusal('ERR_APPROVAL_REQUIRED', detail(decision, action), policyIds, revisions, {
+        rule: { quorum: decision.quorum, approvers: decision.approvers },
+        admission: { session, policies: policyIds, revisions },
+      });
+    throw new Refusal('ERR_ACCESS_DENIED', detail(decision, action), policyIds, revisions);
   }
 
   /** For what anybody with a live session may do: no policy is asked. */

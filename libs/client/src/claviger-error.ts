@@ -6,6 +6,8 @@ export interface ErrorDetails {
   /** Where the refusal or failure is recorded. */
   receipt?: Receipt;
   cause?: unknown;
+  /** Of ERR_APPROVAL_REQUIRED: what a change request can be made of. */
+  approval?: Problem['approval'];
 }
 
 /**
@@ -19,10 +21,11 @@ export class ClavigerError extends Error {
   readonly next: string;
   readonly requestId?: string;
   readonly receipt?: Receipt;
+  readonly approval?: Problem['approval'];
 
   constructor(
     readonly code: ErrorCode,
-    { detail, requestId, receipt, cause }: ErrorDetails = {},
+    { detail, requestId, receipt, cause, approval }: ErrorDetails = {},
   ) {
     const { status, retryable, title, next } = errorTable[code];
     super(`${code}: ${detail ?? title}`, cause === undefined ? undefined : { cause });
@@ -33,9 +36,10 @@ export class ClavigerError extends Error {
     this.next = next;
     if (requestId !== undefined) this.requestId = requestId;
     if (receipt !== undefined) this.receipt = receipt;
+    if (approval !== undefined) this.approval = approval;
   }
 
-  static fromProblem({ code, detail }: Problem, details: ErrorDetails): ClavigerError {
-    return new ClavigerError(code, { detail, ...details });
+  static fromProblem({ code, detail, approval }: Problem, details: ErrorDetails): ClavigerError {
+    return new ClavigerError(code, { detail, ...details, ...(approval ? { approval } : {}) });
   }
 }

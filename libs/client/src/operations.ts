@@ -2,6 +2,7 @@ import {
   alertOperations,
   auditOperations,
   backupOperations,
+  changeOperations,
   cryptoOperations,
   exportOperations,
   type Input,
@@ -25,6 +26,7 @@ export const operations = {
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
   access,
+  changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

@@ -358,6 +358,8 @@ export const ProblemSchema = z.strictObject({
   code: ErrorCodeSchema,
   retryable: z.boolean(),
   requestId: z.string().optional(),
+  /** Of ERR_APPROVAL_REQUIRED, where a change request can be made of it (`changes.request`). */
+  approval: z.strictObject({ quorum: z.int(), approvers: z.array(z.string()), demand: z.string() }).optional(),
 });
 export type Problem = z.infer<typeof ProblemSchema>;
 
@@ -377,6 +379,9 @@ export function problem(code: ErrorCode, detail?: string, requestId?: string): P
 
 /** A refusal or failure on its way to the caller. The `cause` stays in the service's log. */
 export class ProblemError extends Error {
+  /** Whose approval is missing; see ProblemSchema. */
+  approval?: Problem['approval'];
+
   constructor(
     readonly code: ErrorCode,
     readonly detail?: string,
@@ -389,7 +394,7 @@ export class ProblemError extends Error {
     return table[this.code].retryable;
   }
   toProblem(requestId?: string): Problem {
-    return problem(this.code, this.detail, requestId);
+    return { ...problem(this.code, this.detail, requestId), ...(this.approval ? { approval: this.approval } : {}) };
   }
 }
 

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
-import { BreakGlassReview, Elevated } from './elevation';
+import { AboutBreakGlass, AboutGrant } from './elevation-events';
+import { ApproversAsked, ChangeId, ChangeState } from './changes';
 import { KeyDescription } from './key-description';
 import { ValidationState } from './known-tokens';
-import { Alias, KeyId, PrincipalId, RoleId, Timestamp } from './primitives';
+import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
 import { AtEnd } from './rotation';
 import { TokenMismatch } from './token-operations';
 
@@ -31,12 +32,12 @@ const AboutBackup = z.strictObject({
   ...{ keys: z.int().optional(), proven: z.int().optional(), failures: z.int().optional(), detail: z.string().optional() },
 });
 
-const AboutGrant = z.strictObject({
-  ...{ grant: z.string(), principal: PrincipalId, role: RoleId.optional(), action: z.string().optional(), key: KeyId.optional() },
-  ...{ from: Timestamp.optional(), until: Timestamp.optional(), elevated: Elevated.optional() },
-});
-const AboutBreakGlass = BreakGlassReview.pick({ principal: true, role: true, change: true, reason: true, involved: true, from: true, until: true }).extend({
-  ...{ review: z.string(), reviewers: z.array(z.string()), closedBy: z.array(PrincipalId) },
+const AboutChange = z.strictObject({
+  ...{ change: ChangeId, state: ChangeState, requester: PrincipalId, operation: z.string(), reason: z.string() },
+  ...{ ...ApproversAsked, approvedBy: z.array(PrincipalId), expiresAt: Timestamp },
+  /** Who did this, or the service that executed it. */
+  by: z.string(),
+  code: z.string().optional(),
 });
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
@@ -136,6 +137,14 @@ export const eventTypes = {
   'io.claviger.access.break-glass': { stream: 'POLICY', data: AboutBreakGlass },
   'io.claviger.access.break-glass-review-due': { stream: 'POLICY', data: AboutBreakGlass },
   'io.claviger.access.break-glass-reviewed': { stream: 'POLICY', data: AboutBreakGlass },
+  /** A change waits for the approval of those whom `approvers` names; it has it; or it ended. */
+  'io.claviger.change.requested': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.approved': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.rejected': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.withdrawn': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.expired': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.executed': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.failed': { stream: 'POLICY', data: AboutChange },
   'io.claviger.ledger.checkpoint': {
     stream: 'LEDGER',
     data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),

@@ -8,6 +8,8 @@ export * from './backup-format';
 export * from './backup-internal-operations';
 export * from './backup-operations';
 export * from './ceremony';
+export * from './change-operations';
+export * from './changeable';
 export * from './changes';
 export * from './crypto-operations';
 export * from './cryptoperiods';

@@ -6,6 +6,7 @@ import {
   exportedRequests,
   internalSubject,
   limits,
+  outcomeId,
   type StreamName,
   serviceInboxPrefix,
   serviceSubject,
@@ -80,6 +81,9 @@ const services = {
       '$KV.keys.>',
       ...view('sessions', 'key-lifecycle'),
       ...view('policy', 'key-lifecycle'),
+      ...view('changes', 'key-lifecycle'),
+      // What it executes, and how that ended.
+      `$KV.changes.${outcomeId('*')}`,
       'audit.v1.key-lifecycle.*',
       'keys.v1.>',
       internalSubject('hsm', '*'),
@@ -101,6 +105,8 @@ const services = {
       // Single keys, for requests of access to one.
       '$JS.API.STREAM.INFO.KV_keys',
       '$JS.API.DIRECT.GET.KV_keys.>',
+      ...view('changes', 'policy'),
+      '$KV.changes.>',
       'audit.v1.policy.*',
       'policy.v1.>',
       internalSubject('audit', 'personal'),
@@ -109,7 +115,7 @@ const services = {
       kick,
       ...streamInfo('AUDIT', 'POLICY'),
     ],
-    subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access')],
+    subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access'), serviceSubject('changes')],
   },
   audit: {
     publish: [

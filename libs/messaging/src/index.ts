@@ -19,6 +19,7 @@ export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord,
 export { SigningTogether } from './signing-together';
 export {
   isPinned,
+  openChangesView,
   openKeysView,
   openPolicyView,
   openSessionsView,
