@@ -1,12 +1,16 @@
 import { Evaluator } from '@claviger/authz';
-import { ProblemFilter } from '@claviger/messaging';
+import { AuditTrail, ProblemFilter } from '@claviger/messaging';
 import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { Activities } from './activities';
 import { BundleKeeper } from './bundle-keeper';
+import { OffboardingController } from './offboarding.controller';
 import { PolicyController } from './policy.controller';
 import { Registries } from './registries';
+import { ReviewDocuments } from './review-documents';
+import { ReviewsController } from './reviews.controller';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
@@ -19,6 +23,9 @@ export interface Parts {
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
+  trail: AuditTrail;
+  activities: Activities;
+  reviews: ReviewDocuments;
 }
 
 @Module({})
@@ -26,7 +33,7 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController],
+      controllers: [PolicyController, AccessController, OffboardingController, ReviewsController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
@@ -36,6 +43,9 @@ export class AppModule {
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },
+        { provide: AuditTrail, useValue: parts.trail },
+        { provide: Activities, useValue: parts.activities },
+        { provide: ReviewDocuments, useValue: parts.reviews },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,11 +1,12 @@
 import 'reflect-metadata';
-import { type BundleView, policyOperations, type SessionsView } from '@claviger/contracts';
+import { accessLifecycleOperations, type BundleView, policyOperations, reviewOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
 import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
+import { Activities } from './activities';
 import { Admission } from './admission';
 import { AppModule } from './app.module';
 import { bundleId } from './bundle-document';
@@ -15,16 +16,21 @@ import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
 import { Config, OidcIssuers as OidcConfiguration } from './config';
 import { Credentials } from './credentials';
+import { eventRelay } from './event-relay';
 import { policyChecks } from './health';
 import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
+import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
+import { Review } from './review';
+import { ReviewDocuments } from './review-documents';
 import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
+import { SignedStore } from './signed-store';
 import { TokenIssuer } from './token-issuer';
 import { Violations } from './violations';
 
@@ -70,6 +76,18 @@ await runService(service, async (logger) => {
     onTampered,
     logger,
   });
+  const keptClient = SignedStore.client(config.MONGODB_URL);
+  const kept = { client: keptClient, database: config.MONGODB_DATABASE, signer, trusted, onTampered };
+  const owing = { trail, signer, trusted, onTampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 };
+  const reviews = new SignedStore<Review>({
+    ...kept,
+    collection: 'reviews',
+    typ: 'claviger-access-review+jws',
+    parse: (value) => Review.parse(value),
+  });
+  const reviewsOwed = new OwedRecords({ ...owing, source: reviews });
+  const reviewEvents = eventRelay(reviews, connection, logger, 'events of reviews');
+  const overdue = new OverdueReviews(reviews, trail, logger);
   await bundles.start();
   await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
@@ -85,10 +103,25 @@ await runService(service, async (logger) => {
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish }, access } });
+  const server = new RequestServer({
+    connection,
+    services: { policy: { show, publish }, access: { ...access, ...accessLifecycleOperations, ...reviewOperations } },
+  });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
-  const parts = { recorded, bundles, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
+  const activities = new Activities(connection);
+  const parts = {
+    recorded,
+    bundles,
+    evaluator,
+    trail,
+    activities,
+    reviews: new ReviewDocuments(reviews, reviewsOwed),
+    tokens: new TokenIssuer(signer, logins),
+    registries,
+    sessions,
+    revocation,
+  };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -105,6 +138,9 @@ await runService(service, async (logger) => {
     checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles)],
   });
   attempts.start();
+  reviewEvents.start();
+  reviewsOwed.start();
+  overdue.start(config.ACCESS_SWEEP_SECONDS * 1_000);
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
@@ -127,6 +163,9 @@ await runService(service, async (logger) => {
     () => server.close(),
     () => violations?.stop(),
     () => attempts.stop(),
+    () => overdue.stop(),
+    () => reviewEvents.stop(),
+    () => reviewsOwed.stop(),
     core.drain.records,
     () => personal.stop(),
     () => bundles.stop(),
@@ -136,6 +175,7 @@ await runService(service, async (logger) => {
     () => app.close(),
     core.drain.connection,
     () => store.close(),
+    () => keptClient.close(),
     () => health.close(),
     core.drain.rest,
   ];

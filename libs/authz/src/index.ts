@@ -13,6 +13,8 @@ export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shor
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+export { type Offboarded, offboarded } from './offboarding';
+export { type Permit, type TracesOfUse, tracesOf } from './permits';
 export {
   type AuthorizationRequest,
   claviger,
@@ -24,3 +26,4 @@ export {
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
 export { validateBundle } from './validate-bundle';
+export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';

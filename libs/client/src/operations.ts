@@ -1,4 +1,5 @@
 import {
+  accessLifecycleOperations,
   alertOperations,
   auditOperations,
   backupOperations,
@@ -12,6 +13,7 @@ import {
   policyOperations,
   type Receipt,
   type Result,
+  reviewOperations,
 } from '@claviger/contracts';
 import type { ByteField } from './byte-fields';
 import type { CallOptions } from './caller';
@@ -24,7 +26,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
-  access,
+  access: { ...access, ...accessLifecycleOperations, ...reviewOperations },
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

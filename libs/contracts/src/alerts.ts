@@ -15,6 +15,8 @@ export const Alert = z.strictObject({
     'ledger-finding',
     'token-failure',
     'token-assurance',
+    'refused-state',
+    'access-governance',
   ]),
   severity: z.enum(['low', 'medium', 'high', 'critical']),
   title: z.string(),
