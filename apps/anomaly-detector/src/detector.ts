@@ -4,7 +4,10 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { identified } from './alert-id';
 import { Detection, type DetectionSettings } from './detection';
+import { accessNoticeAlert } from './detectors/access-notice';
+import { breakGlassAlert } from './detectors/break-glass';
 import { ledgerAlert, readFinding } from './detectors/ledger-finding';
+import { refusedStateAlert } from './detectors/refused-state';
 import { type TokenFailure, tokenAlert } from './detectors/token-failure';
 import { Feed } from './feed';
 import { readUses } from './observed-use';
@@ -115,7 +118,7 @@ export class Detector {
   }
 
   private foldAudit({ seq, data, storedMs }: StreamMessage): void {
-    const { uses, tokens, ignored } = readUses(seq, data, storedMs);
+    const { uses, tokens, refused, notices, brokenGlass, ignored } = readUses(seq, data, storedMs);
     this.folded.records += uses.length;
     this.folded.ignored += ignored;
     for (const use of uses) {
@@ -125,6 +128,12 @@ export class Detector {
       if (span) endSpan(span);
     }
     for (const failure of tokens) this.foldToken(failure);
+    for (const found of refused) {
+      const alert = refusedStateAlert(found);
+      if (alert) this.options.alerts.add([identified(alert, found.record.id)]);
+    }
+    for (const broken of brokenGlass) this.options.alerts.add([identified(breakGlassAlert(broken), broken.record.id)]);
+    for (const notice of notices) this.options.alerts.add([identified(accessNoticeAlert(notice), notice.record.id)]);
   }
 
   private foldToken(failure: TokenFailure): void {

@@ -1,5 +1,8 @@
 import { type Alert, keyPattern, limits, Outcome, principalPattern } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
+import { type AccessNotice, readAccessNotice } from './detectors/access-notice';
+import { type BrokenGlass, readBreakGlass } from './detectors/break-glass';
+import { type RefusedStateFound, readRefusedState } from './detectors/refused-state';
 import { readTokenRecord, type TokenFailure } from './detectors/token-failure';
 
 /** Where a record lies: sequence of its AUDIT message, and its line in it, counted from 0. */
@@ -27,6 +30,11 @@ export interface ObservedBatch {
   uses: ObservedUse[];
   /** What workers recorded of their tokens. */
   tokens: TokenFailure[];
+  /** State that a service refused. */
+  refused: RefusedStateFound[];
+  /** What policy says about access of its own accord. */
+  notices: AccessNotice[];
+  brokenGlass: BrokenGlass[];
   /** Lines, or the whole message, that no service of this system writes. The ledger finds those; here they are only passed over. */
   ignored: number;
 }
@@ -45,9 +53,9 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
   try {
     ({ lines } = parseBatch(data));
   } catch {
-    return { uses: [], tokens: [], ignored: 1 };
+    return { uses: [], tokens: [], refused: [], notices: [], brokenGlass: [], ignored: 1 };
   }
-  const batch: ObservedBatch = { uses: [], tokens: [], ignored: 0 };
+  const batch: ObservedBatch = { uses: [], tokens: [], refused: [], notices: [], brokenGlass: [], ignored: 0 };
   // The last line is the seal.
   for (let line = 0; line < lines.length - 1; line++) {
     const record = parse(lines[line] as Buffer);
@@ -55,10 +63,16 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
     const committed = record?.kind === 'committed';
     if (!committed && record?.kind !== 'operation') {
       const token = record?.kind === 'token' ? readTokenRecord(record, { streamSeq, line }) : undefined;
+      const refused = record?.kind === 'refused-state' ? readRefusedState(record, { streamSeq, line }) : undefined;
       if (token) batch.tokens.push(token);
+      else if (refused) batch.refused.push(refused);
       else if (typeof record?.kind !== 'string' || record.kind === 'token') batch.ignored++;
       continue;
     }
+    const notice = readAccessNotice(record, { streamSeq, line });
+    if (notice) batch.notices.push(notice);
+    const broken = readBreakGlass(record, { streamSeq, line });
+    if (broken) batch.brokenGlass.push(broken);
     const { id, time, principal, keyId, action, code, toKeyId, trace } = record;
     const outcome = committed ? 'success' : record.outcome;
     const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;

@@ -19,11 +19,17 @@ export const elevatedEvent = (grant: Grant, nowMs: number): CloudEvent =>
 export const endedEvent = (grant: Grant, by: string, reason: string, nowMs: number): CloudEvent =>
   cloudEvent('io.claviger.access.elevation-ended', { ...about(grant.id, nowMs), data: { ...grantData(grant), by, reason } });
 
-const reviewData = ({ id, principal, role, change, reason, involved, from, until, closings }: BreakGlassReview, reviewers: readonly string[]) => ({
+const reviewData = (
+  { id, principal, role, change, reason, involved, from, until, closings }: BreakGlassReview,
+  reviewers: readonly string[],
+) => ({
   ...{ review: id, principal, role, change, reason, involved, from, until },
   ...{ reviewers: [...reviewers], closedBy: closings.map(({ by }) => by) },
 });
 
-type ReviewEvent = 'io.claviger.access.break-glass' | 'io.claviger.access.break-glass-review-due' | 'io.claviger.access.break-glass-reviewed';
+type ReviewEvent =
+  | 'io.claviger.access.break-glass'
+  | 'io.claviger.access.break-glass-review-due'
+  | 'io.claviger.access.break-glass-reviewed';
 export const reviewEvent = (type: ReviewEvent, review: BreakGlassReview, reviewers: readonly string[], nowMs: number): CloudEvent =>
   cloudEvent(type, { ...about(review.id, nowMs), data: reviewData(review, reviewers) });

@@ -1,14 +1,22 @@
 import { Evaluator } from '@claviger/authz';
-import { ProblemFilter } from '@claviger/messaging';
+import { AuditTrail, ProblemFilter } from '@claviger/messaging';
 import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { Activities } from './activities';
+import { BreakGlassController } from './break-glass.controller';
 import { BundleKeeper } from './bundle-keeper';
 import { ChangeKeeper } from './change-keeper';
 import { ChangesController } from './changes.controller';
+import { ElevationController } from './elevation.controller';
+import { Granting } from './granting';
+import { KeyFacts } from './key-facts';
+import { OffboardingController } from './offboarding.controller';
 import { PolicyController } from './policy.controller';
 import { Registries } from './registries';
+import { ReviewDocuments } from './review-documents';
+import { ReviewsController } from './reviews.controller';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
@@ -17,11 +25,16 @@ export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
   changes: ChangeKeeper;
+  granting: Granting;
+  keyFacts: KeyFacts;
   evaluator: Evaluator;
   tokens: TokenIssuer;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
+  trail: AuditTrail;
+  activities: Activities;
+  reviews: ReviewDocuments;
 }
 
 @Module({})
@@ -29,17 +42,30 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, ChangesController],
+      controllers: [
+        PolicyController,
+        AccessController,
+        ChangesController,
+        OffboardingController,
+        ReviewsController,
+        ElevationController,
+        BreakGlassController,
+      ],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: ChangeKeeper, useValue: parts.changes },
+        { provide: Granting, useValue: parts.granting },
+        { provide: KeyFacts, useValue: parts.keyFacts },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },
+        { provide: AuditTrail, useValue: parts.trail },
+        { provide: Activities, useValue: parts.activities },
+        { provide: ReviewDocuments, useValue: parts.reviews },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,5 +1,13 @@
 import { claviger, closedBy, decideBreakGlass, Evaluator, isClosed, reviewersOf, whyNotClose, withReview } from '@claviger/authz';
-import { type BreakGlassReview, elevationLimits, elevationOperations, type PolicyBundle, ProblemError, type Request, type Result } from '@claviger/contracts';
+import {
+  type BreakGlassReview,
+  elevationLimits,
+  elevationOperations,
+  type PolicyBundle,
+  ProblemError,
+  type Request,
+  type Result,
+} from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
@@ -67,7 +75,11 @@ export class BreakGlassController {
       };
       const events = () =>
         review && isClosed(review) ? [reviewEvent('io.claviger.access.break-glass-reviewed', review, reviewers, Date.now())] : [];
-      const published = await this.bundles.amend(close, ({ revision }) => intend({ revision }), () => ({ events: events() }));
+      const published = await this.bundles.amend(
+        close,
+        ({ revision }) => intend({ revision }),
+        () => ({ events: events() }),
+      );
       const by = (review as BreakGlassReview | undefined)?.closings.map((closing) => closing.by) ?? [];
       const missing = Math.max(0, elevationLimits.reviewers - by.length);
       const result: Result<typeof closeReview> = { review: id, closed: missing === 0, closedBy: by, missing };

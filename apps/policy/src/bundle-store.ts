@@ -62,8 +62,8 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
   }
 
   /** False when the store no longer holds revision `basedOn`. */
-  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord): Promise<boolean> {
-    const change = { $set: stored, $push: { outbox: { $each: outbox }, owed } };
+  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
+    const change = { $set: stored, $push: { outbox: { $each: outbox }, owed: { $each: owed } } };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
     return matchedCount === 1;
   }

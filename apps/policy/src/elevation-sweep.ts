@@ -27,7 +27,11 @@ export function sweptOf(bundle: PolicyBundle, nowMs: number): Swept | undefined 
   if (ended.length === 0 && due.length === 0) return undefined;
   const toldAt = new Date(nowMs).toISOString();
   const told = breakGlassReviews.map((review) => (due.includes(review) ? { ...review, toldAt } : review));
-  const to = { ...bundle, grants: grants.filter((grant) => !ended.includes(grant)), ...(told.length > 0 ? { breakGlassReviews: told } : {}) };
+  const to = {
+    ...bundle,
+    grants: grants.filter((grant) => !ended.includes(grant)),
+    ...(told.length > 0 ? { breakGlassReviews: told } : {}),
+  };
   return { to, ended, due };
 }
 
@@ -70,7 +74,14 @@ export class ElevationSweep {
       swept = sweptOf(bundle, this.nowMs());
       return swept?.to;
     };
-    const intent = trail.intend({ action: 'access:RevokeGrant', principal: 'policy', session: 'schedule', reason: '', revisions: {}, revision: 0 });
+    const intent = trail.intend({
+      action: 'access:RevokeGrant',
+      principal: 'policy',
+      session: 'schedule',
+      reason: '',
+      revisions: {},
+      revision: 0,
+    });
     const intend = ({ revision }: PolicyBundle) => trail.intend({ ...intent.entry, reason: reasonOf(swept as Swept), revision }, intent.id);
     const published = await bundles.amend(sweep, intend, ({ breakGlass }) => ({ events: this.eventsOf(swept as Swept, { breakGlass }) }));
     if (!published) return;
@@ -92,7 +103,10 @@ export class ElevationSweep {
 const shown = 20;
 function reasonOf({ ended, due }: Swept): string {
   const names = (ids: readonly { id: string }[]) =>
-    `${ids.slice(0, shown).map(({ id }) => id).join(', ')}${ids.length > shown ? ` and ${ids.length - shown} more` : ''}`;
+    `${ids
+      .slice(0, shown)
+      .map(({ id }) => id)
+      .join(', ')}${ids.length > shown ? ` and ${ids.length - shown} more` : ''}`;
   const parts = [
     ...(ended.length > 0 ? [`grants that are over: ${names(ended)}`] : []),
     ...(due.length > 0 ? [`break-glass that was not reviewed: ${names(due)}`] : []),

@@ -1,5 +1,13 @@
 import { claviger, decideElevation, Evaluator, wantedText, whyNot, withoutGrant } from '@claviger/authz';
-import { type ChangeState, elevationOperations, type Grant, type PolicyBundle, ProblemError, type Request, type Result } from '@claviger/contracts';
+import {
+  type ChangeState,
+  elevationOperations,
+  type Grant,
+  type PolicyBundle,
+  ProblemError,
+  type Request,
+  type Result,
+} from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
@@ -69,7 +77,9 @@ export class ElevationController {
       const of = all ? principal : context.principal;
       const nowMs = Date.now();
       const found = current.bundle.grants
-        .filter((grant) => (of === undefined || grant.principal === of) && !isOver(grant, nowMs) && (after === undefined || grant.id > after))
+        .filter(
+          (grant) => (of === undefined || grant.principal === of) && !isOver(grant, nowMs) && (after === undefined || grant.id > after),
+        )
         .sort((a, b) => (a.id < b.id ? -1 : 1));
       const grants = found.slice(0, limit);
       const result: Result<typeof listGrants> = {
@@ -97,7 +107,11 @@ export class ElevationController {
         return to;
       };
       const events = () => (ended ? [endedEvent(ended, context.principal, reason, Date.now())] : []);
-      const published = await this.bundles.amend(end, (bundle) => intend({ revision: bundle.revision }), () => ({ events: events() }));
+      const published = await this.bundles.amend(
+        end,
+        (bundle) => intend({ revision: bundle.revision }),
+        () => ({ events: events() }),
+      );
       const result: Result<typeof revokeGrant> = {
         ...{ grant: id, revision: published?.bundle.revision ?? revision, changed: published !== undefined },
       };

@@ -1,7 +1,7 @@
 import {
   type ElevationDecision,
-  elevatedGrant,
   Evaluator,
+  elevatedGrant,
   type Requester,
   reviewOf,
   separationIssues,
@@ -10,7 +10,15 @@ import {
   withGrant,
   withReview,
 } from '@claviger/authz';
-import { type Elevated, type Grant, type Operation, type PolicyBundle, ProblemError, type Result, type elevationOperations } from '@claviger/contracts';
+import {
+  type Elevated,
+  type elevationOperations,
+  type Grant,
+  type Operation,
+  type PolicyBundle,
+  ProblemError,
+  type Result,
+} from '@claviger/contracts';
 import type { RequestContext } from '@claviger/messaging';
 import type { Asker, Done } from '@claviger/service';
 import { elevatedEvent, reviewEvent } from './access-events';
@@ -54,7 +62,10 @@ export class Granting {
       const to = { ...withGrant(bundle, draft), publishedAt: new Date(nowMs).toISOString() };
       const [issue] = separationIssues(to);
       if (issue) throw new ProblemError('ERR_SEPARATION_OF_DUTIES', issue.message);
-      admitWith(rule, `${operation.action} of ${wantedText(wanted)} needs the approval of ${rule.quorum} of ${rule.approvers.join(' or ')}`);
+      admitWith(
+        rule,
+        `${operation.action} of ${wantedText(wanted)} needs the approval of ${rule.quorum} of ${rule.approvers.join(' or ')}`,
+      );
       assertGuarded(operation, bundle, to, admitWith);
       const { approvedBy = [] } = intend({ revision: bundle.revision + 1 }).entry;
       grant = elevatedGrant(wanted, context.principal, { ...elevated, approvedBy: [...approvedBy] }, nowMs);

@@ -1,11 +1,20 @@
 import 'reflect-metadata';
-import { type BundleView, changeOperations, policyOperations, type SessionsView } from '@claviger/contracts';
+import {
+  accessLifecycleOperations,
+  type BundleView,
+  changeOperations,
+  elevationOperations,
+  policyOperations,
+  reviewOperations,
+  type SessionsView,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
 import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
+import { Activities } from './activities';
 import { Admission } from './admission';
 import { AppModule } from './app.module';
 import { bundleId } from './bundle-document';
@@ -17,16 +26,24 @@ import { ChangeKeeper } from './change-keeper';
 import { ChangeStore } from './change-store';
 import { Config, OidcIssuers as OidcConfiguration } from './config';
 import { Credentials } from './credentials';
+import { ElevationSweep } from './elevation-sweep';
+import { eventRelay } from './event-relay';
+import { Granting } from './granting';
 import { policyChecks } from './health';
+import { KeyFacts } from './key-facts';
 import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
+import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
+import { Review } from './review';
+import { ReviewDocuments } from './review-documents';
 import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
+import { SignedStore } from './signed-store';
 import { TokenIssuer } from './token-issuer';
 import { Violations } from './violations';
 
@@ -72,6 +89,18 @@ await runService(service, async (logger) => {
     onTampered,
     logger,
   });
+  const keptClient = SignedStore.client(config.MONGODB_URL);
+  const kept = { client: keptClient, database: config.MONGODB_DATABASE, signer, trusted, onTampered };
+  const owing = { trail, signer, trusted, onTampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 };
+  const reviews = new SignedStore<Review>({
+    ...kept,
+    collection: 'reviews',
+    typ: 'claviger-access-review+jws',
+    parse: (value) => Review.parse(value),
+  });
+  const reviewsOwed = new OwedRecords({ ...owing, source: reviews });
+  const reviewEvents = eventRelay(reviews, connection, logger, 'events of reviews');
+  const overdue = new OverdueReviews(reviews, trail, logger);
   await bundles.start();
   const held = new Changes(core, signer, logger);
   const changeStore = ChangeStore.open(
@@ -101,10 +130,33 @@ await runService(service, async (logger) => {
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish }, access, changes: changeOperations } });
+  const server = new RequestServer({
+    connection,
+    services: {
+      policy: { show, publish },
+      access: { ...access, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
+      changes: changeOperations,
+    },
+  });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
-  const parts = { recorded, bundles, changes, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
+  const activities = new Activities(connection);
+  const sweep = new ElevationSweep({ evaluator, bundles, trail, logger });
+  const parts = {
+    recorded,
+    bundles,
+    changes,
+    evaluator,
+    trail,
+    activities,
+    reviews: new ReviewDocuments(reviews, reviewsOwed),
+    tokens: new TokenIssuer(signer, logins),
+    registries,
+    sessions,
+    revocation,
+    granting: new Granting(bundles, evaluator),
+    keyFacts: new KeyFacts(connection, trusted),
+  };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -121,6 +173,10 @@ await runService(service, async (logger) => {
     checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles)],
   });
   attempts.start();
+  reviewEvents.start();
+  reviewsOwed.start();
+  overdue.start(config.ACCESS_SWEEP_SECONDS * 1_000);
+  sweep.start(config.ACCESS_SWEEP_SECONDS * 1_000);
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
@@ -143,6 +199,10 @@ await runService(service, async (logger) => {
     () => server.close(),
     () => violations?.stop(),
     () => attempts.stop(),
+    () => overdue.stop(),
+    () => sweep.stop(),
+    () => reviewEvents.stop(),
+    () => reviewsOwed.stop(),
     core.drain.records,
     () => personal.stop(),
     () => bundles.stop(),
@@ -155,6 +215,7 @@ await runService(service, async (logger) => {
     core.drain.connection,
     () => store.close(),
     () => changeStore.close(),
+    () => keptClient.close(),
     () => health.close(),
     core.drain.rest,
   ];

@@ -3,6 +3,7 @@ import { isPacked, type PolicyBundle, packFields, sessionIn, unpackFields } from
 import { largeBundle, until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
+import { MongoClient } from 'mongodb';
 import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
 
 let system: PolicySystem;
@@ -16,11 +17,13 @@ beforeAll(async () => {
     principals: [
       principal('sofia', { roles: ['security-officer'] }),
       principal('otto', { roles: ['operator'] }),
+      principal('olaf', { roles: ['application-owner'] }),
+      principal('heir', { roles: ['application-owner'] }),
       principal('payments-api', { ...application, roles: ['application'] }),
       principal('cert-only', { ...application, roles: ['application'], identities: [{ kind: 'spiffe', id: 'spiffe://example.org/x' }] }),
     ],
   });
-  await system.startPolicy();
+  await system.startPolicy({ ACCESS_SWEEP_SECONDS: '1' });
   sofia = await system.caller('sofia', { token: system.token('sofia', { amr: ['mfa'] }) });
 }, 120_000);
 
@@ -119,7 +122,7 @@ describe('bundles', () => {
       reason: 'otto left',
     });
     expect(answer).toMatchObject({
-      result: { revision: before.revision + 1, principals: 4, policies: before.policies.match(/^\s*@id\(/gm)?.length },
+      result: { revision: before.revision + 1, principals: 6, policies: before.policies.match(/^\s*@id\(/gm)?.length },
     });
     await until(() => views.policy.get('bundle')?.revision === before.revision + 1, { what: 'the bundle to arrive' });
     await closed;
@@ -173,6 +176,89 @@ describe('bundles', () => {
     expect(record).toMatchObject({ principal: 'payments-api', mfa: false, revisions: { session: 1, bundle: before.revision } });
     expect(record.ip).toMatch(/^[A-Za-z0-9_-]{43}$/);
   });
+});
+
+test('somebody who leaves is disabled, holds nothing, and is out; doing it twice changes nothing, and the last officer stays', async () => {
+  const before = await bundleInForce();
+  const groups = [{ id: 'owners', tenant: 'acme', members: ['olaf', 'heir'], roles: ['operator'], revision: 1 }];
+  const grants = [{ id: 'nights', principal: 'olaf', role: 'operator', revision: 1 }];
+  await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { groups, grants }), reason: 'nights' });
+  await until(async () => (await bundleInForce()).grants.length === 1, { what: 'the grant to be in force' });
+  const caller = await system.caller('olaf');
+  const closed = caller.connection.closed();
+  const asked = { principal: 'olaf', to: 'heir', reason: 'new job' };
+  expect(await ask(await system.caller('heir'), 'access.offboard', asked)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+  expect(await ask(sofia, 'access.offboard', { ...asked, to: 'payments-api' })).toMatchObject({ problem: { code: 'ERR_NOT_FOUND' } });
+  expect(await ask(sofia, 'access.offboard', asked)).toMatchObject({
+    result: { changed: true, roles: ['application-owner'], groups: ['acme/owners'], grants: ['nights'], revision: before.revision + 2 },
+  });
+  await closed;
+  expect(await system.attempt('olaf')).toBe('Authorization Violation');
+  await until(async () => (await bundleInForce()).revision === before.revision + 2, { what: 'the bundle to be in force' });
+  const after = await bundleInForce();
+  expect(after.principals.find(({ id }) => id === 'olaf')).toMatchObject({ disabled: true, roles: [], revision: 3 });
+  expect([after.groups?.[0]?.members, after.grants]).toEqual([['heir'], []]);
+  const record = await system.recorded({ action: 'access:Offboard', principal: 'sofia', outcome: 'success' });
+  expect(record.reason).toMatch(
+    /^olaf leaves: new job; application-owner \(its own record\); operator \(group acme\/owners\); operator \(grant nights/,
+  );
+  expect(await ask(sofia, 'access.offboard', asked)).toMatchObject({
+    result: { changed: false, roles: [], revision: before.revision + 2 },
+  });
+  expect(await ask(sofia, 'access.offboard', { ...asked, principal: 'nobody' })).toMatchObject({ problem: { code: 'ERR_NOT_FOUND' } });
+  expect(await ask(sofia, 'access.offboard', { ...asked, principal: 'sofia' })).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+});
+
+test('a review is started, decided by others, and completed as one publication, each thing taken away on record; a changed document is refused', async () => {
+  const before = await bundleInForce();
+  const groups = [{ id: 'reviewers', tenant: 'acme', members: ['heir'], roles: [], revision: 1 }];
+  await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { groups }), reason: 'reviewers' });
+  await until(async () => (await bundleInForce()).groups?.length === 1 && (await bundleInForce()).groups?.[0]?.id === 'reviewers', {
+    what: 'the group',
+  });
+  const dueAt = new Date(Date.now() + 2_000).toISOString();
+  const asked = { name: 'yearly', scope: { all: true }, reviewers: ['sofia', 'group:acme/reviewers'], dueAt, reason: 'as every year' };
+  const heir = await system.caller('heir');
+  expect(await ask(heir, 'access.start-review', asked)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+  const started = (await ask(sofia, 'access.start-review', asked)) as unknown as { result: { reviewId: string; items: number } };
+  const { reviewId, items } = started.result;
+  const decide = (caller: Caller, assignment: string, decision: string) =>
+    ask(caller, 'access.decide-review', { reviewId, decisions: [{ assignment, decision, reason: 'looked at' }] });
+  const own = 'role:heir:application-owner';
+  expect(await decide(heir, own, 'keep')).toMatchObject({ problem: { code: 'ERR_SELF_REVIEW' } });
+  expect(await decide(heir, 'role:sofia:security-officer', 'keep')).toMatchObject({ result: { kept: 1 } });
+  expect(await decide(sofia, own, 'revoke')).toMatchObject({ result: { kept: 1, revoked: 1, undecided: items - 2 } });
+  // Nobody here keeps a ledger: when it was last used is unknown, which is not never.
+  const shown = (await ask(sofia, 'access.show-review', { reviewId, undecided: true, limit: 1 })) as unknown as {
+    result: { items: { lastUse: object; gone: boolean }[]; next: number };
+  };
+  expect(shown.result).toMatchObject({ items: [{ lastUse: { known: 'unknown' }, gone: false }], next: expect.any(Number) });
+  await system.recorded({ action: 'access:ReviewOverdue', principal: 'policy' });
+  expect(await ask(sofia, 'access.list-reviews', { state: 'open' })).toMatchObject({ result: { reviews: [{ reviewId, overdue: true }] } });
+  expect(await ask(sofia, 'access.complete-review', { reviewId, reason: 'done' })).toMatchObject({
+    problem: { code: 'ERR_REVIEW_INCOMPLETE' },
+  });
+
+  const store = new MongoClient(system.storeUrl);
+  const documents = store.db(system.database).collection<{ _id: string; signed: string }>('reviews');
+  const { signed } = (await documents.findOne({ _id: reviewId }))!;
+  const [head, body, signature] = signed.split('.') as [string, string, string];
+  const forged = Buffer.from(Buffer.from(body, 'base64url').toString().replace('"revoke"', '"keep"')).toString('base64url');
+  await documents.updateOne({ _id: reviewId }, { $set: { signed: `${head}.${forged}.${signature}` } });
+  const complete = () => ask(sofia, 'access.complete-review', { reviewId, undecided: 'keep', reason: 'done' });
+  expect(await complete()).toMatchObject({ problem: { code: 'ERR_STORE_UNAVAILABLE' } });
+  await system.recorded({ kind: 'refused-state', bucket: 'store', key: reviewId, reason: 'tampered-document' });
+  await documents.updateOne({ _id: reviewId }, { $set: { signed } });
+  await store.close();
+
+  expect(await complete()).toMatchObject({
+    result: { state: 'completed', revoked: 1, undecided: 0, completed: { by: 'sofia', taken: 1 } },
+  });
+  await system.recorded({ action: 'access:Revoke', principal: 'sofia', reason: `review ${reviewId}: ${own} taken away; sofia: looked at` });
+  await until(async () => (await bundleInForce()).principals.find(({ id }) => id === 'heir')?.roles.length === 0, {
+    what: 'the role to be gone',
+  });
+  expect(await complete()).toMatchObject({ problem: { code: 'ERR_REVIEW_CLOSED' } });
 });
 
 test('every reply has exactly one record, whatever was asked', async () => {

@@ -8,6 +8,7 @@ import { checkReferences } from './check-references';
 import { ask, type CompiledPolicies, compilePolicies } from './compiled-policies';
 import { type Decision, denied } from './decision';
 import { explain } from './explain';
+import { type Permit, permitsOf } from './permits';
 import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
@@ -43,6 +44,7 @@ export class Evaluator {
   readonly #slotName = `claviger.evaluator.${evaluators++}`;
   readonly #decisions: LRUCache<string, Decision>;
   #loaded: Loaded | undefined;
+  #permits: { readonly of: CompiledPolicies; readonly list: readonly Permit[] } | undefined;
   /** Since the process started: decisions that were remembered, and those that the policies had to be asked for. */
   readonly counts = { remembered: 0, evaluated: 0 };
 
@@ -154,6 +156,14 @@ export class Evaluator {
 
   everybody(): readonly Principal[] {
     return this.#loaded?.bundle.principals ?? [];
+  }
+
+  /** The permits in force, for what they say about who uses what; the same list until policies change. */
+  permits(): readonly Permit[] {
+    const compiled = this.#loaded?.compiled;
+    if (!compiled) return [];
+    if (this.#permits?.of !== compiled) this.#permits = { of: compiled, list: permitsOf(compiled.byAction) };
+    return this.#permits.list;
   }
 
   /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */

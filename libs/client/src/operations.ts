@@ -1,9 +1,11 @@
 import {
+  accessLifecycleOperations,
   alertOperations,
   auditOperations,
   backupOperations,
   changeOperations,
   cryptoOperations,
+  elevationOperations,
   exportOperations,
   type Input,
   importOperations,
@@ -13,6 +15,7 @@ import {
   policyOperations,
   type Receipt,
   type Result,
+  reviewOperations,
 } from '@claviger/contracts';
 import type { ByteField } from './byte-fields';
 import type { CallOptions } from './caller';
@@ -25,7 +28,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish },
-  access,
+  access: { ...access, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
   changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,

@@ -8,6 +8,14 @@ export const AboutGrant = z.strictObject({
   ...{ from: Timestamp.optional(), until: Timestamp.optional(), elevated: Elevated.optional() },
 });
 
-export const AboutBreakGlass = BreakGlassReview.pick({ principal: true, role: true, change: true, reason: true, involved: true, from: true, until: true }).extend({
+export const AboutBreakGlass = BreakGlassReview.pick({
+  principal: true,
+  role: true,
+  change: true,
+  reason: true,
+  involved: true,
+  from: true,
+  until: true,
+}).extend({
   ...{ review: z.string(), reviewers: z.array(z.string()), closedBy: z.array(PrincipalId) },
 });

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
-import { AboutBreakGlass, AboutGrant } from './elevation-events';
 import { ApproversAsked, ChangeId, ChangeState } from './changes';
+import { AboutBreakGlass, AboutGrant } from './elevation-events';
 import { KeyDescription } from './key-description';
 import { ValidationState } from './known-tokens';
-import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Alias, KeyId, PrincipalId, RoleId, Timestamp } from './primitives';
+import { AssignmentId, ReviewId } from './review-operations';
 import { AtEnd } from './rotation';
 import { TokenMismatch } from './token-operations';
 
@@ -39,6 +40,14 @@ const AboutChange = z.strictObject({
   by: z.string(),
   code: z.string().optional(),
 });
+
+const AboutReview = z.strictObject({
+  ...{ reviewId: ReviewId, name: z.string(), reviewers: z.array(z.string()), dueAt: Timestamp },
+  ...{ items: z.int(), undecided: z.int(), by: PrincipalId },
+});
+
+/** `assignment` absent: all of it, since the principal does not come any more. `since`: when it was last used, or else first seen. */
+const AboutAccess = z.strictObject({ principal: PrincipalId, assignment: AssignmentId.optional(), since: Timestamp, detail: z.string() });
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
 export const eventTypes = {
@@ -145,6 +154,18 @@ export const eventTypes = {
   'io.claviger.change.expired': { stream: 'POLICY', data: AboutChange },
   'io.claviger.change.executed': { stream: 'POLICY', data: AboutChange },
   'io.claviger.change.failed': { stream: 'POLICY', data: AboutChange },
+  /** A review of access began … */
+  'io.claviger.access.review-started': { stream: 'POLICY', data: AboutReview },
+  /** … is not completed at its due date … */
+  'io.claviger.access.review-overdue': { stream: 'POLICY', data: AboutReview },
+  /** … and is completed. */
+  'io.claviger.access.review-completed': { stream: 'POLICY', data: AboutReview },
+  /** Access that nobody uses will be taken away at `at` (of a principal that does not come any more, it is disabled). */
+  'io.claviger.access.unused': { stream: 'POLICY', data: z.strictObject({ ...AboutAccess.shape, at: Timestamp }) },
+  /** It was taken away. */
+  'io.claviger.access.removed': { stream: 'POLICY', data: AboutAccess },
+  /** It would have been, and too few would be left with the role. */
+  'io.claviger.access.kept': { stream: 'POLICY', data: z.strictObject({ ...AboutAccess.shape, role: RoleId, left: z.int() }) },
   'io.claviger.ledger.checkpoint': {
     stream: 'LEDGER',
     data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),

@@ -8,6 +8,7 @@ import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
 import { PackInForce, packLimits } from './regulation-packs';
 import { RoleConflict, roleConflictsMost } from './role-conflicts';
+import { Staleness } from './staleness';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -97,6 +98,12 @@ export const actionTable = {
   'access:ReadGrants': 'System',
   'access:RevokeGrant': 'System',
   'access:CloseReview': 'System',
+  'access:Offboard': 'System',
+  'access:StartReview': 'System',
+  'access:ReadReviews': 'System',
+  'access:DecideReview': 'System',
+  'access:CompleteReview': 'System',
+  'access:ReadUnused': 'System',
   'changes:Request': 'System',
   'changes:Read': 'System',
   'changes:Approve': 'System',
@@ -146,8 +153,9 @@ export const Principal = z.strictObject({
 });
 export type Principal = z.infer<typeof Principal>;
 
+export const GrantId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'a grant id is 1 to 64 of a-z, 0-9 and -');
 const grantBase = {
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'a grant id is 1 to 64 of a-z, 0-9 and -'),
+  id: GrantId,
   principal: PrincipalId,
   /** In force from this instant on … */
   notBefore: Timestamp.optional(),
@@ -189,6 +197,8 @@ export const PolicyBundle = z.strictObject({
   groups: z.array(Group).max(groupLimits.groups).optional(),
   /** Pairs of roles that nobody may hold both of; none when left out. */
   conflicts: z.array(RoleConflict).max(roleConflictsMost).optional(),
+  /** When access that nobody uses is taken away; never when left out. */
+  staleness: Staleness.optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */

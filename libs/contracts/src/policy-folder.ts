@@ -7,7 +7,14 @@ export const policyFolder = {
   schema: 'schema.cedarschema',
   roles: 'roles.json',
   empty: { principals: 'principals.json', grants: 'grants.json' },
-  optional: { groups: 'groups.json', conflicts: 'conflicts.json', profiles: 'profiles.json', elevations: 'elevations.json',
+  optional: {
+    groups: 'groups.json',
+    conflicts: 'conflicts.json',
+    staleness: 'staleness.json',
+    profiles: 'profiles.json',
+    elevations: 'elevations.json',
     breakGlass: 'break-glass.json',
-    tokens: 'tokens.json', packs: 'packs.json' },
+    tokens: 'tokens.json',
+    packs: 'packs.json',
+  },
 } as const;

@@ -2,10 +2,14 @@ import type { Command } from 'commander';
 import { assertTarget, type SecretTarget, writeBytes } from '../files';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
+import { elevationCommands } from './elevation';
+import { offboardCommand } from './offboard';
 
 /** Tokens and sessions. */
 export function accessCommands(program: Command): void {
-  const access = program.command('access').description('tokens and sessions');
+  const access = program.command('access').description('tokens and sessions, people who leave');
+  offboardCommand(access);
+  elevationCommands(access);
   access
     .command('issue-token')
     .description('a token for yourself (renewal, until your authentication is too old), or for another principal where policy allows')

@@ -96,7 +96,10 @@ export function elevationCommands(access: Command): void {
           { title: 'FOR', value: grantText },
           { title: 'FROM', value: (grant) => grant.notBefore ?? 'always' },
           { title: 'UNTIL', value: (grant) => grant.notAfter ?? 'for ever' },
-          { title: 'BY', value: ({ elevated }) => (elevated ? `${elevated.by}, approved by ${elevated.approvedBy.join(', ')}` : 'publication') },
+          {
+            title: 'BY',
+            value: ({ elevated }) => (elevated ? `${elevated.by}, approved by ${elevated.approvedBy.join(', ')}` : 'publication'),
+          },
           { title: 'REASON', value: ({ elevated }) => elevated?.reason ?? '' },
         ]);
       }),
@@ -161,7 +164,10 @@ const wantedText = ({ role, action, key }: { role?: string; action?: string; key
 /** What a grant gives, in a line. */
 export function grantText(grant: Grant): string {
   if ('role' in grant) return grant.role;
-  const entries = (some: Record<string, string>) => Object.entries(some).map(([name, value]) => `${name}=${value}`).join(', ') || 'no entry';
+  const entries = (some: Record<string, string>) =>
+    Object.entries(some)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(', ') || 'no entry';
   const { equals, includes } = grant.context ?? {};
   return `${wantedText(grant)}${equals ? ` for the context ${entries(equals)}` : ''}${includes ? ` for contexts with ${entries(includes)}` : ''}`;
 }
