@@ -1,5 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto';
-import { ProblemError } from '@claviger/contracts';
+import { PolicyBundle, ProblemError } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent, storeOptions } from '@claviger/operability';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
@@ -63,7 +63,13 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
 
   /** False when the store no longer holds revision `basedOn`. */
   async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
-    const change = { $set: stored, $push: { outbox: { $each: outbox }, owed: { $each: owed } } };
+    // A part that the next bundle leaves out must not stay behind: what is in clear would be another bundle than what was signed.
+    const gone = Object.keys(PolicyBundle.shape).filter((part) => !(part in stored));
+    const change = {
+      $set: stored,
+      ...(gone.length > 0 ? { $unset: Object.fromEntries(gone.map((part) => [part, ''])) } : {}),
+      $push: { outbox: { $each: outbox }, owed: { $each: owed } },
+    };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
     return matchedCount === 1;
   }

@@ -42,7 +42,7 @@ export class ElevationController {
     const about = { reason: `${wantedText(wanted)} for ${minutes} min: ${reason}`, ...(key === undefined ? {} : { keyId: key }) };
     return this.recorded.answer(request, context, about, async (asker) => {
       asker.admit('access:Request', claviger);
-      const known = key === undefined ? undefined : await this.keys.read(key);
+      const known = key === undefined || wanted.role !== undefined ? undefined : await this.keys.read(key);
       const requester = this.granting.requester(context, asker);
       const decide = (bundle: PolicyBundle) => decideElevation(bundle, wanted, requester, known);
       return this.granting.grant({ operation: request, by: 'request', wanted, reason, decide }, context, asker);

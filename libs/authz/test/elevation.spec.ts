@@ -135,7 +135,7 @@ test('what is published neither adds nor removes a grant that was asked for, nor
     fc.tuple(fc.constantFrom('g1', 'g2', 'g3'), fc.constantFrom('otto', 'olga'), fc.boolean()).map((parts) => grant(...parts)),
     { selector: ({ id }) => id },
   );
-  const reviews = fc.option(fc.constant([{ id: 'r' } as BreakGlassReview]), { nil: undefined });
+  const reviews = fc.option(fc.constant<BreakGlassReview[]>([{ id: 'r' } as BreakGlassReview]), { nil: undefined });
   fc.assert(
     fc.property(named, named, reviews, reviews, fc.boolean(), (before, after, open, forged, drops) => {
       const stored = { ...bundleOf(people, { grants: before }), ...(open ? { breakGlassReviews: open } : {}) };

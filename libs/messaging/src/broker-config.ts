@@ -103,8 +103,7 @@ const services = {
       ...view('policy', 'policy'),
       '$KV.policy.>',
       // Single keys, for requests of access to one.
-      '$JS.API.STREAM.INFO.KV_keys',
-      '$JS.API.DIRECT.GET.KV_keys.>',
+      '$JS.API.STREAM.MSG.GET.KV_keys',
       ...view('changes', 'policy'),
       '$KV.changes.>',
       'audit.v1.policy.*',

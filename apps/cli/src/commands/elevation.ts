@@ -1,6 +1,5 @@
 import type { Action, BreakGlassReview, ChangeState, Grant, GrantContext } from '@claviger/contracts';
 import type { Command } from 'commander';
-import { CommandError } from '../exit-codes';
 import { pairs, wholeNumber } from '../pairs';
 import { collect, online } from '../run';
 
