@@ -1,4 +1,4 @@
-import { groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
+import { contextActions, groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
 import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
 import { unsatisfiable } from './floor';
@@ -38,6 +38,8 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     const where = `grants.${index} (${grant.id})`;
     if (!principals.has(grant.principal)) issues.push({ where, message: `is for ${grant.principal}, who is not in principals` });
     if ('role' in grant && !roles.has(grant.role)) issues.push({ where, message: `grants the role ${grant.role}, which is not in roles` });
+    if ('action' in grant && grant.context && !contextActions.has(grant.action))
+      issues.push({ where, message: `names an encryption context, which ${grant.action} does not have` });
     if (grant.notBefore !== undefined && grant.notAfter !== undefined && Date.parse(grant.notBefore) >= Date.parse(grant.notAfter)) {
       issues.push({ where, message: 'is never in force: notAfter is not later than notBefore' });
     }
@@ -61,6 +63,10 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
   const cycle = membershipCycle(bundle.groups ?? []);
   if (cycle) issues.push({ where: 'groups', message: `a group is a member of itself: ${cycle.join(' has ')}` });
 
+  for (const [index, { roles: pair }] of (bundle.conflicts ?? []).entries())
+    for (const role of pair)
+      if (!roles.has(role)) issues.push({ where: `conflicts.${index}`, message: `names the role ${role}, which is not in roles` });
+
   for (const { id, approval } of policies) {
     if (approval.kind !== 'asked') continue;
     for (const approver of approval.approvers) {
@@ -73,6 +79,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     }
   }
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);
+  uniqueIds(bundle.packs ?? [], 'packs', issues);
   uniqueIds(
     (bundle.tokens ?? []).map(({ label }) => ({ id: label })),
     'tokens',
