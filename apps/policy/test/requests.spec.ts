@@ -213,7 +213,9 @@ test('a review is started, decided by others, and completed as one publication, 
   const before = await bundleInForce();
   const groups = [{ id: 'reviewers', tenant: 'acme', members: ['heir'], roles: [], revision: 1 }];
   await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { groups }), reason: 'reviewers' });
-  await until(async () => (await bundleInForce()).groups?.length === 1 && (await bundleInForce()).groups?.[0]?.id === 'reviewers', { what: 'the group' });
+  await until(async () => (await bundleInForce()).groups?.length === 1 && (await bundleInForce()).groups?.[0]?.id === 'reviewers', {
+    what: 'the group',
+  });
   const dueAt = new Date(Date.now() + 2_000).toISOString();
   const asked = { name: 'yearly', scope: { all: true }, reviewers: ['sofia', 'group:acme/reviewers'], dueAt, reason: 'as every year' };
   const heir = await system.caller('heir');
@@ -233,7 +235,9 @@ test('a review is started, decided by others, and completed as one publication, 
   expect(shown.result).toMatchObject({ items: [{ lastUse: { known: 'unknown' }, gone: false }], next: expect.any(Number) });
   await system.recorded({ action: 'access:ReviewOverdue', principal: 'policy' });
   expect(await ask(sofia, 'access.list-reviews', { state: 'open' })).toMatchObject({ result: { reviews: [{ reviewId, overdue: true }] } });
-  expect(await ask(sofia, 'access.complete-review', { reviewId, reason: 'done' })).toMatchObject({ problem: { code: 'ERR_REVIEW_INCOMPLETE' } });
+  expect(await ask(sofia, 'access.complete-review', { reviewId, reason: 'done' })).toMatchObject({
+    problem: { code: 'ERR_REVIEW_INCOMPLETE' },
+  });
 
   const store = new MongoClient(system.storeUrl);
   const documents = store.db(system.database).collection<{ _id: string; signed: string }>('reviews');
@@ -247,9 +251,13 @@ test('a review is started, decided by others, and completed as one publication, 
   await documents.updateOne({ _id: reviewId }, { $set: { signed } });
   await store.close();
 
-  expect(await complete()).toMatchObject({ result: { state: 'completed', revoked: 1, undecided: 0, completed: { by: 'sofia', taken: 1 } } });
+  expect(await complete()).toMatchObject({
+    result: { state: 'completed', revoked: 1, undecided: 0, completed: { by: 'sofia', taken: 1 } },
+  });
   await system.recorded({ action: 'access:Revoke', principal: 'sofia', reason: `review ${reviewId}: ${own} taken away; sofia: looked at` });
-  await until(async () => (await bundleInForce()).principals.find(({ id }) => id === 'heir')?.roles.length === 0, { what: 'the role to be gone' });
+  await until(async () => (await bundleInForce()).principals.find(({ id }) => id === 'heir')?.roles.length === 0, {
+    what: 'the role to be gone',
+  });
   expect(await complete()).toMatchObject({ problem: { code: 'ERR_REVIEW_CLOSED' } });
 });
 

@@ -1,3 +1,5 @@
+export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
+export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
 export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
 export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
@@ -7,14 +9,20 @@ export { type Assignment, assignmentsOf, type Period, pathText, periodText, role
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
+export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+
 export { type Offboarded, offboarded } from './offboarding';
 export { type Permit, type TracesOfUse, tracesOf } from './permits';
+
+export { type Policy, parsePolicies } from './policy-set';
+export { decideQuestion, type PolicyQuestion } from './policy-test';
+
 export {
   type AuthorizationRequest,
   claviger,
@@ -25,5 +33,6 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export { type Subject, subjectsOf } from './subjects';
 export { validateBundle } from './validate-bundle';
 export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';

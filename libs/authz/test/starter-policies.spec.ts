@@ -106,6 +106,7 @@ const may: Record<string, Action[]> = {
     'policy:Read',
     'access:ReadReviews',
     'access:ReadUnused',
+    'alerts:Read',
     'backup:List',
     'keys:List',
     'keys:ListKeks',

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { ApprovalKey, approvalKeyLimits } from './approval-keys';
+import { GrantContext } from './grant-context';
 import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { PackInForce, packLimits } from './regulation-packs';
 import { RoleConflict, roleConflictsMost } from './role-conflicts';
 import { Staleness } from './staleness';
 
@@ -158,7 +160,14 @@ const grantBase = {
 /** For a time, a principal holds a role … */
 export const RoleGrant = z.strictObject({ ...grantBase, role: RoleId });
 /** … or may do one thing with one key, where the policies honour such grants (`context.granted`). */
-export const KeyGrant = z.strictObject({ ...grantBase, action: Action, key: KeyId });
+export const KeyGrant = z.strictObject({
+  ...grantBase,
+  action: Action,
+  key: KeyId,
+  /** For any encryption context when left out. */
+  context: GrantContext.optional(),
+});
+export type KeyGrant = z.infer<typeof KeyGrant>;
 export const Grant = z.union([RoleGrant, KeyGrant]);
 export type Grant = z.infer<typeof Grant>;
 
@@ -186,6 +195,8 @@ export const PolicyBundle = z.strictObject({
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
+  /** Regulation packs whose policies are among these. */
+  packs: z.array(PackInForce).max(packLimits.inForce).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

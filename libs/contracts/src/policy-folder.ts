@@ -13,5 +13,6 @@ export const policyFolder = {
     staleness: 'staleness.json',
     profiles: 'profiles.json',
     tokens: 'tokens.json',
+    packs: 'packs.json',
   },
 } as const;
