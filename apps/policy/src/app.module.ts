@@ -13,7 +13,9 @@ import { ReviewDocuments } from './review-documents';
 import { ReviewsController } from './reviews.controller';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
+import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { UnusedAccessController } from './unused-access.controller';
 
 export interface Parts {
   recorded: RecordedReply;
@@ -26,6 +28,7 @@ export interface Parts {
   trail: AuditTrail;
   activities: Activities;
   reviews: ReviewDocuments;
+  standings: Standings;
 }
 
 @Module({})
@@ -33,7 +36,7 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, OffboardingController, ReviewsController],
+      controllers: [PolicyController, AccessController, OffboardingController, ReviewsController, UnusedAccessController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
@@ -46,6 +49,7 @@ export class AppModule {
         { provide: AuditTrail, useValue: parts.trail },
         { provide: Activities, useValue: parts.activities },
         { provide: ReviewDocuments, useValue: parts.reviews },
+        { provide: Standings, useValue: parts.standings },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -52,6 +52,7 @@ export interface BundleKeeperParts {
 export interface Published {
   bundle: PolicyBundle;
   hash: string;
+  intent: RecordIntent;
   /** The operation's own record is in the ledger. */
   recorded: () => void;
   /** The same for each further record, in their order. */
@@ -121,7 +122,13 @@ export class BundleKeeper {
     await this.deliverSoon(outbox);
     const [own, ...others] = owed;
     const settle = (each: OwedRecord) => this.parts.owed.settle(bundleId, each);
-    return { bundle, hash: sealed.view.hash, recorded: () => settle(own!), furtherRecorded: others.map((each) => () => settle(each)) };
+    return {
+      bundle,
+      hash: sealed.view.hash,
+      intent,
+      recorded: () => settle(own!),
+      furtherRecorded: others.map((each) => () => settle(each)),
+    };
   }
 
   /**

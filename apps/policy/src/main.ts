@@ -31,7 +31,10 @@ import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
 import { SignedStore } from './signed-store';
+import { Standing } from './staleness';
+import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { UnusedAccess } from './unused-access';
 import { Violations } from './violations';
 
 const service = 'policy';
@@ -88,6 +91,16 @@ await runService(service, async (logger) => {
   const reviewsOwed = new OwedRecords({ ...owing, source: reviews });
   const reviewEvents = eventRelay(reviews, connection, logger, 'events of reviews');
   const overdue = new OverdueReviews(reviews, trail, logger);
+  const standings = new SignedStore<Standing>({
+    ...kept,
+    collection: 'standings',
+    typ: 'claviger-access-standing+jws',
+    parse: (value) => Standing.parse(value),
+  });
+  const standingsOwed = new OwedRecords({ ...owing, source: standings });
+  const standingEvents = eventRelay(standings, connection, logger, 'events of unused access');
+  const activities = new Activities(connection);
+  const unused = new UnusedAccess({ store: standings, owed: standingsOwed, bundles, evaluator, activities, trail, logger });
   await bundles.start();
   await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
@@ -109,7 +122,6 @@ await runService(service, async (logger) => {
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
-  const activities = new Activities(connection);
   const parts = {
     recorded,
     bundles,
@@ -117,6 +129,7 @@ await runService(service, async (logger) => {
     trail,
     activities,
     reviews: new ReviewDocuments(reviews, reviewsOwed),
+    standings: new Standings(standings, standingsOwed),
     tokens: new TokenIssuer(signer, logins),
     registries,
     sessions,
@@ -141,6 +154,9 @@ await runService(service, async (logger) => {
   reviewEvents.start();
   reviewsOwed.start();
   overdue.start(config.ACCESS_SWEEP_SECONDS * 1_000);
+  standingEvents.start();
+  standingsOwed.start();
+  unused.start(config.ACCESS_SWEEP_SECONDS * 1_000);
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
@@ -164,6 +180,9 @@ await runService(service, async (logger) => {
     () => violations?.stop(),
     () => attempts.stop(),
     () => overdue.stop(),
+    () => unused.stop(),
+    () => standingEvents.stop(),
+    () => standingsOwed.stop(),
     () => reviewEvents.stop(),
     () => reviewsOwed.stop(),
     core.drain.records,
