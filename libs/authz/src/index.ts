@@ -1,6 +1,7 @@
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { CedarThread } from './cedar-thread';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
@@ -16,4 +17,5 @@ export {
   type Resource,
   type SystemResource,
 } from './request';
-export { validateBundle } from './validate-bundle';
+export type { Elsewhere } from './steps';
+export { validateBeside, validateBundle } from './validate-bundle';
