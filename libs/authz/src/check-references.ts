@@ -1,17 +1,14 @@
 import { groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
+import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
 import { unsatisfiable } from './floor';
 import { membershipCycle } from './memberships';
 import type { Policy } from './policy-set';
-import { atOnce, each, type Work } from './steps';
-
-/** What the shapes cannot say: ids are unique, references lead somewhere, an identity proves to be one principal only, periods are not empty. */
-export const checkReferences = (bundle: PolicyBundle, policies: readonly Policy[]): BundleIssue[] =>
-  atOnce(checkingReferences(bundle, policies));
+import { each, type Work } from './steps';
 
 const checkedTogether = 100;
 
-/** The same in steps. */
+/** What the shapes cannot say: ids are unique, references lead somewhere, an identity proves to be one principal only, periods are not empty. */
 export function* checkingReferences(bundle: PolicyBundle, policies: readonly Policy[]): Work<BundleIssue[]> {
   const issues: BundleIssue[] = [];
   const roles = uniqueIds(bundle.roles, 'roles', issues);
@@ -19,6 +16,7 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
   uniqueIds(bundle.grants, 'grants', issues);
 
   const identities = new Map<string, string>();
+  const approvalKeys = new Map<string, string>();
   yield* each(bundle.principals, checkedTogether, (principal, index) => {
     const where = `principals.${index} (${principal.id})`;
     for (const role of principal.roles)
@@ -28,6 +26,14 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
       const other = name === undefined ? undefined : identities.get(name);
       if (other !== undefined) issues.push({ where, message: `has the same ${identity.kind} identity as ${other}` });
       if (name !== undefined) identities.set(name, principal.id);
+    }
+    if (principal.approvalKeys?.length && principal.kind !== 'person')
+      issues.push({ where, message: 'is a service and has approval keys: people approve' });
+    for (const key of principal.approvalKeys ?? []) {
+      const name = nameOfApprovalKey(key);
+      const other = approvalKeys.get(name);
+      if (other !== undefined) issues.push({ where, message: `has the same approval key as ${other}: one key is one person's` });
+      approvalKeys.set(name, principal.id);
     }
   });
 
@@ -58,6 +64,10 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
   const cycle = membershipCycle(bundle.groups ?? []);
   if (cycle) issues.push({ where: 'groups', message: `a group is a member of itself: ${cycle.join(' has ')}` });
 
+  for (const [index, { roles: pair }] of (bundle.conflicts ?? []).entries())
+    for (const role of pair)
+      if (!roles.has(role)) issues.push({ where: `conflicts.${index}`, message: `names the role ${role}, which is not in roles` });
+
   for (const { id, approval } of policies) {
     if (approval.kind !== 'asked') continue;
     for (const approver of approval.approvers) {
@@ -70,6 +80,7 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
     }
   }
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);
+  uniqueIds(bundle.packs ?? [], 'packs', issues);
   uniqueIds(
     (bundle.tokens ?? []).map(({ label }) => ({ id: label })),
     'tokens',

@@ -1,4 +1,4 @@
-import { type Action, groupIn, type PolicyBundle } from '@claviger/contracts';
+import { type Action, groupIn, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { hashing } from './bundle-hash';
 import type { BundleIssue } from './bundle-issue';
@@ -180,6 +180,15 @@ export class Evaluator {
     return (
       (group === undefined ? this.rolesOf(principalId, nowMs)?.includes(approver) : this.groupsOf(principalId)?.includes(group)) ?? false
     );
+  }
+
+  /** Who it is, also when disabled. Undefined when the bundle does not know it. */
+  principalOf(id: string): Principal | undefined {
+    return this.#loaded?.subjectOf(id)?.principal;
+  }
+
+  everybody(): readonly Principal[] {
+    return this.#loaded?.bundle.principals ?? [];
   }
 
   /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */

@@ -4,6 +4,7 @@ import type { BundleIssue } from './bundle-issue';
 import { checkingReferences } from './check-references';
 import { compiling } from './compiled-policies';
 import { parsing } from './policy-set';
+import { separationIssues } from './separation';
 import { atOnce, beside, type Elsewhere, each, opened, type Work } from './steps';
 
 export type Shaped = { ok: true; bundle: PolicyBundle } | { ok: false; issues: BundleIssue[] };
@@ -58,7 +59,8 @@ const issuesOf = ({ issues }: z.ZodError, at: readonly PropertyKey[] = []): Bund
 
 /**
  * Everything that is wrong with a bundle, for its author; empty when it can be put in force. One that was published before an action came is no longer good
- * as a new one, and stays in force all the same (`Evaluator.load`). Changes nothing that is in force. Cedar's answer
+ * as a new one, and stays in force all the same (`Evaluator.load`). Separation of duties is checked
+ * here alone, over all principals: nothing comes into force past this. Changes nothing that is in force. Cedar's answer
  * for 50 policies takes some tens of milliseconds, synchronously. Throws only when Cedar itself is unusable.
  */
 export const validateBundle = (input: unknown): BundleIssue[] => atOnce(validating(input));
@@ -71,7 +73,8 @@ function* validating(input: unknown): Work<BundleIssue[]> {
   if (!shaped.ok) return shaped.issues;
   const { bundle } = shaped;
   const compilation = yield* compiling(bundle, { slot: 'claviger.validate', age: 'new' });
-  if (compilation.ok) return yield* checkingReferences(bundle, [...compilation.compiled.policies.values()]);
-  const parsed = yield* parsing(bundle.policies, new Map());
-  return [...compilation.issues, ...(yield* checkingReferences(bundle, parsed.ok ? parsed.policies : []))];
+  const parsed = compilation.ok ? undefined : yield* parsing(bundle.policies, new Map());
+  const policies = compilation.ok ? [...compilation.compiled.policies.values()] : parsed?.ok ? parsed.policies : [];
+  const references = yield* checkingReferences(bundle, policies);
+  return [...(compilation.ok ? [] : compilation.issues), ...references, ...separationIssues(bundle)];
 }

@@ -48,8 +48,10 @@ const may: Record<string, Action[]> = {
     'keys:SetAlias',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
+    'changes:Request',
   ],
   'security-officer': [
+    ...['changes:Request', 'changes:Read', 'changes:Approve', 'changes:Withdraw'],
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     ...[
       'keys:List',
@@ -79,12 +81,15 @@ const may: Record<string, Action[]> = {
     'keys:Certify',
     'keys:SetAlias',
     'keys:SetResidency',
+    'changes:Request',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: [
     'audit:Read',
     'audit:Verify',
+    'changes:Read',
     'policy:Read',
+    'alerts:Read',
     'backup:List',
     'keys:List',
     'keys:ListKeks',
@@ -94,7 +99,7 @@ const may: Record<string, Action[]> = {
   ],
   operator: [
     ...['system:Status', 'alerts:Read', 'keys:ListTokens', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
-    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
+    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore', 'changes:Request'],
   ] as Action[],
   none: [],
 };

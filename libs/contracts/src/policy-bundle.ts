@@ -1,8 +1,11 @@
 import { z } from 'zod';
+import { ApprovalKey, approvalKeyLimits } from './approval-keys';
 import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { PackInForce, packLimits } from './regulation-packs';
+import { RoleConflict, roleConflictsMost } from './role-conflicts';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -87,6 +90,10 @@ export const actionTable = {
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
+  'changes:Request': 'System',
+  'changes:Read': 'System',
+  'changes:Approve': 'System',
+  'changes:Withdraw': 'System',
   'audit:Read': 'System',
   'audit:Verify': 'System',
   'audit:RecordCeremony': 'System',
@@ -127,6 +134,8 @@ export const Principal = z.strictObject({
   disabled: z.boolean(),
   revision,
   identities: z.array(Identity).max(bundleLimits.identitiesPerPrincipal),
+  /** What this person approves changes of others with; none when left out. */
+  approvalKeys: z.array(ApprovalKey).max(approvalKeyLimits.perPrincipal).optional(),
 });
 export type Principal = z.infer<typeof Principal>;
 
@@ -162,10 +171,14 @@ export const PolicyBundle = z.strictObject({
   grants: z.array(Grant).max(bundleLimits.grants),
   /** Who belongs together, and holds roles by that; none when left out. */
   groups: z.array(Group).max(groupLimits.groups).optional(),
+  /** Pairs of roles that nobody may hold both of; none when left out. */
+  conflicts: z.array(RoleConflict).max(roleConflictsMost).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
+  /** Regulation packs whose policies are among these. */
+  packs: z.array(PackInForce).max(packLimits.inForce).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

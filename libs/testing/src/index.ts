@@ -1,3 +1,4 @@
+export { type AssertionFaults, ownKey, SoftwareAuthenticator } from './approver-keys';
 export { type Broker, type BrokerOptions, type BrokerUser, install, startBroker } from './broker';
 export {
   type Child,
