@@ -364,7 +364,7 @@ test('access that nobody uses is taken away once it was told for long enough; th
 test('1,000 policies and 10,000 principals are published, stored, shown and held by everybody, packed where a message would be too long', async () => {
   const before = await bundleInForce();
   const { policies, schema, roles, principals, grants } = largeBundle(before, { policies: 1_000, principals: 9_990 });
-  const next = proposal(before, { policies, schema, roles, principals: [...before.principals, ...principals], grants });
+  const next = proposal(before, { policies, schema, roles, principals: [...before.principals, ...principals], grants, conflicts: [] });
   const sent = packFields({ basedOn: before.revision, bundle: next, reason: 'everybody' }, ['bundle']);
   expect(isPacked(sent.bundle)).toBe(true);
   const published = await ask(sofia, 'policy.publish', sent);
