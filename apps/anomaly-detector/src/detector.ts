@@ -2,12 +2,12 @@ import { consumers } from '@claviger/contracts';
 import { endSpan, SpanKind, startSpan, traceFromParent } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
-import { identified } from './alert-id';
+import { identified, identifiedByCause } from './alert-id';
 import { Detection, type DetectionSettings } from './detection';
 import { accessNoticeAlert } from './detectors/access-notice';
 import { breakGlassAlert } from './detectors/break-glass';
 import { ledgerAlert, readFinding } from './detectors/ledger-finding';
-import { refusedStateAlert } from './detectors/refused-state';
+import { refusedStateAlert, refusedStateCause } from './detectors/refused-state';
 import { type TokenFailure, tokenAlert } from './detectors/token-failure';
 import { Feed } from './feed';
 import { readUses } from './observed-use';
@@ -128,12 +128,9 @@ export class Detector {
       if (span) endSpan(span);
     }
     for (const failure of tokens) this.foldToken(failure);
-    for (const found of refused) {
-      const alert = refusedStateAlert(found);
-      if (alert) this.options.alerts.add([identified(alert, found.record.id)]);
-    }
     for (const broken of brokenGlass) this.options.alerts.add([identified(breakGlassAlert(broken), broken.record.id)]);
     for (const notice of notices) this.options.alerts.add([identified(accessNoticeAlert(notice), notice.record.id)]);
+    for (const found of refused) this.options.alerts.add([identifiedByCause(refusedStateAlert(found), refusedStateCause(found))]);
   }
 
   private foldToken(failure: TokenFailure): void {

@@ -30,7 +30,7 @@ export interface ObservedBatch {
   uses: ObservedUse[];
   /** What workers recorded of their tokens. */
   tokens: TokenFailure[];
-  /** State that a service refused. */
+  /** What services were given and did not use. */
   refused: RefusedStateFound[];
   /** What policy says about access of its own accord. */
   notices: AccessNotice[];
@@ -39,6 +39,8 @@ export interface ObservedBatch {
   ignored: number;
 }
 
+/** Kinds that are records of this system only as they are read here. */
+const readHere: ReadonlySet<string> = new Set(['token', 'refused-state']);
 const outcomes: ReadonlySet<unknown> = new Set(Outcome.options);
 const actionPattern = /^[a-z]{1,32}:[A-Za-z?]{1,32}$/;
 const skewMs = limits.clockSkewSeconds * 1_000;
@@ -66,7 +68,7 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       const refused = record?.kind === 'refused-state' ? readRefusedState(record, { streamSeq, line }) : undefined;
       if (token) batch.tokens.push(token);
       else if (refused) batch.refused.push(refused);
-      else if (typeof record?.kind !== 'string' || record.kind === 'token') batch.ignored++;
+      else if (typeof record?.kind !== 'string' || readHere.has(record.kind)) batch.ignored++;
       continue;
     }
     const notice = readAccessNotice(record, { streamSeq, line });

@@ -21,19 +21,35 @@ export interface SeenOf {
   readonly uses: ReadonlyMap<string, Activity>;
 }
 
+interface Asked {
+  readonly principal: string;
+  readonly held: readonly Assignment[];
+}
+
 /** When people last came, and last used what they have. Only the ledger knows; what it cannot say now is unknown. */
 export class Activities {
   constructor(private readonly connection: NatsConnection) {}
 
-  /** Never throws. `since`: RFC 3339. */
-  async of(
-    assignments: readonly Assignment[],
+  /** As `ofEach`, of those who have these. */
+  of(assignments: readonly Assignment[], permits: readonly Permit[], since: string, trace?: Context): Promise<Map<string, SeenOf>> {
+    const each = Map.groupBy(assignments, ({ principal }) => principal);
+    return this.ofEach(
+      [...each].map(([principal, held]) => ({ principal, held })),
+      permits,
+      since,
+      trace,
+    );
+  }
+
+  /** By principal; who has nothing is asked about as well. Never throws. `since`: RFC 3339. */
+  async ofEach(
+    asked: readonly Asked[],
     permits: readonly Permit[],
     since: string,
     trace: Context = ROOT_CONTEXT,
   ): Promise<Map<string, SeenOf>> {
     const seen = new Map<string, SeenOf>();
-    const questions = questionsOf(assignments, permits, since);
+    const questions = asked.flatMap((one) => questionsOf(one, permits, since));
     for (let at = 0; at < questions.length; at += activityLimits.questions)
       for (const { principal, session, uses } of await this.ask(questions.slice(at, at + activityLimits.questions), trace)) {
         const before = seen.get(principal)?.uses ?? new Map<string, Activity>();
@@ -55,24 +71,17 @@ export class Activities {
   }
 }
 
-/** One or more for each principal. An assignment whose use leaves no trace is not asked about: it is unknown. */
-function questionsOf(assignments: readonly Assignment[], permits: readonly Permit[], since: string): ActivityQuestion[] {
-  return [...Map.groupBy(assignments, ({ principal }) => principal)].flatMap(([principal, held]) => {
-    const uses = held.flatMap((assignment): UseAsked[] => {
-      const traces = tracesOf(assignment, permits);
-      if (!traces) return [];
-      const { actions, policies, key } = traces;
-      return [
-        { id: assignment.id, actions: [...actions], ...(policies ? { policies: [...policies] } : {}), ...(key ? { keyId: key } : {}) },
-      ];
-    });
-    const pages = Math.max(1, Math.ceil(uses.length / activityLimits.uses));
-    return Array.from({ length: pages }, (_, page) => ({
-      principal,
-      since,
-      uses: uses.slice(page * activityLimits.uses, (page + 1) * activityLimits.uses),
-    }));
+/** One or more. An assignment whose use leaves no trace is not asked about: it is unknown. */
+function questionsOf({ principal, held }: Asked, permits: readonly Permit[], since: string): ActivityQuestion[] {
+  const uses = held.flatMap((assignment): UseAsked[] => {
+    const traces = tracesOf(assignment, permits);
+    if (!traces) return [];
+    const { actions, policies, key } = traces;
+    return [{ id: assignment.id, actions: [...actions], ...(policies ? { policies: [...policies] } : {}), ...(key ? { keyId: key } : {}) }];
   });
+  const size = activityLimits.uses;
+  const pages = Math.max(1, Math.ceil(uses.length / size));
+  return Array.from({ length: pages }, (_, page) => ({ principal, since, uses: uses.slice(page * size, (page + 1) * size) }));
 }
 
 export const activityOf = (seen: ReadonlyMap<string, SeenOf>, { principal, id }: Pick<Assignment, 'principal' | 'id'>): Activity =>

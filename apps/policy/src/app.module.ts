@@ -19,7 +19,9 @@ import { ReviewDocuments } from './review-documents';
 import { ReviewsController } from './reviews.controller';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
+import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { UnusedAccessController } from './unused-access.controller';
 
 export interface Parts {
   recorded: RecordedReply;
@@ -35,6 +37,7 @@ export interface Parts {
   trail: AuditTrail;
   activities: Activities;
   reviews: ReviewDocuments;
+  standings: Standings;
 }
 
 @Module({})
@@ -48,6 +51,7 @@ export class AppModule {
         ChangesController,
         OffboardingController,
         ReviewsController,
+        UnusedAccessController,
         ElevationController,
         BreakGlassController,
       ],
@@ -66,6 +70,7 @@ export class AppModule {
         { provide: AuditTrail, useValue: parts.trail },
         { provide: Activities, useValue: parts.activities },
         { provide: ReviewDocuments, useValue: parts.reviews },
+        { provide: Standings, useValue: parts.standings },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { issueText, separationOf, validateBundle } from '@claviger/authz';
+import { type BundleIssue, issueText, separationOf } from '@claviger/authz';
 import {
   type BundleView,
   type CloudEvent,
@@ -42,6 +42,10 @@ export interface BundleKeeperParts {
   owner: KvOwner<BundleView>;
   view: KvView<BundleView>;
   signer: RecordSigner;
+  /** Everything that is wrong with a bundle; found beside the requests of this process. */
+  validate: (bundle: PolicyBundle) => Promise<BundleIssue[]>;
+  /** Resolves when this process decides by this revision, or has tried for a while. */
+  reached: (revision: number) => Promise<void>;
   /** The first bundle of a new system; undefined when none is configured. Throws when it is not valid. */
   seed: () => PolicyBundle | undefined;
   /** Hears that somebody else than this service wrote the stored bundle. */
@@ -52,6 +56,7 @@ export interface BundleKeeperParts {
 export interface Published {
   bundle: PolicyBundle;
   hash: string;
+  intent: RecordIntent;
   /** The operation's own record is in the ledger. */
   recorded: () => void;
   /** The same for each further record, in their order. */
@@ -113,7 +118,7 @@ export class BundleKeeper {
     if (stored?.bundle.revision !== basedOn)
       throw new ProblemError('ERR_CONFLICT', `revision ${stored?.bundle.revision ?? 0} is in force, not ${basedOn}`);
     const bundle = adopt(stored.bundle, { ...proposed, revision: basedOn + 1, publishedAt: now.toISOString() });
-    const issues = validateBundle(bundle);
+    const issues = await this.parts.validate(bundle);
     if (issues.length > 0)
       throw new ProblemError(
         issues.every(({ where }) => where === separationOf) ? 'ERR_SEPARATION_OF_DUTIES' : 'ERR_POLICY_INVALID',
@@ -128,9 +133,17 @@ export class BundleKeeper {
     if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
     await this.deliverSoon(outbox);
+    // Whoever published it and asks at once is answered by it.
+    await this.parts.reached(bundle.revision);
     const [own, ...others] = owed;
     const settle = (each: OwedRecord) => this.parts.owed.settle(bundleId, each);
-    return { bundle, hash: sealed.view.hash, recorded: () => settle(own!), furtherRecorded: others.map((each) => () => settle(each)) };
+    return {
+      bundle,
+      hash: sealed.view.hash,
+      intent,
+      recorded: () => settle(own!),
+      furtherRecorded: others.map((each) => () => settle(each)),
+    };
   }
 
   /**

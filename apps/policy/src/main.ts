@@ -17,7 +17,6 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Activities } from './activities';
 import { Admission } from './admission';
 import { AppModule } from './app.module';
-import { bundleId } from './bundle-document';
 import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
@@ -44,7 +43,10 @@ import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
 import { SignedStore } from './signed-store';
+import { Standing } from './staleness';
+import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { UnusedAccess } from './unused-access';
 import { Violations } from './violations';
 
 const service = 'policy';
@@ -69,10 +71,9 @@ await runService(service, async (logger) => {
   const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
   const revocation = new Revocation(connection, sessions, logins, trail, logger);
   const registries = new Registries(evaluator);
-  const followed = core.policy.get(bundleId);
-  if (followed) registries.follow(followed);
-  core.policy.onChange((bundle) => {
-    registries.follow(bundle);
+  registries.follow();
+  core.bundles.onInForce(() => {
+    registries.follow();
     void endSessionsWithoutPrincipal();
   });
   const store = BundleStore.open(config.MONGODB_URL, config.MONGODB_DATABASE, trusted);
@@ -85,6 +86,8 @@ await runService(service, async (logger) => {
     owner: new KvOwner<BundleView>(connection, 'policy', recordTypes.policy, signer, revisionReader('policy', trusted)),
     view: core.policy,
     signer,
+    validate: (bundle) => core.bundles.validate(bundle),
+    reached: (revision) => core.bundles.reached(revision),
     seed: () => (config.POLICY_SEED_DIR ? readSeed(config.POLICY_SEED_DIR, new Date()) : undefined),
     onTampered,
     logger,
@@ -101,6 +104,16 @@ await runService(service, async (logger) => {
   const reviewsOwed = new OwedRecords({ ...owing, source: reviews });
   const reviewEvents = eventRelay(reviews, connection, logger, 'events of reviews');
   const overdue = new OverdueReviews(reviews, trail, logger);
+  const standings = new SignedStore<Standing>({
+    ...kept,
+    collection: 'standings',
+    typ: 'claviger-access-standing+jws',
+    parse: (value) => Standing.parse(value),
+  });
+  const standingsOwed = new OwedRecords({ ...owing, source: standings });
+  const standingEvents = eventRelay(standings, connection, logger, 'events of unused access');
+  const activities = new Activities(connection);
+  const unused = new UnusedAccess({ store: standings, owed: standingsOwed, bundles, evaluator, activities, trail, logger });
   await bundles.start();
   const held = new Changes(core, signer, logger);
   const changeStore = ChangeStore.open(
@@ -123,7 +136,7 @@ await runService(service, async (logger) => {
   const oidc = new OidcIssuers(issuers, (issuer, error) => logger.warn(`oidc: the keys of ${issuer} cannot be fetched: ${String(error)}`));
   const personal = new PersonalValues(connection, logger);
   const attempts = new RefusedAttempts(trail, personal, logger);
-  const policyFresh = () => core.policy.fresh();
+  const policyFresh = () => core.policy.fresh() && core.bundles.inForce();
   const credentials = new Credentials(trusted, oidc);
   const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
@@ -150,6 +163,7 @@ await runService(service, async (logger) => {
     trail,
     activities,
     reviews: new ReviewDocuments(reviews, reviewsOwed),
+    standings: new Standings(standings, standingsOwed),
     tokens: new TokenIssuer(signer, logins),
     registries,
     sessions,
@@ -177,10 +191,13 @@ await runService(service, async (logger) => {
   reviewsOwed.start();
   overdue.start(config.ACCESS_SWEEP_SECONDS * 1_000);
   sweep.start(config.ACCESS_SWEEP_SECONDS * 1_000);
+  standingEvents.start();
+  standingsOwed.start();
+  unused.start(config.ACCESS_SWEEP_SECONDS * 1_000);
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
-  void Promise.all([core.sessions.whenFresh(), core.policy.whenFresh()]).then(async () => {
+  void core.ready().then(async () => {
     await app.listen();
     callout.start();
     logger.log(`${core.worker} admits callers and takes requests`);
@@ -201,6 +218,9 @@ await runService(service, async (logger) => {
     () => attempts.stop(),
     () => overdue.stop(),
     () => sweep.stop(),
+    () => unused.stop(),
+    () => standingEvents.stop(),
+    () => standingsOwed.stop(),
     () => reviewEvents.stop(),
     () => reviewsOwed.stop(),
     core.drain.records,

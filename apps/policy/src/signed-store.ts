@@ -98,14 +98,7 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
   /** The newest first; those that were tampered with are passed over. */
   async list(limit: number): Promise<T[]> {
     const found = await this.reached(() => this.documents.find({}).sort({ at: -1 }).limit(limit).toArray());
-    return found.flatMap((document) => {
-      try {
-        return [this.read(document)];
-      } catch (error) {
-        if (error instanceof TamperedDocument) return [];
-        throw error;
-      }
-    });
+    return found.flatMap((document) => this.genuine(document));
   }
 
   /** Decides on it as it is now, and again when somebody else was first. Throws ERR_NOT_FOUND, TamperedDocument. */
@@ -133,6 +126,19 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
     return found ? this.read(found) : undefined;
   }
 
+  /** By id, of those after `after`; those that were tampered with are passed over. */
+  async page(limit: number, after = ''): Promise<{ values: T[]; next?: string }> {
+    const found = await this.reached(() =>
+      this.documents
+        .find({ _id: { $gt: after } })
+        .sort({ _id: 1 })
+        .limit(limit)
+        .toArray(),
+    );
+    const next = found.length === limit ? found.at(-1)?._id : undefined;
+    return { values: found.flatMap((document) => this.genuine(document)), ...(next === undefined ? {} : { next }) };
+  }
+
   /** Ids of all of them. */
   async ids(): Promise<Set<string>> {
     const found = await this.reached(() => this.documents.find({}, { projection: { _id: 1 } }).toArray());
@@ -144,7 +150,7 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
   }
 
   async pending(limit: number, after = ''): Promise<OutboxPage<CloudEvent>> {
-    const found = await this.page('outbox.0', limit, after);
+    const found = await this.holding('outbox.0', limit, after);
     const items = found.flatMap(({ _id, outbox }) =>
       (Array.isArray(outbox) ? outbox : []).filter(isEntry).map(({ id, event }) => ({ aggregateId: _id, entryId: id, entry: event })),
     );
@@ -156,7 +162,7 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
   }
 
   async owed(limit: number, after = ''): Promise<OwedPage> {
-    const found = await this.page('owed.0', limit, after);
+    const found = await this.holding('owed.0', limit, after);
     return {
       items: found.map(({ _id, owed }) => ({ aggregateId: _id, entries: owed })),
       next: found.length === limit ? found.at(-1)?._id : undefined,
@@ -167,7 +173,7 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
     await this.reached(() => this.documents.updateOne({ _id: id }, { $pull: { owed: { id: { $in: ids } } } }));
   }
 
-  private page(field: 'outbox.0' | 'owed.0', limit: number, after: string): Promise<Document[]> {
+  private holding(field: 'outbox.0' | 'owed.0', limit: number, after: string): Promise<Document[]> {
     return this.reached(() =>
       this.documents
         .find({ _id: { $gt: after }, [field]: { $exists: true } })
@@ -175,6 +181,15 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
         .limit(limit)
         .toArray(),
     );
+  }
+
+  private genuine(document: Document): T[] {
+    try {
+      return [this.read(document)];
+    } catch (error) {
+      if (error instanceof TamperedDocument) return [];
+      throw error;
+    }
   }
 
   private sign = (value: T): string => signRecord(this.parts.typ, value, this.parts.signer);

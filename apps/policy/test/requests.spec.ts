@@ -1,10 +1,19 @@
 import { bundleHash, Evaluator } from '@claviger/authz';
-import { isPacked, type PolicyBundle, packFields, sessionIn, unpackFields } from '@claviger/contracts';
+import {
+  type ActivityQuestion,
+  internalSubject,
+  isPacked,
+  type PolicyBundle,
+  packFields,
+  sessionIn,
+  unpackFields,
+} from '@claviger/contracts';
+import { signRecord } from '@claviger/messaging';
 import { largeBundle, until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { MongoClient } from 'mongodb';
-import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
+import { ask, build, type Caller, PolicySystem, principal, TestKey } from './policy-system';
 
 let system: PolicySystem;
 let sofia: Caller;
@@ -278,10 +287,84 @@ test('every reply has exactly one record, whatever was asked', async () => {
   expect(records).toHaveLength(asked.length);
 });
 
+test('access that nobody uses is taken away once it was told for long enough; the last security officer keeps hers, and what is forged moves nothing', async () => {
+  const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString();
+  const old = { since: day(100), noticedAt: day(40) };
+  const fresh = { since: day(0) };
+  const sealed = (id: string, watched: object, key = system.key) => ({
+    ...{ _id: id, revision: 1, at: day(1), dueAt: day(1), claimedUntil: null, outbox: [], owed: [] },
+    signed: signRecord('claviger-access-standing+jws', { id, revision: 1, watched, checkedAt: day(1) }, key),
+  });
+  const store = new MongoClient(system.storeUrl);
+  const documents = store.db(system.database).collection<{ _id: string }>('standings');
+  await documents.insertMany([
+    sealed('payments-api', { login: fresh, 'role:payments-api:application': old }),
+    sealed('cert-only', { login: old }),
+    sealed('sofia', { login: old }),
+    // Whoever can write to the store only.
+    sealed('heir', { login: old }, new TestKey(system.key.kid)),
+  ]);
+  // The ledger: of nobody but payments-api is there a session, of nothing a use.
+  const audit = await system.connectAs('audit');
+  audit.subscribe(internalSubject('audit', 'last-activities'), {
+    callback: (_error, message) => {
+      const { questions } = message.json<{ questions: ActivityQuestion[] }>();
+      const answers = questions.map(({ principal: id, uses }) => ({
+        principal: id,
+        session: id === 'payments-api' ? { known: 'used', at: day(0), index: 1 } : { known: 'unused' },
+        uses: uses.map((use) => ({ id: use.id, activity: { known: 'unused' } })),
+      }));
+      message.respond(JSON.stringify({ result: { answers } }));
+    },
+  });
+  await audit.flush();
+  const before = await bundleInForce();
+  const staleness = { noticeDays: 60, removeAfterDays: 90, keep: [{ role: 'security-officer', atLeast: 1 }] };
+  await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { staleness }), reason: 'nothing unused' });
+  const taken = await system.recorded({
+    action: 'access:RemoveUnused',
+    principal: 'policy',
+    reason: `role:payments-api:application (its own record) was not used since ${old.since}`,
+  });
+  expect(taken).toMatchObject({ session: 'schedule', outcome: 'success' });
+  await system.recorded({ action: 'access:RemoveUnused', reason: `cert-only did not come since ${old.since}` });
+  await system.recorded({
+    action: 'access:KeepLastHolder',
+    reason: `sofia did not come since ${old.since}; it stays, since 0 people would be left with the role security-officer, and 1 must be`,
+  });
+  await system.recorded({ kind: 'refused-state', bucket: 'store', key: 'heir', reason: 'tampered-document' });
+  const after = await until(
+    async () => (await bundleInForce()).principals.find(({ id, disabled }) => id === 'cert-only' && disabled) && bundleInForce(),
+    {
+      what: 'the bundle to be in force',
+    },
+  );
+  const of = (id: string) => (after as PolicyBundle).principals.find((one) => one.id === id);
+  expect([of('payments-api')?.roles, of('payments-api')?.disabled, of('sofia')?.disabled, of('heir')?.disabled]).toEqual([
+    [],
+    false,
+    false,
+    false,
+  ]);
+  const listed = await until(
+    async () => {
+      const { result } = (await ask(sofia, 'access.list-unused')) as unknown as {
+        result: { unused: { principal: string; kept: boolean }[] };
+      };
+      return result.unused.some(({ kept }) => kept) ? result.unused : undefined;
+    },
+    { what: 'what stays to be listed' },
+  );
+  expect(listed).toEqual([expect.objectContaining({ principal: 'sofia', since: old.since, kept: true })]);
+  const { staleness: _, ...without } = proposal(await bundleInForce());
+  await ask(sofia, 'policy.publish', { basedOn: (await bundleInForce()).revision, bundle: without, reason: 'enough' });
+  await Promise.all([audit.close(), store.close()]);
+});
+
 test('1,000 policies and 10,000 principals are published, stored, shown and held by everybody, packed where a message would be too long', async () => {
   const before = await bundleInForce();
   const { policies, schema, roles, principals, grants } = largeBundle(before, { policies: 1_000, principals: 9_990 });
-  const next = proposal(before, { policies, schema, roles, principals: [...before.principals, ...principals], grants });
+  const next = proposal(before, { policies, schema, roles, principals: [...before.principals, ...principals], grants, conflicts: [] });
   const sent = packFields({ basedOn: before.revision, bundle: next, reason: 'everybody' }, ['bundle']);
   expect(isPacked(sent.bundle)).toBe(true);
   const published = await ask(sofia, 'policy.publish', sent);

@@ -18,6 +18,7 @@ export {
 } from './break-glass';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { CedarThread } from './cedar-thread';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
@@ -55,6 +56,7 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationIssues, separationOf } from './separation';
+export type { Elsewhere } from './steps';
 export { type Subject, subjectsOf } from './subjects';
-export { validateBundle } from './validate-bundle';
+export { validateBeside, validateBundle } from './validate-bundle';
 export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';

@@ -4,12 +4,14 @@ import { wholeNumber } from '../pairs';
 import { online } from '../run';
 import { elevationCommands } from './elevation';
 import { offboardCommand } from './offboard';
+import { staleAccessCommand } from './stale-access';
 
 /** Tokens and sessions. */
 export function accessCommands(program: Command): void {
   const access = program.command('access').description('tokens and sessions, people who leave');
   offboardCommand(access);
   elevationCommands(access);
+  staleAccessCommand(access);
   access
     .command('issue-token')
     .description('a token for yourself (renewal, until your authentication is too old), or for another principal where policy allows')
