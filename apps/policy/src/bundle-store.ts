@@ -67,7 +67,7 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     const gone = Object.keys(PolicyBundle.shape).filter((part) => !(part in stored));
     const change = {
       $set: stored,
-      ...(gone.length > 0 ? { $unset: Object.fromEntries(gone.map((part) => [part, ''])) } : {}),
+      ...(gone.length > 0 ? { $unset: Object.fromEntries(gone.map((part) => [part, true as const])) } : {}),
       $push: { outbox: { $each: outbox }, owed: { $each: owed } },
     };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));

@@ -153,7 +153,6 @@ await runService(service, async (logger) => {
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
-  const activities = new Activities(connection);
   const sweep = new ElevationSweep({ evaluator, bundles, trail, logger });
   const parts = {
     recorded,
