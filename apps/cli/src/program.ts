@@ -18,6 +18,7 @@ import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
+import { reviewsCommands } from './commands/reviews';
 import { statusCommand } from './commands/status';
 import { tokensCommands } from './commands/tokens';
 import { assertDistinctOutputs } from './distinct-outputs';
@@ -54,6 +55,7 @@ export function createProgram(): Command {
     alertsCommands,
     backupCommands,
     restoreCommand,
+    reviewsCommands,
     drillCommands,
     statusCommand,
     bootstrapCommands,
