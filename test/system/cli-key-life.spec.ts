@@ -436,6 +436,32 @@ test('a key of one’s own is brought by the commands of the manual, used, lost 
     timeoutMs: 20_000,
     everyMs: 200,
   });
+
+  // Its owner opens what is one tenant's for half an hour, as another approved.
+  await ok('payments-api', 'encrypt', keyId, '--in', file('own'), '--context', 'tenant=acme', '--out', file('acme.jwe'));
+  const open = () => as('owen', 'decrypt', keyId, '--in', file('acme.jwe'), '--context', 'tenant=acme', '--reveal');
+  expect((await open()).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  const asking = ['access', 'request', '--action', 'crypto:Decrypt', '--key', keyId, '--context-equals', 'tenant=acme', '--minutes', '30'];
+  const asked = await as('owen', ...asking, '--reason', 'incident 42');
+  expect(asked).toMatchObject({ code: 2, stderr: expect.stringMatching(/^ERR_APPROVAL_REQUIRED: requested as ch_/) });
+  const granting = /ch_\w{22}/.exec(asked.stderr)?.[0] as string;
+  expect(await ok('sam', 'access', 'requests')).toContain(granting);
+  await ok('sam', 'changes', 'approve', granting, '--yes', '--key', file('sam.key'), '--passphrase-file', file('phrase'));
+  await ok('owen', 'changes', 'execute', granting);
+  await until(async () => (await open()).stdout === 'forty-two', {
+    what: 'the grant to be in force everywhere',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
+  expect((await as('owen', 'decrypt', keyId, '--in', file('own.jwe'), '--reveal')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
+  const grants = await ok('owen', 'access', 'grants');
+  expect(grants).toContain(`crypto:Decrypt of ${keyId} for the context tenant=acme`);
+  await ok('owen', 'access', 'revoke-grant', /jit-\w+/.exec(grants)?.[0] as string, '--reason', 'done');
+  await until(async () => (await open()).stderr.startsWith('ERR_ACCESS_DENIED'), {
+    what: 'the grant to be over',
+    timeoutMs: 20_000,
+    everyMs: 200,
+  });
 }, 180_000);
 
 /** Sam, and Sue who is new, with a key each that they made themselves. */
