@@ -11,6 +11,7 @@ const files = {
   grants: 'grants.json',
   profiles: 'profiles.json',
   tokens: 'tokens.json',
+  quotas: 'quotas.json',
 };
 
 /** A bundle as people keep it: Cedar and JSON files in a folder. All JSON files but `roles.json` may be missing. @throws CommandError */
@@ -26,6 +27,7 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
     grants: json(folder, files.grants, []),
     ...optional('profiles', json(folder, files.profiles, null)),
     ...optional('tokens', json(folder, files.tokens, null)),
+    ...optional('quotas', json(folder, files.quotas, null)),
     publishedAt: now.toISOString(),
   };
 }
@@ -42,6 +44,7 @@ export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
     [files.grants]: pretty(bundle.grants),
     ...(bundle.profiles ? { [files.profiles]: pretty(bundle.profiles) } : {}),
     ...(bundle.tokens ? { [files.tokens]: pretty(bundle.tokens) } : {}),
+    ...(bundle.quotas ? { [files.quotas]: pretty(bundle.quotas) } : {}),
   };
   for (const [name, content] of Object.entries(contents)) {
     try {

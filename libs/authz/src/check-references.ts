@@ -1,5 +1,6 @@
 import type { Identity, PolicyBundle } from '@claviger/contracts';
 import type { BundleIssue } from './bundle-issue';
+import { checkQuotas } from './check-quotas';
 import { unsatisfiable } from './floor';
 import type { Policy } from './policy-set';
 
@@ -44,6 +45,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     'tokens',
     issues,
   );
+  issues.push(...checkQuotas(bundle, roles, principals));
   for (const message of unsatisfiable(bundle.profiles ?? [])) issues.push({ where: 'profiles', message });
   return issues;
 }

@@ -1,6 +1,7 @@
 import { type Action, type ErrorCode, type KeyView, ProblemError, type SessionsView, type SessionView } from '@claviger/contracts';
 import type { Decision } from './decision';
 import type { Evaluator } from './evaluator';
+import type { Charges, QuotaGate } from './quota-gate';
 import { type KeyResource, type RequestContext, type Resource } from './request';
 
 /** What a service holds of the sessions bucket. */
@@ -15,6 +16,8 @@ export interface GatePorts {
   sessions: SessionSource;
   policy: { fresh(): boolean };
   evaluator: Pick<Evaluator, 'decide' | 'current'>;
+  /** Counts what is allowed; nothing is counted without. */
+  quotas?: QuotaGate;
   /** Milliseconds since 1970-01-01 UTC. */
   nowMs?: () => number;
 }
@@ -23,6 +26,8 @@ export interface Caller {
   readonly principal: string;
   readonly session: string;
 }
+
+type Question = [action: Action, resource: Resource, more?: Pick<RequestContext, 'encryptionContext' | 'newOwner'>];
 
 /** What the decision was made on; goes into the record. */
 export interface Admission {
@@ -38,8 +43,9 @@ export class Refusal extends ProblemError {
     detail: string | undefined,
     readonly policies: readonly string[] = [],
     readonly revisions: { session?: number; bundle?: number; key?: number } = {},
+    retryAfterMs?: number,
   ) {
-    super(code, detail);
+    super(code, detail, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
 }
 
@@ -113,6 +119,21 @@ export class Gate {
       decision.policyIds,
       revisions,
     );
+  }
+
+  /**
+   * As `decide`, and counts it against the quotas that it falls under: outside the memory of decisions, and each of them once for one request. Throws Refusal also of
+   * ERR_QUOTA_EXCEEDED and ERR_QUOTA_UNAVAILABLE, and QuotaPending.
+   */
+  admit(session: SessionView, charges: Charges, ...[action, resource, more]: Question): Admission {
+    const admission = this.decide(session, action, resource, more);
+    try {
+      this.ports.quotas?.charge(session.principal, action, resource, charges);
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      throw new Refusal(error.code, error.detail, admission.policies, admission.revisions, error.retryAfterMs);
+    }
+    return admission;
   }
 
   /** For what anybody with a live session may do: no policy is asked. */

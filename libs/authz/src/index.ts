@@ -1,3 +1,16 @@
+export {
+  type Allowance,
+  drawSize,
+  drew,
+  giveBack,
+  isExhausted,
+  isLow,
+  learnReturned,
+  left,
+  newAllowance,
+  take,
+  untake,
+} from './allowance';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
@@ -6,6 +19,8 @@ export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+export { type Charges, type QuotaGate, QuotaPending } from './quota-gate';
+export { actionsOf, type Counted, countedBy, isAboutKeys, type QuotaRules, quotaRules } from './quota-rules';
 export {
   type AuthorizationRequest,
   claviger,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { Quota, quotaLimits } from './quotas';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -83,6 +84,7 @@ export const actionTable = {
   'keys:ResumeJob': 'System',
   'policy:Read': 'System',
   'policy:Publish': 'System',
+  'policy:ReadQuotas': 'System',
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
@@ -164,6 +166,8 @@ export const PolicyBundle = z.strictObject({
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
+  /** How often what is allowed may be done; as often as one likes where left out. */
+  quotas: z.array(Quota).max(quotaLimits.quotas).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

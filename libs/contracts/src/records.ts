@@ -211,6 +211,29 @@ export const TokenEmptiedRecord = z.strictObject({
 });
 export type TokenEmptiedRecord = z.infer<typeof TokenEmptiedRecord>;
 
+/**
+ * `exceeded`: the first request that a quota refused in this window, over all processes. `put-back`: a counter was lower than it must be (a broker that was restored, or somebody with access to
+ * it), so nothing more of it is let through by this process until the window ends.
+ */
+export const QuotaRecord = z.strictObject({
+  kind: z.literal('quota'),
+  ...common,
+  event: z.enum(['exceeded', 'put-back']),
+  /** Its id; of a grant with uses: the grant's. */
+  quota: z.string(),
+  limit: z.int(),
+  /** `second`, `minute`, `hour`, `day`; absent for uses of a grant. */
+  window: z.string().optional(),
+  since: Timestamp.optional(),
+  /** Whose request was refused. */
+  principal: PrincipalId.optional(),
+  /** What it counts apart. */
+  keyId: z.string().optional(),
+  /** Who saw it. */
+  holder: z.string(),
+});
+export type QuotaRecord = z.infer<typeof QuotaRecord>;
+
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });
 

@@ -5,6 +5,8 @@ import { type BundleView, type SessionsView, Trust } from '@claviger/contracts';
 import { openEpoch, type Token, trustedSigner } from '@claviger/hsm';
 import {
   AuditTrail,
+  BrokerClock,
+  Counters,
   connectToCore,
   importTrustedKeys,
   type KvView,
@@ -15,7 +17,10 @@ import {
 import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
+import { CountedUses } from './counted-uses';
 import { openToken, type TokenReach } from './open-token';
+import { QuotaTales } from './quota-tales';
+import { Quotas } from './quotas';
 import { RefusedState } from './refused-state';
 import { withoutActions } from './without-actions';
 
@@ -56,6 +61,11 @@ export interface CoreService {
   policy: KvView<BundleView>;
   evaluator: Evaluator;
   gate: Gate;
+  quotas: Quotas;
+  quotaTales: QuotaTales;
+  /** The broker's time, by which the windows of quotas begin. */
+  clock: BrokerClock;
+  counters: Counters;
   /** Drain steps, in the order in which a service runs them around its own. */
   drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
 }
@@ -102,7 +112,8 @@ export async function openCoreService({ service, short, config, certifier, reach
     markMaxAgeMs: config.STATE_MARK_MAX_AGE_SECONDS * 1_000,
   };
   const sessions = openSessionsView(viewOptions);
-  const policy = openPolicyView(viewOptions);
+  const clock = new BrokerClock();
+  const policy = openPolicyView({ ...viewOptions, onProbe: (sentAt, storedMs) => clock.observe(sentAt, storedMs) });
   const evaluator = new Evaluator();
   let newestBundle = 0;
   policy.onChange(({ bundle, revision }) => {
@@ -114,7 +125,18 @@ export async function openCoreService({ service, short, config, certifier, reach
   });
   // What a newer bundle takes away must not stay allowed because this process could not read it.
   const inForce = () => policy.fresh() && evaluator.current?.bundle.revision === newestBundle;
-  const gate = new Gate({ sessions, policy: { fresh: inForce }, evaluator });
+  const counters = new Counters(connection);
+  const quotaTales = new QuotaTales({ counters, trail, holder, logger });
+  const uses = new CountedUses({
+    counters,
+    nowMs: () => clock.nowMs(),
+    workers: () => policy.liveHolders().filter((name) => name.startsWith(`${service}.`)).length,
+    onPutBack: (count, window) => quotaTales.putBack(count, window),
+    onFailure: (what, error) => logger.warn(`quotas: ${what}: ${String(error)}`),
+  });
+  uses.start();
+  const quotas = new Quotas({ uses, evaluator, onRefused: (refused) => quotaTales.refused(refused) });
+  const gate = new Gate({ sessions, policy: { fresh: inForce }, evaluator, quotas });
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
@@ -134,8 +156,13 @@ export async function openCoreService({ service, short, config, certifier, reach
     policy,
     evaluator,
     gate,
+    quotas,
+    quotaTales,
+    clock,
+    counters,
     drain: {
       records: async () => {
+        await uses.stop();
         await refusedState.stop();
         await trail.commit.stop(10_000);
       },
