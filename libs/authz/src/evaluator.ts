@@ -1,4 +1,4 @@
-import type { Action, PolicyBundle } from '@claviger/contracts';
+import { type Action, groupIn, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { bundleHash } from './bundle-hash';
 import type { BundleIssue } from './bundle-issue';
@@ -11,7 +11,7 @@ import { explain } from './explain';
 import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
-import { type Subject, subjectsOf } from './subjects';
+import { type LimitedGrant, limitedGrantsFor, type Subject, subjectsOf } from './subjects';
 import { shapeOf } from './validate-bundle';
 
 export type LoadResult =
@@ -92,11 +92,13 @@ export class Evaluator {
     return { ok: true, revision: bundle.revision, hash };
   }
 
-  decide(request: AuthorizationRequest): Decision {
+  /** `honoured`: grants of limited use that count as in force; others give nothing. */
+  decide(request: AuthorizationRequest, honoured: readonly LimitedGrant[] = []): Decision {
     const loaded = this.#loaded;
     if (!loaded) return notLoaded;
-    const subject = loaded.subjectOf(request.principalId);
-    if (!subject) return unknownPrincipal;
+    const known = loaded.subjectOf(request.principalId);
+    if (!known) return unknownPrincipal;
+    const subject = honoured.length === 0 ? known : known.having(honoured);
     if (subject.principal.disabled) return disabledPrincipal;
     const { action, resource, context } = request;
     const applicable = loaded.compiled.byAction.get(action);
@@ -116,10 +118,10 @@ export class Evaluator {
     if (!lens.cacheable || context.newOwner !== undefined || about === undefined)
       return this.#evaluate(request, subject, loaded.compiled, lens, newOwner);
     const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${about}${lens.key(context)}`;
-    const known = this.#decisions.get(key);
-    if (known) {
+    const remembered = this.#decisions.get(key);
+    if (remembered) {
       this.counts.remembered++;
-      return known;
+      return remembered;
     }
     const decision = this.#evaluate(request, subject, loaded.compiled, lens);
     // A failure may be ours and pass; a decision is a function of the key.
@@ -127,10 +129,39 @@ export class Evaluator {
     return decision;
   }
 
+  /** Grants of limited use that may allow what is asked, those that end first before others. */
+  limitedGrants({ principalId, action, resource, context }: AuthorizationRequest): readonly LimitedGrant[] {
+    const subject = this.#loaded?.subjectOf(principalId);
+    return subject ? limitedGrantsFor(subject, action, resource.type === 'Key' ? resource.id : undefined, context.nowMs) : [];
+  }
+
   /** Role ids of a principal that are in force: for approvers, and for lists of people. Undefined when it is unknown or disabled. */
   rolesOf(principalId: string, nowMs: number): readonly string[] | undefined {
     const subject = this.#loaded?.subjectOf(principalId);
     return subject && !subject.principal.disabled ? subject.rolesAt(nowMs) : undefined;
+  }
+
+  /** Names (`tenant/id`) of the groups that a principal is in, directly or through member groups. Undefined when it is unknown or disabled. */
+  groupsOf(principalId: string): readonly string[] | undefined {
+    const subject = this.#loaded?.subjectOf(principalId);
+    return subject && !subject.principal.disabled ? subject.groups : undefined;
+  }
+
+  /** Whether a principal is one of those that an entry of `@approvers` names: a role in force, or a group as `group:tenant/id`. */
+  mayApproveAs(principalId: string, approver: string, nowMs: number): boolean {
+    const group = groupIn(approver);
+    return (
+      (group === undefined ? this.rolesOf(principalId, nowMs)?.includes(approver) : this.groupsOf(principalId)?.includes(group)) ?? false
+    );
+  }
+
+  /** Who it is, also when disabled. Undefined when the bundle does not know it. */
+  principalOf(id: string): Principal | undefined {
+    return this.#loaded?.subjectOf(id)?.principal;
+  }
+
+  everybody(): readonly Principal[] {
+    return this.#loaded?.bundle.principals ?? [];
   }
 
   /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */
@@ -140,6 +171,7 @@ export class Evaluator {
       policyOf: (id) => policies?.policies.get(id),
       applicable: policies?.byAction.get(request.action)?.policies ?? [],
       roles: this.#loaded?.subjectOf(request.principalId)?.rolesAt(request.context.nowMs) ?? [],
+      groups: this.#loaded?.subjectOf(request.principalId)?.groups ?? [],
     });
   }
 

@@ -25,22 +25,24 @@ export function quotaRules({ quotas = [] }: Pick<PolicyBundle, 'quotas'>): Quota
 export const actionsOf = ({ actions: named }: Pick<Quota, 'actions'>): Action[] =>
   actions.filter((action) => named.includes(action) || named.includes(action.slice(0, action.indexOf(':'))));
 
-/** What of the rules for its action an operation counts against. `rolesOf` is asked only where a quota is about a role. */
-export function countedBy(
-  quotas: readonly Quota[],
-  principal: string,
-  resource: Resource,
-  rolesOf: () => readonly string[] | undefined,
-): readonly Counted[] {
+/** Asked only where a quota is about roles or groups. */
+export interface HeldBy {
+  roles: () => readonly string[] | undefined;
+  groups: () => readonly string[] | undefined;
+}
+
+/** What of the rules for its action an operation counts against. */
+export function countedBy(quotas: readonly Quota[], principal: string, resource: Resource, standing: HeldBy): readonly Counted[] {
   const found: Counted[] = [];
   for (const quota of quotas)
-    if (matches(quota, principal, resource, rolesOf)) found.push({ quota, subject: subjectOf(quota, principal, resource) });
+    if (matches(quota, principal, resource, standing)) found.push({ quota, subject: subjectOf(quota, principal, resource) });
   return found;
 }
 
-function matches(quota: Quota, principal: string, resource: Resource, rolesOf: () => readonly string[] | undefined): boolean {
+function matches(quota: Quota, principal: string, resource: Resource, standing: HeldBy): boolean {
   if (quota.principal !== undefined && quota.principal !== principal) return false;
-  if (quota.role !== undefined && !rolesOf()?.includes(quota.role)) return false;
+  if (quota.role !== undefined && !standing.roles()?.includes(quota.role)) return false;
+  if (quota.group !== undefined && !standing.groups()?.includes(quota.group)) return false;
   if (resource.type === 'System') return !isAboutKeys(quota);
   const { environment, classification } = resource.attrs;
   return (

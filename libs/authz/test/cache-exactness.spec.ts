@@ -25,6 +25,7 @@ const pool = [
   `forbid (principal, action in Claviger::Action::"crypto", resource) when { resource.hasTag("team") && resource.getTag("team") == "beta" && context.mfa }`,
   `forbid (principal, action in [Claviger::Action::"keys", Claviger::Action::"crypto:Decrypt"], resource) when { context.authMethod == "token" && principal.kind == "person" }`,
   `permit (principal, action, resource) when { action in Claviger::Action::"crypto" && principal.kind == "service" }`,
+  `permit (principal in Claviger::Group::"b/all", action == Claviger::Action::"crypto:Decrypt", resource)`,
   `forbid (principal, action, resource) when { resource has state && resource.state == "suspended" }`,
 ].map((policy, index) => `@id("p${index}") @control("test") ${policy};`);
 
@@ -55,6 +56,9 @@ const publish = fc.record({
     ),
   ),
   grants: fc.uniqueArray(grant, { maxLength: 3, selector: ({ id }) => id }),
+  inTeam: fc.subarray(principalIds),
+  inAll: fc.subarray([...principalIds, 'group:a/all']),
+  teamHasRole: fc.boolean(),
 });
 const change = fc.record({
   kind: fc.constant('change-key' as const),
@@ -91,6 +95,10 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
       id === principalId && (!notBefore || context.nowMs >= Date.parse(notBefore)) && (!notAfter || context.nowMs < Date.parse(notAfter)),
   );
   const roles = new Set([...principal.roles, ...live.flatMap((g) => ('role' in g ? [g.role] : []))]);
+  const [a, b] = (bundle.groups ?? []).map(({ members }) => members);
+  const inA = a?.includes(principalId);
+  const inB = b?.includes(principalId) || (inA && b?.includes('group:a/all'));
+  if (inA) for (const role of bundle.groups![0]!.roles) roles.add(role);
   const { tags = {}, ...attrs } = resource.attrs;
   const answer = cedar.statefulIsAuthorized({
     principal: { type: 'Claviger::Principal', id: principalId },
@@ -109,7 +117,10 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
       {
         uid: { type: 'Claviger::Principal', id: principalId },
         attrs: { id: principalId, kind: principal.kind },
-        parents: [...roles].map((id) => ({ type: 'Claviger::Role', id })),
+        parents: [
+          ...[...roles].map((id) => ({ type: 'Claviger::Role', id })),
+          ...[inA && 'a/all', inB && 'b/all'].flatMap((id) => (id ? [{ type: 'Claviger::Group', id }] : [])),
+        ],
       },
       { uid: { type: 'Claviger::Key', id: resource.id }, attrs: JSON.parse(JSON.stringify(attrs)), parents: [], tags: { ...tags } },
       { uid: { type: 'Claviger::EncryptionContext', id: 'oracle' }, attrs: {}, parents: [], tags: { ...context.encryptionContext } },
@@ -160,6 +171,10 @@ test('over any sequence of bundles, key changes, contexts and clock moves a deci
               revision: bundle.revision + 1,
               principals,
               grants: step.grants,
+              groups: [
+                { id: 'all', tenant: 'a', members: step.inTeam, roles: step.teamHasRole ? ['application'] : [], revision: 1 },
+                { id: 'all', tenant: 'b', members: step.inAll, roles: [], revision: 1 },
+              ],
               policies: step.policies?.join('\n') ?? bundle.policies,
             };
             expect(evaluator.load(bundle)).toMatchObject({ ok: true });

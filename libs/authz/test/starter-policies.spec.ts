@@ -48,9 +48,19 @@ const may: Record<string, Action[]> = {
     'keys:SetAlias',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
+    'changes:Request',
   ],
   'security-officer': [
-    ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
+    ...['changes:Request', 'changes:Read', 'changes:Approve', 'changes:Withdraw'],
+    ...[
+      'policy:Read',
+      'policy:ReadQuotas',
+      'policy:Publish',
+      'access:RevokeSession',
+      'access:ListSessions',
+      'alerts:Read',
+      'alerts:Acknowledge',
+    ],
     ...[
       'keys:List',
       'keys:ListKeks',
@@ -79,12 +89,15 @@ const may: Record<string, Action[]> = {
     'keys:Certify',
     'keys:SetAlias',
     'keys:SetResidency',
+    'changes:Request',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: [
     'audit:Read',
     'audit:Verify',
+    'changes:Read',
     'policy:Read',
+    'policy:ReadQuotas',
     'backup:List',
     'keys:List',
     'keys:ListKeks',
@@ -94,7 +107,7 @@ const may: Record<string, Action[]> = {
   ],
   operator: [
     ...['system:Status', 'alerts:Read', 'keys:ListTokens', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
-    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
+    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore', 'changes:Request', 'policy:ReadQuotas'],
   ] as Action[],
   none: [],
 };

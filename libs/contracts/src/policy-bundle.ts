@@ -1,18 +1,20 @@
 import { z } from 'zod';
+import { ApprovalKey, approvalKeyLimits } from './approval-keys';
+import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
-import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
+import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
 import { Quota, quotaLimits } from './quotas';
 
 export const bundleFormat = 'claviger.bundle/1';
 
-/** Bounds of one bundle: all of it, signed and in base64url, must fit a broker message (`limits.messageBytes`). */
+/** Bounds of one bundle. A long one travels packed: all of it must stay within `packedLimits` as well. */
 export const bundleLimits = {
-  policiesChars: 200_000,
+  policiesChars: 1_000_000,
   schemaChars: 50_000,
-  principals: 2_000,
-  roles: 200,
-  grants: 5_000,
+  principals: 10_000,
+  roles: 1_000,
+  grants: 10_000,
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
   profiles: 100,
@@ -88,6 +90,10 @@ export const actionTable = {
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
+  'changes:Request': 'System',
+  'changes:Read': 'System',
+  'changes:Approve': 'System',
+  'changes:Withdraw': 'System',
   'audit:Read': 'System',
   'audit:Verify': 'System',
   'audit:RecordCeremony': 'System',
@@ -100,7 +106,6 @@ export const Action = z.enum(Object.keys(actionTable) as [Action, ...Action[]]);
 export const actions = Action.options;
 
 const revision = z.int().min(1);
-export const RoleId = z.string().regex(principalPattern, 'a role id is 1 to 64 of a-z, 0-9 and -');
 export const Role = z.strictObject({ id: RoleId, description: printable(500), revision });
 export type Role = z.infer<typeof Role>;
 
@@ -129,6 +134,8 @@ export const Principal = z.strictObject({
   disabled: z.boolean(),
   revision,
   identities: z.array(Identity).max(bundleLimits.identitiesPerPrincipal),
+  /** What this person approves changes of others with; none when left out. */
+  approvalKeys: z.array(ApprovalKey).max(approvalKeyLimits.perPrincipal).optional(),
 });
 export type Principal = z.infer<typeof Principal>;
 
@@ -139,6 +146,11 @@ const grantBase = {
   notBefore: Timestamp.optional(),
   /** … until just before this one: at `notAfter` itself it is over. */
   notAfter: Timestamp.optional(),
+  /**
+   * At most so many operations are allowed by it, over all processes; as many as one likes where left out. Only operations that nothing else allows count. They are counted under the id and the
+   * principal for as long as there is a broker: another grant takes another id.
+   */
+  uses: z.int().min(1).max(quotaLimits.uses).optional(),
   revision,
 };
 /** For a time, a principal holds a role … */
@@ -162,6 +174,8 @@ export const PolicyBundle = z.strictObject({
   principals: z.array(Principal).max(bundleLimits.principals),
   roles: z.array(Role).max(bundleLimits.roles),
   grants: z.array(Grant).max(bundleLimits.grants),
+  /** Who belongs together, and holds roles by that; none when left out. */
+  groups: z.array(Group).max(groupLimits.groups).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */

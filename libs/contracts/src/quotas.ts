@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GroupName } from './groups';
 import { Classification, Environment, KeyId, PrincipalId, principalPattern, printable } from './primitives';
 
 /**
@@ -37,7 +38,7 @@ export const quotaLimits = { quotas: 200, actions: 64, limit: 1_000_000_000_000,
 export const quotaPer = ['principal', 'key', 'principal+key', 'all'] as const;
 
 /**
- * At most `limit` operations in each window, over all processes of all services. It matches an operation when everything that it says of it does: who (`principal`, `role`), with
+ * At most `limit` operations in each window, over all processes of all services. It matches an operation when everything that it says of it does: who (`principal`, `role`, `group`), with
  * which key (`key`, `classification`, `environment`; operations without a key match only where none of these is said), and what (`actions`).
  */
 export const Quota = z.strictObject({
@@ -46,6 +47,8 @@ export const Quota = z.strictObject({
   principal: PrincipalId.optional(),
   /** Whoever holds this role now. */
   role: z.string().regex(principalPattern).optional(),
+  /** Whoever is in this group (`tenant/id`), directly or through member groups. */
+  group: GroupName.optional(),
   key: KeyId.optional(),
   classification: Classification.optional(),
   environment: Environment.optional(),
@@ -71,3 +74,6 @@ export const quotaCounter = ({ id, window }: Pick<Quota, 'id' | 'window'>, of: Q
   `quota.v1.${window}.${id}.${of.principal ?? '_'}.${of.keyId ?? '_'}.${index}`;
 
 export const quotaWindowIndex = (window: QuotaWindow, ms: number): number => Math.floor(ms / quotaWindows[window].ms);
+
+/** Subject of the counters of a grant's uses: `.drawn`, and `.returned`. */
+export const grantCounter = (id: string, principal: string): string => `${grantUses.subject}.${id}.${principal}`;

@@ -27,6 +27,8 @@ const use = {
   version: z.int().optional(),
   /** Ids of the policies that decided. */
   policies: z.array(z.string()).optional(),
+  /** Ids of the grants of limited use without which they would not have allowed it, and of which one use was counted. */
+  grants: z.array(z.string()).optional(),
   /** Revisions that the decision was made on: key, session, policy bundle. */
   revisions: z.strictObject({ key: z.int().optional(), session: z.int().optional(), bundle: z.int().optional() }),
   requestId: z.string().optional(),

@@ -1,5 +1,5 @@
 import type { CounterStreamName } from '@claviger/contracts';
-import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 
 /** JetStream answers a read of several subjects with at most so many messages, and refuses it when there are more. */
@@ -27,19 +27,21 @@ export class Counters {
 
   /** 0 where nothing was counted yet. A copy in a cluster may be a moment old, and then too low. */
   async read(stream: CounterStreamName, subject: string): Promise<number> {
-    return (await this.readAll(stream, [subject])).get(subject) ?? 0;
+    return (await this.readAll(stream, [subject]))?.get(subject) ?? 0;
   }
 
-  /** All counters that match the filters, by subject. Throws when there are more than `countersReadMax`. */
-  async readAll(stream: CounterStreamName, filters: string[]): Promise<Map<string, number>> {
+  /** All counters that match the filters, by subject; undefined when there are more than `countersReadMax`. */
+  async readAll(stream: CounterStreamName, filters: string[]): Promise<Map<string, number> | undefined> {
     const { direct } = await jetstreamManager(this.connection, { checkAPI: false, timeout: timeoutMs });
     const found = new Map<string, number>();
     try {
       for await (const message of await direct.getLastMessagesFor(stream, { multi_last: filters }))
         found.set(message.subject, Number(message.json<{ val: string }>().val));
     } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === 404) return found;
-      throw error;
+      // The statuses of a direct read (ADR-31 of NATS): none matched, too many did.
+      const { code } = error as { code?: unknown };
+      if (code === 413) return undefined;
+      if (code !== 404) throw error;
     }
     return found;
   }

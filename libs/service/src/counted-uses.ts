@@ -11,7 +11,7 @@ import {
   take,
   untake,
 } from '@claviger/authz';
-import type { CounterStreamName } from '@claviger/contracts';
+import type { CounterStreamName, QuotaSubject, QuotaWindow } from '@claviger/contracts';
 import type { Counters } from '@claviger/messaging';
 import { LRUCache } from 'lru-cache';
 
@@ -19,6 +19,8 @@ import { LRUCache } from 'lru-cache';
 export interface Count {
   /** Its name in this process. */
   readonly key: string;
+  /** Id of the quota or grant, and what is counted apart, for whoever reads of it. */
+  readonly of: { id: string; window?: QuotaWindow } & QuotaSubject;
   readonly limit: number;
   readonly stream: CounterStreamName;
   /** Undefined: ever. */
@@ -91,8 +93,14 @@ export class CountedUses {
   /** Gives back all that is held; resolves when that is known, or could not be. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
-    const periods = [...this.held.values()].filter(({ count }) => returnable(count));
-    await Promise.all(periods.flatMap(({ count, period, next }) => [this.return(count, period), next && this.return(count, next)]));
+    const held = [...this.held.values()].filter(({ count }) => returnable(count));
+    const leave = async (count: Count, period: Period | undefined) => {
+      if (!period) return;
+      // What is on its way goes back as well.
+      await period.asking;
+      await this.return(count, period);
+    };
+    await Promise.all(held.flatMap(({ count, period, next }) => [leave(count, period), leave(count, next)]));
   }
 
   /** Whether one may be taken now; a promise where that has to be asked: then ask this again when it resolves. Never rejects. */

@@ -56,10 +56,10 @@ export class QuotaTales {
 
   /** A counter is lower than what this process saw of it. */
   putBack(count: Count, window: number): void {
-    const [quota = '', name, principal, keyId] = count.key.split(' ');
+    const { id, window: name, principal, keyId } = count.of;
     this.parts.logger.error(`the counter ${count.counter(window)} was put back: nothing more of it is let through here`);
     this.append({
-      ...{ event: 'put-back', quota, limit: count.limit },
+      ...{ event: 'put-back', quota: id, limit: count.limit },
       ...(count.windowMs === undefined ? {} : { window: name, since: new Date(window * count.windowMs).toISOString() }),
       ...(principal ? { principal } : {}),
       ...(keyId ? { keyId } : {}),

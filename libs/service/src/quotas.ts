@@ -3,23 +3,24 @@ import {
   type Counted,
   countedBy,
   type Evaluator,
+  type LimitedGrant,
   type QuotaGate,
   QuotaPending,
   type QuotaRules,
   quotaRules,
   type Resource,
 } from '@claviger/authz';
-import { type Action, type PolicyBundle, ProblemError, quotaCounter, quotaWindows } from '@claviger/contracts';
+import { type Action, grantCounter, grantUses, type PolicyBundle, ProblemError, quotaCounter, quotaWindows } from '@claviger/contracts';
 import type { Count, CountedUses } from './counted-uses';
 
 export interface QuotasParts {
   uses: Pick<CountedUses, 'availability' | 'take' | 'nowMs'>;
-  evaluator: Pick<Evaluator, 'current' | 'rolesOf'>;
+  evaluator: Pick<Evaluator, 'current' | 'rolesOf' | 'groupsOf'>;
   /** A request was refused, since this is used up in the window that began then, or unknown. */
   onRefused: (refused: { counted: Counted; count: Count; caller: string; why: 'used-up' | 'unknown'; since: number }) => void;
 }
 
-/** The quotas of the bundle in force, over all processes. */
+/** The quotas of the bundle in force, and the uses of its grants, over all processes. */
 export class Quotas implements QuotaGate {
   private bundle: PolicyBundle | undefined;
   private rules: QuotaRules = new Map();
@@ -32,15 +33,16 @@ export class Quotas implements QuotaGate {
   charge(principal: string, action: Action, resource: Resource, charges: Charges): void {
     const { evaluator, uses } = this.parts;
     const bundle = evaluator.current?.bundle;
-    if (bundle !== this.bundle) this.use(bundle);
+    if (bundle !== this.bundle) this.follow(bundle);
     const quotas = this.rules.get(action);
     if (!quotas) return;
     const nowMs = uses.nowMs();
     const due: { quota: string; count: Count }[] = [];
     let pending: Promise<void> | undefined;
-    for (const counted of countedBy(quotas, principal, resource, () => evaluator.rolesOf(principal, Date.now()))) {
+    const held = { roles: () => evaluator.rolesOf(principal, Date.now()), groups: () => evaluator.groupsOf(principal) };
+    for (const counted of countedBy(quotas, principal, resource, held)) {
       const count = countOf(counted);
-      if (charges.has(count.key)) continue;
+      if (charges.taken.has(count.key)) continue;
       const availability = uses.availability(count, nowMs);
       if (availability instanceof Promise) pending ??= availability;
       else if (availability === 'held') due.push({ quota: counted.quota.id, count });
@@ -50,12 +52,32 @@ export class Quotas implements QuotaGate {
     for (const { quota, count } of due) {
       const takeBack = uses.take(count, nowMs);
       if (!takeBack) throw new QuotaPending(Promise.resolve());
-      charges.set(count.key, takeBack);
+      charges.taken.set(count.key, takeBack);
       this.allowed.set(quota, (this.allowed.get(quota) ?? 0) + 1);
     }
   }
 
-  private use(bundle: PolicyBundle | undefined): void {
+  use(grants: readonly LimitedGrant[], charges: Charges): 'counted' | 'used-up' | 'unknown' {
+    const { uses } = this.parts;
+    const nowMs = uses.nowMs();
+    const due = grants.filter((grant) => !charges.grants.includes(grant)).map((grant) => ({ grant, count: usesOf(grant) }));
+    let pending: Promise<void> | undefined;
+    for (const { count } of due) {
+      const availability = uses.availability(count, nowMs);
+      if (availability instanceof Promise) pending ??= availability;
+      else if (availability !== 'held') return availability;
+    }
+    if (pending) throw new QuotaPending(pending);
+    for (const { grant, count } of due) {
+      const takeBack = uses.take(count, nowMs);
+      if (!takeBack) throw new QuotaPending(Promise.resolve());
+      charges.taken.set(count.key, takeBack);
+      charges.grants.push(grant);
+    }
+    return 'counted';
+  }
+
+  private follow(bundle: PolicyBundle | undefined): void {
     this.bundle = bundle;
     this.rules = quotaRules(bundle ?? {});
     const ids = new Set(bundle?.quotas?.map(({ id }) => id));
@@ -78,9 +100,19 @@ function countOf({ quota, subject }: Counted): Count {
   const { ms, stream } = quotaWindows[quota.window];
   return {
     key: `${quota.id} ${quota.window} ${subject.principal ?? ''} ${subject.keyId ?? ''}`,
+    of: { id: quota.id, window: quota.window, ...subject },
     limit: quota.limit,
     stream,
     windowMs: ms,
     counter: (window) => quotaCounter(quota, subject, window),
   };
 }
+
+const usesOf = ({ id, principal, uses }: LimitedGrant): Count => ({
+  key: `grant ${id} ${principal}`,
+  of: { id, principal },
+  limit: uses,
+  stream: grantUses.stream,
+  windowMs: undefined,
+  counter: () => grantCounter(id, principal),
+});

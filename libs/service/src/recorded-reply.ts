@@ -1,4 +1,4 @@
-import { type Admission, type Charges, type Gate, QuotaPending, Refusal } from '@claviger/authz';
+import { type Admission, Charges, type Gate, QuotaPending, Refusal } from '@claviger/authz';
 import { isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 
@@ -69,13 +69,13 @@ export class RecordedReply {
     let admission: Admission | undefined;
     let intent: RecordIntent | undefined;
     let done: Done;
-    const charges: Charges = new Map();
+    const charges = new Charges();
     // What is asked again of work that was done is not counted: it is the same use.
     let counting = true;
     const admitted = (...question: Question): Admission => {
       // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
       const now = this.gate.session(context);
-      return counting ? this.gate.admit(now, charges, ...question) : this.gate.decide(now, ...question);
+      return counting ? this.gate.admit(now, charges, ...question) : this.gate.confirm(now, charges, ...question);
     };
     try {
       session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
@@ -89,8 +89,8 @@ export class RecordedReply {
         },
         admitAlso: (...question) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy of its first key`);
-          const { policies } = admitted(...question);
-          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])] };
+          const { policies, grants } = admitted(...question);
+          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])], ...(grants ? { grants } : {}) };
           return admission;
         },
         allows: (...question) => {
@@ -108,8 +108,7 @@ export class RecordedReply {
         },
         intend: ({ revision, ...change }) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy`);
-          const { policies, revisions } = admission;
-          const decided = { policies: policies as string[], revisions };
+          const decided = decidedOn(admission);
           const who = { action: operation.action, ...this.trail.who(context), ...whose(known) };
           intent = this.trail.intend({ ...who, ...about, ...change, ...decided, revision }, intent?.id);
           return intent;
@@ -135,15 +134,14 @@ export class RecordedReply {
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);
       // Nothing was done: it does not count.
-      if (problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent))
-        for (const takeBack of charges.values()) takeBack();
+      if (problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent)) charges.takeBack();
       const decided = problem instanceof Refusal ? problem : admission;
       // Under the id of what was intended: should that have been committed all the same, the two are told to be one.
       return this.trail.refuse(
         context,
         operation,
         problem,
-        { ...about, ...whose(session), ...(decided ? { policies: decided.policies as string[], revisions: decided.revisions } : {}) },
+        { ...about, ...whose(session), ...(decided ? decidedOn(decided) : {}) },
         intent?.id,
       );
     }
@@ -155,8 +153,7 @@ export class RecordedReply {
         ...about,
         ...done.record,
         outcome: 'success',
-        policies: admission.policies as string[],
-        revisions: admission.revisions,
+        ...decidedOn(admission),
       },
       intent?.id,
     );
@@ -164,6 +161,12 @@ export class RecordedReply {
     return { result: done.result, receipt };
   }
 }
+
+const decidedOn = <R>({ policies, grants, revisions }: { policies: readonly string[]; grants?: readonly string[]; revisions: R }) => ({
+  policies: policies as string[],
+  ...(grants ? { grants: grants as string[] } : {}),
+  revisions,
+});
 
 const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
 

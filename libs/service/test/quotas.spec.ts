@@ -1,5 +1,6 @@
-import { claviger, type KeyResource } from '@claviger/authz';
-import { ProblemError, type Quota, quotaCounter, quotaWindows } from '@claviger/contracts';
+import { readFileSync } from 'node:fs';
+import { claviger, Evaluator, type KeyResource } from '@claviger/authz';
+import { bundleFormat, type Grant, type PolicyBundle, ProblemError, type Quota, quotaCounter, quotaWindows } from '@claviger/contracts';
 import { Counters, RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -47,6 +48,7 @@ async function startProcess(quotas: readonly Quota[], { nowMs = () => 1_000 * ho
       return { bundle: said.bundle, hash: '' };
     },
     rolesOf: () => ['auditor'],
+    groupsOf: () => ['acme/payments'],
   };
   return {
     said,
@@ -195,7 +197,7 @@ describe('a quota', () => {
     expect([await ask(a.replies, caller), await ask(a.replies, caller)]).toEqual(['OK', 'ERR_QUOTA_EXCEEDED']);
   });
 
-  test('is for those whom it names: by role, by key, by environment', async () => {
+  test('is for those whom it names: by role, by group, by key, by environment', async () => {
     const [a, caller] = [await startProcess([]), await s.caller()];
     const use = () =>
       ask(a.replies, caller, ({ admit }) => {
@@ -208,6 +210,8 @@ describe('a quota', () => {
     };
     expect(await twice({ role: 'auditor' })).toEqual(['OK', 'ERR_QUOTA_EXCEEDED']);
     expect(await twice({ role: 'operator' })).toEqual(['OK', 'OK']);
+    expect(await twice({ group: 'acme/payments', per: 'all' })).toEqual(['OK', 'ERR_QUOTA_EXCEEDED']);
+    expect(await twice({ group: 'other/payments' })).toEqual(['OK', 'OK']);
     expect(await twice({ key: 'k_x', per: 'all' })).toEqual(['OK', 'ERR_QUOTA_EXCEEDED']);
     expect(await twice({ key: 'k_y' })).toEqual(['OK', 'OK']);
     expect(await twice({ environment: 'production' })).toEqual(['OK', 'ERR_QUOTA_EXCEEDED']);
@@ -224,7 +228,90 @@ test('only services change a counter, and nobody puts anything else there', asyn
   expect((await service.request('quota.v1.day.x._._.1.drawn', '{"val":"0"}')).json()).toMatchObject({ error: { code: 400 } });
   await expect(new Counters(service).add('quota.v1.day.x._._.1.drawn', 3)).resolves.toBe(3);
   const filters = ['quota.v1.day.x.*.*.1.drawn', 'quota.v1.day.nothing.*.*.1.drawn'];
-  expect([...(await new Counters(service).readAll('QUOTA_DAY', filters))]).toEqual([['quota.v1.day.x._._.1.drawn', 3]]);
+  expect([...((await new Counters(service).readAll('QUOTA_DAY', filters)) ?? [])]).toEqual([['quota.v1.day.x._._.1.drawn', 3]]);
   expect(await new Counters(service).read('QUOTA_DAY', 'quota.v1.day.nothing')).toBe(0);
+  const counters = new Counters(service);
+  await Promise.all(Array.from({ length: 1_025 }, (_, n) => counters.add(`quota.v1.second.many.p${n}._.1.drawn`, 1)));
+  expect(await counters.readAll('QUOTA_SECOND', ['quota.v1.second.many.*.*.1.drawn'])).toBe(undefined);
   await Promise.all([service.close(), provisioner.close()]);
+});
+
+describe('a grant of limited use', () => {
+  const starter = (file: string) => readFileSync(new URL(`../../../deploy/policies/starter/${file}`, import.meta.url), 'utf8');
+  const [granted, other] = ['k_AAAAAAAAAAAAAAAAAAAAAA', 'k_BBBBBBBBBBBBBBBBBBBBBB'];
+  const bundle = (revision: number, grants: Grant[], roles: string[] = []): PolicyBundle => ({
+    ...{ format: bundleFormat, revision, policies: starter('policies.cedar'), schema: starter('schema.cedarschema') },
+    roles: JSON.parse(starter('roles.json')),
+    principals: [{ id: 'sofia', kind: 'person', roles, disabled: false, revision: 1, identities: [{ kind: 'token' }] }],
+    ...{ grants, publishedAt: '2026-01-01T00:00:00.000Z' },
+  });
+  const decrypt = (keyId: string, more?: (asker: Asker) => object) => (asker: Asker) => {
+    asker.admit('crypto:Decrypt', key(keyId));
+    return { ...done, ...more?.(asker) };
+  };
+  /** A process whose policy is what the bundle says. */
+  async function start(evaluator: Evaluator) {
+    const connection = await s.broker.connection('crypto-worker');
+    const uses = new CountedUses({
+      ...{ counters: new Counters(connection), nowMs: () => Date.now(), workers: () => 2 },
+      ...{ onPutBack: () => undefined, onFailure: () => undefined },
+    });
+    return { connection, uses, replies: s.repliesWith(new Quotas({ uses, evaluator, onRefused: () => undefined }), evaluator) };
+  }
+
+  test('allows exactly so many operations over all processes, also those that were started anew, and only what nothing else allows', async () => {
+    const evaluator = new Evaluator();
+    const grant: Grant = { id: 'once-or-thrice', principal: 'sofia', action: 'crypto:Decrypt', key: granted, uses: 3, revision: 1 };
+    expect(evaluator.load(bundle(1, [grant]))).toMatchObject({ ok: true });
+    const [a, b, caller] = [await start(evaluator), await start(evaluator), await s.caller()];
+    // A list does not show what only such a grant would allow.
+    const listed = await a.replies.answer(operation, caller, {}, ({ admitAnyone, allows }) => {
+      admitAnyone();
+      return { result: allows('crypto:Decrypt', key(granted)) };
+    });
+    expect(listed.result).toBe(false);
+    expect(await ask(a.replies, caller, decrypt(other))).toBe('ERR_ACCESS_DENIED');
+    const dry = () => {
+      throw new ProblemError('ERR_DRY_RUN');
+    };
+    expect(await ask(a.replies, caller, decrypt(granted, dry))).toBe('ERR_DRY_RUN');
+    // Asked again when the work is done it is the same use, and still allowed by the grant.
+    const confirmed = decrypt(granted, ({ admit }) => ({ confirm: () => admit('crypto:Decrypt', key(granted)) }));
+    expect(await ask(a.replies, caller, confirmed)).toBe('OK');
+    await a.uses.stop();
+    const codes = await Promise.all(Array.from({ length: 20 }, () => ask(b.replies, caller, decrypt(granted))));
+    expect(tally(codes)).toEqual({ OK: 2, ERR_ACCESS_DENIED: 18 });
+    const fresh = await start(evaluator);
+    const refused = await fresh.replies.answer(operation, caller, {}, decrypt(granted)).catch((error) => error as RecordedProblem);
+    expect((refused as RecordedProblem).problem.detail).toContain('The grant once-or-thrice, which would allow it, is used up.');
+    const records = (await s.lines()).filter(({ session, outcome }) => session === caller.session && outcome === 'success');
+    expect(records.map(({ grants }) => grants)).toEqual([undefined, ['once-or-thrice'], ['once-or-thrice'], ['once-or-thrice']]);
+
+    // More uses of the same grant are more of the same count.
+    evaluator.load(bundle(2, [{ ...grant, uses: 4 }]));
+    const last = await start(evaluator);
+    expect([await ask(last.replies, caller, decrypt(granted)), await ask(last.replies, caller, decrypt(granted))]).toEqual([
+      'OK',
+      'ERR_ACCESS_DENIED',
+    ]);
+    await Promise.all([a, b, fresh, last].map(({ connection }) => connection.close()));
+  });
+
+  test('of a role counts what the role allows; without its counter nothing is allowed by it', async () => {
+    const evaluator = new Evaluator();
+    const grant: Grant = { id: 'auditor-for-two', principal: 'sofia', role: 'auditor', uses: 2, revision: 1 };
+    expect(evaluator.load(bundle(1, [grant]))).toMatchObject({ ok: true });
+    const [a, caller] = [await start(evaluator), await s.caller()];
+    expect(evaluator.rolesOf('sofia', Date.now())).toEqual([]);
+    expect([await ask(a.replies, caller), await ask(a.replies, caller), await ask(a.replies, caller)]).toEqual([
+      'OK',
+      'OK',
+      'ERR_ACCESS_DENIED',
+    ]);
+    evaluator.load(bundle(2, [{ ...grant, id: 'another' }]));
+    await a.connection.close();
+    expect(await ask(a.replies, caller)).toBe('ERR_QUOTA_UNAVAILABLE');
+    evaluator.load(bundle(3, [], ['auditor']));
+    expect(await ask(a.replies, caller)).toBe('OK');
+  });
 });

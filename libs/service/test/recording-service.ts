@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import { type Decision, Gate, type QuotaGate } from '@claviger/authz';
+import { type Decision, Gate, type GatePorts, type QuotaGate } from '@claviger/authz';
 import { policyOperations, type SessionsView, type SessionView, sessionIn } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import { AuditTrail, KvOwner, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
@@ -42,7 +42,8 @@ export async function startRecordingService() {
   const trail = new AuditTrail({ connection, service: 'policy', worker: 'p-test', openEpoch });
   const said: { decision: Decision } = { decision: { kind: 'allow', code: 'permitted', policyIds: ['p1'], reason: 'test' } };
   const evaluator = { decide: () => said.decision, current: { bundle: { revision: 3 } as never, hash: '' } };
-  const gateWith = (quotas?: QuotaGate) => new Gate({ sessions, policy: { fresh: () => true }, evaluator, ...(quotas ? { quotas } : {}) });
+  const gateWith = (quotas?: QuotaGate, by: GatePorts['evaluator'] = evaluator) =>
+    new Gate({ sessions, policy: { fresh: () => true }, evaluator: by, ...(quotas ? { quotas } : {}) });
 
   return {
     broker,
@@ -50,7 +51,8 @@ export async function startRecordingService() {
     said,
     sessions,
     replies: new RecordedReply(gateWith(), trail),
-    repliesWith: (quotas: QuotaGate) => new RecordedReply(gateWith(quotas), trail),
+    /** Policy is said by `by` where it is given. */
+    repliesWith: (quotas: QuotaGate, by?: GatePorts['evaluator']) => new RecordedReply(gateWith(quotas, by), trail),
     /** A session, and a request that comes over it. */
     caller: async (more: Partial<SessionView> = {}): Promise<RequestContext & { record: SessionView }> => {
       const session = random22();
