@@ -98,6 +98,7 @@ const may: Record<string, Action[]> = {
     'changes:Read',
     'policy:Read',
     'policy:ReadQuotas',
+    'alerts:Read',
     'backup:List',
     'keys:List',
     'keys:ListKeks',

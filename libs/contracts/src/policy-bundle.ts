@@ -5,6 +5,8 @@ import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
 import { Quota, quotaLimits } from './quotas';
+import { PackInForce, packLimits } from './regulation-packs';
+import { RoleConflict, roleConflictsMost } from './role-conflicts';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -176,12 +178,16 @@ export const PolicyBundle = z.strictObject({
   grants: z.array(Grant).max(bundleLimits.grants),
   /** Who belongs together, and holds roles by that; none when left out. */
   groups: z.array(Group).max(groupLimits.groups).optional(),
+  /** Pairs of roles that nobody may hold both of; none when left out. */
+  conflicts: z.array(RoleConflict).max(roleConflictsMost).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
   /** How often what is allowed may be done; as often as one likes where left out. */
   quotas: z.array(Quota).max(quotaLimits.quotas).optional(),
+  /** Regulation packs whose policies are among these. */
+  packs: z.array(PackInForce).max(packLimits.inForce).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;
