@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
-import { type Action, type Grant, groupName, type PolicyBundle, type Principal, type Role } from '@claviger/contracts';
+import {
+  type Action,
+  type EncryptionContext,
+  type Grant,
+  groupName,
+  type PolicyBundle,
+  type Principal,
+  type Role,
+} from '@claviger/contracts';
 import canonicalize from 'canonicalize';
+import { satisfiesContext } from './grant-context';
 import { membershipsOf } from './memberships';
 import { ascending } from './thresholds';
 
@@ -15,8 +24,8 @@ export interface Subject {
   readonly groups: readonly string[];
   /** Role ids in force: its own, those of its groups and those granted for the time. */
   rolesAt(nowMs: number): string[];
-  /** Whether a grant in force names this action and key. */
-  isGranted(action: Action, keyId: string, nowMs: number): boolean;
+  /** Whether a grant in force names this action and key, and holds for this encryption context. */
+  isGranted(action: Action, keyId: string, nowMs: number, encryptionContext?: EncryptionContext): boolean;
   /** Its grants of limited use, which give it nothing by themselves: whoever honours one counts a use. */
   readonly limited: readonly LimitedGrant[];
   /** The same subject, where of those these give what they grant. */
@@ -105,7 +114,11 @@ function subjectOf(principal: Principal, groups: readonly HeldGroup[], all: read
       }
       return variant;
     },
-    isGranted: (action, keyId, nowMs) => keyGrants.some((grant) => grant.action === action && grant.key === keyId && inForce(grant, nowMs)),
+    isGranted: (action, keyId, nowMs, encryptionContext) =>
+      keyGrants.some(
+        (grant) =>
+          grant.action === action && grant.key === keyId && inForce(grant, nowMs) && satisfiesContext(grant.context, encryptionContext),
+      ),
   };
 }
 
