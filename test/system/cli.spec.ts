@@ -298,7 +298,13 @@ test('quotas are put in force with the policies; of many requests to two workers
   expect(await json('ada', 'quotas', 'show', 'macs', '--key', keyId)).toMatchObject({
     ...{ quota, counts: [{ principal: 'payments-api', keyId, given: 150 }] },
   });
-  const { records } = await json<{ records: { record: object }[] }>('ada', 'audit', 'query', '--kind', 'quota');
-  expect(records.map(({ record }) => record)).toMatchObject([{ event: 'exceeded', quota: 'macs', principal: 'payments-api', keyId }]);
+  const told = await until(
+    async () => {
+      const found = await json<{ record: object }[]>('ada', 'audit', 'query', '--kind', 'quota');
+      return found.length > 0 ? found : undefined;
+    },
+    { what: 'the record of the first refusal', timeoutMs: 20_000, everyMs: 200 },
+  );
+  expect(told.map(({ record }) => record)).toMatchObject([{ event: 'exceeded', quota: 'macs', principal: 'payments-api', keyId }]);
   expect((await as('kim', 'quotas', 'list')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
 });

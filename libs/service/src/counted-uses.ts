@@ -67,6 +67,8 @@ const countsMax = 100_000;
 const retryMs = 250;
 /** What is used up stays so, but for what others give back: how often that is looked at. */
 const rereadMs = 500;
+/** So often a request may find that others were faster, before it is told that all is used up. */
+const drawsMax = 3;
 /** What was not used for so long goes back to the others. Not of short windows: by then they are over. */
 const idleMs = 2_000;
 const tickMs = 1_000;
@@ -167,22 +169,29 @@ export class CountedUses {
   }
 
   private async fill(count: Count, period: Period): Promise<void> {
-    const { allowance } = period;
     const { counters, onPutBack, onFailure } = this.options;
+    const { allowance } = period;
     const counter = count.counter(period.window);
     try {
-      if (isExhausted(allowance, count.limit)) {
-        learnReturned(allowance, await counters.read(count.stream, `${counter}.returned`));
-        period.readAt = this.monotonic();
-        if (isExhausted(allowance, count.limit)) return;
+      for (let round = 0; round < drawsMax; round++) {
+        if (isExhausted(allowance, count.limit) || (allowance.drawn === 0 && returnable(count))) {
+          learnReturned(allowance, await counters.read(count.stream, `${counter}.returned`));
+          period.readAt = this.monotonic();
+          if (isExhausted(allowance, count.limit)) return;
+        }
+        // What is known before the draw is sent: see Allowance.
+        const { returned } = allowance;
+        const size = drawSize(allowance, count.limit, { workers: this.workers, wait: period.wait, nowMs: this.monotonic() });
+        const value = await counters.add(`${counter}.drawn`, size);
+        if (!drew(allowance, { count: size, value, returned, nowMs: this.monotonic() }, count.limit)) {
+          period.putBack = true;
+          onPutBack(count, period.window);
+          return;
+        }
+        if (left(allowance, count.limit) > 0 || !returnable(count)) return;
+        // All of it was beyond the limit. It goes back at once, and what others gave back meanwhile may be had.
+        learnReturned(allowance, await counters.add(`${counter}.returned`, giveBack(allowance)));
       }
-      // What is known before the draw is sent: see Allowance.
-      const { returned } = allowance;
-      const size = drawSize(allowance, count.limit, { workers: this.workers, wait: period.wait, nowMs: this.monotonic() });
-      const value = await counters.add(`${counter}.drawn`, size);
-      if (drew(allowance, { count: size, value, returned, nowMs: this.monotonic() }, count.limit)) return;
-      period.putBack = true;
-      onPutBack(count, period.window);
     } catch (error) {
       period.failedAt = this.monotonic();
       onFailure(`nothing was drawn of ${count.key}`, error);
