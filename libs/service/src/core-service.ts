@@ -17,12 +17,12 @@ import {
 import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
+import { BundleSwap } from './bundle-swap';
 import { CountedUses } from './counted-uses';
 import { openToken, type TokenReach } from './open-token';
 import { QuotaTales } from './quota-tales';
 import { Quotas } from './quotas';
 import { RefusedState } from './refused-state';
-import { withoutActions } from './without-actions';
 
 export interface CoreServiceOptions {
   service: string;
@@ -60,12 +60,16 @@ export interface CoreService {
   sessions: KvView<SessionsView>;
   policy: KvView<BundleView>;
   evaluator: Evaluator;
+  /** Puts the bundles of `policy` in force in `evaluator`. */
+  bundles: BundleSwap;
   gate: Gate;
   quotas: Quotas;
   quotaTales: QuotaTales;
   /** The broker's time, by which the windows of quotas begin. */
   clock: BrokerClock;
   counters: Counters;
+  /** Resolves when sessions and policies are fresh and the bundle is in force: requests can be answered. */
+  ready: () => Promise<void>;
   /** Drain steps, in the order in which a service runs them around its own. */
   drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
 }
@@ -115,16 +119,8 @@ export async function openCoreService({ service, short, config, certifier, reach
   const clock = new BrokerClock();
   const policy = openPolicyView({ ...viewOptions, onProbe: (sentAt, storedMs) => clock.observe(sentAt, storedMs) });
   const evaluator = new Evaluator();
-  let newestBundle = 0;
-  policy.onChange(({ bundle, revision }) => {
-    newestBundle = revision;
-    const loaded = evaluator.load(bundle);
-    if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
-    else logger.error(`policy bundle ${revision} refused, so nobody is admitted: ${loaded.issues.map((i) => i.message).join('; ')}`);
-    if (evaluator.missing.length > 0) logger.warn(`policy bundle ${revision} ${withoutActions(evaluator.missing)}`);
-  });
-  // What a newer bundle takes away must not stay allowed because this process could not read it.
-  const inForce = () => policy.fresh() && evaluator.current?.bundle.revision === newestBundle;
+  const bundles = new BundleSwap({ evaluator, logger });
+  policy.onChange((view) => bundles.follow(view));
   const counters = new Counters(connection);
   const quotaTales = new QuotaTales({ counters, trail, holder, logger });
   const uses = new CountedUses({
@@ -136,7 +132,7 @@ export async function openCoreService({ service, short, config, certifier, reach
   });
   uses.start();
   const quotas = new Quotas({ uses, evaluator, onRefused: (refused) => quotaTales.refused(refused) });
-  const gate = new Gate({ sessions, policy: { fresh: inForce }, evaluator, quotas });
+  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && bundles.inForce() }, evaluator, quotas });
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
@@ -155,11 +151,16 @@ export async function openCoreService({ service, short, config, certifier, reach
     sessions,
     policy,
     evaluator,
+    bundles,
     gate,
     quotas,
     quotaTales,
     clock,
     counters,
+    ready: async () => {
+      await Promise.all([sessions.whenFresh(), policy.whenFresh()]);
+      await bundles.settled();
+    },
     drain: {
       records: async () => {
         await uses.stop();
@@ -177,6 +178,7 @@ export async function openCoreService({ service, short, config, certifier, reach
         await Promise.allSettled(connections.map((c) => c.drain()));
       },
       rest: async () => {
+        await bundles.stop();
         token.close();
         await telemetry.shutdown();
       },
