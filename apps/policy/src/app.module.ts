@@ -8,6 +8,8 @@ import { BundleKeeper } from './bundle-keeper';
 import { ChangeKeeper } from './change-keeper';
 import { ChangesController } from './changes.controller';
 import { PolicyController } from './policy.controller';
+import { QuotaCounts } from './quota-counts';
+import { QuotasController } from './quotas.controller';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
@@ -19,6 +21,7 @@ export interface Parts {
   changes: ChangeKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -29,7 +32,7 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, ChangesController],
+      controllers: [PolicyController, AccessController, QuotasController, ChangesController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
@@ -37,6 +40,7 @@ export class AppModule {
         { provide: ChangeKeeper, useValue: parts.changes },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { type BundleView, changeOperations, policyOperations, type SessionsView } from '@claviger/contracts';
+import { type BundleView, changeOperations, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -8,7 +8,6 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Admission } from './admission';
 import { AppModule } from './app.module';
-import { bundleId } from './bundle-document';
 import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
@@ -22,6 +21,7 @@ import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { PersonalValues } from './personal-values';
+import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
@@ -52,10 +52,9 @@ await runService(service, async (logger) => {
   const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
   const revocation = new Revocation(connection, sessions, logins, trail, logger);
   const registries = new Registries(evaluator);
-  const followed = core.policy.get(bundleId);
-  if (followed) registries.follow(followed);
-  core.policy.onChange((bundle) => {
-    registries.follow(bundle);
+  registries.follow();
+  core.bundles.onInForce(() => {
+    registries.follow();
     void endSessionsWithoutPrincipal();
   });
   const store = BundleStore.open(config.MONGODB_URL, config.MONGODB_DATABASE, trusted);
@@ -68,6 +67,8 @@ await runService(service, async (logger) => {
     owner: new KvOwner<BundleView>(connection, 'policy', recordTypes.policy, signer, revisionReader('policy', trusted)),
     view: core.policy,
     signer,
+    validate: (bundle) => core.bundles.validate(bundle),
+    reached: (revision) => core.bundles.reached(revision),
     seed: () => (config.POLICY_SEED_DIR ? readSeed(config.POLICY_SEED_DIR, new Date()) : undefined),
     onTampered,
     logger,
@@ -94,17 +95,22 @@ await runService(service, async (logger) => {
   const oidc = new OidcIssuers(issuers, (issuer, error) => logger.warn(`oidc: the keys of ${issuer} cannot be fetched: ${String(error)}`));
   const personal = new PersonalValues(connection, logger);
   const attempts = new RefusedAttempts(trail, personal, logger);
-  const policyFresh = () => core.policy.fresh();
+  const policyFresh = () => core.policy.fresh() && core.bundles.inForce();
   const credentials = new Credentials(trusted, oidc);
   const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish }, access, changes: changeOperations } });
+  const server = new RequestServer({
+    connection,
+    services: { policy: { show, publish, ...quotaOperations }, access, changes: changeOperations },
+  });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
-  const parts = { recorded, bundles, changes, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
+  const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
+  const issuer = new TokenIssuer(signer, logins);
+  const parts = { quotaCounts, recorded, bundles, changes, evaluator, tokens: issuer, registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -124,7 +130,7 @@ await runService(service, async (logger) => {
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
-  void Promise.all([core.sessions.whenFresh(), core.policy.whenFresh()]).then(async () => {
+  void core.ready().then(async () => {
     await app.listen();
     callout.start();
     logger.log(`${core.worker} admits callers and takes requests`);

@@ -1,3 +1,16 @@
+export {
+  type Allowance,
+  drawSize,
+  drew,
+  giveBack,
+  isExhausted,
+  isLow,
+  learnReturned,
+  left,
+  newAllowance,
+  take,
+  untake,
+} from './allowance';
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
@@ -8,6 +21,7 @@ export { type Count, countApprovals, type People, peopleWhoCan, type Question, w
 export { type Assignment, assignmentsOf, type Period, pathText, periodText, rolesGiven } from './assignments';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { CedarThread } from './cedar-thread';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
@@ -19,6 +33,8 @@ export { type MembershipPath, type Memberships, membershipsOf } from './membersh
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
 export { type Policy, parsePolicies } from './policy-set';
 export { decideQuestion, type PolicyQuestion } from './policy-test';
+export { Charges, type QuotaGate, QuotaPending } from './quota-gate';
+export { actionsOf, type Counted, countedBy, type HeldBy, isAboutKeys, type QuotaRules, quotaRules } from './quota-rules';
 export {
   type AuthorizationRequest,
   claviger,
@@ -29,5 +45,7 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export type { Elsewhere } from './steps';
+export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
-export { validateBundle } from './validate-bundle';
+export { validateBeside, validateBundle } from './validate-bundle';

@@ -5,6 +5,8 @@ import { type BundleView, type SessionsView, Trust } from '@claviger/contracts';
 import { openEpoch, type Token, trustedSigner } from '@claviger/hsm';
 import {
   AuditTrail,
+  BrokerClock,
+  Counters,
   connectToCore,
   importTrustedKeys,
   type KvView,
@@ -15,9 +17,12 @@ import {
 import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
+import { BundleSwap } from './bundle-swap';
+import { CountedUses } from './counted-uses';
 import { openToken, type TokenReach } from './open-token';
+import { QuotaTales } from './quota-tales';
+import { Quotas } from './quotas';
 import { RefusedState } from './refused-state';
-import { withoutActions } from './without-actions';
 
 export interface CoreServiceOptions {
   service: string;
@@ -55,7 +60,16 @@ export interface CoreService {
   sessions: KvView<SessionsView>;
   policy: KvView<BundleView>;
   evaluator: Evaluator;
+  /** Puts the bundles of `policy` in force in `evaluator`. */
+  bundles: BundleSwap;
   gate: Gate;
+  quotas: Quotas;
+  quotaTales: QuotaTales;
+  /** The broker's time, by which the windows of quotas begin. */
+  clock: BrokerClock;
+  counters: Counters;
+  /** Resolves when sessions and policies are fresh and the bundle is in force: requests can be answered. */
+  ready: () => Promise<void>;
   /** Drain steps, in the order in which a service runs them around its own. */
   drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
 }
@@ -102,19 +116,23 @@ export async function openCoreService({ service, short, config, certifier, reach
     markMaxAgeMs: config.STATE_MARK_MAX_AGE_SECONDS * 1_000,
   };
   const sessions = openSessionsView(viewOptions);
-  const policy = openPolicyView(viewOptions);
+  const clock = new BrokerClock();
+  const policy = openPolicyView({ ...viewOptions, onProbe: (sentAt, storedMs) => clock.observe(sentAt, storedMs) });
   const evaluator = new Evaluator();
-  let newestBundle = 0;
-  policy.onChange(({ bundle, revision }) => {
-    newestBundle = revision;
-    const loaded = evaluator.load(bundle);
-    if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
-    else logger.error(`policy bundle ${revision} refused, so nobody is admitted: ${loaded.issues.map((i) => i.message).join('; ')}`);
-    if (evaluator.missing.length > 0) logger.warn(`policy bundle ${revision} ${withoutActions(evaluator.missing)}`);
+  const bundles = new BundleSwap({ evaluator, logger });
+  policy.onChange((view) => bundles.follow(view));
+  const counters = new Counters(connection);
+  const quotaTales = new QuotaTales({ counters, trail, holder, logger });
+  const uses = new CountedUses({
+    counters,
+    nowMs: () => clock.nowMs(),
+    workers: () => policy.liveHolders().filter((name) => name.startsWith(`${service}.`)).length,
+    onPutBack: (count, window) => quotaTales.putBack(count, window),
+    onFailure: (what, error) => logger.warn(`quotas: ${what}: ${String(error)}`),
   });
-  // What a newer bundle takes away must not stay allowed because this process could not read it.
-  const inForce = () => policy.fresh() && evaluator.current?.bundle.revision === newestBundle;
-  const gate = new Gate({ sessions, policy: { fresh: inForce }, evaluator });
+  uses.start();
+  const quotas = new Quotas({ uses, evaluator, onRefused: (refused) => quotaTales.refused(refused) });
+  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && bundles.inForce() }, evaluator, quotas });
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
@@ -133,9 +151,19 @@ export async function openCoreService({ service, short, config, certifier, reach
     sessions,
     policy,
     evaluator,
+    bundles,
     gate,
+    quotas,
+    quotaTales,
+    clock,
+    counters,
+    ready: async () => {
+      await Promise.all([sessions.whenFresh(), policy.whenFresh()]);
+      await bundles.settled();
+    },
     drain: {
       records: async () => {
+        await uses.stop();
         await refusedState.stop();
         await trail.commit.stop(10_000);
       },
@@ -150,6 +178,7 @@ export async function openCoreService({ service, short, config, certifier, reach
         await Promise.allSettled(connections.map((c) => c.drain()));
       },
       rest: async () => {
+        await bundles.stop();
         token.close();
         await telemetry.shutdown();
       },

@@ -1,12 +1,16 @@
 export { ApprovedChanges, type ApprovedChangesParts, type OpenChange, outcomeLingerSeconds } from './approved-changes';
+export { BundleSwap } from './bundle-swap';
 export { Changes } from './changes';
 export { coreChecks, type NamedViews } from './checks';
 export { observeCore } from './core-metrics';
 export { type CoreService, type CoreServiceOptions, openCoreService } from './core-service';
+export { type Availability, type Count, CountedUses, type CountedUsesOptions } from './counted-uses';
 export { Fold } from './fold';
 export { FoldedRecords } from './folded-records';
 export { openToken, patiently, type TokenReach } from './open-token';
 export { type OwedPage, type OwedRecord, type OwedRecordSource, OwedRecords } from './owed-records';
+export { QuotaTales } from './quota-tales';
+export { Quotas } from './quotas';
 export { type About, type Admit, type Asker, type Done, defaultProblem, named, RecordedReply } from './recorded-reply';
 export { RefusedState } from './refused-state';
 export { SystemReplies } from './system-replies';
