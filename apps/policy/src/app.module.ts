@@ -14,6 +14,8 @@ import { Granting } from './granting';
 import { KeyFacts } from './key-facts';
 import { OffboardingController } from './offboarding.controller';
 import { PolicyController } from './policy.controller';
+import { QuotaCounts } from './quota-counts';
+import { QuotasController } from './quotas.controller';
 import { Registries } from './registries';
 import { ReviewDocuments } from './review-documents';
 import { ReviewsController } from './reviews.controller';
@@ -31,6 +33,7 @@ export interface Parts {
   keyFacts: KeyFacts;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -48,6 +51,7 @@ export class AppModule {
       controllers: [
         PolicyController,
         AccessController,
+        QuotasController,
         ChangesController,
         OffboardingController,
         ReviewsController,
@@ -64,6 +68,7 @@ export class AppModule {
         { provide: KeyFacts, useValue: parts.keyFacts },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

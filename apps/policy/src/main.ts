@@ -5,6 +5,7 @@ import {
   changeOperations,
   elevationOperations,
   policyOperations,
+  quotaOperations,
   reviewOperations,
   type SessionsView,
 } from '@claviger/contracts';
@@ -35,6 +36,7 @@ import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
+import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
 import { Review } from './review';
@@ -146,7 +148,7 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection,
     services: {
-      policy: { show, publish },
+      policy: { show, publish, ...quotaOperations },
       access: { ...access, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
       changes: changeOperations,
     },
@@ -154,7 +156,9 @@ await runService(service, async (logger) => {
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
   const sweep = new ElevationSweep({ evaluator, bundles, trail, logger });
+  const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
   const parts = {
+    quotaCounts,
     recorded,
     bundles,
     changes,

@@ -83,6 +83,7 @@ export class Caller {
       const pauseMs = retryPauseMs({
         retry: operation.retry,
         retryable: error.retryable,
+        retryAfterMs: error.retryAfterMs,
         undelivered,
         attempt,
         remainingMs,

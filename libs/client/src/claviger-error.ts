@@ -5,6 +5,7 @@ export interface ErrorDetails {
   requestId?: string;
   /** Where the refusal or failure is recorded. */
   receipt?: Receipt;
+  retryAfterMs?: number;
   cause?: unknown;
   /** Of ERR_APPROVAL_REQUIRED: what a change request can be made of. */
   approval?: Problem['approval'];
@@ -22,10 +23,12 @@ export class ClavigerError extends Error {
   readonly requestId?: string;
   readonly receipt?: Receipt;
   readonly approval?: Problem['approval'];
+  /** Of ERR_QUOTA_EXCEEDED: when the next window begins. */
+  readonly retryAfterMs?: number;
 
   constructor(
     readonly code: ErrorCode,
-    { detail, requestId, receipt, cause, approval }: ErrorDetails = {},
+    { detail, requestId, receipt, retryAfterMs, cause, approval }: ErrorDetails = {},
   ) {
     const { status, retryable, title, next } = errorTable[code];
     super(`${code}: ${detail ?? title}`, cause === undefined ? undefined : { cause });
@@ -37,9 +40,11 @@ export class ClavigerError extends Error {
     if (requestId !== undefined) this.requestId = requestId;
     if (receipt !== undefined) this.receipt = receipt;
     if (approval !== undefined) this.approval = approval;
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
 
-  static fromProblem({ code, detail, approval }: Problem, details: ErrorDetails): ClavigerError {
-    return new ClavigerError(code, { detail, ...details, ...(approval ? { approval } : {}) });
+  static fromProblem({ code, detail, retryAfterMs, approval }: Problem, details: ErrorDetails): ClavigerError {
+    const more = { ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...(approval ? { approval } : {}) };
+    return new ClavigerError(code, { detail, ...more, ...details });
   }
 }

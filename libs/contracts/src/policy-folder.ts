@@ -12,6 +12,7 @@ export const policyFolder = {
     conflicts: 'conflicts.json',
     staleness: 'staleness.json',
     profiles: 'profiles.json',
+    quotas: 'quotas.json',
     elevations: 'elevations.json',
     breakGlass: 'break-glass.json',
     tokens: 'tokens.json',

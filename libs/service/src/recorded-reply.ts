@@ -1,4 +1,4 @@
-import { type Admission, type ApprovalRule, type Gate, Refusal, strictest } from '@claviger/authz';
+import { type Admission, type ApprovalRule, Charges, type Gate, QuotaPending, Refusal, strictest } from '@claviger/authz';
 import { isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 import type { ApprovedChanges, OpenChange } from './approved-changes';
@@ -43,6 +43,9 @@ export interface Asker {
   intend: (change: AboutChange & { revision: number }) => RecordIntent;
 }
 
+/** So long a request waits, over all its tries, for what its quotas still let through. */
+const quotaWaitMs = 2_500;
+
 /**
  * One request, in one order: may it be recorded, who asks, `work` (which asks policy before it does anything), exactly one record, the answer.
  * No record, no answer. Refusals and failures are recorded like successes.
@@ -73,6 +76,18 @@ export class RecordedReply {
     let done: Done;
     let change: OpenChange | undefined;
     const approvals = new Approvals();
+    const charges = new Charges();
+    // What is asked again of work that was done is not counted: it is the same use.
+    let counting = true;
+    const admitted = (...question: Question): Admission => {
+      // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
+      const now = this.gate.session(context);
+      return approvals.under(
+        change,
+        () => (counting ? this.gate.admit(now, charges, ...question) : this.gate.confirm(now, charges, ...question)),
+        (approved) => (counting ? this.gate.charge(approved, charges, question[0], question[1]) : approved),
+      );
+    };
     try {
       session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
       if (arrive) await arrive();
@@ -83,18 +98,16 @@ export class RecordedReply {
         await opened.begin();
         change = opened;
       }
-      const decide = (...question: Question) => approvals.under(change, () => this.gate.decide(this.gate.session(context), ...question));
-      const doing = work({
+      const asker: Asker = {
         session: known,
         admit: (...question) => {
-          // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
-          admission = decide(...question);
+          admission = admitted(...question);
           return admission;
         },
         admitAlso: (...question) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy of its first key`);
-          const { policies } = decide(...question);
-          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])] };
+          const { policies, grants } = admitted(...question);
+          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])], ...(grants ? { grants } : {}) };
           return admission;
         },
         allows: (...question) => {
@@ -112,29 +125,43 @@ export class RecordedReply {
         },
         admitWith: (rule, why) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy`);
-          const { policies, revisions } = admission;
           const decided = admission;
-          approvals.under(change, () => {
-            throw new Refusal('ERR_APPROVAL_REQUIRED', why, policies, revisions, { rule, admission: decided });
-          });
+          const refuse = () => {
+            throw new Refusal('ERR_APPROVAL_REQUIRED', why, decided.policies, decided.revisions, undefined, { rule, admission: decided });
+          };
+          approvals.under(change, refuse);
         },
         intend: ({ revision, ...changed }) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy`);
-          const { policies, revisions } = admission;
-          const decided = { policies: policies as string[], revisions };
+          const decided = decidedOn(admission);
           const who = { action: operation.action, ...this.trail.who(context), ...whose(known), ...approvals.of(change) };
           intent = this.trail.intend({ ...who, ...about, ...changed, ...decided, revision }, intent?.id);
           return intent;
         },
-      });
-      // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
-      done = doing instanceof Promise ? await doing : doing;
+      };
+      // Policy, and with it quotas, are asked before anything is done: work that has to wait for its quota begins again.
+      for (let deadline: number | undefined; ; ) {
+        try {
+          const doing = work(asker);
+          // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
+          done = doing instanceof Promise ? await doing : doing;
+          break;
+        } catch (error) {
+          if (!(error instanceof QuotaPending)) throw error;
+          deadline ??= performance.now() + quotaWaitMs;
+          if (intent || performance.now() > deadline) throw new ProblemError('ERR_QUOTA_UNAVAILABLE');
+          await error.asked;
+        }
+      }
+      counting = false;
       done.confirm?.();
       if (!admission) throw new Error(`${operation.name} did not ask policy`);
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);
-      // What policy or the session refuse is refused before anything is done.
-      await change?.end(problem instanceof Refusal ? 'open' : 'failed', problem.code);
+      // Nothing was done: it does not count, and a change that others approved can be executed again.
+      const isUndone = problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent);
+      if (isUndone) charges.takeBack();
+      await change?.end(isUndone ? 'open' : 'failed', problem.code);
       await this.demand(problem, approvals, context, operation);
       const decided = problem instanceof Refusal ? problem : admission;
       // Under the id of what was intended: should that have been committed all the same, the two are told to be one.
@@ -146,7 +173,7 @@ export class RecordedReply {
           ...about,
           ...whose(session),
           ...(context.change ? { change: context.change } : {}),
-          ...(decided ? { policies: decided.policies as string[], revisions: decided.revisions } : {}),
+          ...(decided ? decidedOn(decided) : {}),
         },
         intent?.id,
       );
@@ -160,8 +187,7 @@ export class RecordedReply {
         ...approvals.of(change),
         ...done.record,
         outcome: 'success',
-        policies: admission.policies as string[],
-        revisions: admission.revisions,
+        ...decidedOn(admission),
       },
       intent?.id,
     );
@@ -189,8 +215,8 @@ class Approvals {
   private readonly rules: ApprovalRule[] = [];
   private readonly approvedBy = new Set<string>();
 
-  /** Decides, with the approvals of a change where policy asks for some. Throws Refusal. */
-  under(change: OpenChange | undefined, decide: () => Admission): Admission {
+  /** Decides, with the approvals of a change where policy asks for some; `count` counts what these admit. Throws Refusal. */
+  under(change: OpenChange | undefined, decide: () => Admission, count: (admission: Admission) => Admission = (one) => one): Admission {
     try {
       return decide();
     } catch (error) {
@@ -198,10 +224,10 @@ class Approvals {
       const { rule, admission } = error.missing;
       this.rules.push(rule);
       if (!change) throw error;
-      const count = change.count(rule);
-      for (const approver of count.approvers) this.approvedBy.add(approver);
-      if (count.satisfied) return admission;
-      throw new Refusal(error.code, `${error.detail}: ${count.why}`, error.policies, error.revisions);
+      const counted = change.count(rule);
+      for (const approver of counted.approvers) this.approvedBy.add(approver);
+      if (counted.satisfied) return count(admission);
+      throw new Refusal(error.code, `${error.detail}: ${counted.why}`, error.policies, error.revisions);
     }
   }
 
@@ -215,6 +241,12 @@ class Approvals {
     return { change: change.change, ...(this.approvedBy.size > 0 ? { approvedBy: [...this.approvedBy] } : {}) };
   }
 }
+
+const decidedOn = <R>({ policies, grants, revisions }: { policies: readonly string[]; grants?: readonly string[]; revisions: R }) => ({
+  policies: policies as string[],
+  ...(grants ? { grants: grants as string[] } : {}),
+  revisions,
+});
 
 const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
 
