@@ -8,6 +8,8 @@ import { Activities } from './activities';
 import { BundleKeeper } from './bundle-keeper';
 import { OffboardingController } from './offboarding.controller';
 import { PolicyController } from './policy.controller';
+import { QuotaCounts } from './quota-counts';
+import { QuotasController } from './quotas.controller';
 import { Registries } from './registries';
 import { ReviewDocuments } from './review-documents';
 import { ReviewsController } from './reviews.controller';
@@ -22,6 +24,7 @@ export interface Parts {
   bundles: BundleKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -36,13 +39,14 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, OffboardingController, ReviewsController, UnusedAccessController],
+      controllers: [PolicyController, AccessController, OffboardingController, ReviewsController, UnusedAccessController, QuotasController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

@@ -1,5 +1,12 @@
 import 'reflect-metadata';
-import { accessLifecycleOperations, type BundleView, policyOperations, reviewOperations, type SessionsView } from '@claviger/contracts';
+import {
+  accessLifecycleOperations,
+  type BundleView,
+  policyOperations,
+  quotaOperations,
+  reviewOperations,
+  type SessionsView,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -22,6 +29,7 @@ import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
+import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
 import { Review } from './review';
@@ -118,11 +126,13 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { policy: { show, publish }, access: { ...access, ...accessLifecycleOperations, ...reviewOperations } },
+    services: { policy: { show, publish, ...quotaOperations }, access: { ...access, ...accessLifecycleOperations, ...reviewOperations } },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
+  const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
   const parts = {
+    quotaCounts,
     recorded,
     bundles,
     evaluator,

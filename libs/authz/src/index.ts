@@ -1,3 +1,16 @@
+export {
+  type Allowance,
+  drawSize,
+  drew,
+  giveBack,
+  isExhausted,
+  isLow,
+  learnReturned,
+  left,
+  newAllowance,
+  take,
+  untake,
+} from './allowance';
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
@@ -23,7 +36,8 @@ export { type Permit, type TracesOfUse, tracesOf } from './permits';
 
 export { type Policy, parsePolicies } from './policy-set';
 export { decideQuestion, type PolicyQuestion } from './policy-test';
-
+export { Charges, type QuotaGate, QuotaPending } from './quota-gate';
+export { actionsOf, type Counted, countedBy, type HeldBy, isAboutKeys, type QuotaRules, quotaRules } from './quota-rules';
 export {
   type AuthorizationRequest,
   claviger,
@@ -35,6 +49,7 @@ export {
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
 export type { Elsewhere } from './steps';
+export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
 export { validateBeside, validateBundle } from './validate-bundle';
 export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';

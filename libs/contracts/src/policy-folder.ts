@@ -14,5 +14,6 @@ export const policyFolder = {
     profiles: 'profiles.json',
     tokens: 'tokens.json',
     packs: 'packs.json',
+    quotas: 'quotas.json',
   },
 } as const;
