@@ -63,11 +63,11 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
 
   /** False when the store no longer holds revision `basedOn`. */
   async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
-    // A part that the next bundle leaves out must not stay behind: what is in clear would be another bundle than what was signed.
-    const gone = Object.keys(PolicyBundle.shape).filter((part) => !(part in stored));
+    // A part that the bundle no longer has must not stay behind: it would be taken for somebody's edit.
+    const left = Object.keys(PolicyBundle.shape).filter((part) => !(part in stored));
     const change = {
       $set: stored,
-      ...(gone.length > 0 ? { $unset: Object.fromEntries(gone.map((part) => [part, true as const])) } : {}),
+      ...(left.length > 0 ? { $unset: Object.fromEntries(left.map((part) => [part, '' as const])) } : {}),
       $push: { outbox: { $each: outbox }, owed: { $each: owed } },
     };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));

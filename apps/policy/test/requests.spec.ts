@@ -358,6 +358,9 @@ test('access that nobody uses is taken away once it was told for long enough; th
   expect(listed).toEqual([expect.objectContaining({ principal: 'sofia', since: old.since, kept: true })]);
   const { staleness: _, ...without } = proposal(await bundleInForce());
   await ask(sofia, 'policy.publish', { basedOn: (await bundleInForce()).revision, bundle: without, reason: 'enough' });
+  // A part that is gone is gone from the store as well, and nobody takes that for an edit.
+  expect(await bundleInForce()).not.toHaveProperty('staleness');
+  expect(await store.db(system.database).collection<{ _id: string }>('bundles').findOne({ _id: 'bundle' })).not.toHaveProperty('staleness');
   await Promise.all([audit.close(), store.close()]);
 });
 
