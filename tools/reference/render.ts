@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -44,6 +45,7 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      accessOperations,
       auditOperations,
       alertOperations,
     ].flatMap((group) => (Object.values(group) as Operation[]).flatMap(describeOperation)),

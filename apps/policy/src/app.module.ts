@@ -4,18 +4,21 @@ import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { AccessGovernanceController } from './access-governance.controller';
 import { BundleKeeper } from './bundle-keeper';
 import { PolicyController } from './policy.controller';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
 
 export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  tokenKeys: TokenKeyKeeper;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -26,13 +29,14 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController],
+      controllers: [PolicyController, AccessController, AccessGovernanceController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: TokenKeyKeeper, useValue: parts.tokenKeys },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

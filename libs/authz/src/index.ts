@@ -15,4 +15,12 @@ export {
   type Resource,
   type SystemResource,
 } from './request';
+export {
+  newUnownedServices,
+  type Ownership,
+  type ServiceAccount,
+  serviceAccounts,
+  servicesOwnedBy,
+  unownedServices,
+} from './service-accounts';
 export { validateBundle } from './validate-bundle';

@@ -1,5 +1,6 @@
 import {
   type Action,
+  accessOperations,
   actions,
   actionTable,
   alertOperations,
@@ -17,6 +18,9 @@ import { bundleOf, context, key, keyId, principal, starter } from './starter-set
 
 const roles = starter.roles.map((role) => role.id);
 const cryptoActions = actions.filter((action) => action.startsWith('crypto:'));
+
+/** Public keys are for everyone. */
+const anybody: Action[] = ['access:ReadSigningKeys'];
 
 /** What each role may do, on a key that names the caller as owner and consumer: the whole table, everything else is denied. */
 const may: Record<string, Action[]> = {
@@ -51,6 +55,7 @@ const may: Record<string, Action[]> = {
   ],
   'security-officer': [
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
+    'access:RotateSigningKey',
     ...[
       'keys:List',
       'keys:ListKeks',
@@ -129,7 +134,7 @@ test.each(Object.keys(may))('the role %s may do what the table says and nothing 
     const resource = actionTable[action] === 'Key' ? named : claviger;
     return shared.decide({ principalId: 'caller', action, resource, context: context({ newOwner: 'heir' }) }).kind === 'allow';
   });
-  expect(permitted.sort()).toEqual([...may[role]!].sort());
+  expect(permitted.sort()).toEqual([...may[role]!, ...anybody].sort());
 });
 
 test('whoever has the role key-administrator never uses a key, whatever other roles, grants and attributes there are', () => {
@@ -301,6 +306,7 @@ test('every action that an operation names can be asked of policy', () => {
     importOperations,
     exportOperations,
     policyOperations,
+    accessOperations,
     auditOperations,
     alertOperations,
   ].flatMap((group) => Object.values(group));

@@ -1,3 +1,4 @@
+export * from './access-operations';
 export * from './alert-operations';
 export * from './alerts';
 export * from './algorithms';
@@ -40,8 +41,10 @@ export * from './residency';
 export * from './rewrap-internal-operations';
 export * from './rewrap-operations';
 export * from './rotation';
+export * from './service-accounts';
 export * from './streams';
 export * from './subjects';
+export * from './token-keys';
 export * from './token-operations';
 export * from './token-statement';
 export * from './transport-internal-operations';
