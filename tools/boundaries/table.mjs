@@ -8,7 +8,7 @@ export const LIBRARIES = {
     packages: ['@nats-io/*', '@nestjs/*', '@opentelemetry/api', 'reflect-metadata', 'rxjs', 'zod'],
   },
   hsm: { libs: [], packages: ['pkcs11js', 'koffi', 'lru-cache'] },
-  authz: { libs: ['contracts'], packages: ['@cedar-policy/*', 'canonicalize', 'lru-cache', 'zod'] },
+  authz: { libs: ['contracts'], packages: ['@cedar-policy/*', '@simplewebauthn/server', 'canonicalize', 'lru-cache', 'zod'] },
   ledger: { libs: [], packages: [] },
   backup: { libs: ['contracts', 'messaging'], packages: ['zod'] },
   client: { libs: ['contracts'], packages: ['@nats-io/*', '@opentelemetry/api', 'zod'] },

@@ -23,6 +23,7 @@ import {
   limits,
   migrationHsmOperations,
   type Operation,
+  packedLimits,
   policyOperations,
   streams,
   transportHsmOperations,
@@ -117,7 +118,7 @@ export const renderReference = (): string =>
     .join('\n\n')
     .concat('\n');
 
-function describeOperation({ name, action, summary, retry, request, result }: Operation): string[] {
+function describeOperation({ name, action, summary, retry, packs, request, result }: Operation): string[] {
   const { type: _, requestId: __, ...fields } = shape(request, 'input').properties ?? {};
   const required = shape(request, 'input').required ?? [];
   const gives = Object.entries(shape(result, 'output').properties ?? {}).map(([field, schema]) => `${code(field)} ${typeText(schema)}`);
@@ -133,6 +134,11 @@ function describeOperation({ name, action, summary, retry, request, result }: Op
           ),
         ]),
     `Gives ${gives.join(', ')}.`,
+    ...(packs
+      ? [
+          `Where ${packs.map(code).join(', ')} is longer than ${packedLimits.plainChars} characters as JSON, it travels as \`{"deflated", "bytes"}\`: the JSON text as raw DEFLATE (RFC 1951) in base64url, and its length in bytes; at most ${packedLimits.deflatedBytes} bytes deflated and ${packedLimits.bytes} inflated. Either form is taken, wherever the field stands.`,
+        ]
+      : []),
   ];
 }
 

@@ -1,17 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleFormat, type PolicyBundle } from '@claviger/contracts';
+import { bundleFormat, type PolicyBundle, policyFolder } from '@claviger/contracts';
 import { CommandError } from './exit-codes';
-
-const files = {
-  policies: 'policies.cedar',
-  schema: 'schema.cedarschema',
-  roles: 'roles.json',
-  principals: 'principals.json',
-  grants: 'grants.json',
-  profiles: 'profiles.json',
-  tokens: 'tokens.json',
-};
 
 /** A bundle as people keep it: Cedar and JSON files in a folder. All JSON files but `roles.json` may be missing. @throws CommandError */
 export function readPolicyFolder(folder: string, now: Date): Record<string, unknown> {
@@ -19,13 +9,11 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
     format: bundleFormat,
     // The service gives the revision; validation wants one.
     revision: 1,
-    policies: text(folder, files.policies),
-    schema: text(folder, files.schema),
-    roles: json(folder, files.roles),
-    principals: json(folder, files.principals, []),
-    grants: json(folder, files.grants, []),
-    ...optional('profiles', json(folder, files.profiles, null)),
-    ...optional('tokens', json(folder, files.tokens, null)),
+    policies: text(folder, policyFolder.policies),
+    schema: text(folder, policyFolder.schema),
+    roles: json(folder, policyFolder.roles),
+    ...parts(policyFolder.empty, (name) => json(folder, name, [])),
+    ...parts(policyFolder.optional, (name) => json(folder, name, null)),
     publishedAt: now.toISOString(),
   };
 }
@@ -34,14 +22,13 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
 export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
   mkdirSync(folder, { recursive: true });
   const pretty = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  const contents = {
-    [files.policies]: bundle.policies,
-    [files.schema]: bundle.schema,
-    [files.roles]: pretty(bundle.roles),
-    [files.principals]: pretty(bundle.principals),
-    [files.grants]: pretty(bundle.grants),
-    ...(bundle.profiles ? { [files.profiles]: pretty(bundle.profiles) } : {}),
-    ...(bundle.tokens ? { [files.tokens]: pretty(bundle.tokens) } : {}),
+  const pretties = (names: object) =>
+    Object.entries(names).flatMap(([part, name]) => (part in bundle ? [[name, pretty(bundle[part as keyof PolicyBundle])]] : []));
+  const contents: Record<string, string> = {
+    [policyFolder.policies]: bundle.policies,
+    [policyFolder.schema]: bundle.schema,
+    [policyFolder.roles]: pretty(bundle.roles),
+    ...Object.fromEntries([...pretties(policyFolder.empty), ...pretties(policyFolder.optional)]),
   };
   for (const [name, content] of Object.entries(contents)) {
     try {
@@ -56,7 +43,13 @@ export function writePolicyFolder(folder: string, bundle: PolicyBundle): void {
   }
 }
 
-const optional = (name: string, value: unknown) => (value === null ? {} : { [name]: value });
+/** Each part from its file; a part that is null is none. */
+const parts = (names: object, read: (name: string) => unknown) =>
+  Object.fromEntries(
+    Object.entries(names)
+      .map(([part, name]) => [part, read(name as string)])
+      .filter(([, value]) => value !== null),
+  );
 
 function text(folder: string, name: string): string {
   try {

@@ -92,6 +92,11 @@ test('the starter policies validate; a broken folder says what is wrong, exit 1'
     0,
     expect.stringContaining('profile validated: no token on record has an active validation'),
   ]);
+  const group = (members: string[]) => [{ id: 'security', tenant: 'acme', members, roles: ['security-officer'], revision: 1 }];
+  writeFileSync(join(broken, 'groups.json'), JSON.stringify(group([])));
+  expect((await claviger(['policy', 'check', broken])).stdout).toMatch(/groups +1/);
+  writeFileSync(join(broken, 'groups.json'), JSON.stringify(group(['nobody'])));
+  expect(await claviger(['policy', 'check', broken])).toMatchObject({ code: 1, stdout: expect.stringContaining('has the member nobody') });
   writeFileSync(
     join(broken, 'policies.cedar'),
     '@id("x") @control("c") permit (principal, action == Claviger::Action::"crypto:Explode", resource);',

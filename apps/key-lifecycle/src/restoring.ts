@@ -9,6 +9,7 @@ import {
   type Proof,
   type Request,
   Trust,
+  unpacked,
 } from '@claviger/contracts';
 import { type AuditTrail, importTrustedKeys } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
@@ -319,7 +320,7 @@ export class Restoring {
 
   /** As `claviger policy publish` takes it: whether these policies are to be in force here is for people to decide. */
   private async writePolicy(backupId: string, { bundle }: BundleView): Promise<void> {
-    const { policies, schema, ...registries } = bundle as Record<string, unknown>;
+    const { policies, schema, ...registries } = unpacked(bundle) as Record<string, unknown>;
     const folder = join(this.parts.folder, `${backupId}.policies`);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const files: [string, string][] = [

@@ -10,6 +10,9 @@ import { TokenKeyKeeper } from './token-key-keeper';
 
 const { jwks, rotateSigningKey: rotate, revokeSessions: revoke, listServiceAccounts: list } = accessOperations;
 
+/** About 300 bytes each, and longer ones with many roles: together they stay under the largest message. */
+const listedMax = 1_000;
+
 /** `access.*`: what governs who gets in: the keys that sign tokens, all sessions of a principal, service accounts and their owners. */
 @Controller()
 export class AccessGovernanceController {
@@ -57,7 +60,8 @@ export class AccessGovernanceController {
       const { current } = this.evaluator;
       if (!current) throw new ProblemError('ERR_STATE_STALE');
       const found = unowned ? unownedServices(current.bundle) : serviceAccounts(current.bundle);
-      return { serviceAccounts: found.filter(({ principal }) => owner === undefined || principal.owner === owner).map(shown) };
+      const asked = found.filter(({ principal }) => owner === undefined || principal.owner === owner);
+      return { serviceAccounts: asked.slice(0, listedMax).map(shown), ...(asked.length > listedMax ? { more: true as const } : {}) };
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { bundleHash } from '@claviger/authz';
-import { BundleView, type CloudEvent, PolicyBundle } from '@claviger/contracts';
+import { BundleView, type CloudEvent, PolicyBundle, packedWhenLong } from '@claviger/contracts';
 import { type RecordSigner, recordTypes, signRecord, verifyRecord } from '@claviger/messaging';
 
 export const bundleId = 'bundle';
@@ -19,8 +19,15 @@ export class TamperedBundle extends Error {
   }
 }
 
+/** @throws PackedError for one that is too large */
 export function sealBundle(bundle: PolicyBundle, signer: RecordSigner): { stored: StoredBundle; view: BundleView } {
-  const view: BundleView = { kind: 'bundle', id: bundleId, revision: bundle.revision, hash: bundleHash(bundle), bundle };
+  const view: BundleView = {
+    kind: 'bundle',
+    id: bundleId,
+    revision: bundle.revision,
+    hash: bundleHash(bundle),
+    bundle: packedWhenLong(bundle),
+  };
   return { stored: { ...bundle, record: signRecord(recordTypes.policy, view, signer) }, view };
 }
 
@@ -40,5 +47,5 @@ export function openBundle(
   if (!bundle.success) throw new TamperedBundle('it is no bundle');
   if (view.id !== bundleId || view.revision !== bundle.data.revision || view.hash !== bundleHash(bundle.data))
     throw new TamperedBundle('its record is of another content');
-  return { bundle: bundle.data, view: { ...view, bundle: bundle.data } };
+  return { bundle: bundle.data, view: { ...view, bundle: packedWhenLong(bundle.data) } };
 }

@@ -5,7 +5,7 @@ import {
   type BundleView,
   cloudEvent,
   eventSubject,
-  limits,
+  PackedError,
   type PolicyBundle,
   ProblemError,
   type policyOperations,
@@ -31,8 +31,6 @@ import { ownerIssues, unownedEvent } from './service-owners';
 const retryAfterMs = 2_000;
 const sweepEveryMs = 2_000;
 const inspectEveryMs = 15_000;
-/** Room for the JWS header, signature and the message's own headers. */
-const recordBytesMax = limits.messageBytes * 2 - 4_096;
 const issuesShown = 10;
 
 export interface BundleKeeperParts {
@@ -92,9 +90,7 @@ export class BundleKeeper {
     const issues = [...validateBundle(bundle), ...ownerIssues(stored?.bundle, bundle)];
     if (issues.length > 0)
       throw new ProblemError('ERR_POLICY_INVALID', issues.slice(0, issuesShown).map(issueText).join('; ').slice(0, 4_000));
-    const sealed = sealBundle(bundle, this.parts.signer);
-    if (sealed.stored.record.length > recordBytesMax)
-      throw new ProblemError('ERR_POLICY_INVALID', `signed, it is larger than ${recordBytesMax} bytes`);
+    const sealed = sealWithin(bundle, this.parts.signer);
     const intent = intend(bundle);
     const owed = this.parts.owed.owe(bundleId, intent);
     const outbox = [...outboxOf(sealed.view, intent), ...unownedEvent(stored?.bundle, bundle, intent.at)];
@@ -216,6 +212,15 @@ export class BundleKeeper {
       return;
     }
     await jetstream(this.parts.connection).publish(eventSubject(entry.event.type), JSON.stringify(entry.event), { msgID: entry.event.id });
+  }
+}
+
+function sealWithin(bundle: PolicyBundle, signer: RecordSigner): ReturnType<typeof sealBundle> {
+  try {
+    return sealBundle(bundle, signer);
+  } catch (cause) {
+    if (!(cause instanceof PackedError)) throw cause;
+    throw new ProblemError('ERR_POLICY_INVALID', `it is too large: ${cause.message}`, { cause });
   }
 }
 

@@ -1,24 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueText, validateBundle } from '@claviger/authz';
-import { bundleFormat, PolicyBundle } from '@claviger/contracts';
+import { bundleFormat, PolicyBundle, policyFolder } from '@claviger/contracts';
 import { ConfigurationError } from '@claviger/operability';
 
-/**
- * The first bundle of a new system, from `POLICY_SEED_DIR`: policies.cedar, schema.cedarschema, roles.json, and where there are some
- * principals.json, grants.json, profiles.json and tokens.json. Throws ConfigurationError.
- */
+/** The first bundle of a new system, from `POLICY_SEED_DIR`: the files of `policyFolder`. Throws ConfigurationError. */
 export function readSeed(dir: string, now: Date): PolicyBundle {
   const bundle = {
     format: bundleFormat,
     revision: 1,
-    policies: text(dir, 'policies.cedar'),
-    schema: text(dir, 'schema.cedarschema'),
-    roles: json(dir, 'roles.json'),
-    principals: json(dir, 'principals.json', []),
-    grants: json(dir, 'grants.json', []),
-    ...optional('profiles', json(dir, 'profiles.json', null)),
-    ...optional('tokens', json(dir, 'tokens.json', null)),
+    policies: text(dir, policyFolder.policies),
+    schema: text(dir, policyFolder.schema),
+    roles: json(dir, policyFolder.roles),
+    ...parts(policyFolder.empty, (name) => json(dir, name, [])),
+    ...parts(policyFolder.optional, (name) => json(dir, name, null)),
     publishedAt: now.toISOString(),
   };
   const issues = validateBundle(bundle);
@@ -26,7 +21,13 @@ export function readSeed(dir: string, now: Date): PolicyBundle {
   return PolicyBundle.parse(bundle);
 }
 
-const optional = (name: string, value: unknown) => (value === null ? {} : { [name]: value });
+/** Each part from its file; a part that is null is none. */
+const parts = (names: object, read: (name: string) => unknown) =>
+  Object.fromEntries(
+    Object.entries(names)
+      .map(([part, name]) => [part, read(name as string)])
+      .filter(([, value]) => value !== null),
+  );
 
 function text(dir: string, name: string): string {
   try {

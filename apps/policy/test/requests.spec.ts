@@ -1,5 +1,6 @@
-import { type PolicyBundle, type Principal, sessionIn } from '@claviger/contracts';
-import { type Child, until } from '@claviger/testing';
+import { bundleHash, Evaluator } from '@claviger/authz';
+import { isPacked, type PolicyBundle, type Principal, packFields, sessionIn, unpackFields } from '@claviger/contracts';
+import { type Child, largeBundle, until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, type JWK, jwtVerify } from 'jose';
 import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
@@ -284,3 +285,38 @@ test('every reply has exactly one record, whatever was asked', async () => {
   const records = (await system.records()).filter(({ kind, session }) => kind === 'operation' && session === caller.session);
   expect(records).toHaveLength(asked.length);
 });
+
+test('1,000 policies and 10,000 principals are published, stored, shown and held by everybody, packed where a message would be too long', async () => {
+  const before = await bundleInForce();
+  const { policies, schema, roles, principals, grants } = largeBundle(before, { policies: 1_000, principals: 9_990 });
+  const next = proposal(before, { policies, schema, roles, principals: [...before.principals, ...principals], grants });
+  const sent = packFields({ basedOn: before.revision, bundle: next, reason: 'everybody' }, ['bundle']);
+  expect(isPacked(sent.bundle)).toBe(true);
+  const published = await ask(sofia, 'policy.publish', sent);
+  expect(published).toMatchObject({ result: { revision: before.revision + 1, principals: next.principals.length, policies: 1_000 } });
+
+  const { result } = await ask(sofia, 'policy.show');
+  expect(isPacked((result as unknown as { bundle: unknown }).bundle)).toBe(true);
+  const { bundle, hash } = unpackFields(result, ['bundle']) as { bundle: PolicyBundle; hash: string };
+  expect({ ...proposal(bundle) }).toEqual(next);
+  expect(hash).toBe(bundleHash(bundle));
+
+  const views = await system.views();
+  const view = views.policy.get('bundle');
+  expect(view).toMatchObject({ revision: bundle.revision, hash });
+  expect(isPacked(view?.bundle)).toBe(true);
+  expect(new Evaluator().load(view?.bundle)).toEqual({ ok: true, revision: bundle.revision, hash });
+  views.stop();
+
+  // And back, by a bundle that travels as it is.
+  const small = await ask(sofia, 'policy.publish', { basedOn: bundle.revision, bundle: proposal(before), reason: 'back' });
+  expect(small).toMatchObject({ result: { revision: bundle.revision + 1 } });
+  const { deflated } = sent.bundle as { deflated: string };
+  for (const packed of [
+    { deflated, bytes: 100 },
+    { deflated: deflated.slice(1), bytes: 100_000 },
+  ])
+    expect(await ask(sofia, 'policy.publish', { basedOn: bundle.revision + 1, bundle: packed, reason: 'bomb' })).toMatchObject({
+      problem: { code: 'ERR_MALFORMED_REQUEST' },
+    });
+}, 120_000);

@@ -32,12 +32,18 @@ export function cedarRequest(
   };
 }
 
+/** Ids are `tenant/id`. */
+const groupType = 'Claviger::Group';
+
 const principalUidOf = ({ principal }: Subject) => ({ type: 'Claviger::Principal', id: principal.id });
 
 const principalEntity = (subject: Subject, nowMs: number): EntityJson => ({
   uid: principalUidOf(subject),
   attrs: { id: subject.principal.id, kind: subject.principal.kind },
-  parents: subject.rolesAt(nowMs).map((id) => ({ type: 'Claviger::Role', id })),
+  parents: [
+    ...subject.rolesAt(nowMs).map((id) => ({ type: 'Claviger::Role', id })),
+    ...subject.groups.map((id) => ({ type: groupType, id })),
+  ],
 });
 
 const resourceUid = (resource: Resource) => ({ type: `Claviger::${resource.type}`, id: resource.id });

@@ -1,6 +1,8 @@
-import type { Identity, PolicyBundle } from '@claviger/contracts';
+import { groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
+import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
 import { unsatisfiable } from './floor';
+import { membershipCycle } from './memberships';
 import type { Policy } from './policy-set';
 
 /** What the shapes cannot say: ids are unique, references lead somewhere, an identity proves to be one principal only, periods are not empty. */
@@ -11,6 +13,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
   uniqueIds(bundle.grants, 'grants', issues);
 
   const identities = new Map<string, string>();
+  const approvalKeys = new Map<string, string>();
   bundle.principals.forEach((principal, index) => {
     const where = `principals.${index} (${principal.id})`;
     for (const role of principal.roles)
@@ -20,6 +23,14 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
       const other = name === undefined ? undefined : identities.get(name);
       if (other !== undefined) issues.push({ where, message: `has the same ${identity.kind} identity as ${other}` });
       if (name !== undefined) identities.set(name, principal.id);
+    }
+    if (principal.approvalKeys?.length && principal.kind !== 'person')
+      issues.push({ where, message: 'is a service and has approval keys: people approve' });
+    for (const key of principal.approvalKeys ?? []) {
+      const name = nameOfApprovalKey(key);
+      const other = approvalKeys.get(name);
+      if (other !== undefined) issues.push({ where, message: `has the same approval key as ${other}: one key is one person's` });
+      approvalKeys.set(name, principal.id);
     }
   });
 
@@ -32,10 +43,33 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     }
   });
 
+  const groups = new Set((bundle.groups ?? []).map(groupName));
+  uniqueIds(
+    (bundle.groups ?? []).map((group) => ({ id: groupName(group) })),
+    'groups',
+    issues,
+  );
+  (bundle.groups ?? []).forEach((group, index) => {
+    const where = `groups.${index} (${groupName(group)})`;
+    for (const role of group.roles) if (!roles.has(role)) issues.push({ where, message: `gives the role ${role}, which is not in roles` });
+    for (const member of group.members) {
+      const name = groupIn(member);
+      if (name === undefined ? !principals.has(member) : !groups.has(name))
+        issues.push({ where, message: `has the member ${member}, who is not in ${name === undefined ? 'principals' : 'groups'}` });
+    }
+  });
+  const cycle = membershipCycle(bundle.groups ?? []);
+  if (cycle) issues.push({ where: 'groups', message: `a group is a member of itself: ${cycle.join(' has ')}` });
+
   for (const { id, approval } of policies) {
     if (approval.kind !== 'asked') continue;
-    for (const role of approval.approvers) {
-      if (!roles.has(role)) issues.push({ where: `policy ${id}`, message: `@approvers names ${role}, which is not in roles` });
+    for (const approver of approval.approvers) {
+      const name = groupIn(approver);
+      if (name === undefined ? !roles.has(approver) : !groups.has(name))
+        issues.push({
+          where: `policy ${id}`,
+          message: `@approvers names ${approver}, which is not in ${name === undefined ? 'roles' : 'groups'}`,
+        });
     }
   }
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);

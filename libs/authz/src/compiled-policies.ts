@@ -26,7 +26,7 @@ export interface CompiledPolicies {
   >;
   /** Actions that the schema does not know, as one from before they came does not: nothing is decided about them. Empty in a new bundle. */
   readonly missing: readonly Action[];
-  /** Leaves out of a request what the schema does not know, where the bundle is not a new one. */
+  /** Leaves out of a request what the schema does not know, where the bundle is not a new one; of a new one groups only. */
   readonly known: (request: CedarRequest) => CedarRequest;
 }
 /** `new`: somebody wants to put it in force, so it must express everything. `in-force`: it was good when it was published, perhaps by an earlier version. */
@@ -72,7 +72,7 @@ export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'
   const failures = held.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
   if (failures.length > 0) return refuse(failures.map((error) => cedarIssue('policies', error)));
   const declared = declaredBy(schema.json);
-  const known = age === 'new' ? (request: CedarRequest) => request : declared.known;
+  const known = age === 'new' ? declared.grouped : declared.known;
   const compiled = { slot, policies: new Map(parsed.policies.map((policy) => [policy.id, policy])), byAction, missing: [], known };
   const missing = age === 'new' ? [] : actions.filter((action) => !declared.actions.has(action));
   const inexpressible = actions.filter((action) => !missing.includes(action)).flatMap((action) => probe(action, compiled));
@@ -137,6 +137,7 @@ const findProbe = subjectsOf({
   principals: [{ id: 'probe', kind: 'person', roles: ['probe'], disabled: false, revision: 1, identities: [] }],
   roles: [],
   grants: [],
+  groups: [{ id: 'probe', tenant: 'probe', members: ['probe'], roles: [], revision: 1 }],
 });
 
 /** A schema that cannot express a request that the services make would deny it for ever: better said now. */

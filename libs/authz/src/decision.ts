@@ -38,7 +38,7 @@ export interface NeedsApproval {
   readonly reason: string;
   /** Distinct people, never the requester; at least 1. */
   readonly quorum: number;
-  /** Roles, each of which lets its holder approve; at least one. */
+  /** Roles, and groups as `group:tenant/id`, each of which lets whoever has it approve; at least one. */
   readonly approvers: readonly string[];
 }
 export type Decision = Allowed | Denied | NeedsApproval;

@@ -1,9 +1,11 @@
-import type { SchemaJson } from '@cedar-policy/cedar-wasm/nodejs';
+import type { EntityJson, SchemaJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { CedarRequest } from './cedar-request';
 
 /** What a schema knows of what the services send. */
 export interface Declared {
   readonly actions: ReadonlySet<string>;
+  /** The request without groups where principals are in none by the schema, as in one from before groups: they give roles all the same. */
+  readonly grouped: (request: CedarRequest) => CedarRequest;
   /** The request without what the schema does not know: no policy that it validated can read that. */
   readonly known: (request: CedarRequest) => CedarRequest;
 }
@@ -19,7 +21,7 @@ interface TypeJson {
 export function declaredBy(schema: SchemaJson<string>): Declared {
   const namespaces = Object.values(schema) as {
     actions: Record<string, { appliesTo?: { context?: TypeJson } }>;
-    entityTypes: Record<string, { shape?: TypeJson; tags?: unknown }>;
+    entityTypes: Record<string, { shape?: TypeJson; tags?: unknown; memberOfTypes?: string[] }>;
     commonTypes?: Record<string, TypeJson>;
   }[];
   const merged = <T>(of: (namespace: (typeof namespaces)[number]) => Record<string, T> | undefined): Map<string, T> =>
@@ -32,12 +34,16 @@ export function declaredBy(schema: SchemaJson<string>): Declared {
     if (!type || type.attributes || depth > 8) return type?.attributes;
     return attributesOf(common.get(bare(type.name ?? type.type ?? '')), depth + 1);
   };
+  const knowsGroups = entities.get('Principal')?.memberOfTypes?.some((name) => bare(name) === 'Group') ?? false;
+  const grouped = (request: CedarRequest): CedarRequest =>
+    knowsGroups ? request : { ...request, entities: request.entities.map(ungrouped) };
   return {
+    grouped,
     actions: new Set([...actions].filter(([, { appliesTo }]) => appliesTo !== undefined).map(([id]) => id)),
     known: (request) => ({
       ...request,
       context: only(request.context, attributesOf(actions.get((request.action as { id: string }).id)?.appliesTo?.context)),
-      entities: request.entities.map((entity) => {
+      entities: grouped(request).entities.map((entity) => {
         const entityType = entities.get(bare((entity.uid as { type: string }).type));
         if (!entityType) return entity;
         // An entity without a shape has no attributes.
@@ -48,6 +54,11 @@ export function declaredBy(schema: SchemaJson<string>): Declared {
     }),
   };
 }
+
+const ungrouped = (entity: EntityJson): EntityJson => ({
+  ...entity,
+  parents: entity.parents.filter((parent) => !('type' in parent) || bare(parent.type) !== 'Group'),
+});
 
 const bare = (name: string): string => name.split('::').at(-1) as string;
 

@@ -1,4 +1,4 @@
-import type { Action, PolicyBundle } from '@claviger/contracts';
+import { type Action, groupIn, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
 import { bundleHash } from './bundle-hash';
 import type { BundleIssue } from './bundle-issue';
@@ -133,6 +133,29 @@ export class Evaluator {
     return subject && !subject.principal.disabled ? subject.rolesAt(nowMs) : undefined;
   }
 
+  /** Names (`tenant/id`) of the groups that a principal is in, directly or through member groups. Undefined when it is unknown or disabled. */
+  groupsOf(principalId: string): readonly string[] | undefined {
+    const subject = this.#loaded?.subjectOf(principalId);
+    return subject && !subject.principal.disabled ? subject.groups : undefined;
+  }
+
+  /** Whether a principal is one of those that an entry of `@approvers` names: a role in force, or a group as `group:tenant/id`. */
+  mayApproveAs(principalId: string, approver: string, nowMs: number): boolean {
+    const group = groupIn(approver);
+    return (
+      (group === undefined ? this.rolesOf(principalId, nowMs)?.includes(approver) : this.groupsOf(principalId)?.includes(group)) ?? false
+    );
+  }
+
+  /** Who it is, also when disabled. Undefined when the bundle does not know it. */
+  principalOf(id: string): Principal | undefined {
+    return this.#loaded?.subjectOf(id)?.principal;
+  }
+
+  everybody(): readonly Principal[] {
+    return this.#loaded?.bundle.principals ?? [];
+  }
+
   /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */
   explain(request: AuthorizationRequest, decision: Decision): string {
     const policies = this.#loaded?.compiled;
@@ -140,6 +163,7 @@ export class Evaluator {
       policyOf: (id) => policies?.policies.get(id),
       applicable: policies?.byAction.get(request.action)?.policies ?? [],
       roles: this.#loaded?.subjectOf(request.principalId)?.rolesAt(request.context.nowMs) ?? [],
+      groups: this.#loaded?.subjectOf(request.principalId)?.groups ?? [],
     });
   }
 

@@ -1,3 +1,4 @@
+import { groupIn } from '@claviger/contracts';
 import type { Decision } from './decision';
 import type { Policy } from './policy-set';
 import type { AuthorizationRequest } from './request';
@@ -8,6 +9,8 @@ export interface Explained {
   readonly applicable: readonly Policy[];
   /** Role ids of the principal that are in force. */
   readonly roles: readonly string[];
+  /** Names of the groups that it is in. */
+  readonly groups: readonly string[];
 }
 
 export function explain(request: AuthorizationRequest, decision: Decision, facts: Explained): string {
@@ -17,7 +20,7 @@ export function explain(request: AuthorizationRequest, decision: Decision, facts
   for (const id of decision.policyIds) lines.push(...described(id, facts));
   if (decision.kind === 'needs-approval') {
     lines.push(
-      `  missing: ${decision.quorum} distinct people with the role ${decision.approvers.join(' or ')}, none of them ${principalId}`,
+      `  missing: ${decision.quorum} distinct people who are ${decision.approvers.map(approverText).join(' or ')}, none of them ${principalId}`,
     );
   }
   if (decision.kind === 'deny' && decision.code === 'no-permit') lines.push(...missing(facts));
@@ -32,18 +35,22 @@ function described(id: string, { policyOf }: Explained): string[] {
 }
 
 /** The permits that would have done, each with the reason why it did not. */
-function missing({ applicable, roles }: Explained): string[] {
+function missing({ applicable, roles, groups }: Explained): string[] {
   const permits = applicable.filter((policy) => policy.effect === 'permit');
   const held = roles.length > 0 ? roles.join(', ') : 'none';
   if (permits.length === 0) return ['  missing: a policy; none permits this action to anybody'];
-  return [`  roles held: ${held}`, ...permits.map((policy) => `  missing for ${policy.id}: ${need(policy, roles)}`)];
+  return [`  roles held: ${held}`, ...permits.map((policy) => `  missing for ${policy.id}: ${need(policy, { roles, groups })}`)];
 }
 
-function need({ json, summary, text }: Policy, roles: readonly string[]): string {
+const approverText = (approver: string): string =>
+  groupIn(approver) === undefined ? `of the role ${approver}` : `in the group ${groupIn(approver)}`;
+
+function need({ json, summary, text }: Policy, { roles, groups }: Pick<Explained, 'roles' | 'groups'>): string {
   const { principal } = json;
   const scope = principal.op === 'in' && 'entity' in principal ? principal.entity : undefined;
-  const role = scope && ('__entity' in scope ? scope.__entity.id : scope.id);
-  if (role !== undefined && !roles.includes(role)) return `the role ${role}`;
+  const above = scope && ('__entity' in scope ? scope.__entity : scope);
+  const held = above?.type.endsWith('::Group') ? groups : roles;
+  if (above && !held.includes(above.id)) return held === groups ? `membership of the group ${above.id}` : `the role ${above.id}`;
   const at = text.search(/\b(when|unless)\s*\{/);
   const conditions = at < 0 ? 'its scope' : text.slice(at).replace(/\s+/g, ' ').replace(/;$/, '');
   return `${summary ? `${summary}; ` : ''}not met: ${conditions}`;

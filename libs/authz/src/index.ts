@@ -1,10 +1,16 @@
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
+export { isSamePerson, nameOfApprovalKey, thumbprintOf } from './approval-keys';
+export { ApprovalRefused, approvalType, type ProvenApproval, proveApproval } from './approval-proof';
+export { type ApprovalSigner, signApproval, signerWith } from './approval-signature';
+export { type Count, countApprovals, type People, peopleWhoCan, type Question, whyNot } from './approvals';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
+export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
 export {
   type AuthorizationRequest,

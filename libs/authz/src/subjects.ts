@@ -1,33 +1,41 @@
 import { createHash } from 'node:crypto';
-import type { Action, Grant, PolicyBundle, Principal, Role } from '@claviger/contracts';
+import { type Action, type Grant, groupName, type PolicyBundle, type Principal, type Role } from '@claviger/contracts';
 import canonicalize from 'canonicalize';
+import { membershipsOf } from './memberships';
 import { ascending } from './thresholds';
 
 /** A principal with everything that the bundle says about it. */
 export interface Subject {
   readonly principal: Principal;
-  /** SHA-256 (base64url) over the principal, its grants and all the roles that either names: revisions and content alike. */
+  /** SHA-256 (base64url) over the principal, its grants, the groups that it is in and all the roles that these name: revisions and content alike. */
   readonly digest: string;
   /** How many boundaries of its grants have passed: two instants with the same number see the same grants. */
   periodAt(nowMs: number): number;
-  /** Role ids in force: its own and those granted for the time. */
+  /** Names of the groups that it is in, directly or through member groups. */
+  readonly groups: readonly string[];
+  /** Role ids in force: its own, those of its groups and those granted for the time. */
   rolesAt(nowMs: number): string[];
   /** Whether a grant in force names this action and key. */
   isGranted(action: Action, keyId: string, nowMs: number): boolean;
 }
 
 /** Finds subjects by principal id; each is put together once, when it is first asked for. */
-export function subjectsOf(bundle: Pick<PolicyBundle, 'principals' | 'roles' | 'grants'>): (principalId: string) => Subject | undefined {
+export function subjectsOf(
+  bundle: Pick<PolicyBundle, 'principals' | 'roles' | 'grants' | 'groups'>,
+): (principalId: string) => Subject | undefined {
   const principals = new Map(bundle.principals.map((principal) => [principal.id, principal]));
   const roles = new Map(bundle.roles.map((role) => [role.id, role]));
   const grants = Map.groupBy(bundle.grants, (grant) => grant.principal);
+  const groupRoles = new Map((bundle.groups ?? []).map((group) => [groupName(group), group.roles]));
+  const groupsOf = membershipsOf(bundle.groups ?? []);
   const known = new Map<string, Subject>();
   return (principalId) => {
     const found = known.get(principalId);
     if (found) return found;
     const principal = principals.get(principalId);
     if (!principal) return undefined;
-    const subject = subjectOf(principal, grants.get(principalId) ?? [], roles);
+    const groups = [...groupsOf(principalId).keys()].sort().map((name) => ({ name, roles: groupRoles.get(name) ?? [] }));
+    const subject = subjectOf(principal, groups, grants.get(principalId) ?? [], roles);
     known.set(principalId, subject);
     return subject;
   };
@@ -40,25 +48,35 @@ interface Period {
 }
 type Timed = Grant & { readonly period: Period };
 
-function subjectOf(principal: Principal, grants: readonly Grant[], roles: ReadonlyMap<string, Role>): Subject {
+interface HeldGroup {
+  readonly name: string;
+  readonly roles: readonly string[];
+}
+
+function subjectOf(
+  principal: Principal,
+  groups: readonly HeldGroup[],
+  grants: readonly Grant[],
+  roles: ReadonlyMap<string, Role>,
+): Subject {
+  const standing = [...new Set([...principal.roles, ...groups.flatMap((group) => group.roles)])];
   const timed: Timed[] = grants.map((grant) => ({ ...grant, period: periodOf(grant) }));
   const boundaries = ascending(timed.flatMap(({ period }) => [period.from, period.until]).filter(Number.isFinite));
   const roleGrants = timed.filter((grant) => 'role' in grant);
   const keyGrants = timed.filter((grant) => 'action' in grant);
-  const named = [...principal.roles, ...roleGrants.map((grant) => grant.role)].map((id) => roles.get(id) ?? { id });
+  const named = [...standing, ...roleGrants.map((grant) => grant.role)].map((id) => roles.get(id) ?? { id });
   return {
     principal,
     digest: createHash('sha256')
-      .update(canonicalize({ principal, grants, roles: named })!)
+      .update(canonicalize({ principal, groups, grants, roles: named })!)
       .digest('base64url'),
+    groups: groups.map(({ name }) => name),
     periodAt: (nowMs) => {
       let passed = 0;
       while (passed < boundaries.length && boundaries[passed]! <= nowMs) passed += 1;
       return passed;
     },
-    rolesAt: (nowMs) => [
-      ...new Set([...principal.roles, ...roleGrants.filter((grant) => inForce(grant, nowMs)).map((grant) => grant.role)]),
-    ],
+    rolesAt: (nowMs) => [...new Set([...standing, ...roleGrants.filter((grant) => inForce(grant, nowMs)).map((grant) => grant.role)])],
     isGranted: (action, keyId, nowMs) => keyGrants.some((grant) => grant.action === action && grant.key === keyId && inForce(grant, nowMs)),
   };
 }

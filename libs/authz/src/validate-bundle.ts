@@ -1,4 +1,4 @@
-import { PolicyBundle } from '@claviger/contracts';
+import { PolicyBundle, unpacked } from '@claviger/contracts';
 import type { BundleIssue } from './bundle-issue';
 import { checkReferences } from './check-references';
 import { compilePolicies } from './compiled-policies';
@@ -6,9 +6,15 @@ import { parsePolicies } from './policy-set';
 
 export type Shaped = { ok: true; bundle: PolicyBundle } | { ok: false; issues: BundleIssue[] };
 
-/** The document's own shape: fields, patterns, bounds. */
+/** The document's own shape: fields, patterns, bounds. It may be packed. */
 export function shapeOf(input: unknown): Shaped {
-  const shaped = PolicyBundle.safeParse(input);
+  let document: unknown;
+  try {
+    document = unpacked(input);
+  } catch (error) {
+    return { ok: false, issues: [{ where: 'bundle', message: (error as Error).message }] };
+  }
+  const shaped = PolicyBundle.safeParse(document);
   if (shaped.success) return { ok: true, bundle: shaped.data };
   return { ok: false, issues: shaped.error.issues.map(({ path, message }) => ({ where: path.join('.') || 'bundle', message })) };
 }

@@ -1,3 +1,4 @@
+import { bundleLimits } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { bundleHash, Evaluator, issueText, validateBundle } from '../src/index';
 import { bundleOf, context, key, principal, starter } from './starter-set';
@@ -17,7 +18,7 @@ const hostile: [string, unknown, RegExp][] = [
   ['a principal with an unknown field', bundleOf([{ ...app, admin: true } as typeof app]), /admin/],
   ['a principal id that is no slug', bundleOf([{ ...app, id: 'a.b>*' }]), /principals\.0\.id/],
   ['a revision of 0', bundleOf([app], { revision: 0 }), /revision/],
-  ['policies beyond the limit', bundleOf([app], { policies: ' '.repeat(200_001) }), /policies/],
+  ['policies beyond the limit', bundleOf([app], { policies: ' '.repeat(bundleLimits.policiesChars + 1) }), /policies/],
   [
     'a syntax error',
     bundleOf([app], { policies: 'permit (\n  principal,\n  action foo' }),

@@ -21,10 +21,13 @@ const pool = [
   `forbid ${scope('crypto:Encrypt')} unless { context.mfa }`,
   `forbid ${scope('crypto:Encrypt')} when { context has ip }`,
   `forbid ${scope('crypto:Decrypt')} when { context.authMethod == "oidc" }`,
+  `forbid ${scope('crypto:Encrypt')} when { context has acr && context.acr == "loa1" }`,
+  `permit ${scope('crypto:Decrypt')} when { context has acr }`,
   `forbid ${scope('crypto:Decrypt')} when { [context.encryptionContext].contains(context.encryptionContext) && context.encryptionContext.hasTag(principal.id) }`,
   `forbid (principal, action in Claviger::Action::"crypto", resource) when { resource.hasTag("team") && resource.getTag("team") == "beta" && context.mfa }`,
   `forbid (principal, action in [Claviger::Action::"keys", Claviger::Action::"crypto:Decrypt"], resource) when { context.authMethod == "token" && principal.kind == "person" }`,
   `permit (principal, action, resource) when { action in Claviger::Action::"crypto" && principal.kind == "service" }`,
+  `permit (principal in Claviger::Group::"b/all", action == Claviger::Action::"crypto:Decrypt", resource)`,
   `forbid (principal, action, resource) when { resource has state && resource.state == "suspended" }`,
 ].map((policy, index) => `@id("p${index}") @control("test") ${policy};`);
 
@@ -55,6 +58,9 @@ const publish = fc.record({
     ),
   ),
   grants: fc.uniqueArray(grant, { maxLength: 3, selector: ({ id }) => id }),
+  inTeam: fc.subarray(principalIds),
+  inAll: fc.subarray([...principalIds, 'group:a/all']),
+  teamHasRole: fc.boolean(),
 });
 const change = fc.record({
   kind: fc.constant('change-key' as const),
@@ -70,6 +76,7 @@ const ask = fc.record({
     {
       mfa: fc.boolean(),
       authMethod: some('token', 'oidc'),
+      acr: some('loa1', 'loa2', ''),
       nowMs: some(...instants),
       sessionAgeSeconds: some(0, 6, 7, 8, 900, 901),
       ip: some('10.1.2.3', '192.0.2.1'),
@@ -91,6 +98,10 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
       id === principalId && (!notBefore || context.nowMs >= Date.parse(notBefore)) && (!notAfter || context.nowMs < Date.parse(notAfter)),
   );
   const roles = new Set([...principal.roles, ...live.flatMap((g) => ('role' in g ? [g.role] : []))]);
+  const [a, b] = (bundle.groups ?? []).map(({ members }) => members);
+  const inA = a?.includes(principalId);
+  const inB = b?.includes(principalId) || (inA && b?.includes('group:a/all'));
+  if (inA) for (const role of bundle.groups![0]!.roles) roles.add(role);
   const { tags = {}, ...attrs } = resource.attrs;
   const answer = cedar.statefulIsAuthorized({
     principal: { type: 'Claviger::Principal', id: principalId },
@@ -99,6 +110,7 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
     context: {
       mfa: context.mfa,
       authMethod: context.authMethod,
+      ...(context.acr === undefined ? {} : { acr: context.acr }),
       granted: live.some((g) => 'action' in g && g.action === action && g.key === resource.id),
       now: { __extn: { fn: 'datetime', arg: new Date(context.nowMs).toISOString() } },
       encryptionContext: { __entity: { type: 'Claviger::EncryptionContext', id: 'oracle' } },
@@ -109,7 +121,10 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
       {
         uid: { type: 'Claviger::Principal', id: principalId },
         attrs: { id: principalId, kind: principal.kind },
-        parents: [...roles].map((id) => ({ type: 'Claviger::Role', id })),
+        parents: [
+          ...[...roles].map((id) => ({ type: 'Claviger::Role', id })),
+          ...[inA && 'a/all', inB && 'b/all'].flatMap((id) => (id ? [{ type: 'Claviger::Group', id }] : [])),
+        ],
       },
       { uid: { type: 'Claviger::Key', id: resource.id }, attrs: JSON.parse(JSON.stringify(attrs)), parents: [], tags: { ...tags } },
       { uid: { type: 'Claviger::EncryptionContext', id: 'oracle' }, attrs: {}, parents: [], tags: { ...context.encryptionContext } },
@@ -160,6 +175,10 @@ test('over any sequence of bundles, key changes, contexts and clock moves a deci
               revision: bundle.revision + 1,
               principals,
               grants: step.grants,
+              groups: [
+                { id: 'all', tenant: 'a', members: step.inTeam, roles: step.teamHasRole ? ['application'] : [], revision: 1 },
+                { id: 'all', tenant: 'b', members: step.inAll, roles: [], revision: 1 },
+              ],
               policies: step.policies?.join('\n') ?? bundle.policies,
             };
             expect(evaluator.load(bundle)).toMatchObject({ ok: true });

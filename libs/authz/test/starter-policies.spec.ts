@@ -52,8 +52,10 @@ const may: Record<string, Action[]> = {
     'keys:SetAlias',
     'keys:ScheduleDeletion',
     'keys:CancelDeletion',
+    'changes:Request',
   ],
   'security-officer': [
+    ...['changes:Request', 'changes:Read', 'changes:Approve', 'changes:Withdraw'],
     ...['policy:Read', 'policy:Publish', 'access:RevokeSession', 'access:ListSessions', 'alerts:Read', 'alerts:Acknowledge'],
     'access:RotateSigningKey',
     ...[
@@ -84,11 +86,13 @@ const may: Record<string, Action[]> = {
     'keys:Certify',
     'keys:SetAlias',
     'keys:SetResidency',
+    'changes:Request',
   ],
   application: [...cryptoActions, 'keys:RegisterData'],
   auditor: [
     'audit:Read',
     'audit:Verify',
+    'changes:Read',
     'policy:Read',
     'backup:List',
     'keys:List',
@@ -99,7 +103,7 @@ const may: Record<string, Action[]> = {
   ],
   operator: [
     ...['system:Status', 'alerts:Read', 'keys:ListTokens', 'audit:RecordCeremony', 'keys:ReadJobs', 'keys:PauseJob', 'keys:ResumeJob'],
-    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore'],
+    ...['backup:Create', 'backup:List', 'backup:Verify', 'backup:Restore', 'changes:Request'],
   ] as Action[],
   none: [],
 };

@@ -1,4 +1,14 @@
-import { exportOperations, importOperations, limits, type Operation, Reply, requestType } from '@claviger/contracts';
+import {
+  exportOperations,
+  importOperations,
+  limits,
+  type Operation,
+  PackedError,
+  packFields,
+  Reply,
+  requestType,
+  unpackFields,
+} from '@claviger/contracts';
 import { bytesToText, textToBytes } from './byte-fields';
 import { ClavigerError } from './claviger-error';
 
@@ -10,7 +20,7 @@ const transport: ReadonlySet<string> = new Set(
 
 /** The body of a request. @throws ClavigerError ERR_PAYLOAD_TOO_LARGE before anything is sent */
 export function encodeRequest(operation: Operation, input: Record<string, unknown>, requestId: string): string {
-  const body = JSON.stringify({ type: requestType, requestId, ...(holdsBytes(operation) ? bytesToText(input) : input) });
+  const body = JSON.stringify({ type: requestType, requestId, ...fieldsOf(operation, input, requestId) });
   for (const field of ['plaintext', 'message']) {
     const value = holdsBytes(operation) ? input[field] : undefined;
     if (value instanceof Uint8Array && value.byteLength > limits.plaintextBytes)
@@ -25,6 +35,20 @@ export function encodeRequest(operation: Operation, input: Record<string, unknow
   return body;
 }
 
+function fieldsOf(operation: Operation, input: Record<string, unknown>, requestId: string): Record<string, unknown> {
+  if (holdsBytes(operation)) return bytesToText(input);
+  try {
+    return packFields(input, operation.packs);
+  } catch (cause) {
+    if (!(cause instanceof PackedError)) throw cause;
+    throw new ClavigerError('ERR_PAYLOAD_TOO_LARGE', {
+      detail: `What ${operation.name} sends is too large: ${cause.message}.`,
+      requestId,
+      cause,
+    });
+  }
+}
+
 /**
  * The outcome out of a reply's text: `{ ...result, receipt? }`.
  * @throws ClavigerError the problem that the service answered, or ERR_INTERNAL for a reply that the contract does not allow
@@ -34,12 +58,21 @@ export function decodeReply(operation: Operation, text: string, requestId: strin
   if (!reply.success) throw outsideContract(operation, requestId);
   const { receipt } = reply.data;
   if ('problem' in reply.data) throw ClavigerError.fromProblem(reply.data.problem, { requestId, ...(receipt ? { receipt } : {}) });
-  const result = operation.result.safeParse(reply.data.result);
+  const result = operation.result.safeParse(received(operation, reply.data.result));
   if (!result.success) throw outsideContract(operation, requestId);
   const fields = result.data as Record<string, unknown>;
   const outcome = holdsBytes(operation) ? textToBytes(fields) : fields;
   if (receipt) outcome.receipt = receipt;
   return outcome;
+}
+
+/** Undefined, which no result is, where it cannot be unpacked. */
+function received({ packs }: Operation, result: unknown): unknown {
+  try {
+    return unpackFields(result, packs);
+  } catch {
+    return undefined;
+  }
 }
 
 const outsideContract = (operation: Operation, requestId: string) =>

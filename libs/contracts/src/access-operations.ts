@@ -70,6 +70,8 @@ export const accessOperations = {
           ownership: z.enum(['owned', 'none', 'gone']),
         }),
       ),
+      /** There are more than one answer holds: ask for those of an owner, or those without. */
+      more: z.literal(true).optional(),
     }),
   }),
 } as const;

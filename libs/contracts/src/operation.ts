@@ -23,6 +23,8 @@ export interface Operation<In extends z.ZodType = z.ZodType, Out extends z.ZodTy
   readonly summary: string;
   /** `safe`: sending it twice has the effect of sending it once. */
   readonly retry: 'safe' | 'never';
+  /** Fields of request and result that may travel packed (packed.ts): whoever sends packs them where they are long, whoever receives takes both forms. */
+  readonly packs?: readonly string[];
   readonly request: In;
   readonly result: Out;
 }
@@ -32,13 +34,15 @@ export function defineOperation<S extends z.ZodRawShape, Out extends z.ZodType>(
   action: string;
   summary: string;
   retry: 'safe' | 'never';
+  packs?: readonly string[];
   input: S;
   result: Out;
 }) {
   const [service, verb] = definition.name.split('.') as [string, string];
-  const { name, action, summary, retry, input, result } = definition;
+  const { name, action, summary, retry, packs, input, result } = definition;
   const item = z.strictObject(input);
-  return { name, service, verb, action, summary, retry, item, request: item.extend(envelope), result } satisfies Operation & {
+  const request = item.extend(envelope);
+  return { name, service, verb, action, summary, retry, ...(packs ? { packs } : {}), item, request, result } satisfies Operation & {
     item: z.ZodType;
   };
 }

@@ -1,18 +1,20 @@
 import { z } from 'zod';
+import { ApprovalKey, approvalKeyLimits } from './approval-keys';
+import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
-import { KeyId, PrincipalId, principalPattern, printable, Timestamp } from './primitives';
+import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
 import { PrincipalOwner } from './service-accounts';
 
 export const bundleFormat = 'claviger.bundle/1';
 
-/** Bounds of one bundle: all of it, signed and in base64url, must fit a broker message (`limits.messageBytes`). */
+/** Bounds of one bundle. A long one travels packed: all of it must stay within `packedLimits` as well. */
 export const bundleLimits = {
-  policiesChars: 200_000,
+  policiesChars: 1_000_000,
   schemaChars: 50_000,
-  principals: 2_000,
-  roles: 200,
-  grants: 5_000,
+  principals: 10_000,
+  roles: 1_000,
+  grants: 10_000,
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
   claimsPerIdentity: 16,
@@ -90,6 +92,10 @@ export const actionTable = {
   'access:ListSessions': 'System',
   'access:RotateSigningKey': 'System',
   'access:ReadSigningKeys': 'System',
+  'changes:Request': 'System',
+  'changes:Read': 'System',
+  'changes:Approve': 'System',
+  'changes:Withdraw': 'System',
   'audit:Read': 'System',
   'audit:Verify': 'System',
   'audit:RecordCeremony': 'System',
@@ -102,7 +108,6 @@ export const Action = z.enum(Object.keys(actionTable) as [Action, ...Action[]]);
 export const actions = Action.options;
 
 const revision = z.int().min(1);
-export const RoleId = z.string().regex(principalPattern, 'a role id is 1 to 64 of a-z, 0-9 and -');
 export const Role = z.strictObject({ id: RoleId, description: printable(500), revision });
 export type Role = z.infer<typeof Role>;
 
@@ -152,6 +157,8 @@ export const Principal = z.strictObject({
   disabled: z.boolean(),
   revision,
   identities: z.array(Identity).max(bundleLimits.identitiesPerPrincipal),
+  /** What this person approves changes of others with; none when left out. */
+  approvalKeys: z.array(ApprovalKey).max(approvalKeyLimits.perPrincipal).optional(),
 });
 export type Principal = z.infer<typeof Principal>;
 
@@ -185,6 +192,8 @@ export const PolicyBundle = z.strictObject({
   principals: z.array(Principal).max(bundleLimits.principals),
   roles: z.array(Role).max(bundleLimits.roles),
   grants: z.array(Grant).max(bundleLimits.grants),
+  /** Who belongs together, and holds roles by that; none when left out. */
+  groups: z.array(Group).max(groupLimits.groups).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */

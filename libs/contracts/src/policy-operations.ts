@@ -17,6 +17,7 @@ export const policyOperations = {
     action: 'policy:Read',
     summary: 'The policy bundle in force.',
     retry: 'safe',
+    packs: ['bundle'],
     input: {},
     result: z.strictObject({
       ...{ bundle: PolicyBundle, hash: z.string() },
@@ -29,6 +30,7 @@ export const policyOperations = {
     action: 'policy:Publish',
     summary: 'Validate a bundle and put it in force everywhere; `basedOn` is the revision that was read.',
     retry: 'never',
+    packs: ['bundle'],
     input: {
       basedOn: z.int().min(0),
       bundle: PolicyBundle.omit({ revision: true, publishedAt: true }),

@@ -23,6 +23,7 @@ export const b64u = (maxBytes: number, exactBytes?: number) => {
 /** A principal id is a slug: it is a token of NATS subjects. */
 export const principalPattern = /^[a-z0-9][a-z0-9-]{0,63}$/;
 export const PrincipalId = z.string().regex(principalPattern, 'a principal id is 1 to 64 of a-z, 0-9 and -');
+export const RoleId = z.string().regex(principalPattern, 'a role id is 1 to 64 of a-z, 0-9 and -');
 /** 128 random bits as 22 characters; proposed by the client as its connection name. */
 export const sessionPattern = /^[A-Za-z0-9]{22}$/;
 export const SessionId = z.string().regex(sessionPattern, 'a session id is 22 letters and digits');

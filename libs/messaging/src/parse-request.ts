@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { limits, type Operation, ProblemError } from '@claviger/contracts';
+import { limits, type Operation, PackedError, ProblemError, unpackFields } from '@claviger/contracts';
 import type { Msg } from '@nats-io/transport-node';
 
 /** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
@@ -26,8 +26,10 @@ export function parseInput(operation: Operation, data: Uint8Array): unknown {
   try {
     if (!isUtf8(data)) throw new SyntaxError('not UTF-8');
     json = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
+    if (operation.packs) json = unpackFields(json, operation.packs);
     if (namesPrototype(json)) throw new SyntaxError('__proto__');
-  } catch {
+  } catch (error) {
+    if (error instanceof PackedError) throw new ProblemError('ERR_MALFORMED_REQUEST', `${operation.packs?.join(', ')}: ${error.message}`);
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
   }
   const parsed = operation.request.safeParse(json);

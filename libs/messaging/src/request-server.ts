@@ -3,6 +3,7 @@ import {
   internalSubject,
   type Operation,
   ProblemError,
+  packFields,
   parseRequestSubject,
   problem,
   type Receipt,
@@ -152,7 +153,7 @@ export class RequestServer extends Server implements CustomTransportStrategy {
         request = { ...request, trace: parent, ...(traceId ? { traceId } : {}) };
         const { handler, input, requestId } = this.prepare(operation, service, from.verb, m.data);
         if (requestId) request = { ...request, requestId };
-        await this.answer(m, request, name, handler, input);
+        await this.answer(m, request, operation as Operation, handler, input);
       } catch (error) {
         const refusal = await this.recorded(request, operation, this.toProblem(name, error));
         code = refusal.error.code;
@@ -177,14 +178,14 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   private async answer(
     m: Msg,
     request: RequestContext,
-    name: string,
+    { name, packs }: Operation,
     handler: (...args: never[]) => unknown,
     input: unknown,
   ): Promise<void> {
     const { span, active } = startSpan(`${name} process`, SpanKind.SERVER, request.trace, { 'messaging.destination.name': name });
     try {
       const answer = await call(handler, input, { ...request, trace: active });
-      this.reply(m, answer);
+      this.reply(m, packs ? packedAnswer(answer, packs) : answer);
       endSpan(span);
     } catch (error) {
       endSpan(span, error);
@@ -290,3 +291,7 @@ async function call(handler: (...args: never[]) => unknown, input: unknown, requ
   const outcome = await (handler as (input: unknown, request: unknown) => unknown)(input, request);
   return (isObservable(outcome) ? await lastValueFrom(outcome) : outcome) as Answer;
 }
+
+/** What is long in a result travels packed. @throws PackedError */
+const packedAnswer = (answer: object, packs: readonly string[]): object =>
+  'result' in answer ? { ...answer, result: packFields(answer.result as Record<string, unknown>, packs) } : answer;

@@ -1,3 +1,4 @@
+export { type AssertionFaults, ownKey, SoftwareAuthenticator } from './approver-keys';
 export { type Broker, type BrokerOptions, type BrokerUser, install, startBroker } from './broker';
 export {
   type Child,
@@ -13,6 +14,7 @@ export { type NatsContainerOptions, type ServerContainer, startNatsContainer, st
 export { dockerAvailable } from './docker';
 export { type DocumentStore, type DocumentStoreOptions, startDocumentStore, storeAnswers } from './document-store';
 export { freePort } from './free-port';
+export { type LargeBundleSize, largeBundle, largeKeyId, type StarterParts, teamRole } from './large-bundle';
 export { type Machine, readMachine } from './machine';
 export { DEFAULT_NATS_CONFIG, type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server';
 export { builtProgram, builtPrograms } from './programs';

@@ -45,7 +45,7 @@ export function accessGovernanceCommands(access: Command): void {
     .option('--unowned', 'enabled ones without an owner, or whose owner has left')
     .action(
       online<{ owner?: string; unowned?: boolean }>(async ({ client, options: { owner, unowned = false }, output }) => {
-        const { serviceAccounts } = await client.access.listServiceAccounts({ ...(owner === undefined ? {} : { owner }), unowned });
+        const { serviceAccounts, more } = await client.access.listServiceAccounts({ ...(owner === undefined ? {} : { owner }), unowned });
         output.table(serviceAccounts, serviceAccounts, [
           { title: 'SERVICE', value: (s) => s.principal },
           { title: 'OWNER', value: (s) => (s.ownership === 'gone' ? `${s.owner} (gone)` : (s.owner ?? 'none')) },
@@ -54,6 +54,7 @@ export function accessGovernanceCommands(access: Command): void {
           { title: 'ROLES', value: (s) => s.roles.join(', ') },
           { title: 'BY', value: (s) => s.identities.join(', ') },
         ]);
+        if (more) output.note('there are more: ask for those of an owner (--owner), or those without (--unowned)');
       }),
     );
 }

@@ -1,5 +1,5 @@
 import { assuredTokens, issueText, unownedServices, validateBundle } from '@claviger/authz';
-import { type KeyProfile, PolicyBundle } from '@claviger/contracts';
+import { type Group, groupName, type KeyProfile, PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { Finding } from '../exit-codes';
 import type { Output } from '../output';
@@ -24,6 +24,7 @@ export function policyCommands(program: Command): void {
           roles: bundle.roles.map(({ id }) => id).join(', '),
           principals: bundle.principals.map(({ id, roles, disabled }) => `${id} (${disabled ? 'disabled' : roles.join(', ')})`).join(', '),
           grants: bundle.grants.length,
+          groups: bundle.groups?.map(groupText).join('; ') || 'none',
           ...(missingActions.length > 0
             ? { 'not in its schema': `${missingActions.join(', ')}: nobody may do that until a bundle is published whose schema has them` }
             : {}),
@@ -50,6 +51,7 @@ export function policyCommands(program: Command): void {
         const bundle = checked(output, folder);
         const counts = {
           ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
+          groups: bundle.groups?.length ?? 0,
           profiles: bundle.profiles?.length ?? 0,
           tokens: bundle.tokens?.length ?? 0,
         };
@@ -70,6 +72,10 @@ export function policyCommands(program: Command): void {
       }),
     );
 }
+
+/** One group in a line: who is listed in it, and what that gives. */
+const groupText = (group: Group): string =>
+  `${groupName(group)} (${group.members.join(', ') || 'nobody'}${group.roles.length > 0 ? `: ${group.roles.join(', ')}` : ''})`;
 
 /** One profile in a line: which keys it means, and what it asks of them. */
 function profileText({ id, description: _, environments, classifications, ...asks }: KeyProfile): string {
