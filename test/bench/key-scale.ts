@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, connect } from '@claviger/client';
 import { until } from '@claviger/testing';
+import { MongoClient } from 'mongodb';
 import type { RunningService, Stack } from '../../deploy/local/stack';
 import type { Bench } from './bench';
 import { options } from './options';
@@ -24,6 +25,8 @@ export interface KeyScale {
   create: { perSecond: number; refused: number; cpuSeconds: Record<string, number> };
   describe: Record<string, Latency>;
   list: Record<string, Latency & { keys: number }>;
+  /** The same documents read from the store by the bench itself: what of a description, and of a page, is the store's. */
+  storeAlone: Record<'one' | 'page', Latency>;
   encryptNewKey: Latency;
   residentMb: Record<string, number>;
   start: Record<string, { takesRequestsMs: number; rebuiltMs?: number; residentMb: number }>;
@@ -64,7 +67,8 @@ export async function keyScale({ stack, folder, administrator, callerTokens, rep
     };
     list[name] = { ...(await latency(1, 200, page)), keys: found };
   }
-  report(`described ${JSON.stringify(describe)}; listed ${JSON.stringify(list)}`);
+  const alone = await storeAlone(stack.storeUrl, anyKey);
+  report(`described ${JSON.stringify(describe)}; listed ${JSON.stringify(list)}; store alone ${JSON.stringify(alone)}`);
   const use = await connect({ servers: stack.broker.url, principal: caller, credential: { token }, timeoutMs: 15_000 });
   const plaintext = Buffer.alloc(1_024);
   const encrypt = () => use.crypto.encrypt({ keyId: anyKey(), plaintext, context: { tenant: 'acme' } });
@@ -81,7 +85,7 @@ export async function keyScale({ stack, folder, administrator, callerTokens, rep
   await encrypt();
   await use.close();
   load1.after = loadavg()[0] as number;
-  const result = { keys: ids.length, load1, create, describe, list, encryptNewKey, residentMb, start };
+  const result = { keys: ids.length, load1, create, describe, list, storeAlone: alone, encryptNewKey, residentMb, start };
   console.log(JSON.stringify(result, null, 2));
   return { result, ok: refused === 0 && ids.length === options.keys };
 }
@@ -107,6 +111,29 @@ async function makeKeys(administrator: Client, consumer: string, report: Bench['
   };
   await Promise.all(Array.from({ length: batchesAtOnce }, maker));
   return { ids, refused, seconds: (performance.now() - began) / 1_000 };
+}
+
+/** One caller, as key-lifecycle asks (key-store.ts). */
+async function storeAlone(storeUrl: string, anyKey: () => string): Promise<KeyScale['storeAlone']> {
+  const client = await MongoClient.connect(storeUrl);
+  try {
+    const keys = client.db('claviger_keys').collection<{ _id: string }>('keys');
+    const projection = { outbox: 0, owed: 0, invocations: 0, told: 0, certificate: 0 };
+    const one = await latency(1, 2_000, () => keys.findOne({ _id: anyKey() }, { projection }));
+    let after = '';
+    const page = async () => {
+      const found = await keys
+        .find({ _id: { $gt: after } }, { projection })
+        .sort({ _id: 1 })
+        .limit(100)
+        .hint('_id_')
+        .toArray();
+      after = found.length === 100 ? (found.at(-1)?._id as string) : '';
+    };
+    return { one, page: await latency(1, 200, page) };
+  } finally {
+    await client.close();
+  }
 }
 
 /** A closed loop of so many callers, after a tenth of the calls to warm up. */

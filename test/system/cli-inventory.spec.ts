@@ -102,6 +102,8 @@ test('a key below the profile of its environment and classification is not made;
   const certify = ['--json', 'keys', 'certify', cards, '--reason', 'as every year'];
   expect(await as('kim', ...certify)).toMatchObject({ code: 2, stderr: expect.stringContaining('keys:Certify') });
   expect(await ok('sam', 'policy', 'show')).toContain('production-restricted (restricted production keys): rotateWithinDays 90');
+  expect(await ok('sam', 'policy', 'assignments', '--of', 'kim')).toMatch(/kim +key-administrator +its own record/);
+  expect(await ok('sam', 'policy', 'assignments', '--role', 'auditor')).not.toContain('kim');
   await ok('sam', 'policy', 'export', file('exported'));
   const profiles = JSON.parse(readFileSync(`${file('exported')}/profiles.json`, 'utf8')) as { id: string }[];
   expect(profiles.map(({ id }) => id)).toContain('production-restricted');

@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readMachine, startNatsServer, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -94,7 +94,7 @@ test('the starter policies validate; a broken folder says what is wrong, exit 1'
   ]);
   const group = (members: string[]) => [{ id: 'security', tenant: 'acme', members, roles: ['security-officer'], revision: 1 }];
   writeFileSync(join(broken, 'groups.json'), JSON.stringify(group([])));
-  expect((await claviger(['policy', 'check', broken])).stdout).toMatch(/groups +1/);
+  expect((await claviger(['policy', 'check', broken])).stdout).toMatch(/groups +1\n *conflicts +10/);
   writeFileSync(join(broken, 'groups.json'), JSON.stringify(group(['nobody'])));
   expect(await claviger(['policy', 'check', broken])).toMatchObject({ code: 1, stdout: expect.stringContaining('has the member nobody') });
   writeFileSync(
@@ -106,6 +106,68 @@ test('the starter policies validate; a broken folder says what is wrong, exit 1'
   const { valid, issues } = JSON.parse(stdout) as { valid: boolean; issues: { message: string }[] };
   expect(valid).toBe(false);
   expect(issues.length).toBeGreaterThan(0);
+});
+
+test('policy check is a gate: a test that fails, a policy without effect, and a widening that nobody acknowledged, are exit 1', async () => {
+  const changed = join(folder.path, 'changed');
+  cpSync(starter, changed, { recursive: true });
+  const policies = join(changed, 'policies.cedar');
+  const check = (...more: string[]) => claviger(['--json', 'policy', 'check', changed, ...more]);
+  const junit = join(folder.path, 'junit.xml');
+  const same = await check('--against', starter, '--junit', junit);
+  expect([same.code, JSON.parse(same.stdout)]).toMatchObject([0, { ok: true, ineffective: [], widened: { widenings: { open: [] } } }]);
+  expect(readFileSync(junit, 'utf8')).toContain('failures="0"');
+  const text = readFileSync(policies, 'utf8');
+  writeFileSync(
+    policies,
+    text.replace(/(@id\("roots-need-mfa"\)[\s\S]*?)unless \{ context\.mfa \}/, '$1when { resource == Claviger::System::"prod" }'),
+  );
+  const wider = await check('--against', starter);
+  const { problems, tests, ineffective, widened } = JSON.parse(wider.stdout) as {
+    problems: string[];
+    tests: { failed: object[] };
+    ineffective: object[];
+    widened: { widenings: { open: { id: string }[] } };
+  };
+  expect([wider.code, problems]).toEqual([1, ['3 test(s) fail', '1 policies without effect', '4 widening(s) that nobody acknowledged']]);
+  expect(ineffective).toEqual([expect.objectContaining({ policy: 'roots-need-mfa', certain: true })]);
+  expect(tests.failed[0]).toMatchObject({ place: expect.stringMatching(/starter\.cedar-test\.yaml:\d+$/) });
+  expect(widened.widenings.open[0]).toMatchObject({
+    id: 'keys:RotateRoot: deny -> allow: role:key-administrator: key-administrator-rotates-roots',
+    example: expect.stringContaining('context.mfa is false'),
+  });
+  const acknowledged = join(folder.path, 'widenings.yaml');
+  writeFileSync(acknowledged, JSON.stringify([{ reason: 'change 4711', widenings: widened.widenings.open.map(({ id }) => id) }]));
+  rmSync(join(changed, 'starter.cedar-test.yaml'));
+  writeFileSync(join(changed, 'bad.cedar-test.yaml'), 'tests:\n  - name: x\n');
+  const { stderr } = await claviger(['policy', 'check', changed, '--against', starter, '--allow-widening', acknowledged]);
+  expect(stderr).not.toContain('WIDENS');
+  expect(stderr).toContain('bad.cedar-test.yaml:2: tests.0.principal');
+  expect(stderr).toContain('WITHOUT EFFECT roots-need-mfa: its scope and conditions hold in no request');
+});
+
+test('a regulation pack is put into a policy folder and taken out again; what would not validate is not written', async () => {
+  const governed = join(folder.path, 'governed');
+  cpSync(starter, governed, { recursive: true });
+  const add = () => claviger(['--json', 'policy', 'packs', 'add', 'pci-dss', governed, '--tag', 'pci=yes']);
+  const added = await add();
+  expect([added.code, JSON.parse(added.stdout)]).toMatchObject([0, { packs: [{ id: 'pci-dss', tag: { name: 'pci', value: 'yes' } }] }]);
+  const policies = () => readFileSync(join(governed, 'policies.cedar'), 'utf8');
+  const once = policies();
+  expect((await add()).code).toBe(0);
+  expect(policies()).toBe(once);
+  expect((await claviger(['policy', 'check', governed])).stdout).toMatch(/packs +pci-dss 1\.0\.0 \(keys with the tag pci=yes\)/);
+  expect((await claviger(['policy', 'packs', 'remove', 'pci-dss', governed])).code).toBe(0);
+  expect(policies()).toBe(readFileSync(join(starter, 'policies.cedar'), 'utf8'));
+  const profilesIn = (place: string) => JSON.parse(readFileSync(join(place, 'profiles.json'), 'utf8'));
+  expect(profilesIn(governed)).toEqual(profilesIn(starter));
+  expect(existsSync(join(governed, 'packs.json'))).toBe(false);
+  writeFileSync(join(governed, 'roles.json'), '[]');
+  const refused = await claviger(['policy', 'packs', 'add', 'soc-2', governed]);
+  expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('@approvers names security-officer')]);
+  expect(policies()).not.toContain('soc-2');
+  expect((await claviger(['policy', 'packs', 'list'])).stdout).toMatch(/^cnsa-2 +1\.0\.0 /m);
+  expect((await claviger(['policy', 'packs', 'show', 'sox'])).code).toBe(64);
 });
 
 test('a policy folder that is not there is exit 65', async () => {

@@ -132,6 +132,7 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   async insert(key: Key, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<void> {
     // Without them two keys could have one name.
     await this.createIndexes();
+    await this.settled.room();
     try {
       const [fields, invocations] = await Promise.all([this.fields(key), this.documents.signInvocations(noInvocations(key.keyId))]);
       await this.inserts.insert({ _id: key.keyId, ...fields, invocations, outbox, owed, pending: true });

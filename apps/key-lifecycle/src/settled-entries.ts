@@ -22,6 +22,8 @@ type OfKey = Record<Settled['list'], string[]>;
 const gatherMs = 10;
 const keysPerWrite = 200;
 const clearEveryMs = 10_000;
+/** About 3 kB of memory each, and two of a key: a few seconds' work for the store. */
+const waitingMost = 4_000;
 
 /**
  * Takes settled entries out of their documents, those of many keys with one write, one write at a time. A document that holds nothing else than what is
@@ -31,6 +33,8 @@ export class SettledEntries {
   private readonly gathering: Gathering<Settled, void>;
   private writing: Promise<unknown> = Promise.resolve();
   private clearedAt = Number.NEGATIVE_INFINITY;
+  private waiting = 0;
+  private readonly forRoom: (() => void)[] = [];
 
   constructor(
     private readonly keys: Collection<SettledDocument>,
@@ -50,7 +54,16 @@ export class SettledEntries {
   }
 
   remove(keyId: string, list: Settled['list'], ids: readonly string[]): Promise<void> {
-    return this.gathering.ask({ keyId, list, ids });
+    this.waiting++;
+    return this.gathering.ask({ keyId, list, ids }).finally(() => {
+      this.waiting--;
+      if (this.waiting < waitingMost) for (const go of this.forRoom.splice(0)) go();
+    });
+  }
+
+  /** Resolves when what waits to be taken out leaves room for more: whoever makes keys faster than the store settles them waits here, and fills no memory. */
+  async room(): Promise<void> {
+    while (this.waiting >= waitingMost) await new Promise<void>((resolve) => this.forRoom.push(resolve));
   }
 
   /** Documents that a process left when it ended between its two writes: nothing waits in them, and they say that something does. Every 10 s at most. */

@@ -5,6 +5,7 @@ import { context } from '@opentelemetry/api';
 import { outboxOf } from '../src/delivery';
 import type { Key, NewKey } from '../src/key';
 import { KeyStore, type OutboxEntry } from '../src/key-store';
+import { SettledEntries } from '../src/settled-entries';
 import { SignedDocuments } from '../src/signed-documents';
 import { about, type Lifecycle, newKey, startLifecycle } from './keys-under-test';
 
@@ -108,6 +109,23 @@ test('a document that a process left empty when it ended in the middle says no l
   const another = new KeyStore(l.db, new SignedDocuments(l.control, l.control.trusted), () => undefined);
   await another.pending(100);
   expect(await documents().findOne({ _id: key.keyId })).toMatchObject({ pending: false });
+});
+
+test('while the store is slow to settle, what makes more to settle waits', async () => {
+  const { promise: slow, resolve: release } = Promise.withResolvers<void>();
+  const entries = new SettledEntries(l.db.collection('keys'), async (call) => {
+    await slow;
+    return call();
+  });
+  await entries.room();
+  const removed = Array.from({ length: 4_000 }, (_, i) => entries.remove(`k${i}`, 'outbox', ['a']));
+  let thereIsRoom = false;
+  const room = entries.room().then(() => (thereIsRoom = true));
+  await new Promise(setImmediate);
+  expect(thereIsRoom).toBe(false);
+  release();
+  await room;
+  await Promise.all(removed);
 });
 
 test('what is settled is taken out of a document, and what is not stays, whatever somebody else wrote into another', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { issueText, validateBundle } from '@claviger/authz';
+import { issueText, separationOf, validateBundle } from '@claviger/authz';
 import {
   type BundleView,
   cloudEvent,
@@ -74,7 +74,7 @@ export class BundleKeeper {
   }
 
   /**
-   * Validates, stores by compare-and-set, puts in force. Throws ERR_CONFLICT, ERR_POLICY_INVALID, ERR_STORE_UNAVAILABLE. Once stored it will be in
+   * Validates, stores by compare-and-set, puts in force. Throws ERR_CONFLICT, ERR_POLICY_INVALID, ERR_SEPARATION_OF_DUTIES, ERR_STORE_UNAVAILABLE. Once stored it will be in
    * force, also when this process ends before it was delivered.
    */
   async publish(
@@ -89,7 +89,10 @@ export class BundleKeeper {
     const bundle: PolicyBundle = { ...proposed, revision: basedOn + 1, publishedAt: now.toISOString() };
     const issues = [...validateBundle(bundle), ...ownerIssues(stored?.bundle, bundle)];
     if (issues.length > 0)
-      throw new ProblemError('ERR_POLICY_INVALID', issues.slice(0, issuesShown).map(issueText).join('; ').slice(0, 4_000));
+      throw new ProblemError(
+        issues.every(({ where }) => where === separationOf) ? 'ERR_SEPARATION_OF_DUTIES' : 'ERR_POLICY_INVALID',
+        issues.slice(0, issuesShown).map(issueText).join('; ').slice(0, 4_000),
+      );
     const sealed = sealWithin(bundle, this.parts.signer);
     const intent = intend(bundle);
     const owed = this.parts.owed.owe(bundleId, intent);

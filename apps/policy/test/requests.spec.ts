@@ -149,6 +149,21 @@ describe('bundles', () => {
     expect((await bundleInForce()).revision).toBe(before.revision);
   });
 
+  test('a bundle by which somebody would hold two roles that exclude each other is refused as a whole, with who and by which ways', async () => {
+    const before = await bundleInForce();
+    const groups = [
+      { id: 'apps', tenant: 'acme', members: ['group:acme/night'], roles: ['application'], revision: 1 },
+      { id: 'night', tenant: 'acme', members: ['sofia'], roles: [], revision: 1 },
+    ];
+    const bundle = proposal(before, { groups });
+    const { problem } = await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle, reason: 'a night shift' });
+    expect(problem).toMatchObject({ code: 'ERR_SEPARATION_OF_DUTIES' });
+    expect(problem?.detail).toMatch(
+      /sofia would hold security-officer \(by its own record\) and application \(by group acme\/night in acme\/apps\)/,
+    );
+    expect((await bundleInForce()).revision).toBe(before.revision);
+  });
+
   test('who may not publish does not, and is recorded with session, address and bundle', async () => {
     const caller = await system.caller('payments-api');
     const before = await bundleInForce();

@@ -61,6 +61,10 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
   const cycle = membershipCycle(bundle.groups ?? []);
   if (cycle) issues.push({ where: 'groups', message: `a group is a member of itself: ${cycle.join(' has ')}` });
 
+  for (const [index, { roles: pair }] of (bundle.conflicts ?? []).entries())
+    for (const role of pair)
+      if (!roles.has(role)) issues.push({ where: `conflicts.${index}`, message: `names the role ${role}, which is not in roles` });
+
   for (const { id, approval } of policies) {
     if (approval.kind !== 'asked') continue;
     for (const approver of approval.approvers) {
@@ -73,6 +77,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     }
   }
   uniqueIds(bundle.profiles ?? [], 'profiles', issues);
+  uniqueIds(bundle.packs ?? [], 'packs', issues);
   uniqueIds(
     (bundle.tokens ?? []).map(({ label }) => ({ id: label })),
     'tokens',

@@ -94,6 +94,7 @@ const may: Record<string, Action[]> = {
     'audit:Verify',
     'changes:Read',
     'policy:Read',
+    'alerts:Read',
     'backup:List',
     'keys:List',
     'keys:ListKeks',

@@ -276,6 +276,12 @@ const table = {
     title: 'The policy bundle does not validate',
     next: 'Run claviger policy check and mend what it names.',
   },
+  ERR_SEPARATION_OF_DUTIES: {
+    status: 409,
+    retryable: false,
+    title: 'Somebody would hold two roles that exclude each other',
+    next: 'The detail names who, which roles, and by which ways; take one of them away. claviger policy assignments lists who has what.',
+  },
   ERR_BACKUP_UNAVAILABLE: {
     status: 501,
     retryable: false,

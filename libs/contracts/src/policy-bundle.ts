@@ -4,6 +4,8 @@ import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { PackInForce, packLimits } from './regulation-packs';
+import { RoleConflict, roleConflictsMost } from './role-conflicts';
 import { PrincipalOwner } from './service-accounts';
 
 export const bundleFormat = 'claviger.bundle/1';
@@ -194,10 +196,14 @@ export const PolicyBundle = z.strictObject({
   grants: z.array(Grant).max(bundleLimits.grants),
   /** Who belongs together, and holds roles by that; none when left out. */
   groups: z.array(Group).max(groupLimits.groups).optional(),
+  /** Pairs of roles that nobody may hold both of; none when left out. */
+  conflicts: z.array(RoleConflict).max(roleConflictsMost).optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
+  /** Regulation packs whose policies are among these. */
+  packs: z.array(PackInForce).max(packLimits.inForce).optional(),
   publishedAt: Timestamp,
 });
 export type PolicyBundle = z.infer<typeof PolicyBundle>;

@@ -8,6 +8,8 @@ import { openBucket } from './open-bucket';
 import { type RecordSigner, signRecord } from './signed-record';
 import { SigningTogether } from './signing-together';
 
+const marksApartMs = 50;
+
 /**
  * The writing side of a view bucket. A write is a compare-and-set on what the bucket holds and never lowers a revision, also when two
  * relays race. After a change the owner signs a new high-water mark.
@@ -16,6 +18,10 @@ export class KvOwner<T extends ViewRecord> {
   private kv!: KV;
   private timer: NodeJS.Timeout | undefined;
   private marking: Promise<void> = Promise.resolve();
+  /** The mark that is signed after the one under way, for all who asked meanwhile. */
+  private nextMark: Promise<void> | undefined;
+  private pause: NodeJS.Timeout | undefined;
+  private changedInPause = false;
   private signedSum = '';
   private signedAt = 0;
   private readonly signing: SigningTogether;
@@ -83,44 +89,59 @@ export class KvOwner<T extends ViewRecord> {
     }
   }
 
-  /** Signs a new mark whenever what `view` covers has changed, and every `refreshMs` to keep it young. */
+  /** Signs a new mark soon after what `view` covers has changed, and every `refreshMs` to keep it young. */
   keepMark(view: KvView<T>, refreshMs = 60_000): void {
-    view.onChange(() => void this.sign(view));
+    view.onChange(() => this.changed(view));
     this.timer = setInterval(() => {
       if (Date.now() - this.signedAt > refreshMs) this.signedSum = '';
       void this.sign(view);
     }, 1_000);
   }
 
-  /** One mark at a time; a failure leaves `signedSum` as it was, so the next second tries again. */
+  /** At once after a quiet moment, and while changes follow each other one mark for all of a pause: every holder verifies each. */
+  private changed(view: KvView<T>): void {
+    if (this.pause) {
+      this.changedInPause = true;
+      return;
+    }
+    void this.sign(view);
+    this.pause = setTimeout(() => {
+      this.pause = undefined;
+      if (!this.changedInPause) return;
+      this.changedInPause = false;
+      this.changed(view);
+    }, marksApartMs);
+  }
+
+  /** Resolves when what `view` held at the call is covered, or could not be: then the next second tries again. One mark at a time. */
   sign(view: KvView<T>): Promise<void> {
-    this.marking = this.marking
-      .then(async () => {
-        // What has not arrived here yet must not be left out of what others call complete. The next second tries again.
-        if (!view.proven() || !view.trusted()) return;
-        const { count, sum, digest } = view.coveredSum();
-        if (sum === this.signedSum) return;
-        const current = await this.kv.get('mark');
-        const previous = current?.operation === 'PUT' ? (this.revisionOf('mark', current.string()) ?? 0) : 0;
-        const mark = {
-          kind: 'mark',
-          id: 'mark',
-          revision: previous + 1,
-          count,
-          sum,
-          ...(digest ? { digest } : {}),
-          asOf: new Date().toISOString(),
-        };
-        await this.kv.put('mark', signRecord(this.typ, mark, this.signer), { previousSeq: current?.revision ?? 0 });
-        this.signedSum = sum;
-        this.signedAt = Date.now();
-      })
-      .catch(() => undefined);
-    return this.marking;
+    this.nextMark ??= this.marking = this.marking.then(() => {
+      this.nextMark = undefined;
+      return this.mark(view).catch(() => undefined);
+    });
+    return this.nextMark;
+  }
+
+  private async mark(view: KvView<T>): Promise<void> {
+    // What has not arrived here yet must not be left out of what others call complete.
+    if (!view.proven() || !view.trusted()) return;
+    const { count, sum, digest } = view.coveredSum();
+    if (sum === this.signedSum) return;
+    const current = await this.kv.get('mark');
+    const previous = current?.operation === 'PUT' ? (this.revisionOf('mark', current.string()) ?? 0) : 0;
+    const mark = {
+      ...{ kind: 'mark', id: 'mark', revision: previous + 1, count, sum },
+      ...(digest ? { digest } : {}),
+      asOf: new Date().toISOString(),
+    };
+    await this.kv.put('mark', signRecord(this.typ, mark, this.signer), { previousSeq: current?.revision ?? 0 });
+    this.signedSum = sum;
+    this.signedAt = Date.now();
   }
 
   stop(): void {
     clearInterval(this.timer);
+    clearTimeout(this.pause);
   }
 
   private async write(record: T, expectedSeq: number, ttlSeconds: number | undefined): Promise<void> {

@@ -103,6 +103,27 @@ test('a revoked session is covered by the mark: one that is put back as active i
   late.stop();
 });
 
+test('whoever asks for a mark while one is signed shares the next, which covers what all of them changed', async () => {
+  const policy = await b.connection('policy');
+  const view = openSessionsView({ connection: policy, holder: 'policy.sharing', trusted: b.signer.trusted, onRefused: () => undefined });
+  await view.start();
+  await until(() => view.state() !== 'loading', { what: 'the owner to have loaded' });
+  const first = sessionsOwner.sign(view);
+  await Promise.resolve();
+  const session = b.session();
+  await sessionsOwner.claim(session, 600);
+  await until(() => view.get(session.id) !== undefined, { what: 'the session' });
+  const asked = Array.from({ length: 50 }, () => sessionsOwner.sign(view));
+  await Promise.all([first, ...asked]);
+  expect(new Set(asked).size).toBe(1);
+  const late = openSessionsView({ connection: policy, holder: 'policy.late', trusted: b.signer.trusted, onRefused: () => undefined });
+  await late.start();
+  await late.whenFresh();
+  expect(late.size).toBe(view.size);
+  view.stop();
+  late.stop();
+});
+
 test('a record with a time to live goes away by itself', async () => {
   const session = b.session();
   expect(await sessionsOwner.claim(session, 1)).toBe(true);
