@@ -282,3 +282,15 @@ test('status asks every service; tokens renew; sessions are listed', async () =>
   await ok('sam', 'access', 'issue-token', '--out', file('sam.token'));
   expect(await ok('sam', 'access', 'sessions')).toContain('sam');
 });
+
+test('keys that sign tokens are read and rotated, services without an owner listed, and all sessions of somebody ended', async () => {
+  const jwks = await json<{ keys: { kid: string }[]; signing: string }>('ada', 'access', 'jwks');
+  expect(jwks.keys.map(({ kid }) => kid)).toContain(jwks.signing);
+  const rotated = await json<{ kid: string }>('sam', 'access', 'rotate-signing-key', '--reason', 'yearly');
+  expect((await json<typeof jwks>('ada', 'access', 'jwks')).keys.map(({ kid }) => kid)).toContain(rotated.kid);
+  await ok('sam', 'access', 'issue-token', '--audience', 'https://vault.example', '--out', file('identity.token'));
+  expect(await ok('ada', 'access', 'service-accounts', 'list', '--unowned')).toContain('payments-api');
+  expect(await json('ada', 'access', 'service-accounts', 'list', '--owner', 'sam')).toEqual([]);
+  expect(await as('ada', 'access', 'revoke-sessions', 'olga', '--reason', 'x')).toMatchObject({ code: 2 });
+  expect(await ok('sam', 'access', 'revoke-sessions', 'olga', '--reason', 'left')).toContain('olga');
+});
