@@ -25,6 +25,7 @@ import {
   type Operation,
   packedLimits,
   policyOperations,
+  quotaOperations,
   streams,
   transportHsmOperations,
 } from '@claviger/contracts';
@@ -47,6 +48,7 @@ export const renderReference = (): string =>
       backupOperations,
       policyOperations,
       accessOperations,
+      quotaOperations,
       auditOperations,
       alertOperations,
     ].flatMap((group) => (Object.values(group) as Operation[]).flatMap(describeOperation)),

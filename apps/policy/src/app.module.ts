@@ -7,6 +7,8 @@ import { AccessController } from './access.controller';
 import { AccessGovernanceController } from './access-governance.controller';
 import { BundleKeeper } from './bundle-keeper';
 import { PolicyController } from './policy.controller';
+import { QuotaCounts } from './quota-counts';
+import { QuotasController } from './quotas.controller';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
@@ -19,6 +21,7 @@ export interface Parts {
   evaluator: Evaluator;
   tokens: TokenIssuer;
   tokenKeys: TokenKeyKeeper;
+  quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -29,7 +32,7 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, AccessGovernanceController],
+      controllers: [PolicyController, AccessController, AccessGovernanceController, QuotasController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
@@ -37,6 +40,7 @@ export class AppModule {
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
         { provide: TokenKeyKeeper, useValue: parts.tokenKeys },
+        { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { accessOperations, type BundleView, policyOperations, type SessionsView } from '@claviger/contracts';
+import { accessOperations, type BundleView, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -20,6 +20,7 @@ import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { OidcIssuers as OidcConfiguration } from './oidc-config';
 import { PersonalValues } from './personal-values';
+import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
@@ -106,11 +107,15 @@ await runService(service, async (logger) => {
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish }, access: { ...access, ...accessOperations } } });
+  const server = new RequestServer({
+    connection,
+    services: { policy: { show, publish, ...quotaOperations }, access: { ...access, ...accessOperations } },
+  });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
   const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
-  const parts = { recorded, bundles, evaluator, tokens, tokenKeys, registries, sessions, revocation };
+  const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
+  const parts = { quotaCounts, recorded, bundles, evaluator, tokens, tokenKeys, registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,

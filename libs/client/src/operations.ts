@@ -11,6 +11,7 @@ import {
   keyOperations,
   type Operation,
   policyOperations,
+  quotaOperations,
   type Receipt,
   type Result,
 } from '@claviger/contracts';
@@ -24,7 +25,7 @@ export const operations = {
   crypto: cryptoOperations,
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
-  policy: { show, publish },
+  policy: { show, publish, ...quotaOperations },
   access: { ...access, ...accessOperations },
   audit: auditOperations,
   alerts: alertOperations,
