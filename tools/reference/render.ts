@@ -1,4 +1,6 @@
 import {
+  accessLifecycleOperations,
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -10,6 +12,7 @@ import {
   consumers,
   cryptoOperations,
   type EventType,
+  elevationOperations,
   errorTable,
   eventSubject,
   eventTypes,
@@ -26,6 +29,7 @@ import {
   packedLimits,
   policyOperations,
   quotaOperations,
+  reviewOperations,
   streams,
   transportHsmOperations,
 } from '@claviger/contracts';
@@ -48,6 +52,10 @@ export const renderReference = (): string =>
       backupOperations,
       policyOperations,
       changeOperations,
+      accessOperations,
+      accessLifecycleOperations,
+      reviewOperations,
+      elevationOperations,
       quotaOperations,
       auditOperations,
       alertOperations,

@@ -4,6 +4,7 @@ import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { AccessGovernanceController } from './access-governance.controller';
 import { Activities } from './activities';
 import { BreakGlassController } from './break-glass.controller';
 import { BundleKeeper } from './bundle-keeper';
@@ -23,6 +24,7 @@ import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
 import { UnusedAccessController } from './unused-access.controller';
 
 export interface Parts {
@@ -33,6 +35,7 @@ export interface Parts {
   keyFacts: KeyFacts;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  tokenKeys: TokenKeyKeeper;
   quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
@@ -51,6 +54,7 @@ export class AppModule {
       controllers: [
         PolicyController,
         AccessController,
+        AccessGovernanceController,
         QuotasController,
         ChangesController,
         OffboardingController,
@@ -68,6 +72,7 @@ export class AppModule {
         { provide: KeyFacts, useValue: parts.keyFacts },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: TokenKeyKeeper, useValue: parts.tokenKeys },
         { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },

@@ -1,5 +1,6 @@
 import {
   accessLifecycleOperations,
+  accessOperations,
   alertOperations,
   auditOperations,
   backupOperations,
@@ -29,7 +30,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
-  access: { ...access, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
+  access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
   changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,

@@ -1,4 +1,5 @@
 export * from './access-lifecycle-operations';
+export * from './access-operations';
 export * from './alert-operations';
 export * from './alerts';
 export * from './algorithms';
@@ -57,9 +58,11 @@ export * from './rewrap-internal-operations';
 export * from './rewrap-operations';
 export * from './role-conflicts';
 export * from './rotation';
+export * from './service-accounts';
 export * from './staleness';
 export * from './streams';
 export * from './subjects';
+export * from './token-keys';
 export * from './token-operations';
 export * from './token-statement';
 export * from './transport-internal-operations';
