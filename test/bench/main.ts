@@ -9,6 +9,7 @@ import { hsmScale } from './hsm-scale';
 import { keyScale } from './key-scale';
 import { options } from './options';
 import { rewrapping } from './rewrap';
+import { simulation } from './simulate';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
 import { tokenAlone } from './token-alone';
@@ -80,6 +81,7 @@ const run: () => Promise<{ result: object; ok: boolean }> =
     token: tokenAlone,
     keys: () => onStack(keyScale),
     'hsm-scale': () => hsmScale(onStack),
+    simulate: simulation,
   }[options.scenario] ?? (() => onStack(throughput));
 const { result, ok } = await run();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);

@@ -11,6 +11,7 @@ import { online } from '../run';
 import { required } from '../settings';
 import { keepState, recallState } from '../verified-state';
 import { keyIdOf } from './aliases';
+import { exportCommand } from './audit-export';
 
 /** The ledger: verify it without believing it, and look things up in it. */
 export function auditCommands(program: Command): void {
@@ -53,6 +54,7 @@ export function auditCommands(program: Command): void {
         if (findings.length > 0) throw new Finding(`${findings.length} finding(s) of the ledger itself`);
       }),
     );
+  exportCommand(audit);
   audit
     .command('query')
     .description('records, newest first, each with its index in the ledger')
