@@ -15,7 +15,7 @@ export function cedarRequest(
 ): CedarRequest {
   const { principal } = subject;
   const principalUid = principalUidOf(subject);
-  const granted = resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs);
+  const granted = resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs, context.encryptionContext);
   const entities: Entities = [
     principalEntity(subject, context.nowMs),
     // One entity is not said twice.

@@ -1,4 +1,4 @@
-import { groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
+import { contextActions, groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
 import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
 import { unsatisfiable } from './floor';
@@ -38,6 +38,8 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     const where = `grants.${index} (${grant.id})`;
     if (!principals.has(grant.principal)) issues.push({ where, message: `is for ${grant.principal}, who is not in principals` });
     if ('role' in grant && !roles.has(grant.role)) issues.push({ where, message: `grants the role ${grant.role}, which is not in roles` });
+    if ('action' in grant && grant.context && !contextActions.has(grant.action))
+      issues.push({ where, message: `names an encryption context, which ${grant.action} does not have` });
     if (grant.notBefore !== undefined && grant.notAfter !== undefined && Date.parse(grant.notBefore) >= Date.parse(grant.notAfter)) {
       issues.push({ where, message: 'is never in force: notAfter is not later than notBefore' });
     }

@@ -110,7 +110,7 @@ export class Evaluator {
     const about = resourceKey(
       resource,
       seesIdentity,
-      () => resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs),
+      () => resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs, context.encryptionContext),
     );
     const newOwner = newOwnerOf(context, loaded);
     if (!lens.cacheable || context.newOwner !== undefined || about === undefined)
@@ -209,8 +209,10 @@ function newOwnerOf({ newOwner }: AuthorizationRequest['context'], { subjectOf }
 function resourceKey(resource: Resource, seesIdentity: boolean, isGranted: () => boolean): string | undefined {
   const { type, id } = resource;
   if (type === 'System') return `S${id.length}:${id}`;
-  if (!seesIdentity) return `${isGranted() ? 'G' : 'A'}${attributesText(resource.attrs)}`;
-  return resource.revision === 'proposed' ? undefined : `K${resource.revision};${id.length}:${id}`;
+  // It may hang on the encryption context, of which the lens shows only what policies read.
+  const granted = isGranted() ? 'G' : 'A';
+  if (!seesIdentity) return granted + attributesText(resource.attrs);
+  return resource.revision === 'proposed' ? undefined : `K${granted}${resource.revision};${id.length}:${id}`;
 }
 
 function refused(code: 'lower-revision' | 'conflicting-revision', message: string): LoadResult {

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
-import { type Action, type Grant, groupName, type PolicyBundle, type Principal, type Role } from '@claviger/contracts';
+import {
+  type Action,
+  type EncryptionContext,
+  type Grant,
+  groupName,
+  type PolicyBundle,
+  type Principal,
+  type Role,
+} from '@claviger/contracts';
 import canonicalize from 'canonicalize';
+import { satisfiesContext } from './grant-context';
 import { membershipsOf } from './memberships';
 import { ascending } from './thresholds';
 
@@ -15,8 +24,8 @@ export interface Subject {
   readonly groups: readonly string[];
   /** Role ids in force: its own, those of its groups and those granted for the time. */
   rolesAt(nowMs: number): string[];
-  /** Whether a grant in force names this action and key. */
-  isGranted(action: Action, keyId: string, nowMs: number): boolean;
+  /** Whether a grant in force names this action and key, and holds for this encryption context. */
+  isGranted(action: Action, keyId: string, nowMs: number, encryptionContext?: EncryptionContext): boolean;
 }
 
 /** Finds subjects by principal id; each is put together once, when it is first asked for. */
@@ -77,7 +86,11 @@ function subjectOf(
       return passed;
     },
     rolesAt: (nowMs) => [...new Set([...standing, ...roleGrants.filter((grant) => inForce(grant, nowMs)).map((grant) => grant.role)])],
-    isGranted: (action, keyId, nowMs) => keyGrants.some((grant) => grant.action === action && grant.key === keyId && inForce(grant, nowMs)),
+    isGranted: (action, keyId, nowMs, encryptionContext) =>
+      keyGrants.some(
+        (grant) =>
+          grant.action === action && grant.key === keyId && inForce(grant, nowMs) && satisfiesContext(grant.context, encryptionContext),
+      ),
   };
 }
 

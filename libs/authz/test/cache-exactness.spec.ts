@@ -1,5 +1,5 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs';
-import type { Action, Grant, PolicyBundle } from '@claviger/contracts';
+import type { Action, Grant, GrantContext, PolicyBundle } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type AuthorizationRequest, Evaluator } from '../src/index';
@@ -10,6 +10,7 @@ const scope = (action: Action) => `(principal, action == Claviger::Action::"${ac
 const pool = [
   `permit (principal in Claviger::Role::"application", action, resource)`,
   `permit ${scope('crypto:Encrypt')} when { context.granted }`,
+  `permit (principal, action == Claviger::Action::"crypto:Encrypt", resource == Claviger::Key::"${keyId}") when { context.granted && context.authMethod == "oidc" }`,
   `permit ${scope('crypto:Encrypt')} when { context.encryptionContext.hasTag("tenant") && context.encryptionContext.getTag("tenant") == "acme" }`,
   `permit ${scope('crypto:Decrypt')} when { context.now >= datetime("2026-01-02") && context.now < datetime("2026-01-03T00:00:00+0100") }`,
   `permit ${scope('crypto:Decrypt')} when { context has ip && context.ip.isInRange(ip("10.0.0.0/8")) }`,
@@ -37,14 +38,21 @@ const some = <T>(...values: T[]) => fc.constantFrom(...values);
 const entries = (...values: Record<string, string>[]) => fc.constantFrom(...values);
 
 const grant: fc.Arbitrary<Grant> = fc
-  .tuple(some(...principalIds), some('role', 'key'), fc.option(some(1, 2), { nil: undefined }), timestamp, fc.nat(99_999))
-  .map(([principal, kind, begins, end, id]) => {
+  .tuple(
+    some(...principalIds),
+    some('role', 'key'),
+    fc.option(some(1, 2), { nil: undefined }),
+    timestamp,
+    fc.nat(99_999),
+    some<GrantContext | undefined>(undefined, { equals: { tenant: 'acme' } }, { includes: { tenant: 'acme' } }, { equals: {} }),
+  )
+  .map(([principal, kind, begins, end, id, asked]) => {
     const endsMs = Date.parse(end) + 1;
     const base = { id: `g-${id}`, principal, revision: 1, notAfter: new Date(endsMs).toISOString() };
     const from = begins === undefined ? {} : { notBefore: new Date(Math.min(day(begins), endsMs - 1)).toISOString() };
     return kind === 'role'
       ? { ...base, ...from, role: 'application' }
-      : { ...base, ...from, action: 'crypto:Encrypt' as const, key: keyId };
+      : { ...base, ...from, action: 'crypto:Encrypt' as const, key: keyId, ...(asked ? { context: asked } : {}) };
   });
 
 const publish = fc.record({
@@ -86,6 +94,12 @@ const ask = fc.record({
 /** The same few questions again and again, between the changes: without them next to nothing would come out of the cache. */
 const askAgain = fc.record({ kind: fc.constant('ask-again' as const), index: fc.nat(5) });
 
+function isFor(asked: GrantContext | undefined, given: Readonly<Record<string, string>> = {}): boolean {
+  const { equals = given, includes = {} } = asked ?? {};
+  const sorted = (entries: object) => JSON.stringify(Object.entries(entries).sort());
+  return sorted(equals) === sorted(given) && sorted({ ...given, ...includes }) === sorted(given);
+}
+
 /** Cedar asked directly, with the whole context and nothing remembered: written apart from the code under test. */
 function oracle(bundle: PolicyBundle, { principalId, action, resource, context }: AuthorizationRequest): [string, string[]] {
   const principal = bundle.principals.find(({ id }) => id === principalId)!;
@@ -107,7 +121,9 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
     context: {
       mfa: context.mfa,
       authMethod: context.authMethod,
-      granted: live.some((g) => 'action' in g && g.action === action && g.key === resource.id),
+      granted: live.some(
+        (g) => 'action' in g && g.action === action && g.key === resource.id && isFor(g.context, context.encryptionContext),
+      ),
       now: { __extn: { fn: 'datetime', arg: new Date(context.nowMs).toISOString() } },
       encryptionContext: { __entity: { type: 'Claviger::EncryptionContext', id: 'oracle' } },
       ...(context.sessionAgeSeconds === undefined ? {} : { sessionAgeSeconds: context.sessionAgeSeconds }),

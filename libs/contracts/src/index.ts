@@ -18,6 +18,7 @@ export * from './errors';
 export * from './events';
 export * from './export-operations';
 export * from './further-tokens';
+export * from './grant-context';
 export * from './groups';
 export * from './import-operations';
 export * from './internal-operations';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ApprovalKey, approvalKeyLimits } from './approval-keys';
+import { GrantContext } from './grant-context';
 import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
@@ -151,7 +152,14 @@ const grantBase = {
 /** For a time, a principal holds a role … */
 export const RoleGrant = z.strictObject({ ...grantBase, role: RoleId });
 /** … or may do one thing with one key, where the policies honour such grants (`context.granted`). */
-export const KeyGrant = z.strictObject({ ...grantBase, action: Action, key: KeyId });
+export const KeyGrant = z.strictObject({
+  ...grantBase,
+  action: Action,
+  key: KeyId,
+  /** For any encryption context when left out. */
+  context: GrantContext.optional(),
+});
+export type KeyGrant = z.infer<typeof KeyGrant>;
 export const Grant = z.union([RoleGrant, KeyGrant]);
 export type Grant = z.infer<typeof Grant>;
 
