@@ -24,6 +24,7 @@ import {
   type Operation,
   packedLimits,
   policyOperations,
+  quotaOperations,
   streams,
   transportHsmOperations,
 } from '@claviger/contracts';
@@ -45,6 +46,7 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      quotaOperations,
       auditOperations,
       alertOperations,
     ].flatMap((group) => (Object.values(group) as Operation[]).flatMap(describeOperation)),

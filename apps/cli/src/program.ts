@@ -14,6 +14,7 @@ import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { quotasCommands } from './commands/quotas';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     reEncryptAllCommand,
     keyEstablishmentCommands,
     policyCommands,
+    quotasCommands,
     accessCommands,
     auditCommands,
     alertsCommands,

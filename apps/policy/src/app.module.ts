@@ -6,6 +6,8 @@ import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
 import { BundleKeeper } from './bundle-keeper';
 import { PolicyController } from './policy.controller';
+import { QuotaCounts } from './quota-counts';
+import { QuotasController } from './quotas.controller';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
@@ -16,6 +18,7 @@ export interface Parts {
   bundles: BundleKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
@@ -26,13 +29,14 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController],
+      controllers: [PolicyController, AccessController, QuotasController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },

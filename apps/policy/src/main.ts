@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { type BundleView, policyOperations, type SessionsView } from '@claviger/contracts';
+import { type BundleView, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -19,6 +19,7 @@ import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { PersonalValues } from './personal-values';
+import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
 import { Revocation } from './revocation';
@@ -85,10 +86,11 @@ await runService(service, async (logger) => {
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish }, access } });
+  const server = new RequestServer({ connection, services: { policy: { show, publish, ...quotaOperations }, access } });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
-  const parts = { recorded, bundles, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
+  const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
+  const parts = { quotaCounts, recorded, bundles, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,

@@ -1,6 +1,7 @@
 import { contextActions, groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
 import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
+import { checkQuotas } from './check-quotas';
 import { unsatisfiable } from './floor';
 import { membershipCycle } from './memberships';
 import type { Policy } from './policy-set';
@@ -88,6 +89,7 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
     'tokens',
     issues,
   );
+  issues.push(...checkQuotas(bundle, roles, principals));
   for (const message of unsatisfiable(bundle.profiles ?? [])) issues.push({ where: 'profiles', message });
   return issues;
 }

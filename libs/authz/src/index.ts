@@ -1,3 +1,16 @@
+export {
+  type Allowance,
+  drawSize,
+  drew,
+  giveBack,
+  isExhausted,
+  isLow,
+  learnReturned,
+  left,
+  newAllowance,
+  take,
+  untake,
+} from './allowance';
 export { decidingBySituation } from './analysis/by-situation';
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
@@ -21,6 +34,8 @@ export { type MembershipPath, type Memberships, membershipsOf } from './membersh
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
 export { type Policy, parsePolicies } from './policy-set';
 export { decideQuestion, type PolicyQuestion } from './policy-test';
+export { Charges, type QuotaGate, QuotaPending } from './quota-gate';
+export { actionsOf, type Counted, countedBy, type HeldBy, isAboutKeys, type QuotaRules, quotaRules } from './quota-rules';
 export {
   type AuthorizationRequest,
   claviger,
@@ -32,5 +47,6 @@ export {
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
 export type { Elsewhere } from './steps';
+export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
 export { validateBeside, validateBundle } from './validate-bundle';

@@ -84,6 +84,7 @@ export const roleMatrix: Record<Action, readonly [string, string, string, string
   'keys:ResumeJob': ['yes', '-', '-', '-', '-', 'yes'],
   'policy:Read': ['-', 'yes', '-', '-', 'yes', '-'],
   'policy:Publish': ['-', 'yes', '-', '-', '-', '-'],
+  'policy:ReadQuotas': ['-', 'yes', '-', '-', 'yes', 'yes'],
   'access:IssueToken': ['-', '-', '-', '-', '-', '-'],
   'access:RevokeSession': ['-', 'yes', '-', '-', '-', '-'],
   'access:ListSessions': ['-', 'yes', '-', '-', '-', '-'],

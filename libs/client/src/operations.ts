@@ -10,6 +10,7 @@ import {
   keyOperations,
   type Operation,
   policyOperations,
+  quotaOperations,
   type Receipt,
   type Result,
 } from '@claviger/contracts';
@@ -23,7 +24,7 @@ export const operations = {
   crypto: cryptoOperations,
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
-  policy: { show, publish },
+  policy: { show, publish, ...quotaOperations },
   access,
   audit: auditOperations,
   alerts: alertOperations,

@@ -39,6 +39,8 @@ export * from './policy-folder';
 export * from './policy-operations';
 export * from './primitives';
 export * from './profiles';
+export * from './quota-operations';
+export * from './quotas';
 export * from './records';
 export * from './recovery-group';
 export * from './regulation-packs';

@@ -5,6 +5,7 @@ import { Group, groupLimits } from './groups';
 import { KnownToken } from './known-tokens';
 import { KeyId, PrincipalId, printable, RoleId, Timestamp } from './primitives';
 import { KeyProfile } from './profiles';
+import { Quota, quotaLimits } from './quotas';
 import { PackInForce, packLimits } from './regulation-packs';
 import { RoleConflict, roleConflictsMost } from './role-conflicts';
 
@@ -88,6 +89,7 @@ export const actionTable = {
   'keys:ResumeJob': 'System',
   'policy:Read': 'System',
   'policy:Publish': 'System',
+  'policy:ReadQuotas': 'System',
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
@@ -147,6 +149,11 @@ const grantBase = {
   notBefore: Timestamp.optional(),
   /** … until just before this one: at `notAfter` itself it is over. */
   notAfter: Timestamp.optional(),
+  /**
+   * At most so many operations are allowed by it, over all processes; as many as one likes where left out. Only operations that nothing else allows count. They are counted under the id and the
+   * principal for as long as there is a broker: another grant takes another id.
+   */
+  uses: z.int().min(1).max(quotaLimits.uses).optional(),
   revision,
 };
 /** For a time, a principal holds a role … */
@@ -185,6 +192,8 @@ export const PolicyBundle = z.strictObject({
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */
   tokens: z.array(KnownToken).max(bundleLimits.tokens).optional(),
+  /** How often what is allowed may be done; as often as one likes where left out. */
+  quotas: z.array(Quota).max(quotaLimits.quotas).optional(),
   /** Regulation packs whose policies are among these. */
   packs: z.array(PackInForce).max(packLimits.inForce).optional(),
   publishedAt: Timestamp,

@@ -23,6 +23,8 @@ export interface StateViewOptions {
   onTrouble?: (what: string) => void;
   /** A mark older than this is refused at start; default 15 min. */
   markMaxAgeMs?: number;
+  /** Of each of its probes that came back: when it was sent (monotonic ms), and when the broker stored it (ms since 1970). */
+  onProbe?: (sentAt: number, storedMs: number) => void;
 }
 
 /** Expired sessions and revocations may go a little later than they end, so that a request in flight still learns that it expired. */
