@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { renderAlgorithms } from '../../tools/reference/algorithms';
 import { renderReference } from '../../tools/reference/render';
+import { renderReportSchema } from '../../tools/reference/report-schema';
 
 test('docs/reference.md says what the contracts say (npm run docs writes it)', () => {
   expect(readFileSync(`${import.meta.dirname}/../../docs/reference.md`, 'utf8')).toBe(renderReference());
@@ -9,4 +10,8 @@ test('docs/reference.md says what the contracts say (npm run docs writes it)', (
 
 test('docs/algorithms.md says what the tables of contracts and tokens say', () => {
   expect(readFileSync(`${import.meta.dirname}/../../docs/algorithms.md`, 'utf8')).toBe(renderAlgorithms());
+});
+
+test('docs/compliance-report.schema.json is the schema of the report', () => {
+  expect(readFileSync(`${import.meta.dirname}/../../docs/compliance-report.schema.json`, 'utf8')).toBe(renderReportSchema());
 });
