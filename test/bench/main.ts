@@ -5,6 +5,7 @@ import { temporaryFolder } from '@claviger/testing';
 import { type StackPrincipal, startStack } from '../../deploy/local/stack';
 import { kryopticIsMissing, kryopticLibrary } from '../conformance/tokens';
 import type { Bench } from './bench';
+import { decisions } from './decisions';
 import { hsmScale } from './hsm-scale';
 import { keyScale } from './key-scale';
 import { options } from './options';
@@ -78,6 +79,7 @@ const run: () => Promise<{ result: object; ok: boolean }> =
     suspend: () => onStack(suspension),
     rewrap: () => onStack(rewrapping),
     token: tokenAlone,
+    decisions,
     keys: () => onStack(keyScale),
     'hsm-scale': () => hsmScale(onStack),
   }[options.scenario] ?? (() => onStack(throughput));

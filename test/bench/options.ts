@@ -14,7 +14,9 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '10' },
     workers: { type: 'string', default: '1' },
     keys: { type: 'string', default: '1000' },
-    principals: { type: 'string', default: '100' },
+    principals: { type: 'string' },
+    /** Of `decisions`. */
+    policies: { type: 'string', default: '1000' },
     /** Principals that use each key. */
     consumers: { type: 'string', default: '10' },
     token: { type: 'string', default: 'softhsm' },
@@ -40,7 +42,8 @@ export const options = {
   seconds: whole('seconds', values.seconds),
   workers: whole('workers', values.workers),
   keys: whole('keys', values.keys),
-  principals: whole('principals', values.principals),
+  principals: whole('principals', values.principals ?? (positionals[0] === 'decisions' ? '10000' : '100')),
+  policies: whole('policies', values.policies),
   consumers: whole('consumers', values.consumers),
   /** In which the workers' keys are. */
   token: values.token as TokenName,
@@ -58,7 +61,7 @@ export const options = {
 };
 export type Options = typeof options;
 
-const known = [...Object.keys(scenarios), 'suspend', 'rewrap', 'token', 'keys', 'hsm-scale'];
+const known = [...Object.keys(scenarios), 'suspend', 'rewrap', 'token', 'keys', 'hsm-scale', 'decisions'];
 if (!known.includes(options.scenario)) refuse(`no scenario ${options.scenario || 'given'}`);
 if (options.beside !== undefined && !scenarios[options.beside]) refuse(`--beside: no scenario ${options.beside}`);
 if (!tokenNames.includes(options.token)) refuse(`--token: ${tokenNames.join(' or ')}`);
@@ -67,7 +70,7 @@ if (options.consumers > options.principals) refuse('--consumers: more than there
 
 function refuse(why: string): never {
   console.error(
-    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--token softhsm|kryoptic] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- rewrap [--keys N] [--rate N] [--kill] [--concurrency N] [--seconds S] [--principals N] [--workers N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- keys [--keys N] [--workers N] [--json FILE] [--profile FOLDER]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]`,
+    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--token softhsm|kryoptic] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- rewrap [--keys N] [--rate N] [--kill] [--concurrency N] [--seconds S] [--principals N] [--workers N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- keys [--keys N] [--workers N] [--json FILE] [--profile FOLDER]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]\n       npm run bench -- decisions [--policies N] [--principals N] [--json FILE]`,
   );
   process.exit(64);
 }

@@ -3,6 +3,7 @@ import { expect, test } from '@jest/globals';
 import { renderAlgorithms } from '../../tools/reference/algorithms';
 import { renderReference } from '../../tools/reference/render';
 import { renderReportSchema } from '../../tools/reference/report-schema';
+import { renderRoles } from '../../tools/reference/roles';
 
 test('docs/reference.md says what the contracts say (npm run docs writes it)', () => {
   expect(readFileSync(`${import.meta.dirname}/../../docs/reference.md`, 'utf8')).toBe(renderReference());
@@ -14,4 +15,8 @@ test('docs/algorithms.md says what the tables of contracts and tokens say', () =
 
 test('docs/compliance-report.schema.json is the schema of the report', () => {
   expect(readFileSync(`${import.meta.dirname}/../../docs/compliance-report.schema.json`, 'utf8')).toBe(renderReportSchema());
+});
+
+test('docs/roles.md says what the starter policies are tested against', () => {
+  expect(readFileSync(`${import.meta.dirname}/../../docs/roles.md`, 'utf8')).toBe(renderRoles());
 });

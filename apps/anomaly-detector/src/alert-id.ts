@@ -7,6 +7,13 @@ import type { Alert } from '@claviger/contracts';
  */
 export function identified(alert: Omit<Alert, 'alertId' | 'status'>, causeId: string): Alert {
   const cause = [alert.detector, alert.principal, alert.keyId, alert.firstSeen, causeId, JSON.stringify(alert.evidence.at(-1))];
+  return named(alert, cause);
+}
+
+/** One id for everything that has this cause, whoever recorded it and when: only the first of them becomes an alert. */
+export const identifiedByCause = (alert: Omit<Alert, 'alertId' | 'status'>, cause: string): Alert => named(alert, [alert.detector, cause]);
+
+function named(alert: Omit<Alert, 'alertId' | 'status'>, cause: readonly (string | undefined)[]): Alert {
   const alertId = createHash('sha256').update(cause.join('\n')).digest('base64url').slice(0, 22);
   return { alertId: `al_${alertId}`, ...alert, status: 'open' };
 }

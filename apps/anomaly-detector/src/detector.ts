@@ -2,9 +2,10 @@ import { consumers } from '@claviger/contracts';
 import { endSpan, SpanKind, startSpan, traceFromParent } from '@claviger/messaging';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
-import { identified } from './alert-id';
+import { identified, identifiedByCause } from './alert-id';
 import { Detection, type DetectionSettings } from './detection';
 import { ledgerAlert, readFinding } from './detectors/ledger-finding';
+import { refusedStateAlert, refusedStateCause } from './detectors/refused-state';
 import { type TokenFailure, tokenAlert } from './detectors/token-failure';
 import { Feed } from './feed';
 import { readUses } from './observed-use';
@@ -115,7 +116,7 @@ export class Detector {
   }
 
   private foldAudit({ seq, data, storedMs }: StreamMessage): void {
-    const { uses, tokens, ignored } = readUses(seq, data, storedMs);
+    const { uses, tokens, refused, ignored } = readUses(seq, data, storedMs);
     this.folded.records += uses.length;
     this.folded.ignored += ignored;
     for (const use of uses) {
@@ -125,6 +126,7 @@ export class Detector {
       if (span) endSpan(span);
     }
     for (const failure of tokens) this.foldToken(failure);
+    for (const found of refused) this.options.alerts.add([identifiedByCause(refusedStateAlert(found), refusedStateCause(found))]);
   }
 
   private foldToken(failure: TokenFailure): void {

@@ -1,5 +1,6 @@
 import { type Alert, keyPattern, limits, Outcome, principalPattern } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
+import { type RefusedStateFound, readRefusedState } from './detectors/refused-state';
 import { readTokenRecord, type TokenFailure } from './detectors/token-failure';
 
 /** Where a record lies: sequence of its AUDIT message, and its line in it, counted from 0. */
@@ -27,10 +28,14 @@ export interface ObservedBatch {
   uses: ObservedUse[];
   /** What workers recorded of their tokens. */
   tokens: TokenFailure[];
+  /** What services were given and did not use. */
+  refused: RefusedStateFound[];
   /** Lines, or the whole message, that no service of this system writes. The ledger finds those; here they are only passed over. */
   ignored: number;
 }
 
+/** Kinds that are records of this system only as they are read here. */
+const readHere: ReadonlySet<string> = new Set(['token', 'refused-state']);
 const outcomes: ReadonlySet<unknown> = new Set(Outcome.options);
 const actionPattern = /^[a-z]{1,32}:[A-Za-z?]{1,32}$/;
 const skewMs = limits.clockSkewSeconds * 1_000;
@@ -45,9 +50,9 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
   try {
     ({ lines } = parseBatch(data));
   } catch {
-    return { uses: [], tokens: [], ignored: 1 };
+    return { uses: [], tokens: [], refused: [], ignored: 1 };
   }
-  const batch: ObservedBatch = { uses: [], tokens: [], ignored: 0 };
+  const batch: ObservedBatch = { uses: [], tokens: [], refused: [], ignored: 0 };
   // The last line is the seal.
   for (let line = 0; line < lines.length - 1; line++) {
     const record = parse(lines[line] as Buffer);
@@ -55,8 +60,10 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
     const committed = record?.kind === 'committed';
     if (!committed && record?.kind !== 'operation') {
       const token = record?.kind === 'token' ? readTokenRecord(record, { streamSeq, line }) : undefined;
+      const refused = record?.kind === 'refused-state' ? readRefusedState(record, { streamSeq, line }) : undefined;
       if (token) batch.tokens.push(token);
-      else if (typeof record?.kind !== 'string' || record.kind === 'token') batch.ignored++;
+      else if (refused) batch.refused.push(refused);
+      else if (typeof record?.kind !== 'string' || readHere.has(record.kind)) batch.ignored++;
       continue;
     }
     const { id, time, principal, keyId, action, code, toKeyId, trace } = record;

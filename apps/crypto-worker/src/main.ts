@@ -172,7 +172,7 @@ await runService(service, async (logger) => {
   // Requests are taken only by a worker that can answer them; until then another one does.
   let draining = false;
   const serve = async () => {
-    await Promise.all([sessions.whenFresh(), policy.whenFresh(), keyView.whenFresh()]);
+    await Promise.all([core.ready(), keyView.whenFresh()]);
     if (draining) return;
     answerSurveys(connection, app.get(MigrationHsmController));
     await app.listen();

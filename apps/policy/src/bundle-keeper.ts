@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { issueText, separationOf, validateBundle } from '@claviger/authz';
+import { type BundleIssue, issueText, separationOf } from '@claviger/authz';
 import {
   type BundleView,
   cloudEvent,
@@ -40,6 +40,10 @@ export interface BundleKeeperParts {
   owner: KvOwner<BundleView>;
   view: KvView<BundleView>;
   signer: RecordSigner;
+  /** Everything that is wrong with a bundle; found beside the requests of this process. */
+  validate: (bundle: PolicyBundle) => Promise<BundleIssue[]>;
+  /** Resolves when this process decides by this revision, or has tried for a while. */
+  reached: (revision: number) => Promise<void>;
   /** The first bundle of a new system; undefined when none is configured. Throws when it is not valid. */
   seed: () => PolicyBundle | undefined;
   /** Hears that somebody else than this service wrote the stored bundle. */
@@ -86,7 +90,7 @@ export class BundleKeeper {
     if (stored?.bundle.revision !== basedOn)
       throw new ProblemError('ERR_CONFLICT', `revision ${stored?.bundle.revision ?? 0} is in force, not ${basedOn}`);
     const bundle: PolicyBundle = { ...proposed, revision: basedOn + 1, publishedAt: now.toISOString() };
-    const issues = validateBundle(bundle);
+    const issues = await this.parts.validate(bundle);
     if (issues.length > 0)
       throw new ProblemError(
         issues.every(({ where }) => where === separationOf) ? 'ERR_SEPARATION_OF_DUTIES' : 'ERR_POLICY_INVALID',
@@ -99,6 +103,8 @@ export class BundleKeeper {
     if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
     await this.deliverSoon(outbox);
+    // Whoever published it and asks at once is answered by it.
+    await this.parts.reached(bundle.revision);
     return { bundle, hash: sealed.view.hash, recorded: () => this.parts.owed.settle(bundleId, owed) };
   }
 

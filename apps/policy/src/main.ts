@@ -8,7 +8,6 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Admission } from './admission';
 import { AppModule } from './app.module';
-import { bundleId } from './bundle-document';
 import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
@@ -50,10 +49,9 @@ await runService(service, async (logger) => {
   const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
   const revocation = new Revocation(connection, sessions, logins, trail, logger);
   const registries = new Registries(evaluator);
-  const followed = core.policy.get(bundleId);
-  if (followed) registries.follow(followed);
-  core.policy.onChange((bundle) => {
-    registries.follow(bundle);
+  registries.follow();
+  core.bundles.onInForce(() => {
+    registries.follow();
     void endSessionsWithoutPrincipal();
   });
   const store = BundleStore.open(config.MONGODB_URL, config.MONGODB_DATABASE, trusted);
@@ -66,6 +64,8 @@ await runService(service, async (logger) => {
     owner: new KvOwner<BundleView>(connection, 'policy', recordTypes.policy, signer, revisionReader('policy', trusted)),
     view: core.policy,
     signer,
+    validate: (bundle) => core.bundles.validate(bundle),
+    reached: (revision) => core.bundles.reached(revision),
     seed: () => (config.POLICY_SEED_DIR ? readSeed(config.POLICY_SEED_DIR, new Date()) : undefined),
     onTampered,
     logger,
@@ -78,7 +78,7 @@ await runService(service, async (logger) => {
   const oidc = new OidcIssuers(issuers, (issuer, error) => logger.warn(`oidc: the keys of ${issuer} cannot be fetched: ${String(error)}`));
   const personal = new PersonalValues(connection, logger);
   const attempts = new RefusedAttempts(trail, personal, logger);
-  const policyFresh = () => core.policy.fresh();
+  const policyFresh = () => core.policy.fresh() && core.bundles.inForce();
   const credentials = new Credentials(trusted, oidc);
   const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
@@ -108,7 +108,7 @@ await runService(service, async (logger) => {
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
-  void Promise.all([core.sessions.whenFresh(), core.policy.whenFresh()]).then(async () => {
+  void core.ready().then(async () => {
     await app.listen();
     callout.start();
     logger.log(`${core.worker} admits callers and takes requests`);

@@ -4,9 +4,12 @@ import type { BundleIssue } from './bundle-issue';
 import { unsatisfiable } from './floor';
 import { membershipCycle } from './memberships';
 import type { Policy } from './policy-set';
+import { each, type Work } from './steps';
+
+const checkedTogether = 100;
 
 /** What the shapes cannot say: ids are unique, references lead somewhere, an identity proves to be one principal only, periods are not empty. */
-export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[]): BundleIssue[] {
+export function* checkingReferences(bundle: PolicyBundle, policies: readonly Policy[]): Work<BundleIssue[]> {
   const issues: BundleIssue[] = [];
   const roles = uniqueIds(bundle.roles, 'roles', issues);
   const principals = uniqueIds(bundle.principals, 'principals', issues);
@@ -14,7 +17,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
 
   const identities = new Map<string, string>();
   const approvalKeys = new Map<string, string>();
-  bundle.principals.forEach((principal, index) => {
+  yield* each(bundle.principals, checkedTogether, (principal, index) => {
     const where = `principals.${index} (${principal.id})`;
     for (const role of principal.roles)
       if (!roles.has(role)) issues.push({ where, message: `has the role ${role}, which is not in roles` });
@@ -34,7 +37,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     }
   });
 
-  bundle.grants.forEach((grant, index) => {
+  yield* each(bundle.grants, checkedTogether, (grant, index) => {
     const where = `grants.${index} (${grant.id})`;
     if (!principals.has(grant.principal)) issues.push({ where, message: `is for ${grant.principal}, who is not in principals` });
     if ('role' in grant && !roles.has(grant.role)) issues.push({ where, message: `grants the role ${grant.role}, which is not in roles` });
@@ -51,7 +54,7 @@ export function checkReferences(bundle: PolicyBundle, policies: readonly Policy[
     'groups',
     issues,
   );
-  (bundle.groups ?? []).forEach((group, index) => {
+  yield* each(bundle.groups ?? [], checkedTogether, (group, index) => {
     const where = `groups.${index} (${groupName(group)})`;
     for (const role of group.roles) if (!roles.has(role)) issues.push({ where, message: `gives the role ${role}, which is not in roles` });
     for (const member of group.members) {

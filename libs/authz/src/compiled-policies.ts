@@ -1,3 +1,4 @@
+import type { AuthorizationAnswer } from '@cedar-policy/cedar-wasm/nodejs';
 import { type Action, actions, actionTable, type PolicyBundle } from '@claviger/contracts';
 import { actionGroups, scopeIncludes } from './action-groups';
 import type { BundleIssue } from './bundle-issue';
@@ -6,109 +7,185 @@ import { type CedarRequest, cedarRequest } from './cedar-request';
 import { type ContextLens, contextLens } from './context-lens';
 import { contextReads } from './context-reads';
 import { declaredBy } from './declared';
+import { HeldSets } from './held-sets';
 import { tooDeep } from './nesting';
-import { cedarIssue, type Policy, parsePolicies } from './policy-set';
+import { partChars as defaultPartChars, type Holder, type Part, type Parts, partsFor } from './policy-parts';
+import { cedarIssue, type Policy, parsing } from './policy-set';
 import type { Resource } from './request';
 import { seesIdentity } from './resource-reads';
+import { atOnce, call, type Work } from './steps';
 import { subjectsOf } from './subjects';
+import { together } from './together';
+
+/** The policies that can be about one action of one principal, what they see of the context, and whether two keys of the same attributes are the same to them. */
+export interface Slice {
+  /** Of this content: what was decided by it is decided so by the same one of another bundle with the same schema. */
+  readonly id: number;
+  readonly parts: readonly Part[];
+  readonly lens: ContextLens;
+  readonly seesIdentity: boolean;
+}
 
 /**
- * Policies and schema, parsed, validated and held by Cedar: the schema under the name `slot`, and the policies whose scope can match an action as a set
- * under a name of its own, since an evaluation costs more with every policy. Actions that the same policies can match share one.
+ * Policies and schema, parsed and validated: the schema is held by Cedar under the name `slot`, and the policies in parts, since an evaluation costs more with
+ * every policy. Only those parts are asked whose scopes can match action and principal.
  */
 export interface CompiledPolicies {
   readonly slot: string;
+  readonly schema: string;
   readonly policies: ReadonlyMap<string, Policy>;
-  /** Those whose scope can match the action, what they see of the context, and whether two keys of the same attributes are the same to them. */
-  readonly byAction: ReadonlyMap<
-    Action,
-    { readonly set: string; readonly policies: readonly Policy[]; readonly lens: ContextLens; readonly seesIdentity: boolean }
-  >;
+  /** Those whose scope can match the action. */
+  readonly byAction: ReadonlyMap<Action, { readonly policies: readonly Policy[]; readonly parts: Parts }>;
   /** Actions that the schema does not know, as one from before they came does not: nothing is decided about them. Empty in a new bundle. */
   readonly missing: readonly Action[];
   /** Leaves out of a request what the schema does not know, where the bundle is not a new one; of a new one groups only. */
   readonly known: (request: CedarRequest) => CedarRequest;
+  readonly held: HeldSets;
+  readonly slices: Slices;
 }
 /** `new`: somebody wants to put it in force, so it must express everything. `in-force`: it was good when it was published, perhaps by an earlier version. */
 export type BundleAge = 'new' | 'in-force';
 
 export type Compilation = { ok: true; compiled: CompiledPolicies } | { ok: false; issues: BundleIssue[] };
 
-/**
- * Compiles into `slot`, overwriting what Cedar held there (it has no way to forget one). Nothing else changes, so a caller that uses two slots
- * in turn keeps its old policies when the new ones are refused. Throws only when Cedar itself is unusable.
- */
-export function compilePolicies(bundle: Pick<PolicyBundle, 'policies' | 'schema'>, slot: string, age: BundleAge): Compilation {
-  const parsed = parsePolicies(bundle.policies);
+export interface CompileOptions {
+  /** Begins every name that Cedar holds something under. Two that are compiled under the same one are never used at the same time, but for `previous`. */
+  readonly slot: string;
+  readonly age: BundleAge;
+  /** In force until this one is: what both have in common is neither parsed nor checked again. */
+  readonly previous?: CompiledPolicies | undefined;
+  readonly partChars?: number;
+}
+
+type Texts = Pick<PolicyBundle, 'policies' | 'schema'>;
+
+/** Without a pause; changes nothing that was compiled under another slot. Throws only when Cedar itself is unusable. */
+export const compilePolicies = (bundle: Texts, slot: string, age: BundleAge): Compilation => atOnce(compiling(bundle, { slot, age }));
+
+/** The same in steps. */
+export function* compiling(bundle: Texts, { slot, age, previous, partChars = defaultPartChars }: CompileOptions): Work<Compilation> {
+  const same = previous?.schema === bundle.schema ? previous : undefined;
+  const parsed = yield* parsing(bundle.policies, same ? textsOf(same) : new Map());
   const deep = tooDeep(bundle.schema, 'schema');
   if (deep) return refuse([...(parsed.ok ? [] : parsed.issues), { where: 'schema', message: deep }]);
-  const schema = cedar.schemaToJson(bundle.schema);
-  if (schema.type === 'failure') {
-    return refuse([...(parsed.ok ? [] : parsed.issues), ...schema.errors.map((error) => cedarIssue('schema', error, bundle.schema))]);
+  const [schema] = yield* call('schemaToJson', [[bundle.schema]]);
+  if (schema!.type === 'failure') {
+    return refuse([...(parsed.ok ? [] : parsed.issues), ...schema!.errors.map((error) => cedarIssue('schema', error, bundle.schema))]);
   }
   if (!parsed.ok) return refuse(parsed.issues);
-
-  const invalid = validate(bundle.schema, parsed.policies);
+  const fresh = parsed.policies.filter(({ text }) => !same || !textsOf(same).has(text));
+  const invalid = yield* validating(bundle.schema, fresh);
   if (invalid.length > 0) return refuse(invalid);
 
-  const groups = actionGroups(schema.json);
-  const sets = new Map<string, PolicySet>();
-  const byAction = new Map(
-    actions.map((action) => {
-      const applicable = parsed.policies.filter(({ json }) => scopeIncludes(json, groups(action)));
-      const read = applicable.map(({ json }) => json);
-      return [
-        action,
-        {
-          set: setOf(applicable, sets, slot).name,
-          policies: applicable,
-          lens: contextLens(contextReads(read)),
-          seesIdentity: seesIdentity(read),
-        },
-      ] as const;
-    }),
-  );
-  const held = [cedar.preparseSchema(slot, bundle.schema), ...[...sets.values()].map(hold)];
-  const failures = held.flatMap((answer) => (answer.type === 'failure' ? answer.errors : []));
-  if (failures.length > 0) return refuse(failures.map((error) => cedarIssue('policies', error)));
-  const declared = declaredBy(schema.json);
+  const declared = declaredBy(schema!.json);
   const known = age === 'new' ? declared.grouped : declared.known;
-  const compiled = { slot, policies: new Map(parsed.policies.map((policy) => [policy.id, policy])), byAction, missing: [], known };
   const missing = age === 'new' ? [] : actions.filter((action) => !declared.actions.has(action));
-  const inexpressible = actions.filter((action) => !missing.includes(action)).flatMap((action) => probe(action, compiled));
-  return inexpressible.length > 0 ? refuse(inexpressible) : { ok: true, compiled: { ...compiled, missing } };
+  if (!same) {
+    const inexpressible = yield* probing(
+      bundle.schema,
+      actions.filter((action) => !missing.includes(action)),
+      known,
+    );
+    if (inexpressible.length > 0) return refuse(inexpressible);
+  }
+  const name = same?.slot ?? (previous?.slot === `${slot}.a` ? `${slot}.b` : `${slot}.a`);
+  if (!same) {
+    const answer = cedar.preparseSchema(name, bundle.schema);
+    if (answer.type === 'failure') return refuse(answer.errors.map((error) => cedarIssue('schema', error, bundle.schema)));
+    yield undefined;
+  }
+  const groups = actionGroups(schema!.json);
+  const byAction = new Map<Action, { policies: Policy[]; parts: Parts }>();
+  for (const action of actions) {
+    const above = groups(action);
+    const policies = parsed.policies.filter(({ json }) => scopeIncludes(json, above));
+    byAction.set(action, { policies, parts: partsFor(action, policies, partChars) });
+    yield undefined;
+  }
+  const compiled = {
+    ...{
+      slot: name,
+      schema: bundle.schema,
+      policies: new Map(parsed.policies.map((policy) => [policy.id, policy])),
+      byAction,
+      missing,
+      known,
+    },
+    held: previous?.held ?? new HeldSets(slot),
+    slices: new Slices(same?.slices),
+  };
+  return { ok: true, compiled };
 }
 
-/** Puts a request to the policies for its action; every request is validated against the schema. */
-export function ask({ slot, byAction }: Pick<CompiledPolicies, 'slot' | 'byAction'>, action: Action, request: CedarRequest) {
-  return cedar.authorize({
-    ...request,
-    preparsedPolicySetId: byAction.get(action)!.set,
-    preparsedSchemaName: slot,
-    validateRequest: true,
-  });
+/** All the parts of a compiled set that Cedar is asked, each once. */
+export const partsOf = ({ byAction }: Pick<CompiledPolicies, 'byAction'>): Part[] => [
+  ...new Map([...byAction.values()].flatMap(({ parts }) => parts.all.map((part) => [part.content, part]))).values(),
+];
+
+/** Slices by their content, made when they are first asked for. */
+export class Slices {
+  readonly #known = new Map<string, Slice>();
+  /** Those of the set before, for what is unchanged; not of those before that. */
+  #before: ReadonlyMap<string, Slice> | undefined;
+
+  constructor(before?: Slices) {
+    this.#before = before?.handedOn();
+  }
+
+  of(parts: readonly Part[]): Slice {
+    const content = parts.map((part) => part.content).join('|');
+    const slice = this.#known.get(content) ?? this.#before?.get(content) ?? sliceOf(parts);
+    this.#known.set(content, slice);
+    return slice;
+  }
+
+  private handedOn(): ReadonlyMap<string, Slice> {
+    this.#before = undefined;
+    return this.#known;
+  }
 }
 
-interface PolicySet {
-  /** Numbered, so that the next bundle in this slot overwrites it. */
-  readonly name: string;
-  readonly policies: readonly Policy[];
+let slices = 0;
+function sliceOf(parts: readonly Part[]): Slice {
+  const read = parts.flatMap(({ policies }) => policies.map(({ json }) => json));
+  return { id: slices++, parts, lens: contextLens(contextReads(read)), seesIdentity: seesIdentity(read) };
 }
 
-/** The set of these policies among `sets`, which it joins if it is not there. */
-function setOf(policies: readonly Policy[], sets: Map<string, PolicySet>, slot: string): PolicySet {
-  const ids = policies.map(({ id }) => id).join(' ');
-  const set = sets.get(ids) ?? { name: `${slot} ${sets.size}`, policies };
-  sets.set(ids, set);
-  return set;
-}
+/** The slice for a principal: as good as all the policies of the set, since the scopes of what is left out match neither action nor principal. */
+export const sliceFor = ({ byAction, slices: made }: CompiledPolicies, action: Action, holder: Holder): Slice =>
+  made.of(byAction.get(action)!.parts.of(holder));
 
-const hold = ({ name, policies }: PolicySet) => cedar.preparsePolicies(name, { staticPolicies: textsById(policies) });
+/** Puts a request to parts of the policies. It is the same for all of them, so it is validated against the schema once. */
+export function askParts({ slot, held }: CompiledPolicies, parts: readonly Part[], request: CedarRequest): AuthorizationAnswer {
+  const some = parts.length > 0 ? parts : [nothing];
+  return together(
+    some.map((part, index) =>
+      cedar.authorize({ ...request, preparsedPolicySetId: held.hold(part), preparsedSchemaName: slot, validateRequest: index === 0 }),
+    ),
+  );
+}
+/** No policy can match; the request is still one that the schema must know. */
+const nothing: Part = { content: 'nothing', policies: [] };
+
+/** Puts a request to all the policies for its action. */
+export const ask = (compiled: CompiledPolicies, action: Action, request: CedarRequest): AuthorizationAnswer =>
+  askParts(compiled, compiled.byAction.get(action)!.parts.all, request);
+
+const textsOf = ({ policies }: CompiledPolicies): ReadonlyMap<string, Policy> => {
+  let known = byText.get(policies);
+  if (!known) {
+    known = new Map([...policies.values()].map((policy) => [policy.text, policy]));
+    byText.set(policies, known);
+  }
+  return known;
+};
+const byText = new WeakMap<ReadonlyMap<string, Policy>, ReadonlyMap<string, Policy>>();
 
 const textsById = (policies: readonly Policy[]): Record<string, string> => Object.fromEntries(policies.map(({ id, text }) => [id, text]));
 
-function validate(schema: string, policies: readonly Policy[]): BundleIssue[] {
-  const answer = cedar.validate({ schema, policies: { staticPolicies: textsById(policies) } });
+function* validating(schema: string, policies: readonly Policy[]): Work<BundleIssue[]> {
+  if (policies.length === 0) return [];
+  const answer = (yield* call('validate', [[{ schema, policies: { staticPolicies: textsById(policies) } }]]))[0]!;
   if (answer.type === 'failure') return answer.errors.map((error) => cedarIssue('policies', error));
   const texts = new Map(policies.map(({ id, text }) => [id, text]));
   // A warning is refused too: it says that a policy can never apply, or holds look-alike characters.
@@ -140,8 +217,27 @@ const findProbe = subjectsOf({
   groups: [{ id: 'probe', tenant: 'probe', members: ['probe'], roles: [], revision: 1 }],
 });
 
-/** A schema that cannot express a request that the services make would deny it for ever: better said now. */
-function probe(action: Action, compiled: CompiledPolicies): BundleIssue[] {
+const probeSlot = 'claviger.probe';
+
+/** A schema that cannot express a request that the services make would deny it for ever: better said now. What the policies are makes no difference. */
+function* probing(schema: string, asked: readonly Action[], known: CompiledPolicies['known']): Work<BundleIssue[]> {
+  const [held] = yield* call('preparseSchema', [[probeSlot, schema]]);
+  if (held!.type === 'failure') return held!.errors.map((error) => cedarIssue('schema', error, schema));
+  yield* call('preparsePolicies', [[probeSlot, { staticPolicies: { probe: 'permit (principal, action, resource);' } }]]);
+  const answers = yield* call(
+    'authorize',
+    asked.map((action) => [
+      { ...known(probe(action)), preparsedPolicySetId: probeSlot, preparsedSchemaName: probeSlot, validateRequest: true },
+    ]),
+  );
+  return answers.flatMap((answer, index) =>
+    answer.type === 'success'
+      ? []
+      : answer.errors.map((error) => ({ where: 'schema', message: `cannot express ${asked[index]}: ${error.message}` })),
+  );
+}
+
+function probe(action: Action): CedarRequest {
   const resource: Resource = actionTable[action] === 'Key' ? probeKey : { type: 'System', id: 'claviger' };
   const context = {
     mfa: true,
@@ -153,10 +249,7 @@ function probe(action: Action, compiled: CompiledPolicies): BundleIssue[] {
   };
   const everything = contextLens({ whole: true, attributes: new Map() });
   const someone = findProbe('probe')!;
-  const request = cedarRequest({ principalId: 'probe', action, resource, context }, someone, everything, someone);
-  const answer = ask(compiled, action, compiled.known(request));
-  if (answer.type === 'success') return [];
-  return answer.errors.map((error) => ({ where: 'schema', message: `cannot express ${action}: ${error.message}` }));
+  return cedarRequest({ principalId: 'probe', action, resource, context }, someone, everything, someone);
 }
 
 const refuse = (issues: BundleIssue[]): Compilation => ({ ok: false, issues });

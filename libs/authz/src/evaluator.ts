@@ -1,18 +1,19 @@
 import { type Action, groupIn, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { LRUCache } from 'lru-cache';
-import { bundleHash } from './bundle-hash';
+import { hashing } from './bundle-hash';
 import type { BundleIssue } from './bundle-issue';
 import { cedarUsable } from './cedar';
 import { cedarRequest } from './cedar-request';
-import { checkReferences } from './check-references';
-import { ask, type CompiledPolicies, compilePolicies } from './compiled-policies';
+import { checkingReferences } from './check-references';
+import { askParts, type Compilation, type CompiledPolicies, compiling, partsOf, type Slice, sliceFor } from './compiled-policies';
 import { type Decision, denied } from './decision';
 import { explain } from './explain';
 import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
+import { atOnce, beside, type Elsewhere, type Work } from './steps';
 import { type Subject, subjectsOf } from './subjects';
-import { shapeOf } from './validate-bundle';
+import { shaping } from './validate-bundle';
 
 export type LoadResult =
   | { readonly ok: true; readonly revision: number; readonly hash: string }
@@ -23,6 +24,8 @@ interface Loaded {
   readonly hash: string;
   readonly compiled: CompiledPolicies;
   readonly subjectOf: (principalId: string) => Subject | undefined;
+  /** Of each subject that was asked for: by period and action. */
+  readonly slices: WeakMap<Subject, Map<string, Slice>>;
 }
 
 const notLoaded = denied('bundle-not-loaded');
@@ -46,9 +49,12 @@ export class Evaluator {
   /** Since the process started: decisions that were remembered, and those that the policies had to be asked for. */
   readonly counts = { remembered: 0, evaluated: 0 };
 
-  /** `maxDecisions` bounds the memory: about 400 bytes each. */
-  constructor({ maxDecisions = 50_000 }: { maxDecisions?: number } = {}) {
+  readonly #partChars: number | undefined;
+
+  /** `maxDecisions` bounds the memory: about 400 bytes each. `partChars`: see policy-parts.ts. */
+  constructor({ maxDecisions = 50_000, partChars }: { maxDecisions?: number; partChars?: number } = {}) {
     this.#decisions = new LRUCache({ max: maxDecisions });
+    this.#partChars = partChars;
   }
 
   /** The bundle in force; undefined before the first. */
@@ -68,27 +74,54 @@ export class Evaluator {
 
   /**
    * Puts a bundle in force, or refuses it and keeps the old one. The caller has verified its signature. A lower revision is refused, and so is another content
-   * under the same revision. What was good when it was published stays in force: see `missing`. A bundle that changes people only is in force in about a millisecond; changed policies take tens.
+   * under the same revision. What was good when it was published stays in force: see `missing`. Nothing else happens meanwhile: `loadBeside` is for services.
    */
   load(input: unknown): LoadResult {
-    const shaped = shapeOf(input);
+    const work = this.#loading(input);
+    try {
+      return atOnce(work);
+    } catch (cause) {
+      return failed(cause);
+    }
+  }
+
+  /**
+   * The same beside the requests of a service: the old bundle decides until the new one is ready, which is then in force from one turn to the next. One at a
+   * time: whoever loads waits for the load before.
+   */
+  loadBeside(input: unknown, elsewhere: Elsewhere): Promise<LoadResult> {
+    return beside(this.#loading(input), elsewhere).catch(failed);
+  }
+
+  *#loading(input: unknown): Work<LoadResult> {
+    const shaped = yield* shaping(input);
     if (!shaped.ok) return { ok: false, code: 'invalid', issues: shaped.issues };
     const { bundle } = shaped;
-    const hash = bundleHash(bundle);
+    const hash = yield* hashing(bundle);
     const old = this.#loaded;
     if (old && bundle.revision < old.bundle.revision) return refused('lower-revision', `revision ${old.bundle.revision} is in force`);
     if (old && bundle.revision === old.bundle.revision) {
       if (hash === old.hash) return { ok: true, revision: bundle.revision, hash };
       return refused('conflicting-revision', `revision ${bundle.revision} is in force with another content`);
     }
-    const compilation = this.#compile(bundle);
+    const compilation = yield* this.#compiling(bundle);
     if (!compilation.ok) return { ok: false, code: 'invalid', issues: compilation.issues };
     const { compiled } = compilation;
-    const issues = checkReferences(bundle, [...compiled.policies.values()]);
+    const issues = yield* checkingReferences(bundle, [...compiled.policies.values()]);
     if (issues.length > 0) return { ok: false, code: 'invalid', issues };
-
-    if (compiled !== old?.compiled) this.#decisions.clear();
-    this.#loaded = { bundle, hash, compiled, subjectOf: subjectsOf(bundle) };
+    const subjectOf = subjectsOf(bundle);
+    yield undefined;
+    const parts = partsOf(compiled);
+    // A large part is parsed now, not by the first request that needs it.
+    for (const part of parts) {
+      if (part.policies.length < heldAtOnce || compiled.held.isHeld(part)) continue;
+      compiled.held.hold(part);
+      yield undefined;
+    }
+    // Whatever was decided by the same policies and schema for the same subject stays so.
+    if (compiled.schema !== old?.compiled.schema) this.#decisions.clear();
+    this.#loaded = { bundle, hash, compiled, subjectOf, slices: new WeakMap() };
+    compiled.held.keep(new Set(parts.map(({ content }) => content)));
     return { ok: true, revision: bundle.revision, hash };
   }
 
@@ -106,7 +139,9 @@ export class Evaluator {
       return denied('evaluation-failed', [], 'a time is not a whole number');
     }
 
-    const { lens, seesIdentity } = applicable;
+    const period = subject.periodAt(context.nowMs);
+    const slice = sliceOf(loaded, subject, action, period, context.nowMs);
+    const { lens, seesIdentity } = slice;
     const about = resourceKey(
       resource,
       seesIdentity,
@@ -114,14 +149,14 @@ export class Evaluator {
     );
     const newOwner = newOwnerOf(context, loaded);
     if (!lens.cacheable || context.newOwner !== undefined || about === undefined)
-      return this.#evaluate(request, subject, loaded.compiled, lens, newOwner);
-    const key = `${subject.digest}${subject.periodAt(context.nowMs)};${action};${about}${lens.key(context)}`;
+      return this.#evaluate(request, subject, loaded.compiled, slice, newOwner);
+    const key = `${slice.id};${subject.digest}${period};${action};${about}${lens.key(context)}`;
     const known = this.#decisions.get(key);
     if (known) {
       this.counts.remembered++;
       return known;
     }
-    const decision = this.#evaluate(request, subject, loaded.compiled, lens);
+    const decision = this.#evaluate(request, subject, loaded.compiled, slice);
     // A failure may be ours and pass; a decision is a function of the key.
     if (!(decision.kind === 'deny' && decision.failure)) this.#decisions.set(key, decision);
     return decision;
@@ -172,32 +207,52 @@ export class Evaluator {
     return evaluate(...asked);
   }
 
-  #compile(bundle: PolicyBundle) {
+  *#compiling(bundle: PolicyBundle): Work<Compilation> {
     const old = this.#loaded;
-    if (old && old.bundle.policies === bundle.policies && old.bundle.schema === bundle.schema)
-      return { ok: true as const, compiled: old.compiled };
-    const slot = old?.compiled.slot === `${this.#slotName}.a` ? `${this.#slotName}.b` : `${this.#slotName}.a`;
-    try {
-      return compilePolicies(bundle, slot, 'in-force');
-    } catch (cause) {
-      return { ok: false as const, issues: [{ where: 'policies', message: `Cedar failed: ${(cause as Error).message}` }] };
-    }
+    if (old && old.bundle.policies === bundle.policies && old.bundle.schema === bundle.schema) return { ok: true, compiled: old.compiled };
+    return yield* compiling(bundle, {
+      slot: this.#slotName,
+      age: 'in-force',
+      previous: old?.compiled,
+      ...(this.#partChars === undefined ? {} : { partChars: this.#partChars }),
+    });
   }
+}
+
+/** So many policies take a millisecond or two to be parsed. */
+const heldAtOnce = 4;
+
+function sliceOf({ slices, compiled }: Loaded, subject: Subject, action: Action, period: number, nowMs: number): Slice {
+  const own = slices.get(subject) ?? new Map<string, Slice>();
+  slices.set(subject, own);
+  const key = `${period}${action}`;
+  let slice = own.get(key);
+  if (!slice) {
+    slice = sliceFor(compiled, action, { id: subject.principal.id, roles: subject.rolesAt(nowMs), groups: subject.groups });
+    own.set(key, slice);
+  }
+  return slice;
 }
 
 function evaluate(
   request: AuthorizationRequest,
   subject: Subject,
   compiled: CompiledPolicies,
-  lens: Parameters<typeof cedarRequest>[2],
+  { parts, lens }: Slice,
   newOwner?: Subject,
 ): Decision {
   try {
-    return settle(ask(compiled, request.action, compiled.known(cedarRequest(request, subject, lens, newOwner))), compiled.policies);
+    return settle(askParts(compiled, parts, compiled.known(cedarRequest(request, subject, lens, newOwner))), compiled.policies);
   } catch (cause) {
     return denied('evaluation-failed', [], (cause as Error).message);
   }
 }
+
+const failed = (cause: unknown): LoadResult => ({
+  ok: false,
+  code: 'invalid',
+  issues: [{ where: 'policies', message: `Cedar failed: ${(cause as Error).message}` }],
+});
 
 /** Somebody whom the bundle does not know, or who is disabled, is nobody to hand a key to: policies see none. */
 function newOwnerOf({ newOwner }: AuthorizationRequest['context'], { subjectOf }: Loaded): Subject | undefined {

@@ -8,6 +8,7 @@ export { type Count, countApprovals, type People, peopleWhoCan, type Question, w
 export { type Assignment, assignmentsOf, type Period, pathText, periodText, rolesGiven } from './assignments';
 export { bundleHash } from './bundle-hash';
 export { type BundleIssue, issueText } from './bundle-issue';
+export { CedarThread } from './cedar-thread';
 export { type Command, changeChallenge, changeType, commandDigest, type ExactChange } from './change-hash';
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
@@ -28,5 +29,6 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export type { Elsewhere } from './steps';
 export { type Subject, subjectsOf } from './subjects';
-export { validateBundle } from './validate-bundle';
+export { validateBeside, validateBundle } from './validate-bundle';

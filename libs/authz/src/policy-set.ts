@@ -1,8 +1,8 @@
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { type Approval, approvalOf } from './approval';
 import type { BundleIssue } from './bundle-issue';
-import { cedar } from './cedar';
 import { tooDeep } from './nesting';
+import { atOnce, type Calls, call, type Work } from './steps';
 
 export interface Policy {
   /** Its @id. */
@@ -21,10 +21,17 @@ export type ParsedPolicies = { ok: true; policies: Policy[] } | { ok: false; iss
 const idPattern = /^[a-z0-9][a-z0-9-]{0,63}$/;
 
 /** Parses a Cedar policy text. Every policy must say who it is (@id) and what it is for (@control). */
-export function parsePolicies(text: string): ParsedPolicies {
+export const parsePolicies = (text: string): ParsedPolicies => atOnce(parsing(text, new Map()));
+
+/** So many are parsed before others have their turn. */
+const parsedTogether = 40;
+
+/** The same in steps. What is in `known`, by its text, is not parsed again. */
+export function* parsing(text: string, known: ReadonlyMap<string, Policy>): Work<ParsedPolicies> {
   const deep = tooDeep(text, 'policies');
   if (deep) return refuse({ where: 'policies', message: deep });
-  const parts = cedar.splitPolicies(text);
+  yield undefined;
+  const [parts] = (yield* call('splitPolicies', [[text]])) as [ReturnType<Calls['splitPolicies']>];
   if (parts.type === 'failure') return { ok: false, issues: parts.errors.map((error) => cedarIssue('policies', error, text)) };
   if (parts.policy_templates.length > 0)
     return refuse({ where: 'policies', message: 'templates (?principal, ?resource) are not supported: use a grant' });
@@ -33,13 +40,23 @@ export function parsePolicies(text: string): ParsedPolicies {
   const issues: BundleIssue[] = [];
   const policies: Policy[] = [];
   const seen = new Set<string>();
+  const unknown = parts.policies.filter((policyText) => !known.has(policyText));
+  const answers = new Map<string, ReturnType<Calls['policyToJson']>>();
+  for (let from = 0; from < unknown.length; from += parsedTogether) {
+    const some = unknown.slice(from, from + parsedTogether);
+    const read = yield* call(
+      'policyToJson',
+      some.map((one) => [one]),
+    );
+    some.forEach((one, index) => void answers.set(one, read[index]!));
+  }
   for (const policyText of parts.policies) {
-    const answer = cedar.policyToJson(policyText);
-    if (answer.type === 'failure') {
+    const answer = answers.get(policyText);
+    if (answer?.type === 'failure') {
       issues.push(...answer.errors.map((error) => cedarIssue('policies', error, policyText)));
       continue;
     }
-    const policy = describe(policyText, answer.json, issues);
+    const policy = answer ? describe(policyText, answer.json, issues) : known.get(policyText);
     if (policy && seen.has(policy.id)) issues.push({ where: `policy ${policy.id}`, message: 'another policy has the same @id' });
     else if (policy) policies.push(policy);
     if (policy) seen.add(policy.id);

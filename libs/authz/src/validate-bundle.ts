@@ -1,24 +1,61 @@
-import { PolicyBundle, unpacked } from '@claviger/contracts';
+import { bundleLimits, Grant, Group, groupLimits, PackedError, PolicyBundle, Principal } from '@claviger/contracts';
+import type { z } from 'zod';
 import type { BundleIssue } from './bundle-issue';
-import { checkReferences } from './check-references';
-import { compilePolicies } from './compiled-policies';
-import { parsePolicies } from './policy-set';
+import { checkingReferences } from './check-references';
+import { compiling } from './compiled-policies';
+import { parsing } from './policy-set';
 import { separationIssues } from './separation';
+import { atOnce, beside, type Elsewhere, each, opened, type Work } from './steps';
 
 export type Shaped = { ok: true; bundle: PolicyBundle } | { ok: false; issues: BundleIssue[] };
 
 /** The document's own shape: fields, patterns, bounds. It may be packed. */
-export function shapeOf(input: unknown): Shaped {
+export const shapeOf = (input: unknown): Shaped => atOnce(shaping(input));
+
+const shapedTogether = 50;
+
+/** The same in steps: long lists are looked at item by item. */
+export function* shaping(input: unknown): Work<Shaped> {
   let document: unknown;
   try {
-    document = unpacked(input);
+    document = yield* opened(input);
   } catch (error) {
-    return { ok: false, issues: [{ where: 'bundle', message: (error as Error).message }] };
+    if (!(error instanceof PackedError)) throw error;
+    return { ok: false, issues: [{ where: 'bundle', message: error.message }] };
   }
-  const shaped = PolicyBundle.safeParse(document);
-  if (shaped.success) return { ok: true, bundle: shaped.data };
-  return { ok: false, issues: shaped.error.issues.map(({ path, message }) => ({ where: path.join('.') || 'bundle', message })) };
+  yield undefined;
+  const found = Object.entries(listed).flatMap(([name, { element, most }]) => {
+    const items = (document as Record<string, unknown> | null)?.[name];
+    return Array.isArray(items) && items.length > shapedTogether && items.length <= most
+      ? [{ name, element, items: items as unknown[] }]
+      : [];
+  });
+  const shaped = PolicyBundle.safeParse(
+    found.length === 0 ? document : { ...(document as object), ...Object.fromEntries(found.map(({ name }) => [name, []])) },
+  );
+  const issues: BundleIssue[] = shaped.success ? [] : issuesOf(shaped.error);
+  const bundle = (shaped.data ?? {}) as Record<string, unknown>;
+  for (const { name, element, items } of found) {
+    const good: unknown[] = [];
+    yield* each(items, shapedTogether, (item, index) => {
+      const one = element.safeParse(item);
+      if (one.success) good.push(one.data);
+      else issues.push(...issuesOf(one.error, [name, index]));
+    });
+    bundle[name] = good;
+  }
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, bundle: bundle as PolicyBundle };
 }
+
+/** What is looked at item by item where there is much of it. */
+const listed = {
+  principals: { element: Principal, most: bundleLimits.principals },
+  grants: { element: Grant, most: bundleLimits.grants },
+  groups: { element: Group, most: groupLimits.groups },
+} as const;
+
+const issuesOf = ({ issues }: z.ZodError, at: readonly PropertyKey[] = []): BundleIssue[] =>
+  issues.map(({ path, message }) => ({ where: [...at, ...path].join('.') || 'bundle', message }));
 
 /**
  * Everything that is wrong with a bundle, for its author; empty when it can be put in force. One that was published before an action came is no longer good
@@ -26,15 +63,18 @@ export function shapeOf(input: unknown): Shaped {
  * here alone, over all principals: nothing comes into force past this. Changes nothing that is in force. Cedar's answer
  * for 50 policies takes some tens of milliseconds, synchronously. Throws only when Cedar itself is unusable.
  */
-export function validateBundle(input: unknown): BundleIssue[] {
-  const shaped = shapeOf(input);
-  if (!shaped.ok) return shaped.issues;
-  const compilation = compilePolicies(shaped.bundle, 'claviger.validate', 'new');
-  const parsed = compilation.ok ? [...compilation.compiled.policies.values()] : policiesIfReadable(shaped.bundle);
-  return [...(compilation.ok ? [] : compilation.issues), ...checkReferences(shaped.bundle, parsed), ...separationIssues(shaped.bundle)];
-}
+export const validateBundle = (input: unknown): BundleIssue[] => atOnce(validating(input));
 
-function policiesIfReadable(bundle: PolicyBundle) {
-  const parsed = parsePolicies(bundle.policies);
-  return parsed.ok ? parsed.policies : [];
+/** The same beside other work. Rejects when `elsewhere` does not answer. */
+export const validateBeside = (input: unknown, elsewhere: Elsewhere): Promise<BundleIssue[]> => beside(validating(input), elsewhere);
+
+function* validating(input: unknown): Work<BundleIssue[]> {
+  const shaped = yield* shaping(input);
+  if (!shaped.ok) return shaped.issues;
+  const { bundle } = shaped;
+  const compilation = yield* compiling(bundle, { slot: 'claviger.validate', age: 'new' });
+  const parsed = compilation.ok ? undefined : yield* parsing(bundle.policies, new Map());
+  const policies = compilation.ok ? [...compilation.compiled.policies.values()] : parsed?.ok ? parsed.policies : [];
+  const references = yield* checkingReferences(bundle, policies);
+  return [...(compilation.ok ? [] : compilation.issues), ...references, ...separationIssues(bundle)];
 }

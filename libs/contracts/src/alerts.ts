@@ -15,6 +15,7 @@ export const Alert = z.strictObject({
     'ledger-finding',
     'token-failure',
     'token-assurance',
+    'refused-state',
   ]),
   severity: z.enum(['low', 'medium', 'high', 'critical']),
   title: z.string(),

@@ -15,9 +15,9 @@ import {
 import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } from '@claviger/operability';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
+import { BundleSwap } from './bundle-swap';
 import { openToken, type TokenReach } from './open-token';
 import { RefusedState } from './refused-state';
-import { withoutActions } from './without-actions';
 
 export interface CoreServiceOptions {
   service: string;
@@ -55,7 +55,11 @@ export interface CoreService {
   sessions: KvView<SessionsView>;
   policy: KvView<BundleView>;
   evaluator: Evaluator;
+  /** Puts the bundles of `policy` in force in `evaluator`. */
+  bundles: BundleSwap;
   gate: Gate;
+  /** Resolves when sessions and policies are fresh and the bundle is in force: requests can be answered. */
+  ready: () => Promise<void>;
   /** Drain steps, in the order in which a service runs them around its own. */
   drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
 }
@@ -104,17 +108,9 @@ export async function openCoreService({ service, short, config, certifier, reach
   const sessions = openSessionsView(viewOptions);
   const policy = openPolicyView(viewOptions);
   const evaluator = new Evaluator();
-  let newestBundle = 0;
-  policy.onChange(({ bundle, revision }) => {
-    newestBundle = revision;
-    const loaded = evaluator.load(bundle);
-    if (loaded.ok) logger.log(`policy bundle ${revision} is in force`);
-    else logger.error(`policy bundle ${revision} refused, so nobody is admitted: ${loaded.issues.map((i) => i.message).join('; ')}`);
-    if (evaluator.missing.length > 0) logger.warn(`policy bundle ${revision} ${withoutActions(evaluator.missing)}`);
-  });
-  // What a newer bundle takes away must not stay allowed because this process could not read it.
-  const inForce = () => policy.fresh() && evaluator.current?.bundle.revision === newestBundle;
-  const gate = new Gate({ sessions, policy: { fresh: inForce }, evaluator });
+  const bundles = new BundleSwap({ evaluator, logger });
+  policy.onChange((view) => bundles.follow(view));
+  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && bundles.inForce() }, evaluator });
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
@@ -133,7 +129,12 @@ export async function openCoreService({ service, short, config, certifier, reach
     sessions,
     policy,
     evaluator,
+    bundles,
     gate,
+    ready: async () => {
+      await Promise.all([sessions.whenFresh(), policy.whenFresh()]);
+      await bundles.settled();
+    },
     drain: {
       records: async () => {
         await refusedState.stop();
@@ -150,6 +151,7 @@ export async function openCoreService({ service, short, config, certifier, reach
         await Promise.allSettled(connections.map((c) => c.drain()));
       },
       rest: async () => {
+        await bundles.stop();
         token.close();
         await telemetry.shutdown();
       },

@@ -1,3 +1,4 @@
+export { BundleSwap } from './bundle-swap';
 export { coreChecks, type NamedViews } from './checks';
 export { observeCore } from './core-metrics';
 export { type CoreService, type CoreServiceOptions, openCoreService } from './core-service';

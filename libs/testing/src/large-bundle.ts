@@ -36,7 +36,7 @@ export function largeBundle(starter: StarterParts, { policies, principals, grant
       ...Array.from({ length: teams }, (_, team) => ({ id: teamRole(team), description: `services of team ${team}`, revision: 1 })),
     ],
     principals: people,
-    grants: Array.from({ length: grants }, (_, n) => grantOf(n, people)),
+    grants: Array.from({ length: grants }, (_, n) => grantOf(n, people, teams)),
     publishedAt: '2026-01-01T00:00:00.000Z',
   };
 }
@@ -92,8 +92,8 @@ function identityOf(n: number, service: boolean): Identity {
     : { kind: 'spiffe', id: `spiffe://example.com/ns/team/sa/svc-${n}` };
 }
 
-function grantOf(n: number, people: readonly Principal[]): Grant {
+function grantOf(n: number, people: readonly Principal[], teams: number): Grant {
   const { id: principal } = people[pick(`grant ${n}`, people.length)]!;
   const base = { id: `grant-${n}`, principal, revision: 1, notAfter: `2030-01-${String(1 + (n % 28)).padStart(2, '0')}T00:00:00.000Z` };
-  return n % 2 === 0 ? { ...base, action: 'crypto:Encrypt', key: largeKeyId(n) } : { ...base, role: 'auditor' };
+  return n % 2 === 0 ? { ...base, action: 'crypto:Encrypt', key: largeKeyId(n) } : { ...base, role: teamRole(n % teams) };
 }
