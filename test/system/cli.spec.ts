@@ -6,7 +6,7 @@ import { encodeVerifierKey, rawEd25519PublicKey } from '@claviger/ledger';
 import { readMachine, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { CliCallers, calling } from './cli-caller';
-import { type System, startSystem } from './system';
+import { codeOf, type System, startSystem } from './system';
 
 let system: System;
 let cli: CliCallers;
@@ -281,4 +281,42 @@ test('status asks every service; tokens renew; sessions are listed', async () =>
   expect(seen.map(({ state }) => state)).toEqual(Array(5).fill('answers'));
   await ok('sam', 'access', 'issue-token', '--out', file('sam.token'));
   expect(await ok('sam', 'access', 'sessions')).toContain('sam');
+});
+
+test('keys that sign tokens are read and rotated, services without an owner listed, and all sessions of somebody ended', async () => {
+  const jwks = await json<{ keys: { kid: string }[]; signing: string }>('ada', 'access', 'jwks');
+  expect(jwks.keys.map(({ kid }) => kid)).toContain(jwks.signing);
+  const rotated = await json<{ kid: string }>('sam', 'access', 'rotate-signing-key', '--reason', 'yearly');
+  expect((await json<typeof jwks>('ada', 'access', 'jwks')).keys.map(({ kid }) => kid)).toContain(rotated.kid);
+  await ok('sam', 'access', 'issue-token', '--audience', 'https://vault.example', '--out', file('identity.token'));
+  expect(await ok('ada', 'access', 'service-accounts', 'list', '--unowned')).toContain('payments-api');
+  expect(await json('ada', 'access', 'service-accounts', 'list', '--owner', 'sam')).toEqual([]);
+  expect(await as('ada', 'access', 'revoke-sessions', 'olga', '--reason', 'x')).toMatchObject({ code: 2 });
+  expect(await ok('sam', 'access', 'revoke-sessions', 'olga', '--reason', 'left')).toContain('olga');
+});
+
+test('quotas are put in force with the policies; of many requests to two workers exactly the limit succeeds, and who used it is shown', async () => {
+  const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/limited', '--consumer', 'payments-api');
+  await ok('sam', 'policy', 'export', file('limited'));
+  const quota = { id: 'macs', key: keyId, actions: ['crypto:Encrypt'], per: 'principal+key', limit: 150, window: 'day' };
+  writeFileSync(file('limited/quotas.json'), JSON.stringify([quota]));
+  await ok('sam', 'policy', 'publish', file('limited'), '--reason', 'no more than 150 a day');
+  const payments = await system.as('payments', { timeoutMs: 30_000 });
+  const inForce = () => payments.crypto.encrypt({ keyId, plaintext: Buffer.from('x') });
+  const codes = await Promise.all(Array.from({ length: 600 }, () => codeOf(inForce())));
+  expect(codes.filter((code) => code === 'OK')).toHaveLength(150);
+  expect(new Set(codes)).toEqual(new Set(['OK', 'ERR_QUOTA_EXCEEDED']));
+  expect(await ok('ada', 'quotas', 'list')).toMatch(/macs +150 a day +principal\+key .* 150 \(payments-api, k_/);
+  expect(await json('ada', 'quotas', 'show', 'macs', '--key', keyId)).toMatchObject({
+    ...{ quota, counts: [{ principal: 'payments-api', keyId, given: 150 }] },
+  });
+  const told = await until(
+    async () => {
+      const found = await json<{ record: object }[]>('ada', 'audit', 'query', '--kind', 'quota');
+      return found.length > 0 ? found : undefined;
+    },
+    { what: 'the record of the first refusal', timeoutMs: 20_000, everyMs: 200 },
+  );
+  expect(told.map(({ record }) => record)).toMatchObject([{ event: 'exceeded', quota: 'macs', principal: 'payments-api', keyId }]);
+  expect((await as('kim', 'quotas', 'list')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
 });

@@ -16,7 +16,7 @@ export const LIBRARIES = {
   installation: { libs: ['contracts', 'hsm', 'ledger', 'messaging'], packages: ['canonicalize', 'zod'] },
   service: {
     libs: ['contracts', 'messaging', 'hsm', 'authz', 'operability'],
-    packages: ['@nats-io/*', '@nestjs/common', '@opentelemetry/api'],
+    packages: ['@nats-io/*', '@nestjs/common', '@opentelemetry/api', 'lru-cache'],
   },
   testing: { libs: ['*'], packages: ['*'] },
 };

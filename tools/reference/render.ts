@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -24,6 +25,7 @@ import {
   type Operation,
   packedLimits,
   policyOperations,
+  quotaOperations,
   streams,
   transportHsmOperations,
 } from '@claviger/contracts';
@@ -45,6 +47,8 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      accessOperations,
+      quotaOperations,
       auditOperations,
       alertOperations,
     ].flatMap((group) => (Object.values(group) as Operation[]).flatMap(describeOperation)),

@@ -15,6 +15,7 @@ import { keksCommands } from './commands/keks';
 import { keyEstablishmentCommands } from './commands/key-establishment';
 import { keysCommands } from './commands/keys';
 import { policyCommands } from './commands/policy';
+import { quotasCommands } from './commands/quotas';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
 import { statusCommand } from './commands/status';
@@ -42,6 +43,7 @@ export function createProgram(): Command {
     reEncryptAllCommand,
     keyEstablishmentCommands,
     policyCommands,
+    quotasCommands,
     accessCommands,
     auditCommands,
     complianceCommands,

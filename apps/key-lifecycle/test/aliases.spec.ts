@@ -46,13 +46,17 @@ beforeEach(() => {
 const gate = {
   knows: () => true,
   session: () => ({ ip: 'commitment', mfa: true }),
-  decide: (_session: unknown, action: string, resource: { id: string; revision?: number }) => {
+  decide: (_session: unknown, action: string, resource: { id: string; revision?: number }): object => {
     asked.push(`${action} ${resource.id}`);
     if (no.some((one) => `${action} ${resource.id}`.startsWith(one))) {
       throw new Refusal('ERR_ACCESS_DENIED', 'a test');
     }
     return { policies: ['p1'], revisions: { key: resource.revision, session: 1, bundle: 3 } };
   },
+  admit: (session: unknown, _charges: unknown, action: string, resource: { id: string; revision?: number }) =>
+    gate.decide(session, action, resource),
+  confirm: (session: unknown, _charges: unknown, action: string, resource: { id: string; revision?: number }) =>
+    gate.decide(session, action, resource),
 };
 const frontOf = (replica: ReturnType<Lifecycle['replica']>) => {
   const replies = new RecordedReply(gate as never, l.trail);

@@ -50,7 +50,8 @@ beforeAll(async () => {
   });
   const view = { kind: 'session', session, principal: 'kim', mfa: true, ip: 'x' } as unknown as SessionView;
   const admission = { session: view, policies: ['p'], revisions: { session: 1, bundle: 1 } };
-  const gate = { knows: () => true, session: () => view, arrived: async () => view, decide: () => admission, anyone: () => admission };
+  const asked = { decide: () => admission, admit: () => admission, confirm: () => admission, anyone: () => admission };
+  const gate = { knows: () => true, session: () => view, arrived: async () => view, ...asked };
   const replies = new RecordedReply(gate as unknown as Gate, l.trail);
   const names = new NamedKeys(l.aliases, l.store);
   controller = new ImportsController(

@@ -1,6 +1,7 @@
 import { contextActions, groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
 import { nameOfApprovalKey } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
+import { checkQuotas } from './check-quotas';
 import { unsatisfiable } from './floor';
 import { membershipCycle } from './memberships';
 import type { Policy } from './policy-set';
@@ -88,6 +89,7 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
     'tokens',
     issues,
   );
+  issues.push(...checkQuotas(bundle, roles, principals));
   for (const message of unsatisfiable(bundle.profiles ?? [])) issues.push({ where: 'profiles', message });
   return issues;
 }
@@ -107,7 +109,12 @@ function identityName(identity: Identity): string | undefined {
     case 'token':
       return undefined;
     case 'oidc':
-      return JSON.stringify(['oidc', identity.issuer, identity.subject]);
+      return JSON.stringify([
+        'oidc',
+        identity.issuer,
+        identity.subject ?? null,
+        ...Object.entries(identity.claims ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
+      ]);
     case 'spiffe':
       return JSON.stringify(['spiffe', identity.id]);
     case 'certificate':

@@ -12,7 +12,7 @@ import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
 import { atOnce, beside, type Elsewhere, type Work } from './steps';
-import { type Subject, subjectsOf } from './subjects';
+import { type LimitedGrant, limitedGrantsFor, type Subject, subjectsOf } from './subjects';
 import { shaping } from './validate-bundle';
 
 export type LoadResult =
@@ -125,11 +125,13 @@ export class Evaluator {
     return { ok: true, revision: bundle.revision, hash };
   }
 
-  decide(request: AuthorizationRequest): Decision {
+  /** `honoured`: grants of limited use that count as in force; others give nothing. */
+  decide(request: AuthorizationRequest, honoured: readonly LimitedGrant[] = []): Decision {
     const loaded = this.#loaded;
     if (!loaded) return notLoaded;
-    const subject = loaded.subjectOf(request.principalId);
-    if (!subject) return unknownPrincipal;
+    const known = loaded.subjectOf(request.principalId);
+    if (!known) return unknownPrincipal;
+    const subject = honoured.length === 0 ? known : known.having(honoured);
     if (subject.principal.disabled) return disabledPrincipal;
     const { action, resource, context } = request;
     const applicable = loaded.compiled.byAction.get(action);
@@ -151,15 +153,21 @@ export class Evaluator {
     if (!lens.cacheable || context.newOwner !== undefined || about === undefined)
       return this.#evaluate(request, subject, loaded.compiled, slice, newOwner);
     const key = `${slice.id};${subject.digest}${period};${action};${about}${lens.key(context)}`;
-    const known = this.#decisions.get(key);
-    if (known) {
+    const remembered = this.#decisions.get(key);
+    if (remembered) {
       this.counts.remembered++;
-      return known;
+      return remembered;
     }
     const decision = this.#evaluate(request, subject, loaded.compiled, slice);
     // A failure may be ours and pass; a decision is a function of the key.
     if (!(decision.kind === 'deny' && decision.failure)) this.#decisions.set(key, decision);
     return decision;
+  }
+
+  /** Grants of limited use that may allow what is asked, those that end first before others. */
+  limitedGrants({ principalId, action, resource, context }: AuthorizationRequest): readonly LimitedGrant[] {
+    const subject = this.#loaded?.subjectOf(principalId);
+    return subject ? limitedGrantsFor(subject, action, resource.type === 'Key' ? resource.id : undefined, context.nowMs) : [];
   }
 
   /** Role ids of a principal that are in force: for approvers, and for lists of people. Undefined when it is unknown or disabled. */

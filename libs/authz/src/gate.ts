@@ -1,7 +1,9 @@
 import { type Action, type ErrorCode, type KeyView, ProblemError, type SessionsView, type SessionView } from '@claviger/contracts';
 import type { Decision } from './decision';
 import type { Evaluator } from './evaluator';
-import { type KeyResource, type RequestContext, type Resource } from './request';
+import type { Charges, QuotaGate } from './quota-gate';
+import type { AuthorizationRequest, KeyResource, RequestContext, Resource } from './request';
+import type { LimitedGrant } from './subjects';
 
 /** What a service holds of the sessions bucket. */
 export interface SessionSource {
@@ -14,7 +16,9 @@ export interface SessionSource {
 export interface GatePorts {
   sessions: SessionSource;
   policy: { fresh(): boolean };
-  evaluator: Pick<Evaluator, 'decide' | 'current'>;
+  evaluator: Pick<Evaluator, 'decide' | 'current'> & Partial<Pick<Evaluator, 'limitedGrants'>>;
+  /** Counts what is allowed; nothing is counted without. */
+  quotas?: QuotaGate;
   /** Milliseconds since 1970-01-01 UTC. */
   nowMs?: () => number;
 }
@@ -24,10 +28,14 @@ export interface Caller {
   readonly session: string;
 }
 
+type Question = [action: Action, resource: Resource, more?: Pick<RequestContext, 'encryptionContext' | 'newOwner'>];
+
 /** What the decision was made on; goes into the record. */
 export interface Admission {
   readonly session: SessionView;
   readonly policies: readonly string[];
+  /** Grants of limited use without which it would not be allowed. */
+  readonly grants?: readonly string[];
   readonly revisions: { session: number; bundle: number; key?: number };
 }
 
@@ -38,8 +46,9 @@ export class Refusal extends ProblemError {
     detail: string | undefined,
     readonly policies: readonly string[] = [],
     readonly revisions: { session?: number; bundle?: number; key?: number } = {},
+    retryAfterMs?: number,
   ) {
-    super(code, detail);
+    super(code, detail, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
 }
 
@@ -81,35 +90,95 @@ export class Gate {
     return this.session(caller);
   }
 
-  /** Throws Refusal ERR_ACCESS_DENIED or ERR_APPROVAL_REQUIRED. */
-  decide(
-    session: SessionView,
-    action: Action,
-    resource: Resource,
-    more: Pick<RequestContext, 'encryptionContext' | 'newOwner'> = {},
-  ): Admission {
+  /** Throws Refusal ERR_ACCESS_DENIED or ERR_APPROVAL_REQUIRED. Grants of limited use allow nothing here: see `admit`. */
+  decide(session: SessionView, ...[action, resource, more]: Question): Admission {
+    const request = this.request(session, action, resource, more);
+    return this.settle(session, request, this.ports.evaluator.decide(request));
+  }
+
+  /**
+   * As `decide`, and counts it: against the quotas that it falls under, and where only grants of limited use allow it, a use of each. Outside the memory of decisions, and each of them once for
+   * one request. Throws Refusal also of ERR_QUOTA_EXCEEDED and ERR_QUOTA_UNAVAILABLE, and QuotaPending.
+   */
+  admit(session: SessionView, charges: Charges, ...[action, resource, more]: Question): Admission {
+    const request = this.request(session, action, resource, more);
+    const decision = this.ports.evaluator.decide(request);
+    const admission =
+      decision.kind === 'allow' ? this.settle(session, request, decision) : this.byGrants(session, request, decision, charges);
+    try {
+      this.ports.quotas?.charge(session.principal, action, resource, charges);
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      throw new Refusal(error.code, error.detail, admission.policies, admission.revisions, error.retryAfterMs);
+    }
+    return admission;
+  }
+
+  /** The same question about work that was counted and done: nothing more is counted. */
+  confirm(session: SessionView, { grants }: Charges, ...[action, resource, more]: Question): Admission {
+    const request = this.request(session, action, resource, more);
+    const decision = this.ports.evaluator.decide(request);
+    return decision.kind === 'allow' || grants.length === 0
+      ? this.settle(session, request, decision)
+      : this.settle(session, request, this.ports.evaluator.decide(request, grants), grants);
+  }
+
+  /** What policy alone does not allow: one grant of limited use, else all that can matter together. */
+  private byGrants(session: SessionView, request: AuthorizationRequest, alone: Decision, charges: Charges): Admission {
+    const { evaluator, quotas } = this.ports;
+    const candidates = evaluator.limitedGrants?.(request) ?? [];
+    let refused = alone;
+    let spent: string | undefined;
+    for (const grants of choices(candidates, charges.grants)) {
+      const decision = evaluator.decide(request, grants);
+      if (decision.kind !== 'allow') {
+        if (refused.kind === 'deny' && decision.kind === 'needs-approval') refused = decision;
+        continue;
+      }
+      const names = grants.map(({ id }) => id).join(', ');
+      const uses = quotas?.use(grants, charges) ?? 'unknown';
+      if (uses === 'counted') return this.settle(session, request, decision, grants);
+      if (uses === 'unknown')
+        throw new Refusal('ERR_QUOTA_UNAVAILABLE', `How often the grant ${names} was used is not known now.`, decision.policyIds);
+      spent = names;
+    }
+    return this.settle(session, request, refused, [], spent === undefined ? '' : ` The grant ${spent}, which would allow it, is used up.`);
+  }
+
+  private request(session: SessionView, ...[action, resource, more = {}]: Question): AuthorizationRequest {
     const nowMs = this.nowMs();
-    const decision = this.ports.evaluator.decide({
+    return {
       principalId: session.principal,
       action,
       resource,
       context: {
         mfa: session.mfa,
         authMethod: session.method,
+        ...(session.acr === undefined ? {} : { acr: session.acr }),
         nowMs,
         sessionAgeSeconds: Math.max(0, Math.floor((nowMs - timesOf(session).issuedMs) / 1_000)),
         ...more,
       },
-    });
+    };
+  }
+
+  private settle(
+    session: SessionView,
+    { action, resource }: AuthorizationRequest,
+    decision: Decision,
+    grants: readonly LimitedGrant[] = [],
+    also = '',
+  ): Admission {
     const revisions = {
       session: session.revision,
       bundle: this.ports.evaluator.current?.bundle.revision ?? 0,
       ...(resource.type === 'Key' && resource.revision !== 'proposed' ? { key: resource.revision } : {}),
     };
-    if (decision.kind === 'allow') return { session, policies: decision.policyIds, revisions };
+    if (decision.kind === 'allow')
+      return { session, policies: decision.policyIds, ...(grants.length > 0 ? { grants: grants.map(({ id }) => id) } : {}), revisions };
     throw new Refusal(
       decision.kind === 'needs-approval' ? 'ERR_APPROVAL_REQUIRED' : 'ERR_ACCESS_DENIED',
-      detail(decision, action),
+      detail(decision, action) + also,
       decision.policyIds,
       revisions,
     );
@@ -119,6 +188,13 @@ export class Gate {
   anyone(session: SessionView): Admission {
     return { session, policies: [], revisions: { session: session.revision, bundle: this.ports.evaluator.current?.bundle.revision ?? 0 } };
   }
+}
+
+/** Those that this request has used already come first: they cost nothing more. */
+function* choices(candidates: readonly LimitedGrant[], used: readonly LimitedGrant[]): Generator<readonly LimitedGrant[]> {
+  if (used.length > 0) yield used;
+  for (const one of candidates) if (!used.includes(one)) yield [...used, one];
+  if (candidates.length > 1) yield candidates;
 }
 
 /** Parsed once for each record: they are asked for at every request. */

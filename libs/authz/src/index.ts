@@ -1,3 +1,16 @@
+export {
+  type Allowance,
+  drawSize,
+  drew,
+  giveBack,
+  isExhausted,
+  isLow,
+  learnReturned,
+  left,
+  newAllowance,
+  take,
+  untake,
+} from './allowance';
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
@@ -19,6 +32,8 @@ export { type MembershipPath, type Memberships, membershipsOf } from './membersh
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
 export { type Policy, parsePolicies } from './policy-set';
 export { decideQuestion, type PolicyQuestion } from './policy-test';
+export { Charges, type QuotaGate, QuotaPending } from './quota-gate';
+export { actionsOf, type Counted, countedBy, type HeldBy, isAboutKeys, type QuotaRules, quotaRules } from './quota-rules';
 export {
   type AuthorizationRequest,
   claviger,
@@ -29,6 +44,15 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export {
+  newUnownedServices,
+  type Ownership,
+  type ServiceAccount,
+  serviceAccounts,
+  servicesOwnedBy,
+  unownedServices,
+} from './service-accounts';
 export type { Elsewhere } from './steps';
+export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
 export { validateBeside, validateBundle } from './validate-bundle';

@@ -26,6 +26,25 @@ export interface Subject {
   rolesAt(nowMs: number): string[];
   /** Whether a grant in force names this action and key, and holds for this encryption context. */
   isGranted(action: Action, keyId: string, nowMs: number, encryptionContext?: EncryptionContext): boolean;
+  /** Its grants of limited use, which give it nothing by themselves: whoever honours one counts a use. */
+  readonly limited: readonly LimitedGrant[];
+  /** The same subject, where of those these give what they grant. */
+  having(grants: readonly LimitedGrant[]): Subject;
+}
+
+export type LimitedGrant = Grant & { readonly uses: number };
+const isLimited = (grant: Grant): grant is LimitedGrant => grant.uses !== undefined;
+
+/** Those that are in force and can matter to this action with this key (undefined: with none), those that end first before others. */
+export function limitedGrantsFor({ limited }: Subject, action: Action, keyId: string | undefined, nowMs: number): readonly LimitedGrant[] {
+  if (limited.length === 0) return limited;
+  const ends = (grant: Grant) => periodOf(grant).until;
+  return limited
+    .filter(
+      (grant) =>
+        ('role' in grant || (grant.action === action && grant.key === keyId)) && inForce({ ...grant, period: periodOf(grant) }, nowMs),
+    )
+    .sort((a, b) => ends(a) - ends(b) || (a.id < b.id ? -1 : 1));
 }
 
 /** Finds subjects by principal id; each is put together once, when it is first asked for. */
@@ -62,12 +81,9 @@ interface HeldGroup {
   readonly roles: readonly string[];
 }
 
-function subjectOf(
-  principal: Principal,
-  groups: readonly HeldGroup[],
-  grants: readonly Grant[],
-  roles: ReadonlyMap<string, Role>,
-): Subject {
+function subjectOf(principal: Principal, groups: readonly HeldGroup[], all: readonly Grant[], roles: ReadonlyMap<string, Role>): Subject {
+  const grants = all.filter((grant) => !isLimited(grant));
+  const variants = new Map<string, Subject>();
   const standing = [...new Set([...principal.roles, ...groups.flatMap((group) => group.roles)])];
   const timed: Timed[] = grants.map((grant) => ({ ...grant, period: periodOf(grant) }));
   const boundaries = ascending(timed.flatMap(({ period }) => [period.from, period.until]).filter(Number.isFinite));
@@ -86,6 +102,18 @@ function subjectOf(
       return passed;
     },
     rolesAt: (nowMs) => [...new Set([...standing, ...roleGrants.filter((grant) => inForce(grant, nowMs)).map((grant) => grant.role)])],
+    limited: all.filter(isLimited),
+    having: (chosen) => {
+      const name = chosen.map(({ id }) => id).join(' ');
+      let variant = variants.get(name);
+      if (!variant) {
+        // Its digest has them, so a decision made with them is remembered as such.
+        const given = chosen.map(({ uses: _, ...grant }) => grant as Grant);
+        variant = subjectOf(principal, groups, [...grants, ...given], roles);
+        variants.set(name, variant);
+      }
+      return variant;
+    },
     isGranted: (action, keyId, nowMs, encryptionContext) =>
       keyGrants.some(
         (grant) =>

@@ -1,4 +1,4 @@
-import { bundleLimits } from '@claviger/contracts';
+import { bundleLimits, type Quota } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { bundleHash, Evaluator, issueText, validateBundle } from '../src/index';
 import { bundleOf, context, key, principal, starter } from './starter-set';
@@ -9,6 +9,9 @@ const use = { principalId: 'app', action: 'crypto:Encrypt', resource: key({ cons
 const extra = (policy: string) => ({ policies: `${starter.policies}\n${policy}` });
 const when = (condition: string) => extra(`@id("extra") @control("test") permit (principal, action, resource) when { ${condition} };`);
 const oidc = { kind: 'oidc', issuer: 'https://id.example', subject: 's' } as const;
+
+const quotas = (more: Partial<Quota>) =>
+  bundleOf([app], { quotas: [{ id: 'q', actions: ['crypto'], per: 'principal', limit: 5, window: 'minute', ...more }] });
 
 const hostile: [string, unknown, RegExp][] = [
   ['not an object', 'bundle', /bundle: /],
@@ -52,6 +55,12 @@ const hostile: [string, unknown, RegExp][] = [
     bundleOf([app], { schema: `namespace C { entity E { a: ${'Set<'.repeat(400)}Long${'>'.repeat(400)} }; }` }),
     /nested more than 32/,
   ],
+  ['a quota for a role that is not listed', quotas({ role: 'wizard' }), /quotas\.0 \(q\): is for the role wizard/],
+  ['a quota for a group that is not listed', quotas({ group: 'a/b' }), /is for the group a\/b/],
+  ['a quota for nobody', quotas({ principal: 'ghost' }), /is for ghost/],
+  ['a quota of no action', quotas({ actions: ['crypto:Brew'] }), /names crypto:Brew, which is no action/],
+  ['a quota by key of what has none', quotas({ actions: ['policy', 'keys:List'], per: 'key' }), /none of its actions is about one key/],
+  ['a quota of none', quotas({ limit: 0 }), /quotas\.0\.limit/],
   ['a role that is not listed', bundleOf([principal('app', ['wizard'])]), /principals\.0 \(app\): has the role wizard/],
   ['one principal twice', bundleOf([app, app]), /the id app is used twice/],
   [

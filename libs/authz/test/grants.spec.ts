@@ -53,3 +53,23 @@ test('a role granted for a time is held for exactly that time', () => {
   expect(evaluator.rolesOf('caller', untilMs - 1)).toEqual(['security-officer']);
   expect(evaluator.rolesOf('caller', untilMs)).toEqual([]);
 });
+
+test('a grant of limited use gives nothing by itself; honoured, its decision is remembered apart from the one without', () => {
+  const grant = { id: 'thrice', principal: 'caller', action: 'crypto:Decrypt', key: keyId, notAfter: until, uses: 3, revision: 1 } as const;
+  const evaluator = loaded(grant);
+  const request = { principalId: 'caller', action: 'crypto:Decrypt', resource: key(), context: context({ nowMs: fromMs }) } as const;
+  for (let round = 0; round < 2; round += 1) {
+    expect(evaluator.decide(request).kind).toBe('deny');
+    expect(evaluator.decide(request, [grant]).kind).toBe('allow');
+  }
+  expect(evaluator.counts).toEqual({ remembered: 2, evaluated: 2 });
+  expect(evaluator.limitedGrants(request)).toEqual([grant]);
+  expect(evaluator.limitedGrants({ ...request, action: 'crypto:Encrypt' })).toEqual([]);
+  expect(evaluator.limitedGrants({ ...request, context: context({ nowMs: untilMs }) })).toEqual([]);
+  expect(evaluator.decide({ ...request, context: context({ nowMs: untilMs }) }, [grant]).kind).toBe('deny');
+});
+
+test('a role of limited use makes nobody an approver', () => {
+  const evaluator = loaded({ id: 'once', principal: 'caller', role: 'security-officer', uses: 1, revision: 1 });
+  expect(evaluator.rolesOf('caller', fromMs)).toEqual([]);
+});

@@ -64,6 +64,7 @@ export class Caller {
       const pauseMs = retryPauseMs({
         retry: operation.retry,
         retryable: error.retryable,
+        retryAfterMs: error.retryAfterMs,
         undelivered,
         attempt,
         remainingMs,

@@ -5,6 +5,7 @@ export interface ErrorDetails {
   requestId?: string;
   /** Where the refusal or failure is recorded. */
   receipt?: Receipt;
+  retryAfterMs?: number;
   cause?: unknown;
 }
 
@@ -19,10 +20,12 @@ export class ClavigerError extends Error {
   readonly next: string;
   readonly requestId?: string;
   readonly receipt?: Receipt;
+  /** Of ERR_QUOTA_EXCEEDED: when the next window begins. */
+  readonly retryAfterMs?: number;
 
   constructor(
     readonly code: ErrorCode,
-    { detail, requestId, receipt, cause }: ErrorDetails = {},
+    { detail, requestId, receipt, retryAfterMs, cause }: ErrorDetails = {},
   ) {
     const { status, retryable, title, next } = errorTable[code];
     super(`${code}: ${detail ?? title}`, cause === undefined ? undefined : { cause });
@@ -33,9 +36,10 @@ export class ClavigerError extends Error {
     this.next = next;
     if (requestId !== undefined) this.requestId = requestId;
     if (receipt !== undefined) this.receipt = receipt;
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
 
-  static fromProblem({ code, detail }: Problem, details: ErrorDetails): ClavigerError {
-    return new ClavigerError(code, { detail, ...details });
+  static fromProblem({ code, detail, retryAfterMs }: Problem, details: ErrorDetails): ClavigerError {
+    return new ClavigerError(code, { detail, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...details });
   }
 }

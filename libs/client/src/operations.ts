@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   alertOperations,
   auditOperations,
   backupOperations,
@@ -10,6 +11,7 @@ import {
   keyOperations,
   type Operation,
   policyOperations,
+  quotaOperations,
   type Receipt,
   type Result,
 } from '@claviger/contracts';
@@ -23,8 +25,8 @@ export const operations = {
   crypto: cryptoOperations,
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
-  policy: { show, publish },
-  access,
+  policy: { show, publish, ...quotaOperations },
+  access: { ...access, ...accessOperations },
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

@@ -16,6 +16,8 @@ export interface FailedAttempt {
   retry: Operation['retry'];
   /** The problem says that the same request may succeed later; no answer in time counts as that. */
   retryable: boolean;
+  /** The problem says that it does not succeed earlier. */
+  retryAfterMs?: number | undefined;
   /** Certain that nobody has received the request. */
   undelivered: boolean;
   /** 0 for the first. */
@@ -26,9 +28,17 @@ export interface FailedAttempt {
 }
 
 /** Milliseconds until the next attempt, or undefined to give up. Repeats only what is safe to repeat or was received by nobody. */
-export function retryPauseMs({ retry, retryable, undelivered, attempt, remainingMs, random }: FailedAttempt): number | undefined {
+export function retryPauseMs({
+  retry,
+  retryable,
+  retryAfterMs = 0,
+  undelivered,
+  attempt,
+  remainingMs,
+  random,
+}: FailedAttempt): number | undefined {
   if (!undelivered && !(retry === 'safe' && retryable)) return undefined;
-  const pauseMs = jitteredBackoffMs(attempt, firstPauseMs, longestPauseMs, random);
+  const pauseMs = retryAfterMs + jitteredBackoffMs(attempt, firstPauseMs, longestPauseMs, random);
   const neededMs = retry === 'safe' ? pauseMs : pauseMs + leastAttemptMs;
   return neededMs < remainingMs ? pauseMs : undefined;
 }

@@ -269,6 +269,18 @@ const table = {
     title: 'No block of encryptions under this key could be leased, so nothing is encrypted with it here',
     next: 'Retry; decryption goes on. Operators: check key-lifecycle and its document store.',
   },
+  ERR_QUOTA_EXCEEDED: {
+    status: 429,
+    retryable: true,
+    title: 'The quota of this window is used up',
+    next: 'Retry after retryAfterMs, in the next window; or ask a security officer for a higher quota.',
+  },
+  ERR_QUOTA_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    title: 'What is left of a quota could not be learned, so nothing more is let through',
+    next: 'Retry. Operators: check the QUOTA_ and GRANT_USES streams of the broker.',
+  },
   ERR_NOT_FOUND: { status: 404, retryable: false, title: 'There is no such thing', next: 'Check the id.' },
   ERR_POLICY_INVALID: {
     status: 400,
@@ -333,12 +345,14 @@ export const ProblemSchema = z.strictObject({
   detail: z.string(),
   code: ErrorCodeSchema,
   retryable: z.boolean(),
+  /** Of a quota that is used up: when the next window begins. */
+  retryAfterMs: z.int().min(0).optional(),
   requestId: z.string().optional(),
 });
 export type Problem = z.infer<typeof ProblemSchema>;
 
 /** `detail` is shown to callers: it never holds secrets, key material or stack traces. */
-export function problem(code: ErrorCode, detail?: string, requestId?: string): Problem {
+export function problem(code: ErrorCode, detail?: string, requestId?: string, retryAfterMs?: number): Problem {
   const { status, retryable, title, next } = table[code];
   return {
     type: `urn:claviger:problem:${code}`,
@@ -347,30 +361,35 @@ export function problem(code: ErrorCode, detail?: string, requestId?: string): P
     detail: detail ?? next,
     code,
     retryable,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(requestId ? { requestId } : {}),
   };
 }
 
 /** A refusal or failure on its way to the caller. The `cause` stays in the service's log. */
 export class ProblemError extends Error {
+  /** When the same request may succeed, where that is known. */
+  readonly retryAfterMs: number | undefined;
+
   constructor(
     readonly code: ErrorCode,
     readonly detail?: string,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; retryAfterMs?: number },
   ) {
     super(`${code}: ${detail ?? table[code].title}`, options);
     this.name = 'ProblemError';
+    this.retryAfterMs = options?.retryAfterMs;
   }
   get retryable(): boolean {
     return table[this.code].retryable;
   }
   toProblem(requestId?: string): Problem {
-    return problem(this.code, this.detail, requestId);
+    return problem(this.code, this.detail, requestId, this.retryAfterMs);
   }
 }
 
 /** How the ledger names what happened: a denial is not a failure, and a dry run is neither. */
 export function outcomeOf(code: ErrorCode): 'denied' | 'failed' | 'dry-run' {
   if (code === 'ERR_DRY_RUN') return 'dry-run';
-  return table[code].status === 401 || table[code].status === 403 ? 'denied' : 'failed';
+  return [401, 403, 429].includes(table[code].status) ? 'denied' : 'failed';
 }

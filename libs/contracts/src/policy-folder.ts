@@ -7,5 +7,12 @@ export const policyFolder = {
   schema: 'schema.cedarschema',
   roles: 'roles.json',
   empty: { principals: 'principals.json', grants: 'grants.json' },
-  optional: { groups: 'groups.json', conflicts: 'conflicts.json', profiles: 'profiles.json', tokens: 'tokens.json', packs: 'packs.json' },
+  optional: {
+    groups: 'groups.json',
+    conflicts: 'conflicts.json',
+    profiles: 'profiles.json',
+    tokens: 'tokens.json',
+    packs: 'packs.json',
+    quotas: 'quotas.json',
+  },
 } as const;

@@ -27,6 +27,8 @@ const use = {
   version: z.int().optional(),
   /** Ids of the policies that decided. */
   policies: z.array(z.string()).optional(),
+  /** Ids of the grants of limited use without which they would not have allowed it, and of which one use was counted. */
+  grants: z.array(z.string()).optional(),
   /** Revisions that the decision was made on: key, session, policy bundle. */
   revisions: z.strictObject({ key: z.int().optional(), session: z.int().optional(), bundle: z.int().optional() }),
   requestId: z.string().optional(),
@@ -210,6 +212,29 @@ export const TokenEmptiedRecord = z.strictObject({
   statement: z.string(),
 });
 export type TokenEmptiedRecord = z.infer<typeof TokenEmptiedRecord>;
+
+/**
+ * `exceeded`: the first request that a quota refused in this window, over all processes. `put-back`: a counter was lower than it must be (a broker that was restored, or somebody with access to
+ * it), so nothing more of it is let through by this process until the window ends.
+ */
+export const QuotaRecord = z.strictObject({
+  kind: z.literal('quota'),
+  ...common,
+  event: z.enum(['exceeded', 'put-back']),
+  /** Its id; of a grant with uses: the grant's. */
+  quota: z.string(),
+  limit: z.int(),
+  /** `second`, `minute`, `hour`, `day`; absent for uses of a grant. */
+  window: z.string().optional(),
+  since: Timestamp.optional(),
+  /** Whose request was refused. */
+  principal: PrincipalId.optional(),
+  /** What it counts apart. */
+  keyId: z.string().optional(),
+  /** Who saw it. */
+  holder: z.string(),
+});
+export type QuotaRecord = z.infer<typeof QuotaRecord>;
 
 /** These records' callers were told ERR_AUDIT_UNAVAILABLE before the record became durable. */
 export const UnansweredRecord = z.strictObject({ kind: z.literal('unanswered'), ...common, records: z.array(z.string()) });

@@ -3,6 +3,7 @@ import {
   buckets,
   clientAlerts,
   consumers,
+  counterStreams,
   exportedRequests,
   internalSubject,
   limits,
@@ -53,6 +54,11 @@ const streamInfo = (...names: StreamName[]) => names.map((name) => `$JS.API.STRE
 const replies = ['_R_.>', '_INBOX.core.>'];
 /** The server cuts one of its connections: the one thing of SYS that CORE may ask for. */
 const kick = '$SYS.REQ.SERVER.*.KICK';
+/** Every service counts what it lets through. Nothing but an increment can be put there (the streams are counters), and nobody else can. */
+const counting = [
+  'quota.v1.>',
+  ...Object.keys(counterStreams).flatMap((name) => [`$JS.API.DIRECT.GET.${name}`, `$JS.API.DIRECT.GET.${name}.>`]),
+];
 const liveness = internalSubject('liveness.*', 'ping');
 
 /**
@@ -146,7 +152,7 @@ const list = (subjects: readonly string[]) => `[${subjects.map((s) => JSON.strin
 
 const serviceUser = (name: ServiceName, nkey: string) => {
   const { publish, subscribe } = services[name];
-  return `{ nkey: ${nkey}, permissions: { publish: ${list([...publish, liveness, '$JS.API.INFO'])}, subscribe: ${list([...subscribe, liveness, `${serviceInboxPrefix(name)}.>`])} } }`;
+  return `{ nkey: ${nkey}, permissions: { publish: ${list([...publish, ...counting, liveness, '$JS.API.INFO'])}, subscribe: ${list([...subscribe, liveness, `${serviceInboxPrefix(name)}.>`])} } }`;
 };
 
 /** The nats-server configuration of DESIGN.md's three accounts; holds public keys only. */

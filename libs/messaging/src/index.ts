@@ -1,7 +1,9 @@
 export { AuditTrail, type AuditTrailOptions, type ChangeEntry, type RecordIntent, type TrailKeys } from './audit-trail';
+export { BrokerClock } from './broker-clock';
 export { type BrokerConfigOptions, type BrokerIdentities, renderBrokerConfig, type ServiceName, serviceNames } from './broker-config';
 export { type BrokerSeeds, createBrokerIdentities } from './broker-identities';
 export { type CoreConnectionOptions, connectToCore } from './core-connection';
+export { Counters, countersReadMax } from './counters';
 export { DurableConsumer, type DurableConsumerOptions, PoisonMessage } from './durable-consumer';
 export { Gathering, type Outcome, shortly } from './gathering';
 export { AuditGroupCommit, type BatchSealer } from './group-commit';

@@ -58,6 +58,8 @@ export interface KvViewOptions<T extends ViewRecord> {
   lazy?: { atMost: number; pinned: (record: T) => boolean };
   /** Monotonic milliseconds. */
   now?: () => number;
+  /** Of each of our probes that came back: when it was sent (monotonic ms), and when the broker stored it (ms since 1970). */
+  onProbe?: (sentAt: number, storedMs: number) => void;
 }
 
 /** An index that does not add up to its mark for so long is given up, and every record is read: a mark follows a change within some milliseconds. */
@@ -112,7 +114,7 @@ export class KvView<T extends ViewRecord> {
   constructor(private readonly options: KvViewOptions<T>) {
     const { connection, bucket, holder, now = () => performance.now(), markMaxAgeMs } = options;
     this.now = now;
-    this.proof = new WatchProof({ connection, bucket, holder, now });
+    this.proof = new WatchProof({ connection, bucket, holder, now, onReturn: options.onProbe });
     this.completeness = new Completeness(markMaxAgeMs, options.withDigest);
     this.verified = options.lazy === undefined;
     this.preloaded = options.lazy === undefined;
@@ -287,7 +289,7 @@ export class KvView<T extends ViewRecord> {
   private onProbe(entry: KvEntry): void {
     if (entry.operation !== 'PUT') return;
     const probe = this.read(entry, () => Probe.parse(entry.json()));
-    if (!probe || !this.proof.take(entry.key.slice('probe.'.length), probe)) return;
+    if (!probe || !this.proof.take(entry.key.slice('probe.'.length), probe, entry.created.getTime())) return;
     const before = this.completeness.complete;
     if (!this.completeness.check()) return;
     if (before) this.announce();

@@ -1,4 +1,4 @@
-import { buckets, clientAlerts, consumers, type StreamName, streams } from '@claviger/contracts';
+import { buckets, type CounterStreamName, clientAlerts, consumers, counterStreams, type StreamName, streams } from '@claviger/contracts';
 import {
   AckPolicy,
   type ConsumerConfig,
@@ -59,6 +59,24 @@ export async function provision({ core, clients, replicas, report }: ProvisionOp
       allow_direct: true,
       allow_msg_ttl: true,
     });
+  for (const name of Object.keys(counterStreams) as CounterStreamName[]) {
+    const { subjects, summary, maxAgeSeconds } = counterStreams[name];
+    await ensureStream(jsm, report, {
+      name,
+      subjects: [...subjects],
+      description: summary,
+      storage: StorageType.File,
+      num_replicas: replicas,
+      max_age: nanos(maxAgeSeconds),
+      max_msgs_per_subject: 1,
+      // A counter stream takes neither a discard policy nor a lifetime of single messages.
+      allow_msg_counter: true,
+      allow_rollup_hdrs: false,
+      allow_direct: true,
+      deny_delete: true,
+      deny_purge: true,
+    });
+  }
   for (const { stream, name, maxAckPending, ackWaitMs } of Object.values(consumers))
     await ensureConsumer(jsm, report, stream, {
       durable_name: name,

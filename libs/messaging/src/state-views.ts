@@ -23,10 +23,12 @@ export interface StateViewOptions {
   onTrouble?: (what: string) => void;
   /** A mark older than this is refused at start; default 15 min. */
   markMaxAgeMs?: number;
+  /** Of each of its probes that came back: when it was sent (monotonic ms), and when the broker stored it (ms since 1970). */
+  onProbe?: (sentAt: number, storedMs: number) => void;
 }
 
 /** Expired sessions and revocations may go a little later than they end, so that a request in flight still learns that it expired. */
-const expired = (record: SessionsView) => Date.parse(record.expiresAt) + 60_000 < Date.now();
+const expired = ({ expiresAt }: SessionsView) => expiresAt !== undefined && Date.parse(expiresAt) + 60_000 < Date.now();
 
 /** KEKs are needed for every key under them, and restricted keys are not to wait. */
 export const isPinned = (record: KeysView): boolean =>

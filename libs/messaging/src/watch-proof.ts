@@ -24,6 +24,8 @@ export interface WatchProofOptions {
   holder: string;
   /** Monotonic milliseconds. */
   now: () => number;
+  /** Of a probe of ours that came back: when it was sent (monotonic ms), and when the broker stored it (ms since 1970). */
+  onReturn?: ((sentAt: number, storedMs: number) => void) | undefined;
 }
 
 /**
@@ -63,11 +65,12 @@ export class WatchProof {
   }
 
   /** Takes a probe that the watch delivered. True when it is our own, and newer than what it proved before. */
-  take(holder: string, { nonce, ready }: Probe): boolean {
+  take(holder: string, { nonce, ready }: Probe, storedMs: number): boolean {
     if (ready) this.heard(holder);
     const sent = holder === this.options.holder ? this.outstanding.get(nonce) : undefined;
     if (!sent) return false;
     this.outstanding.delete(nonce);
+    this.options.onReturn?.(sent.sentAt, storedMs);
     if (!(sent.sentAt > this.provenAt)) return false;
     this.provenAt = sent.sentAt;
     if (sent.ready) this.announcedAt = sent.sentAt;

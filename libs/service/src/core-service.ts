@@ -5,6 +5,8 @@ import { type BundleView, type SessionsView, Trust } from '@claviger/contracts';
 import { openEpoch, type Token, trustedSigner } from '@claviger/hsm';
 import {
   AuditTrail,
+  BrokerClock,
+  Counters,
   connectToCore,
   importTrustedKeys,
   type KvView,
@@ -16,7 +18,10 @@ import { type CoreConfiguration, readJsonFile, startTelemetry, type Telemetry } 
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { BundleSwap } from './bundle-swap';
+import { CountedUses } from './counted-uses';
 import { openToken, type TokenReach } from './open-token';
+import { QuotaTales } from './quota-tales';
+import { Quotas } from './quotas';
 import { RefusedState } from './refused-state';
 
 export interface CoreServiceOptions {
@@ -58,6 +63,11 @@ export interface CoreService {
   /** Puts the bundles of `policy` in force in `evaluator`. */
   bundles: BundleSwap;
   gate: Gate;
+  quotas: Quotas;
+  quotaTales: QuotaTales;
+  /** The broker's time, by which the windows of quotas begin. */
+  clock: BrokerClock;
+  counters: Counters;
   /** Resolves when sessions and policies are fresh and the bundle is in force: requests can be answered. */
   ready: () => Promise<void>;
   /** Drain steps, in the order in which a service runs them around its own. */
@@ -106,11 +116,23 @@ export async function openCoreService({ service, short, config, certifier, reach
     markMaxAgeMs: config.STATE_MARK_MAX_AGE_SECONDS * 1_000,
   };
   const sessions = openSessionsView(viewOptions);
-  const policy = openPolicyView(viewOptions);
+  const clock = new BrokerClock();
+  const policy = openPolicyView({ ...viewOptions, onProbe: (sentAt, storedMs) => clock.observe(sentAt, storedMs) });
   const evaluator = new Evaluator();
   const bundles = new BundleSwap({ evaluator, logger });
   policy.onChange((view) => bundles.follow(view));
-  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && bundles.inForce() }, evaluator });
+  const counters = new Counters(connection);
+  const quotaTales = new QuotaTales({ counters, trail, holder, logger });
+  const uses = new CountedUses({
+    counters,
+    nowMs: () => clock.nowMs(),
+    workers: () => policy.liveHolders().filter((name) => name.startsWith(`${service}.`)).length,
+    onPutBack: (count, window) => quotaTales.putBack(count, window),
+    onFailure: (what, error) => logger.warn(`quotas: ${what}: ${String(error)}`),
+  });
+  uses.start();
+  const quotas = new Quotas({ uses, evaluator, onRefused: (refused) => quotaTales.refused(refused) });
+  const gate = new Gate({ sessions, policy: { fresh: () => policy.fresh() && bundles.inForce() }, evaluator, quotas });
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
@@ -131,12 +153,17 @@ export async function openCoreService({ service, short, config, certifier, reach
     evaluator,
     bundles,
     gate,
+    quotas,
+    quotaTales,
+    clock,
+    counters,
     ready: async () => {
       await Promise.all([sessions.whenFresh(), policy.whenFresh()]);
       await bundles.settled();
     },
     drain: {
       records: async () => {
+        await uses.stop();
         await refusedState.stop();
         await trail.commit.stop(10_000);
       },

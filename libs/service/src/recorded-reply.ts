@@ -1,4 +1,4 @@
-import { type Admission, type Gate, Refusal } from '@claviger/authz';
+import { type Admission, Charges, type Gate, QuotaPending, Refusal } from '@claviger/authz';
 import { isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 
@@ -40,6 +40,9 @@ export interface Asker {
   intend: (change: AboutChange & { revision: number }) => RecordIntent;
 }
 
+/** So long a request waits, over all its tries, for what its quotas still let through. */
+const quotaWaitMs = 2_500;
+
 /**
  * One request, in one order: may it be recorded, who asks, `work` (which asks policy before it does anything), exactly one record, the answer.
  * No record, no answer. Refusals and failures are recorded like successes.
@@ -66,21 +69,28 @@ export class RecordedReply {
     let admission: Admission | undefined;
     let intent: RecordIntent | undefined;
     let done: Done;
+    const charges = new Charges();
+    // What is asked again of work that was done is not counted: it is the same use.
+    let counting = true;
+    const admitted = (...question: Question): Admission => {
+      // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
+      const now = this.gate.session(context);
+      return counting ? this.gate.admit(now, charges, ...question) : this.gate.confirm(now, charges, ...question);
+    };
     try {
       session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
       if (arrive) await arrive();
       const known = session;
-      const doing = work({
+      const asker: Asker = {
         session: known,
         admit: (...question) => {
-          // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
-          admission = this.gate.decide(this.gate.session(context), ...question);
+          admission = admitted(...question);
           return admission;
         },
         admitAlso: (...question) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy of its first key`);
-          const { policies } = this.gate.decide(this.gate.session(context), ...question);
-          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])] };
+          const { policies, grants } = admitted(...question);
+          admission = { ...admission, policies: [...new Set([...admission.policies, ...policies])], ...(grants ? { grants } : {}) };
           return admission;
         },
         allows: (...question) => {
@@ -98,26 +108,40 @@ export class RecordedReply {
         },
         intend: ({ revision, ...change }) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy`);
-          const { policies, revisions } = admission;
-          const decided = { policies: policies as string[], revisions };
+          const decided = decidedOn(admission);
           const who = { action: operation.action, ...this.trail.who(context), ...whose(known) };
           intent = this.trail.intend({ ...who, ...about, ...change, ...decided, revision }, intent?.id);
           return intent;
         },
-      });
-      // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
-      done = doing instanceof Promise ? await doing : doing;
+      };
+      // Policy, and with it quotas, are asked before anything is done: work that has to wait for its quota begins again.
+      for (let deadline: number | undefined; ; ) {
+        try {
+          const doing = work(asker);
+          // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
+          done = doing instanceof Promise ? await doing : doing;
+          break;
+        } catch (error) {
+          if (!(error instanceof QuotaPending)) throw error;
+          deadline ??= performance.now() + quotaWaitMs;
+          if (intent || performance.now() > deadline) throw new ProblemError('ERR_QUOTA_UNAVAILABLE');
+          await error.asked;
+        }
+      }
+      counting = false;
       done.confirm?.();
       if (!admission) throw new Error(`${operation.name} did not ask policy`);
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);
+      // Nothing was done: it does not count.
+      if (problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent)) charges.takeBack();
       const decided = problem instanceof Refusal ? problem : admission;
       // Under the id of what was intended: should that have been committed all the same, the two are told to be one.
       return this.trail.refuse(
         context,
         operation,
         problem,
-        { ...about, ...whose(session), ...(decided ? { policies: decided.policies as string[], revisions: decided.revisions } : {}) },
+        { ...about, ...whose(session), ...(decided ? decidedOn(decided) : {}) },
         intent?.id,
       );
     }
@@ -129,8 +153,7 @@ export class RecordedReply {
         ...about,
         ...done.record,
         outcome: 'success',
-        policies: admission.policies as string[],
-        revisions: admission.revisions,
+        ...decidedOn(admission),
       },
       intent?.id,
     );
@@ -138,6 +161,12 @@ export class RecordedReply {
     return { result: done.result, receipt };
   }
 }
+
+const decidedOn = <R>({ policies, grants, revisions }: { policies: readonly string[]; grants?: readonly string[]; revisions: R }) => ({
+  policies: policies as string[],
+  ...(grants ? { grants: grants as string[] } : {}),
+  revisions,
+});
 
 const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
 

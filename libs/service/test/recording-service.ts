@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import { type Decision, Gate } from '@claviger/authz';
+import { type Decision, Gate, type GatePorts, type QuotaGate } from '@claviger/authz';
 import { policyOperations, type SessionsView, type SessionView, sessionIn } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
 import { AuditTrail, KvOwner, openSessionsView, type RequestContext, recordTypes, revisionReader } from '@claviger/messaging';
@@ -42,13 +42,17 @@ export async function startRecordingService() {
   const trail = new AuditTrail({ connection, service: 'policy', worker: 'p-test', openEpoch });
   const said: { decision: Decision } = { decision: { kind: 'allow', code: 'permitted', policyIds: ['p1'], reason: 'test' } };
   const evaluator = { decide: () => said.decision, current: { bundle: { revision: 3 } as never, hash: '' } };
-  const gate = new Gate({ sessions, policy: { fresh: () => true }, evaluator });
+  const gateWith = (quotas?: QuotaGate, by: GatePorts['evaluator'] = evaluator) =>
+    new Gate({ sessions, policy: { fresh: () => true }, evaluator: by, ...(quotas ? { quotas } : {}) });
 
   return {
+    broker,
     trail,
     said,
     sessions,
-    replies: new RecordedReply(gate, trail),
+    replies: new RecordedReply(gateWith(), trail),
+    /** Policy is said by `by` where it is given. */
+    repliesWith: (quotas: QuotaGate, by?: GatePorts['evaluator']) => new RecordedReply(gateWith(quotas, by), trail),
     /** A session, and a request that comes over it. */
     caller: async (more: Partial<SessionView> = {}): Promise<RequestContext & { record: SessionView }> => {
       const session = random22();

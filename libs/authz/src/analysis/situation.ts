@@ -40,6 +40,10 @@ function person(prefix: string, id: string, situation: Situation, granted: boole
     periodAt: () => 0,
     rolesAt: () => roles,
     isGranted: () => granted,
+    limited: [],
+    having() {
+      return this;
+    },
   };
 }
 
