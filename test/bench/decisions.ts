@@ -74,16 +74,18 @@ export async function decisions(): Promise<{ result: object; ok: boolean }> {
   const thread = new CedarThread();
   const evaluator = new Evaluator();
   const memory = () => Math.round(process.memoryUsage().rss / 1_048_576);
-  const load = async (bundle: PolicyBundle) => {
-    const loaded = await evaluator.loadBeside(pack(JSON.stringify(bundle)), thread);
-    if (!loaded.ok) throw new Error(loaded.issues.map(({ message }) => message).join('; '));
+  /** As it comes by a view: it is packed before the clock starts. */
+  const load = (bundle: PolicyBundle) => {
+    const arrived = pack(JSON.stringify(bundle));
+    return swapped(async () => {
+      const loaded = await evaluator.loadBeside(arrived, thread);
+      if (!loaded.ok) throw new Error(loaded.issues.map(({ message }) => message).join('; '));
+    });
   };
   const packed = pack(text);
   const before = memory();
   const swaps: Record<string, { ms: number; heldMs: number }> = {};
-  swaps.first = await swapped(async () => {
-    await evaluator.loadBeside(packed, thread);
-  });
+  swaps.first = await load(first);
   const loadedMb = memory();
 
   const count = 10_000;
@@ -104,19 +106,17 @@ export async function decisions(): Promise<{ result: object; ok: boolean }> {
   const { remembered, evaluated } = evaluator.counts;
 
   const renamed = first.principals.map((one, n) => (n === 7 ? { ...one, disabled: true, revision: one.revision + 1 } : one));
-  swaps['one principal'] = await swapped(() => load({ ...first, revision: 2, principals: renamed }));
+  swaps['one principal'] = await load({ ...first, revision: 2, principals: renamed });
   const edited = first.policies.replace('purpose 5"', 'purpose five"').replace('== "p5"', '== "p-five"');
-  swaps['one policy'] = await swapped(() => load({ ...first, revision: 3, principals: renamed, policies: edited }));
+  swaps['one policy'] = await load({ ...first, revision: 3, principals: renamed, policies: edited });
   const kept = timed(evaluator, warm);
   const keptShare = 1 - (evaluator.counts.evaluated - evaluated) / count;
-  swaps['schema and all policies'] = await swapped(() =>
-    load({
-      ...first,
-      revision: 4,
-      schema: `${first.schema}\n// another text`,
-      policies: edited.replaceAll('@summary("', '@summary("the '),
-    }),
-  );
+  swaps['schema and all policies'] = await load({
+    ...first,
+    revision: 4,
+    schema: `${first.schema}\n// another text`,
+    policies: edited.replaceAll('@summary("', '@summary("the '),
+  });
   await thread.stop();
 
   const result = {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { jetstream } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { MongoClient } from 'mongodb';
 import { cast } from '../demo/cast';
 import { LedgerCopy } from './ledger';
 import { natsSocket } from './nats-socket';
@@ -306,6 +307,59 @@ test('an old signed session record put back by somebody with broker access reviv
     ).rejects.toThrow(/authorization violation/i);
     await honestCallerIsServed();
   } finally {
+    await thief.close();
+  }
+});
+
+test('roles and policies that somebody edited in the document store or put back in the bucket decide nowhere, and each is an alert', async () => {
+  const thief = await system.stack.broker.connection('policy');
+  const store = await MongoClient.connect(system.stack.storeUrl);
+  const { bundle: shown } = await sam.policy.show();
+  const bundles = store.db(`${system.stack.databasePrefix}policy`).collection<Record<string, unknown> & { _id: string }>('bundles');
+  const alertOf = (bucket: string, reason: RegExp) =>
+    until(
+      async () => {
+        const { alerts } = await sam.alerts.list({});
+        return alerts.find(
+          ({ detector, title, seen }) => detector === 'refused-state' && title.includes(`${bucket}/bundle`) && reason.test(seen),
+        );
+      },
+      { what: `the alert ${bucket} ${reason}`, timeoutMs: 60_000, everyMs: 500 },
+    );
+  try {
+    const before = await stored(thief, 'policy', 'bundle');
+    const beforeInStore = (await bundles.findOne({ _id: 'bundle' })) as Record<string, unknown>;
+    // Who orders goods loses its role.
+    const { revision, publishedAt: _, ...rest } = shown;
+    const principals = rest.principals.map((one) => (one.id === cast.orders.id ? { ...one, roles: [], revision: one.revision + 1 } : one));
+    await sam.policy.publish({ basedOn: revision, bundle: { ...rest, principals }, reason: 'orders loses its role' });
+    const orders = await system.as('orders');
+    const use = () => codeOf(orders.crypto.encrypt({ keyId, plaintext: Buffer.from('x') }));
+    await until(async () => (await use()) === 'ERR_ACCESS_DENIED', { what: 'the role to be gone' });
+
+    // The old bundle with its good signature, and one that nobody signed.
+    await putBack(thief, 'policy', 'bundle', before);
+    await everyWorkerLogs(new RegExp(`policy/bundle: revision ${revision} after ${revision + 1}`));
+    await putBack(thief, 'policy', 'bundle', Buffer.from('eyJ.x.y'));
+    for (let n = 0; n < 6; n++) expect(await use()).toBe('ERR_ACCESS_DENIED');
+    for (const reason of [/older-revision/, /not-signed/]) expect((await alertOf('policy', reason)).severity).toBe('critical');
+
+    // A role that was given in the document itself; then the old document as it was, record and all.
+    const now = (await bundles.findOne({ _id: 'bundle' })) as Record<string, unknown>;
+    await bundles.updateOne({ _id: 'bundle' }, { $set: { principals: beforeInStore.principals } });
+    const publish = () => codeOf(sam.policy.publish({ basedOn: revision + 1, bundle: { ...rest, principals }, reason: 'again' }));
+    expect(await publish()).toBe('ERR_STORE_UNAVAILABLE');
+    expect((await alertOf('store', /tampered-document/)).explanation).toMatch(/edited behind the back/);
+    const { _id, ...old } = beforeInStore;
+    await bundles.updateOne({ _id: 'bundle' }, { $set: old });
+    expect(await publish()).toBe('ERR_STORE_UNAVAILABLE');
+    for (let n = 0; n < 6; n++) expect(await use()).toBe('ERR_ACCESS_DENIED');
+    const { _id: __, ...whole } = now;
+    await bundles.updateOne({ _id: 'bundle' }, { $set: whole });
+    expect(await publish()).toBe('OK');
+    await honestCallerIsServed();
+  } finally {
+    await store.close();
     await thief.close();
   }
 });
