@@ -46,6 +46,14 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export {
+  newUnownedServices,
+  type Ownership,
+  type ServiceAccount,
+  serviceAccounts,
+  servicesOwnedBy,
+  unownedServices,
+} from './service-accounts';
 export type { Elsewhere } from './steps';
 export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
