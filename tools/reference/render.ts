@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -48,6 +49,7 @@ export const renderReference = (): string =>
       backupOperations,
       policyOperations,
       changeOperations,
+      accessOperations,
       quotaOperations,
       auditOperations,
       alertOperations,

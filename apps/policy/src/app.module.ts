@@ -4,6 +4,7 @@ import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { AccessGovernanceController } from './access-governance.controller';
 import { BundleKeeper } from './bundle-keeper';
 import { ChangeKeeper } from './change-keeper';
 import { ChangesController } from './changes.controller';
@@ -14,6 +15,7 @@ import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
 
 export interface Parts {
   recorded: RecordedReply;
@@ -21,6 +23,7 @@ export interface Parts {
   changes: ChangeKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  tokenKeys: TokenKeyKeeper;
   quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
@@ -32,7 +35,7 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, QuotasController, ChangesController],
+      controllers: [PolicyController, AccessController, AccessGovernanceController, QuotasController, ChangesController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
@@ -40,6 +43,7 @@ export class AppModule {
         { provide: ChangeKeeper, useValue: parts.changes },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: TokenKeyKeeper, useValue: parts.tokenKeys },
         { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },

@@ -1,5 +1,12 @@
 import 'reflect-metadata';
-import { type BundleView, changeOperations, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
+import {
+  accessOperations,
+  type BundleView,
+  changeOperations,
+  policyOperations,
+  quotaOperations,
+  type SessionsView,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -14,12 +21,13 @@ import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
 import { ChangeKeeper } from './change-keeper';
 import { ChangeStore } from './change-store';
-import { Config, OidcIssuers as OidcConfiguration } from './config';
+import { Config } from './config';
 import { Credentials } from './credentials';
 import { policyChecks } from './health';
 import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
+import { OidcIssuers as OidcConfiguration } from './oidc-config';
 import { PersonalValues } from './personal-values';
 import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
@@ -28,6 +36,9 @@ import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
+import { jwksMaxAgeSeconds } from './token-keys';
+import { TrustDomainConfiguration, TrustDomains } from './trust-domains';
 import { Violations } from './violations';
 
 const service = 'policy';
@@ -36,6 +47,10 @@ const { show, publish, ...access } = policyOperations;
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const issuers = config.OIDC_ISSUERS_FILE ? readJsonFile('OIDC_ISSUERS_FILE', config.OIDC_ISSUERS_FILE, OidcConfiguration) : [];
+  const trustDomainsFile = config.SPIFFE_TRUST_DOMAINS_FILE;
+  const trustDomains = trustDomainsFile
+    ? new TrustDomains(readJsonFile('SPIFFE_TRUST_DOMAINS_FILE', trustDomainsFile, TrustDomainConfiguration), logger)
+    : undefined;
   const wire = CalloutWire.fromFiles(config.CALLOUT_ISSUER_FILE, config.CALLOUT_XKEY_FILE);
   const core = await openCoreService({ service, short: 'p', config, certifier: tokenKeyLabels.control.certifier, logger });
   const { connection, trail, trusted, evaluator } = core;
@@ -51,6 +66,15 @@ await runService(service, async (logger) => {
   const sessions = new Sessions(sessionsOwner, core.sessions, logger);
   const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
   const revocation = new Revocation(connection, sessions, logins, trail, logger);
+  const tokenKeys = new TokenKeyKeeper({
+    token: core.token,
+    owner: sessionsOwner,
+    view: core.sessions,
+    control: trusted,
+    trail,
+    everyMs: config.TOKEN_KEY_DAYS * 86_400_000,
+    logger,
+  });
   const registries = new Registries(evaluator);
   registries.follow();
   core.bundles.onInForce(() => {
@@ -88,7 +112,11 @@ await runService(service, async (logger) => {
     ...{ connection, store: changeStore, owed: owedOfChanges, owner: held.owner, view: held.view, people: evaluator, trusted, logger },
   });
   void held.start().then(() => changes.start());
-  await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
+  const forget = async () => {
+    await logins.forget();
+    await tokenKeys.forget();
+  };
+  await sessions.start({ forget, end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
   void endSessionsWithoutPrincipal();
 
@@ -96,7 +124,7 @@ await runService(service, async (logger) => {
   const personal = new PersonalValues(connection, logger);
   const attempts = new RefusedAttempts(trail, personal, logger);
   const policyFresh = () => core.policy.fresh() && core.bundles.inForce();
-  const credentials = new Credentials(trusted, oidc);
+  const credentials = new Credentials(() => tokenKeys.trusted(), oidc, trustDomains);
   const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
   const logFile = config.BROKER_LOG_FILE;
@@ -104,13 +132,17 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { policy: { show, publish, ...quotaOperations }, access, changes: changeOperations },
+    services: {
+      policy: { show, publish, ...quotaOperations },
+      access: { ...access, ...accessOperations },
+      changes: changeOperations,
+    },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
+  const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
-  const issuer = new TokenIssuer(signer, logins);
-  const parts = { quotaCounts, recorded, bundles, changes, evaluator, tokens: issuer, registries, sessions, revocation };
+  const parts = { quotaCounts, recorded, bundles, changes, evaluator, tokens, tokenKeys, registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -124,13 +156,21 @@ await runService(service, async (logger) => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles)],
+    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles, tokenKeys)],
+    pages: {
+      '/jwks': {
+        contentType: 'application/jwk-set+json',
+        maxAgeSeconds: jwksMaxAgeSeconds,
+        body: () => JSON.stringify({ keys: tokenKeys.jwks().keys }),
+      },
+    },
   });
   attempts.start();
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
   void core.ready().then(async () => {
+    await tokenKeys.start();
     await app.listen();
     callout.start();
     logger.log(`${core.worker} admits callers and takes requests`);
@@ -151,6 +191,7 @@ await runService(service, async (logger) => {
     () => attempts.stop(),
     core.drain.records,
     () => personal.stop(),
+    () => tokenKeys.stop(),
     () => bundles.stop(),
     () => changes.stop(),
     () => held.stop(),

@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   alertOperations,
   auditOperations,
   backupOperations,
@@ -26,7 +27,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
-  access,
+  access: { ...access, ...accessOperations },
   changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,

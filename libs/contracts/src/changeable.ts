@@ -1,3 +1,4 @@
+import { accessOperations } from './access-operations';
 import { backupOperations } from './backup-operations';
 import { exportOperations } from './export-operations';
 import { importOperations } from './import-operations';
@@ -12,7 +13,7 @@ type Changeable = Operation & { readonly item: Operation['request'] };
  * crypto: workers act in a millisecond, at thousands a second, and answer nobody twice.
  */
 export const changeableOperations: ReadonlyMap<string, Changeable> = new Map(
-  [keyOperations, importOperations, exportOperations, backupOperations, policyOperations]
+  [keyOperations, importOperations, exportOperations, backupOperations, policyOperations, accessOperations]
     .flatMap((group) => Object.values<Changeable>(group))
     .filter(({ changeable }) => changeable)
     .map((operation) => [operation.name, operation]),
