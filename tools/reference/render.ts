@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -46,6 +47,7 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      accessOperations,
       quotaOperations,
       auditOperations,
       alertOperations,

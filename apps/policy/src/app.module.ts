@@ -4,6 +4,7 @@ import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { AccessGovernanceController } from './access-governance.controller';
 import { BundleKeeper } from './bundle-keeper';
 import { PolicyController } from './policy.controller';
 import { QuotaCounts } from './quota-counts';
@@ -12,12 +13,14 @@ import { Registries } from './registries';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
 
 export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  tokenKeys: TokenKeyKeeper;
   quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
@@ -29,13 +32,14 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, QuotasController],
+      controllers: [PolicyController, AccessController, AccessGovernanceController, QuotasController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: TokenKeyKeeper, useValue: parts.tokenKeys },
         { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },

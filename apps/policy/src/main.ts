@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { type BundleView, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
+import { accessOperations, type BundleView, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
@@ -12,12 +12,13 @@ import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
-import { Config, OidcIssuers as OidcConfiguration } from './config';
+import { Config } from './config';
 import { Credentials } from './credentials';
 import { policyChecks } from './health';
 import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
+import { OidcIssuers as OidcConfiguration } from './oidc-config';
 import { PersonalValues } from './personal-values';
 import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
@@ -26,6 +27,9 @@ import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
+import { jwksMaxAgeSeconds } from './token-keys';
+import { TrustDomainConfiguration, TrustDomains } from './trust-domains';
 import { Violations } from './violations';
 
 const service = 'policy';
@@ -34,6 +38,10 @@ const { show, publish, ...access } = policyOperations;
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const issuers = config.OIDC_ISSUERS_FILE ? readJsonFile('OIDC_ISSUERS_FILE', config.OIDC_ISSUERS_FILE, OidcConfiguration) : [];
+  const trustDomainsFile = config.SPIFFE_TRUST_DOMAINS_FILE;
+  const trustDomains = trustDomainsFile
+    ? new TrustDomains(readJsonFile('SPIFFE_TRUST_DOMAINS_FILE', trustDomainsFile, TrustDomainConfiguration), logger)
+    : undefined;
   const wire = CalloutWire.fromFiles(config.CALLOUT_ISSUER_FILE, config.CALLOUT_XKEY_FILE);
   const core = await openCoreService({ service, short: 'p', config, certifier: tokenKeyLabels.control.certifier, logger });
   const { connection, trail, trusted, evaluator } = core;
@@ -49,6 +57,15 @@ await runService(service, async (logger) => {
   const sessions = new Sessions(sessionsOwner, core.sessions, logger);
   const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
   const revocation = new Revocation(connection, sessions, logins, trail, logger);
+  const tokenKeys = new TokenKeyKeeper({
+    token: core.token,
+    owner: sessionsOwner,
+    view: core.sessions,
+    control: trusted,
+    trail,
+    everyMs: config.TOKEN_KEY_DAYS * 86_400_000,
+    logger,
+  });
   const registries = new Registries(evaluator);
   registries.follow();
   core.bundles.onInForce(() => {
@@ -72,7 +89,11 @@ await runService(service, async (logger) => {
     logger,
   });
   await bundles.start();
-  await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
+  const forget = async () => {
+    await logins.forget();
+    await tokenKeys.forget();
+  };
+  await sessions.start({ forget, end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
   void endSessionsWithoutPrincipal();
 
@@ -80,17 +101,21 @@ await runService(service, async (logger) => {
   const personal = new PersonalValues(connection, logger);
   const attempts = new RefusedAttempts(trail, personal, logger);
   const policyFresh = () => core.policy.fresh() && core.bundles.inForce();
-  const credentials = new Credentials(trusted, oidc);
+  const credentials = new Credentials(() => tokenKeys.trusted(), oidc, trustDomains);
   const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
   const logFile = config.BROKER_LOG_FILE;
   const violations = logFile ? new Violations(logFile, (id) => sessions.held(id), trail, logger) : undefined;
 
-  const server = new RequestServer({ connection, services: { policy: { show, publish, ...quotaOperations }, access } });
+  const server = new RequestServer({
+    connection,
+    services: { policy: { show, publish, ...quotaOperations }, access: { ...access, ...accessOperations } },
+  });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
+  const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
-  const parts = { quotaCounts, recorded, bundles, evaluator, tokens: new TokenIssuer(signer, logins), registries, sessions, revocation };
+  const parts = { quotaCounts, recorded, bundles, evaluator, tokens, tokenKeys, registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -104,13 +129,21 @@ await runService(service, async (logger) => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles)],
+    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles, tokenKeys)],
+    pages: {
+      '/jwks': {
+        contentType: 'application/jwk-set+json',
+        maxAgeSeconds: jwksMaxAgeSeconds,
+        body: () => JSON.stringify({ keys: tokenKeys.jwks().keys }),
+      },
+    },
   });
   attempts.start();
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
   void core.ready().then(async () => {
+    await tokenKeys.start();
     await app.listen();
     callout.start();
     logger.log(`${core.worker} admits callers and takes requests`);
@@ -131,6 +164,7 @@ await runService(service, async (logger) => {
     () => attempts.stop(),
     core.drain.records,
     () => personal.stop(),
+    () => tokenKeys.stop(),
     () => bundles.stop(),
     () => sessions.stop(),
     core.drain.views,

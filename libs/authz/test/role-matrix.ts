@@ -88,6 +88,8 @@ export const roleMatrix: Record<Action, readonly [string, string, string, string
   'access:IssueToken': ['-', '-', '-', '-', '-', '-'],
   'access:RevokeSession': ['-', 'yes', '-', '-', '-', '-'],
   'access:ListSessions': ['-', 'yes', '-', '-', '-', '-'],
+  'access:RotateSigningKey': ['-', 'yes', '-', '-', '-', '-'],
+  'access:ReadSigningKeys': ['yes', 'yes', 'yes', 'yes', 'yes', 'yes'],
   'changes:Request': ['people', 'people', 'people', '-', '-', 'people'],
   'changes:Read': ['-', 'people', '-', '-', 'yes', '-'],
   'changes:Approve': ['-', 'people', '-', '-', '-', '-'],

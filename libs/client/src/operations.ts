@@ -1,4 +1,5 @@
 import {
+  accessOperations,
   alertOperations,
   auditOperations,
   backupOperations,
@@ -25,7 +26,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
-  access,
+  access: { ...access, ...accessOperations },
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

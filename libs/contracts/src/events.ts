@@ -120,6 +120,14 @@ export const eventTypes = {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),
   },
+  /** Services that use what they may with nobody to answer for them since this revision, each told once: `none` names no owner, `gone` one who is no more. */
+  'io.claviger.policy.services-unowned': {
+    stream: 'POLICY',
+    data: z.strictObject({
+      revision: z.int(),
+      services: z.array(z.strictObject({ principal: PrincipalId, ownership: z.enum(['none', 'gone']), owner: z.string().optional() })),
+    }),
+  },
   'io.claviger.ledger.checkpoint': {
     stream: 'LEDGER',
     data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   Action,
   Applied,
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -37,6 +38,7 @@ const published: Operation[] = [
   importOperations,
   exportOperations,
   policyOperations,
+  accessOperations,
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
