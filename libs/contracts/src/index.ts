@@ -10,6 +10,7 @@ export * from './backup-internal-operations';
 export * from './backup-operations';
 export * from './ceremony';
 export * from './changes';
+export * from './compliance-report';
 export * from './crypto-operations';
 export * from './cryptoperiods';
 export * from './deletion-operations';
