@@ -12,6 +12,7 @@ import { options } from './options';
 import { policyChange } from './policy-change';
 import { revocation } from './revoke';
 import { rewrapping } from './rewrap';
+import { simulation } from './simulate';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
 import { tokenAlone } from './token-alone';
@@ -86,6 +87,7 @@ const run: () => Promise<{ result: object; ok: boolean }> =
     decisions,
     keys: () => onStack(keyScale),
     'hsm-scale': () => hsmScale(onStack),
+    simulate: simulation,
   }[options.scenario] ?? (() => onStack(throughput));
 const { result, ok } = await run();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);

@@ -6,6 +6,7 @@ import { howToRequest } from './approval-flow';
 import { ApprovalRequested, CommandError, exitCodeOf, exitCodes, Finding } from './exit-codes';
 import { printableLines } from './output';
 import { createProgram } from './program';
+import { servedAsShard } from './simulation/shard-thread';
 
 /** `code: detail`, then what to do. With --json the same as one JSON object, on stderr. Never a stack, never a value that was passed. */
 function tell(error: unknown, json: boolean): void {
@@ -43,7 +44,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 try {
-  await createProgram().parseAsync(process.argv);
+  if (!servedAsShard()) await createProgram().parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   else {

@@ -8,6 +8,7 @@ import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
 import { ceremonyCommands } from './commands/ceremony';
 import { changesCommands } from './commands/changes';
+import { complianceCommands } from './commands/compliance';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
 import { drillCommands } from './commands/drill';
@@ -54,6 +55,7 @@ export function createProgram(): Command {
     changesCommands,
     approvalsCommands,
     auditCommands,
+    complianceCommands,
     alertsCommands,
     backupCommands,
     restoreCommand,

@@ -11,6 +11,7 @@ export {
   take,
   untake,
 } from './allowance';
+export { decidingBySituation } from './analysis/by-situation';
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
@@ -50,6 +51,7 @@ export {
   withoutGrant,
 } from './elevation';
 export { Evaluator, type LoadResult } from './evaluator';
+export { factsReadBy, type RequestFact } from './facts-read';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type GuardChange, guardChanges } from './guard-changes';

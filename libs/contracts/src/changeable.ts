@@ -1,3 +1,4 @@
+import { accessOperations } from './access-operations';
 import { backupOperations } from './backup-operations';
 import { elevationOperations } from './elevation-operations';
 import { exportOperations } from './export-operations';
@@ -13,7 +14,7 @@ type Changeable = Operation & { readonly item: Operation['request'] };
  * crypto: workers act in a millisecond, at thousands a second, and answer nobody twice.
  */
 export const changeableOperations: ReadonlyMap<string, Changeable> = new Map(
-  [keyOperations, importOperations, exportOperations, backupOperations, policyOperations, elevationOperations]
+  [keyOperations, importOperations, exportOperations, backupOperations, policyOperations, accessOperations, elevationOperations]
     .flatMap((group) => Object.values<Changeable>(group))
     .filter(({ changeable }) => changeable)
     .map((operation) => [operation.name, operation]),

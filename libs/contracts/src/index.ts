@@ -13,6 +13,7 @@ export * from './ceremony';
 export * from './change-operations';
 export * from './changeable';
 export * from './changes';
+export * from './compliance-report';
 export * from './crypto-operations';
 export * from './cryptoperiods';
 export * from './deletion-operations';
