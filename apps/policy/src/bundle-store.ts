@@ -67,7 +67,7 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     const left = Object.keys(PolicyBundle.shape).filter((part) => !(part in stored));
     const change = {
       $set: stored,
-      ...(left.length > 0 ? { $unset: Object.fromEntries(left.map((part) => [part, ''])) } : {}),
+      ...(left.length > 0 ? { $unset: Object.fromEntries(left.map((part) => [part, '' as const])) } : {}),
       $push: { outbox: { $each: outbox }, owed: { $each: owed } },
     };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
