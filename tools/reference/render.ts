@@ -1,4 +1,5 @@
 import {
+  accessLifecycleOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -25,6 +26,7 @@ import {
   packedLimits,
   policyOperations,
   quotaOperations,
+  reviewOperations,
   streams,
   transportHsmOperations,
 } from '@claviger/contracts';
@@ -46,6 +48,8 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      accessLifecycleOperations,
+      reviewOperations,
       quotaOperations,
       auditOperations,
       alertOperations,

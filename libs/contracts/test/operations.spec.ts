@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   Action,
   Applied,
+  accessLifecycleOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -23,6 +24,7 @@ import {
   RefusedStateRecord,
   Reply,
   requestType,
+  reviewOperations,
   SessionRecord,
   TokenRecord,
   transportHsmOperations,
@@ -37,6 +39,8 @@ const published: Operation[] = [
   importOperations,
   exportOperations,
   policyOperations,
+  accessLifecycleOperations,
+  reviewOperations,
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
