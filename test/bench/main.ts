@@ -9,7 +9,10 @@ import { decisions } from './decisions';
 import { hsmScale } from './hsm-scale';
 import { keyScale } from './key-scale';
 import { options } from './options';
+import { policyChange } from './policy-change';
+import { revocation } from './revoke';
 import { rewrapping } from './rewrap';
+import { simulation } from './simulate';
 import { suspension } from './suspension';
 import { throughput } from './throughput';
 import { tokenAlone } from './token-alone';
@@ -17,7 +20,7 @@ import { watchedLoops } from './worker-loops';
 
 const person = (id: string, role: string): StackPrincipal => ({ id, kind: 'person', roles: [role] });
 const callers = Array.from(
-  { length: options.scenario === 'suspend' ? 20 : options.principals },
+  { length: ['suspend', 'policy-change', 'revoke'].includes(options.scenario) ? 20 : options.principals },
   (_, i): StackPrincipal => ({ id: `app-${i + 1}`, kind: 'service', roles: ['application'] }),
 );
 const everyone = [...callers, person('kim', 'key-administrator'), person('ada', 'auditor'), person('sam', 'security-officer')];
@@ -77,11 +80,14 @@ async function onStack<R extends object>(
 const run: () => Promise<{ result: object; ok: boolean }> =
   {
     suspend: () => onStack(suspension),
+    'policy-change': () => onStack(policyChange),
+    revoke: () => onStack(revocation),
     rewrap: () => onStack(rewrapping),
     token: tokenAlone,
     decisions,
     keys: () => onStack(keyScale),
     'hsm-scale': () => hsmScale(onStack),
+    simulate: simulation,
   }[options.scenario] ?? (() => onStack(throughput));
 const { result, ok } = await run();
 if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);

@@ -29,6 +29,9 @@ const { values, positionals } = parseArgs({
     trials: { type: 'string', default: '100' },
     /** Of `rewrap`: REWRAP_KEYS_PER_SECOND. */
     rate: { type: 'string', default: '200' },
+    /** Of `simulate`. */
+    records: { type: 'string', default: '1000000' },
+    threads: { type: 'string' },
     kill: { type: 'boolean', default: false },
     json: { type: 'string' },
     profile: { type: 'string' },
@@ -55,13 +58,26 @@ export const options = {
   libraryOnly: values['library-only'],
   trials: whole('trials', values.trials),
   rate: whole('rate', values.rate),
+  records: whole('records', values.records),
+  threads: values.threads === undefined ? undefined : whole('threads', values.threads),
   kill: values.kill,
   json: values.json,
   profile: values.profile,
 };
 export type Options = typeof options;
 
-const known = [...Object.keys(scenarios), 'suspend', 'rewrap', 'token', 'keys', 'hsm-scale', 'decisions'];
+const known = [
+  ...Object.keys(scenarios),
+  'suspend',
+  'policy-change',
+  'revoke',
+  'rewrap',
+  'token',
+  'keys',
+  'hsm-scale',
+  'decisions',
+  'simulate',
+];
 if (!known.includes(options.scenario)) refuse(`no scenario ${options.scenario || 'given'}`);
 if (options.beside !== undefined && !scenarios[options.beside]) refuse(`--beside: no scenario ${options.beside}`);
 if (!tokenNames.includes(options.token)) refuse(`--token: ${tokenNames.join(' or ')}`);
@@ -70,7 +86,7 @@ if (options.consumers > options.principals) refuse('--consumers: more than there
 
 function refuse(why: string): never {
   console.error(
-    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--token softhsm|kryoptic] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend [--workers N] [--trials N] [--concurrency N] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- rewrap [--keys N] [--rate N] [--kill] [--concurrency N] [--seconds S] [--principals N] [--workers N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- keys [--keys N] [--workers N] [--json FILE] [--profile FOLDER]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]\n       npm run bench -- decisions [--policies N] [--principals N] [--json FILE]`,
+    `${why}\nusage: npm run bench -- ${Object.keys(scenarios).join('|')} [--concurrency N] [--seconds S] [--workers N] [--keys N] [--principals N] [--consumers N] [--token softhsm|kryoptic] [--beside SCENARIO [--beside-concurrency N]] [--json FILE] [--profile FOLDER]\n       npm run bench -- suspend|policy-change|revoke [--workers N] [--trials N] [--concurrency N] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- rewrap [--keys N] [--rate N] [--kill] [--concurrency N] [--seconds S] [--principals N] [--workers N] [--json FILE]\n       npm run bench -- token [--processes N] [--seconds S] [--token softhsm|kryoptic] [--json FILE]\n       npm run bench -- keys [--keys N] [--workers N] [--json FILE] [--profile FOLDER]\n       npm run bench -- hsm-scale [--latency-ms N] [--sessions N] [--seconds S] [--library-only] [--json FILE]\n       npm run bench -- decisions [--policies N] [--principals N] [--json FILE]\n       npm run bench -- simulate [--records N] [--threads N] [--json FILE]`,
   );
   process.exit(64);
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClavigerError, type Client, connect } from '@claviger/client';
+import type { ErrorCode } from '@claviger/contracts';
 
 export interface SuspendOrders {
   url: string;
@@ -10,6 +11,8 @@ export interface SuspendOrders {
   keyId: string;
   concurrency: number;
   payloadBytes: number;
+  /** What callers are told while they are stopped. */
+  refusal: ErrorCode;
 }
 
 const orders = JSON.parse(readFileSync(0, 'utf8')) as SuspendOrders;
@@ -36,7 +39,7 @@ const callers = Array.from({ length: orders.concurrency }, async (_, i) => {
       console.log(`loaded ${++times}.`);
     } catch (error) {
       // Anything else is counted: a load that dies unseen would make the numbers look better than they are.
-      if (!(error instanceof ClavigerError) || error.code !== 'ERR_KEY_SUSPENDED') otherErrors++;
+      if (!(error instanceof ClavigerError) || error.code !== orders.refusal) otherErrors++;
       await delay(5);
     }
   }

@@ -1,14 +1,15 @@
 import type { Client } from '@claviger/client';
-import { type Child, until } from '@claviger/testing';
+import type { Child } from '@claviger/testing';
+import { lastRecordedSuccess, type Quantiles, quantiles } from './last-success';
 
 export interface SuspendResult {
   trials: number;
   workers: number;
   concurrency: number;
   /** From the command's publish to the last success that any worker recorded, ms. */
-  lastSuccessMs: { p50: number; p99: number; max: number };
+  lastSuccessMs: Quantiles;
   /** From the command's publish to its reply with `confirmed`, ms. */
-  confirmedMs: { p50: number; p99: number; max: number };
+  confirmedMs: Quantiles;
   notConfirmed: number;
   /** Trials in which a success was recorded after the confirmation. */
   successAfterConfirmed: number;
@@ -53,7 +54,7 @@ export async function measureSuspend({
       const repliedAt = Date.now();
       if (!outcome.confirmed) notConfirmed++;
       confirmed.push(repliedAt - publishedAt);
-      const last = await lastRecordedSuccess(auditor, keyId, from, repliedAt);
+      const last = await lastRecordedSuccess(auditor, { keyId, action: 'crypto:Encrypt' }, from, repliedAt);
       lastSuccess.push(last === undefined ? 0 : Math.max(0, last - publishedAt));
       if (last !== undefined && last > repliedAt) successAfterConfirmed++;
       await officer.keys.resume({ keyId, reason: `trial ${trial}` }, { timeoutMs: 10_000 });
@@ -72,23 +73,4 @@ export async function measureSuspend({
     successAfterConfirmed,
     otherErrors: Number(/^other errors (\d+)\.$/m.exec(load.logs())?.[1] ?? Number.NaN),
   };
-}
-
-/** Time of the newest successful encrypt of the key in the ledger, once the ledger has taken in what was recorded up to `upTo`. */
-async function lastRecordedSuccess(auditor: Client, keyId: string, from: string, upTo: number): Promise<number | undefined> {
-  // The auditor's own query is recorded too; when the ledger shows a later record everything before it is there.
-  const caughtUp = async () => {
-    const { records: newest } = await auditor.audit.query({ limit: 1 });
-    return Date.parse(String(newest[0]?.record.time ?? 0)) > upTo + 200;
-  };
-  await until(caughtUp, { what: 'the ledger to hold what was recorded before the confirmation', timeoutMs: 60_000, everyMs: 50 });
-  const { records } = await auditor.audit.query({ keyId, action: 'crypto:Encrypt', outcome: 'success', from, limit: 1 });
-  const time = records[0]?.record.time;
-  return time === undefined ? undefined : Date.parse(String(time));
-}
-
-function quantiles(values: number[]): { p50: number; p99: number; max: number } {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
-  return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }

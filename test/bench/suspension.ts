@@ -8,7 +8,14 @@ export async function suspension({ stack, env, administrator, auditor, officer, 
   const { concurrency, trials, workers } = options;
   const consumers = Object.keys(callerTokens);
   const { keyId } = await administrator.keys.create({ name: 'bench-suspend', algorithm: 'AES_256', consumers });
-  const orders: SuspendOrders = { url: stack.broker.url, tokens: callerTokens, keyId, concurrency, payloadBytes: 1_024 };
+  const orders: SuspendOrders = {
+    url: stack.broker.url,
+    tokens: callerTokens,
+    keyId,
+    concurrency,
+    payloadBytes: 1_024,
+    refusal: 'ERR_KEY_SUSPENDED',
+  };
   const load = await startGenerator('suspend-load', orders, env);
   const result = await measureSuspend({ officer, auditor, load, keyId, trials, concurrency, workers });
   const { lastSuccessMs: last, confirmedMs: confirmed } = result;

@@ -212,6 +212,65 @@ test('the impact of a KEK is that of the keys under it; a compromised version na
   expect(await as('ada', 'keys', 'impact', 'x')).toMatchObject({ code: 64 });
 });
 
+test('an auditor reports on a regulation: what is in force, what is wrong, and evidence that verifies with trust.json alone', async () => {
+  interface Report {
+    unread: { what: string }[];
+    packs: {
+      id: string;
+      inForce?: object;
+      controls: { id: string; policies: object[]; checks: { check: string; outcome: string; failures: { name: string }[] }[] }[];
+    }[];
+    evidence: { what: string; records: { index: number; line: string; proof?: string[] }[] }[];
+    gaps: { id: string; firstSeen: string; object: string; owner: string }[];
+  }
+  const folder = file('regulated');
+  await ok('sam', 'policy', 'export', folder);
+  await ok('sam', 'policy', 'packs', 'add', 'pci-dss', folder);
+  await ok('sam', 'policy', 'publish', folder, '--reason', 'PCI DSS');
+  expect(await ok('sam', 'policy', 'show')).toMatch(/packs +pci-dss 1\.0\.0/);
+  const report = async (name: string, ...more: string[]) => {
+    const { code, stderr } = await as('ada', 'compliance', 'report', '--format', 'json', '--out', file(name), ...more);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/SHA-256 [0-9a-f]{64}\n\d+ failed, \d+ unknown/)]);
+    return JSON.parse(readFileSync(file(name), 'utf8')) as Report;
+  };
+  const first = await report('first.json');
+  expect(first.packs).toMatchObject([{ id: 'pci-dss', inForce: { version: '1.0.0' } }]);
+  // All that an auditor is to read, she may read: only the file of a drill was not given.
+  expect(first.unread.map(({ what }) => what)).toEqual(expect.not.arrayContaining(['all keys', 'the alerts', 'the ledger', 'the backups']));
+  const control = (id: string) => first.packs[0]!.controls.find((one) => one.id === `PCI-DSS-4.0.1:${id}`)!;
+  const check = (id: string, name: string) => control(id).checks.find((one) => one.check === name)!;
+  expect(check('3.7.7', 'pack-guards').outcome).toBe('pass');
+  expect(check('3.7.7', 'second-factor').outcome).toBe('pass');
+  expect(check('3.7.7', 'ledger-verified').outcome).toBe('pass');
+  expect(check('3.7.4', 'key-rotation-scheduled').failures.map(({ name }) => name)).toContain('inv/old-signer');
+  expect(control('3.7.5').policies).toEqual(expect.arrayContaining([expect.objectContaining({ id: 'pci-dss-destruction-by-two' })]));
+  const made = first.evidence.find(({ what }) => what === 'keys made')!;
+  expect(made.records.map(({ line, proof }) => [line.includes('keys:Create'), (proof ?? []).length > 0])).toEqual(
+    made.records.map(() => [true, true]),
+  );
+  expect(made.records.length).toBeGreaterThan(0);
+  expect(await ok('ada', 'compliance', 'verify', file('first.json'))).toMatch(/problems +0/);
+  writeFileSync(file('changed.json'), readFileSync(file('first.json'), 'utf8').replace('keys:Create', 'keys:Rotate'));
+  const changed = readFileSync(file('changed.json'), 'utf8');
+  writeFileSync(file('changed.json'), changed.replace(/(\\"action\\":\\")keys:/, '$1kets:'));
+  expect(await as('ada', 'compliance', 'verify', file('changed.json'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('its line is not what was hashed'),
+  });
+  // What was seen first then is not seen first now.
+  const second = await report('second.json', '--since', file('first.json'));
+  const seenFirst = new Map(first.gaps.map(({ id, firstSeen }) => [id, firstSeen]));
+  expect(second.gaps.filter(({ id }) => seenFirst.has(id)).every(({ id, firstSeen }) => firstSeen === seenFirst.get(id))).toBe(true);
+  expect(second.gaps.find(({ object }) => object === keyIds['inv/cards'])?.owner).toContain('payments');
+  const html = await as('ada', 'compliance', 'report', '--pack', 'cnsa-2', '--format', 'html', '--quick');
+  expect([html.code, html.stdout]).toEqual([1, expect.stringMatching(/^<!doctype html>[\s\S]*inv\/old-signer[\s\S]*ML_DSA_87/)]);
+  // Who may not read it all learns what is unknown, and is told of nothing that it is in order.
+  const partial = await as('kim', 'compliance', 'report', '--pack', 'soc-2', '--format', 'json');
+  const { unread, packs } = JSON.parse(partial.stdout) as Report;
+  expect(unread.map(({ what }) => what)).toEqual(expect.arrayContaining(['the policies in force', 'the backups', 'all keys']));
+  expect(packs[0]!.controls.flatMap(({ checks }) => checks).filter(({ outcome }) => outcome === 'pass')).toEqual([]);
+});
+
 test('access is reviewed with when it was last used, and somebody who leaves is seen off with the keys', async () => {
   await ok('sam', 'policy', 'export', file('people'));
   const people = JSON.parse(readFileSync(file('people/principals.json'), 'utf8')) as { id: string }[];

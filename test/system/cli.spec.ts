@@ -283,6 +283,18 @@ test('status asks every service; tokens renew; sessions are listed', async () =>
   expect(await ok('sam', 'access', 'sessions')).toContain('sam');
 });
 
+test('keys that sign tokens are read and rotated, services without an owner listed, and all sessions of somebody ended', async () => {
+  const jwks = await json<{ keys: { kid: string }[]; signing: string }>('ada', 'access', 'jwks');
+  expect(jwks.keys.map(({ kid }) => kid)).toContain(jwks.signing);
+  const rotated = await json<{ kid: string }>('sam', 'access', 'rotate-signing-key', '--reason', 'yearly');
+  expect((await json<typeof jwks>('ada', 'access', 'jwks')).keys.map(({ kid }) => kid)).toContain(rotated.kid);
+  await ok('sam', 'access', 'issue-token', '--audience', 'https://vault.example', '--out', file('identity.token'));
+  expect(await ok('ada', 'access', 'service-accounts', 'list', '--unowned')).toContain('payments-api');
+  expect(await json('ada', 'access', 'service-accounts', 'list', '--owner', 'sam')).toEqual([]);
+  expect(await as('ada', 'access', 'revoke-sessions', 'olga', '--reason', 'x')).toMatchObject({ code: 2 });
+  expect(await ok('sam', 'access', 'revoke-sessions', 'olga', '--reason', 'left')).toContain('olga');
+});
+
 test('quotas are put in force with the policies; of many requests to two workers exactly the limit succeeds, and who used it is shown', async () => {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/limited', '--consumer', 'payments-api');
   await ok('sam', 'policy', 'export', file('limited'));

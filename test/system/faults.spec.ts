@@ -245,6 +245,43 @@ test('the broker is killed and started again: callers reconnect, and nothing tha
   await wholeLedgerVerifies();
 });
 
+test('the broker is started again while the document store is down: callers are admitted again, and operations go on', async () => {
+  const { store, broker } = system.stack;
+  const load = Load.ofClient(payments, keyId, 4);
+  await load.more(50, 'before');
+  await store?.kill9();
+  try {
+    await broker.kill9();
+    await broker.restart();
+    await load.more(100, 'after, without the store');
+    const enter = () => rawCaller(broker.url, cast.orders.id, system.tokens[cast.orders.id] as string);
+    const late = await until(enter, { what: 'somebody new to be let in', timeoutMs: 30_000 });
+    expect(codeIn(await late.ask('crypto.encrypt', { keyId, plaintext: 'eA' }))).toBe('OK');
+    // Keys that sign tokens, and what was revoked, are known without the store as well.
+    expect(codeIn(await late.ask('access.issue-token', {}))).toBe('OK');
+    const { session } = late;
+    expect(await codeOf(sam.access.revokeSession({ session, reason: 'drill' }))).toBe('OK');
+    await late.connection.closed();
+  } finally {
+    await store?.restart();
+  }
+  await load.stop();
+  await load.hasItsRecords(ledger);
+  await until(
+    () =>
+      kim.keys.create({ name: `payments/after-both-${Date.now()}`, algorithm: 'AES_256' }).then(
+        () => true,
+        () => false,
+      ),
+    {
+      what: 'keys to be made again',
+      timeoutMs: 30_000,
+      everyMs: 200,
+    },
+  );
+  await wholeLedgerVerifies();
+});
+
 test('the policy service is down: who is connected goes on, nobody new comes in; both again when it is back', async () => {
   const { session } = payments;
   const [policy] = servicesOf('policy') as [RunningService];

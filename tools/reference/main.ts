@@ -1,9 +1,11 @@
-// npm run docs: writes docs/reference.md from the contracts, docs/algorithms.md from their table and that of the HSM library, and docs/roles.md from the table that the starter policies are tested against.
+// npm run docs: writes docs/reference.md and docs/compliance-report.schema.json from the contracts, docs/algorithms.md from their table and that of the HSM library, and docs/roles.md from the table that the starter policies are tested against.
 import { writeFileSync } from 'node:fs';
 import { renderAlgorithms } from './algorithms';
 import { renderReference } from './render';
+import { renderReportSchema } from './report-schema';
 import { renderRoles } from './roles';
 
 writeFileSync('docs/reference.md', renderReference());
 writeFileSync('docs/algorithms.md', renderAlgorithms());
 writeFileSync('docs/roles.md', renderRoles());
+writeFileSync('docs/compliance-report.schema.json', renderReportSchema());

@@ -1,5 +1,6 @@
 import {
   accessLifecycleOperations,
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -50,6 +51,7 @@ export const renderReference = (): string =>
       policyOperations,
       accessLifecycleOperations,
       reviewOperations,
+      accessOperations,
       quotaOperations,
       auditOperations,
       alertOperations,

@@ -5,6 +5,7 @@ import { CommanderError } from 'commander';
 import { CommandError, exitCodeOf, exitCodes, Finding } from './exit-codes';
 import { printableLines } from './output';
 import { createProgram } from './program';
+import { servedAsShard } from './simulation/shard-thread';
 
 /** `code: detail`, then what to do. With --json the same as one JSON object, on stderr. Never a stack, never a value that was passed. */
 function tell(error: unknown, json: boolean): void {
@@ -33,7 +34,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 try {
-  await createProgram().parseAsync(process.argv);
+  if (!servedAsShard()) await createProgram().parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   else {

@@ -57,6 +57,11 @@ export class Output {
     this.error.write(`${printableLines(text)}\n`);
   }
 
+  /** Whether results are read by a program: then notes that repeat them are left out. */
+  get isJson(): boolean {
+    return this.json;
+  }
+
   /** Whether notes and progress go to a terminal. */
   get onTerminal(): boolean {
     return this.error.isTTY === true;

@@ -6,6 +6,7 @@ import { auditCommands } from './commands/audit';
 import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
 import { ceremonyCommands } from './commands/ceremony';
+import { complianceCommands } from './commands/compliance';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
 import { drillCommands } from './commands/drill';
@@ -46,6 +47,7 @@ export function createProgram(): Command {
     quotasCommands,
     accessCommands,
     auditCommands,
+    complianceCommands,
     alertsCommands,
     backupCommands,
     restoreCommand,

@@ -1,20 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { claviger, Evaluator, parsePolicies, validateBundle } from '@claviger/authz';
-import {
-  type Action,
-  actions,
-  actionTable,
-  bundleFormat,
-  bundleLimits,
-  type KeyProfile,
-  type PolicyBundle,
-  type Principal,
-} from '@claviger/contracts';
+import { actions, actionTable, bundleFormat, bundleLimits, type KeyProfile, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { workspaceRoot } from '@claviger/testing';
 import { expect, test } from '@jest/globals';
 import { type PolicyParts, withoutPack, withPack } from '../src/compliance/pack-blocks';
 import { readPacks } from '../src/pack-files';
+import { compiledOf, ineffectiveIn, testPolicies } from '../src/policy-check/check';
 
 const starter = join(workspaceRoot(), 'deploy/policies/starter');
 const read = (name: string) => readFileSync(join(starter, name), 'utf8');
@@ -40,201 +32,36 @@ const bundleOf = ({ policies, profiles, packs: inForce }: PolicyParts, principal
   ...{ profiles: [...profiles], packs: [...inForce], publishedAt: '2026-01-01T00:00:00.000Z' },
 });
 
-interface Case {
-  readonly caller: Principal;
-  readonly action: Action;
-  readonly key?: Record<string, unknown>;
-  readonly context?: Record<string, unknown>;
-}
-const evaluator = new Evaluator();
-let revision = 0;
-function decide(parts: PolicyParts, { caller, action, key, context }: Case) {
-  revision += 1;
-  const loaded = evaluator.load(bundleOf(parts, [caller, person('heir', 'application-owner')], revision));
-  expect(loaded).toMatchObject({ ok: true });
-  const attrs = {
-    environment: 'production',
-    classification: 'restricted',
-    owner: 'caller',
-    consumers: ['caller'],
-    algorithm: 'AES_256',
-    usage: 'encrypt',
-  };
-  const resource =
-    actionTable[action] === 'Key' ? ({ type: 'Key', id: keyId, revision: 1, attrs: { ...attrs, ...key } } as const) : claviger;
-  return evaluator.decide({
-    ...{ principalId: 'caller', action, resource },
-    context: { mfa: true, authMethod: 'token', nowMs: Date.parse('2026-06-01T12:00:00.000Z'), ...context },
-  });
-}
-
-/** For each policy of a pack what it decides, and beside it what it leaves alone. `without`: as it is without the pack. */
-const [administrator, officer, owner, auditor] = ['key-administrator', 'security-officer', 'application-owner', 'auditor'].map((role) =>
-  person('caller', role),
-) as [Principal, Principal, Principal, Principal];
-const app = service('caller', 'application');
-const guards: Record<string, { given: Case; outcome: 'forbidden' | 'approval-required'; not: Case }> = {
-  'pci-dss-second-factor': {
-    given: { caller: administrator, action: 'keys:Rotate', context: { mfa: false } },
-    outcome: 'forbidden',
-    not: { caller: administrator, action: 'keys:Rotate' },
-  },
-  'pci-dss-custodians-never-use': {
-    given: { caller: officer, action: 'crypto:Decrypt' },
-    outcome: 'forbidden',
-    not: { caller: app, action: 'crypto:Decrypt' },
-  },
-  'pci-dss-services-substitute-nothing': {
-    given: { caller: service('caller', 'application-owner'), action: 'keys:SetAlias' },
-    outcome: 'forbidden',
-    not: { caller: owner, action: 'keys:SetAlias' },
-  },
-  'pci-dss-export-by-two': {
-    given: { caller: owner, action: 'keys:Export' },
-    outcome: 'approval-required',
-    not: { caller: owner, action: 'keys:Update' },
-  },
-  'pci-dss-destruction-by-two': {
-    given: { caller: administrator, action: 'keys:ScheduleDeletion', key: { classification: 'internal' } },
-    outcome: 'approval-required',
-    not: { caller: administrator, action: 'keys:ScheduleDeletion', key: { environment: 'staging' } },
-  },
-  'nist-key-management-auditors-change-nothing': {
-    given: { caller: person('caller', 'auditor', 'key-administrator'), action: 'keys:Create', key: { classification: 'internal' } },
-    outcome: 'forbidden',
-    not: { caller: auditor, action: 'audit:Read' },
-  },
-  'nist-key-management-officers-administer-nothing': {
-    given: { caller: person('caller', 'security-officer', 'key-administrator'), action: 'keys:Rotate' },
-    outcome: 'forbidden',
-    not: { caller: officer, action: 'keys:Suspend' },
-  },
-  'nist-key-management-roots-by-people': {
-    given: { caller: service('caller', 'operator'), action: 'backup:Restore' },
-    outcome: 'forbidden',
-    not: { caller: person('caller', 'operator'), action: 'backup:Restore' },
-  },
-  'nist-key-management-external-material': {
-    given: { caller: administrator, action: 'keys:ImportMaterial', key: { environment: 'development' }, context: { mfa: false } },
-    outcome: 'forbidden',
-    not: { caller: administrator, action: 'keys:ImportMaterial', key: { environment: 'development' } },
-  },
-  'nist-key-management-destruction-by-two': {
-    given: { caller: administrator, action: 'keys:ScheduleDeletion', key: { classification: 'confidential' } },
-    outcome: 'approval-required',
-    not: { caller: administrator, action: 'keys:ScheduleDeletion', key: { classification: 'internal' } },
-  },
-  'gdpr-named-in-the-key-or-granted': {
-    // The grants of the caller are for decryption and signing only.
-    given: { caller: app, action: 'crypto:GenerateDataKey', key: { owner: 'other', consumers: [] } },
-    outcome: 'forbidden',
-    not: { caller: app, action: 'crypto:Decrypt', key: { owner: 'other', consumers: [] } },
-  },
-  'gdpr-people-open-with-second-factor': {
-    given: { caller: owner, action: 'crypto:Decrypt', context: { mfa: false } },
-    outcome: 'forbidden',
-    not: { caller: owner, action: 'crypto:Decrypt' },
-  },
-  'gdpr-restore-with-second-factor': {
-    given: { caller: person('caller', 'operator'), action: 'backup:Restore', context: { mfa: false } },
-    outcome: 'forbidden',
-    not: { caller: person('caller', 'operator'), action: 'backup:Restore' },
-  },
-  'hipaa-people-open-with-second-factor': {
-    given: { caller: owner, action: 'crypto:Decrypt', context: { mfa: false } },
-    outcome: 'forbidden',
-    not: { caller: owner, action: 'crypto:Decrypt' },
-  },
-  'hipaa-session-ends': {
-    given: { caller: officer, action: 'policy:Publish', context: { sessionAgeSeconds: 28_801 } },
-    outcome: 'forbidden',
-    not: { caller: officer, action: 'policy:Publish', context: { sessionAgeSeconds: 28_800 } },
-  },
-  'hipaa-workforce-by-role': {
-    given: { caller: person('caller', 'operator'), action: 'crypto:Decrypt' },
-    outcome: 'forbidden',
-    not: { caller: person('caller', 'operator'), action: 'crypto:Decrypt', key: { environment: 'staging' } },
-  },
-  'hipaa-disposal-by-two': {
-    given: { caller: administrator, action: 'keys:ScheduleDeletion' },
-    outcome: 'approval-required',
-    not: { caller: administrator, action: 'keys:ScheduleDeletion', key: { classification: 'internal' } },
-  },
-  'soc-2-changes-with-second-factor': {
-    given: { caller: officer, action: 'policy:Publish', context: { mfa: false } },
-    outcome: 'forbidden',
-    not: { caller: officer, action: 'policy:Publish' },
-  },
-  'soc-2-services-decide-nothing': {
-    given: { caller: service('caller', 'security-officer'), action: 'alerts:Acknowledge' },
-    outcome: 'forbidden',
-    not: { caller: service('caller', 'security-officer'), action: 'policy:Publish' },
-  },
-  'soc-2-export-by-two': {
-    given: { caller: owner, action: 'keys:Export', key: { environment: 'staging' } },
-    outcome: 'approval-required',
-    not: { caller: owner, action: 'keys:Update', key: { environment: 'staging' } },
-  },
-  'cnsa-2-new-keys': {
-    given: {
-      caller: administrator,
-      action: 'keys:Create',
-      key: { algorithm: 'EC_P384', environment: 'staging', tags: { 'cnsa-use': 'web' } },
-    },
-    outcome: 'forbidden',
-    not: { caller: administrator, action: 'keys:Create', key: { algorithm: 'ML_DSA_87' } },
-  },
-  'cnsa-2-after-2030': {
-    given: {
-      caller: app,
-      action: 'crypto:Sign',
-      key: { algorithm: 'EC_P384', tags: { 'cnsa-use': 'networking' } },
-      context: { nowMs: Date.parse('2031-01-01T00:00:00.000Z') },
-    },
-    outcome: 'forbidden',
-    not: {
-      caller: app,
-      action: 'crypto:Sign',
-      key: { algorithm: 'EC_P384', tags: { 'cnsa-use': 'networking' } },
-      context: { nowMs: Date.parse('2030-12-31T23:59:59.999Z') },
-    },
-  },
-  'cnsa-2-after-2033': {
-    given: {
-      caller: app,
-      action: 'crypto:Sign',
-      key: { algorithm: 'EC_P384', tags: { 'cnsa-use': 'custom' } },
-      context: { nowMs: Date.parse('2034-01-01T00:00:00.000Z') },
-    },
-    outcome: 'forbidden',
-    not: {
-      caller: app,
-      action: 'crypto:Sign',
-      key: { algorithm: 'ML_DSA_87', tags: { 'cnsa-use': 'custom' } },
-      context: { nowMs: Date.parse('2034-01-01T00:00:00.000Z') },
-    },
-  },
-};
-
 test('the starter set with every pack validates, within the bounds of a bundle', () => {
   expect(validateBundle(bundleOf(all, [person('caller', 'auditor')]))).toEqual([]);
   expect(all.policies.length).toBeLessThan(bundleLimits.policiesChars / 2);
 });
 
-test('every policy of every pack has a case here', () => {
-  const ids = packs.flatMap(({ policies }) => {
-    const parsed = parsePolicies(policies);
-    return parsed.ok ? parsed.policies.map(({ id }) => id) : [];
-  });
-  expect(ids.sort()).toEqual(Object.keys(guards).sort());
+const testsOf = (...ids: string[]) =>
+  new Map(packs.flatMap(({ pack, tests = '' }) => (ids.includes(pack.id) ? [[`${pack.id}.cedar-test.yaml`, tests] as const] : [])));
+const failuresIn = (parts: PolicyParts, files: ReadonlyMap<string, string>) => {
+  const bundle = bundleOf(parts, []);
+  const { outcomes, issues, unreached } = testPolicies(files, bundle, compiledOf(bundle, 'packs', 'new'));
+  return { wrong: [...issues, ...outcomes.filter(({ failure }) => failure !== undefined)], unreached };
+};
+
+test.each(packs.map(({ pack }) => pack.id))('each policy of %s decides what it is for, and leaves the rest alone', (id) => {
+  const { wrong, unreached } = failuresIn(only(id), testsOf(id));
+  expect(wrong).toEqual([]);
+  expect(unreached.filter((policy) => policy.startsWith(`${id}-`))).toEqual([]);
+  // The tests can fail: of a policy that is not there nothing holds.
+  expect(failuresIn(bare, testsOf(id)).wrong.length).toBeGreaterThan(0);
 });
 
-test.each(Object.entries(guards))('%s decides what it is for, and leaves the rest alone', (id, { given, outcome, not }) => {
-  const parts = only(packs.find(({ pack }) => id.startsWith(`${pack.id}-`))!.pack.id);
-  const decided = decide(parts, given);
-  expect([decided.code, decided.policyIds]).toEqual([outcome, expect.arrayContaining([id])]);
-  // It is this policy that decides so, beside what the starter set says.
-  expect(decide(parts, not).policyIds).not.toContain(id);
+test('with every pack in force the tests of all packs hold, and those of the starter set', () => {
+  const files = testsOf(...packs.map(({ pack }) => pack.id));
+  files.set('starter.cedar-test.yaml', read('starter.cedar-test.yaml'));
+  expect(failuresIn(all, files).wrong).toEqual([]);
+});
+
+test('beside the starter set and each other no policy of a pack is without effect: policy check would refuse it', () => {
+  const bundle = bundleOf(all, []);
+  expect(ineffectiveIn(bundle, compiledOf(bundle, 'packs', 'new'))).toEqual([]);
 });
 
 test('what the packs permit is permitted with the approval of others only', () => {

@@ -4,7 +4,7 @@ import { atEndOf, iso, nextOf, originatorPeriodEnd, protectsAtMostDays, recipien
 
 /** What may leave this service towards people. */
 export function describeKey(key: Key): KeyDescription {
-  const { createdBy: _, versions, rotation, purgeProtected = false, data = [], origin = 'generated', exportable = false, ...about } = key;
+  const { versions, rotation, purgeProtected = false, data = [], origin = 'generated', exportable = false, ...about } = key;
   const [end, next, most] = [originatorPeriodEnd(key), nextOf(key), protectsAtMostDays(key)];
   return {
     ...about,

@@ -27,11 +27,16 @@ export class AccessController {
 
   @MessagePattern(issue.name)
   issueToken(@Payload() request: Request<typeof issue>, @Ctx() context: RequestContext): Promise<Answer> {
-    const { principal = context.principal, lifetimeSeconds } = request;
+    const { principal = context.principal, lifetimeSeconds, audience } = request;
     const own = principal === context.principal;
     return this.recorded.answer(issue, context, {}, ({ session, admit, admitAnyone }) => {
       if (own) admitAnyone();
       else admit('access:IssueToken', claviger);
+      if (audience !== undefined) {
+        if (!own) throw new ProblemError('ERR_ACCESS_DENIED', 'Nobody tells another audience who somebody else is: leave `principal` out.');
+        const { token, tokenId, expiresAt } = this.tokens.identify(session, audience, lifetimeSeconds);
+        return { result: { principal, token, expiresAt }, record: { reason: `token ${tokenId} for ${principal}, audience ${audience}` } };
+      }
       this.mayHoldToken(principal, own);
       const { token, tokenId, expiresAt } = own
         ? this.tokens.renew(session, lifetimeSeconds)
@@ -46,7 +51,7 @@ export class AccessController {
     const work = async () => {
       const session = await this.sessions.find(request.session);
       if (!session) throw new ProblemError('ERR_NOT_FOUND', 'There is no such session; it may have ended.');
-      await this.revocation.revokeLogin(session, context.principal, request.reason);
+      await this.revocation.revokeLogin(session, { by: context.principal, reason: request.reason, asker: context.session });
       return { session: session.session, revoked: true as const };
     };
     return this.replies.answer(revoke, context, work, { reason: `session ${request.session}: ${request.reason}` });
@@ -69,11 +74,12 @@ export class AccessController {
 }
 
 type Listed = Result<typeof list>['sessions'][number];
-const listed = ({ session, principal, method, mfa, state, authTime, chain, issuedAt, expiresAt }: Listed): Listed => ({
+const listed = ({ session, principal, method, mfa, acr, state, authTime, chain, issuedAt, expiresAt }: Listed): Listed => ({
   session,
   principal,
   method,
   mfa,
+  ...(acr === undefined ? {} : { acr }),
   state,
   authTime,
   chain,

@@ -19,7 +19,7 @@ export interface AdmissionPorts {
   credentials: Pick<Credentials, 'prove'>;
   registries: Pick<Registries, 'current'>;
   evaluator: Pick<Evaluator, 'decide'>;
-  sessions: Pick<Sessions, 'fresh' | 'claim'>;
+  sessions: Pick<Sessions, 'fresh' | 'claim' | 'useOnce'>;
   logins: Pick<Logins, 'end' | 'lastDayMs'>;
   policyFresh: () => boolean;
   trail: Pick<AuditTrail, 'append'>;
@@ -48,6 +48,7 @@ export class Admission {
     const proof = await this.ports.credentials.prove(request, this.nowMs());
     const principal = this.registered(proof);
     const view = this.sessionOf(request, session, principal, proof);
+    if (proof.once && !(await this.ports.sessions.useOnce(proof.once))) throw new Refused('token-replayed', principal.id);
     if (!(await this.ports.sessions.claim(view))) throw new Refused('session-reused', principal.id);
     await this.record(view);
     const expiresAtMs = Date.parse(view.expiresAt);
@@ -59,7 +60,7 @@ export class Admission {
     const registry = registries.current;
     if (!registry || !policyFresh() || !sessions.fresh()) throw new Refused('state-stale');
     const principal = registry.principalOf(proof.identity);
-    const end = this.ports.logins.end(proof.login);
+    const end = this.ports.logins.end(proof.login, principal.id);
     if (end) throw new Refused(end.why, principal.id);
     return principal;
   }
@@ -78,6 +79,7 @@ export class Admission {
       principal: principal.id,
       method: proof.method,
       mfa: proof.mfa,
+      ...(proof.acr === undefined ? {} : { acr: proof.acr }),
       authTime: new Date(proof.login.authTimeMs).toISOString(),
       chain: proof.login.chain,
       ip: ip.commitment,
@@ -98,8 +100,8 @@ export class Admission {
     }
   }
 
-  private readsAlerts({ principal, mfa, method, issuedAt }: SessionView): boolean {
-    const context = { mfa, authMethod: method, nowMs: Date.parse(issuedAt), sessionAgeSeconds: 0 };
+  private readsAlerts({ principal, mfa, method, acr, issuedAt }: SessionView): boolean {
+    const context = { mfa, authMethod: method, acr, nowMs: Date.parse(issuedAt), sessionAgeSeconds: 0 };
     return this.ports.evaluator.decide({ principalId: principal, action: 'alerts:Read', resource: claviger, context }).kind === 'allow';
   }
 }

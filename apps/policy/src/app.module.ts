@@ -4,6 +4,7 @@ import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
+import { AccessGovernanceController } from './access-governance.controller';
 import { Activities } from './activities';
 import { BundleKeeper } from './bundle-keeper';
 import { OffboardingController } from './offboarding.controller';
@@ -17,6 +18,7 @@ import { Revocation } from './revocation';
 import { Sessions } from './sessions';
 import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
 import { UnusedAccessController } from './unused-access.controller';
 
 export interface Parts {
@@ -24,6 +26,7 @@ export interface Parts {
   bundles: BundleKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
+  tokenKeys: TokenKeyKeeper;
   quotaCounts: QuotaCounts;
   registries: Registries;
   sessions: Sessions;
@@ -39,13 +42,22 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, OffboardingController, ReviewsController, UnusedAccessController, QuotasController],
+      controllers: [
+        PolicyController,
+        AccessController,
+        OffboardingController,
+        ReviewsController,
+        UnusedAccessController,
+        AccessGovernanceController,
+        QuotasController,
+      ],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
+        { provide: TokenKeyKeeper, useValue: parts.tokenKeys },
         { provide: QuotaCounts, useValue: parts.quotaCounts },
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },

@@ -27,6 +27,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { bundleId, type OutboxEntry, sealBundle, TamperedBundle } from './bundle-document';
 import type { BundleStore } from './bundle-store';
+import { ownerIssues, unownedEvent } from './service-owners';
 
 const retryAfterMs = 2_000;
 const sweepEveryMs = 2_000;
@@ -110,7 +111,7 @@ export class BundleKeeper {
     if (stored?.bundle.revision !== basedOn)
       throw new ProblemError('ERR_CONFLICT', `revision ${stored?.bundle.revision ?? 0} is in force, not ${basedOn}`);
     const bundle: PolicyBundle = { ...proposed, revision: basedOn + 1, publishedAt: now.toISOString() };
-    const issues = await this.parts.validate(bundle);
+    const issues = [...(await this.parts.validate(bundle)), ...ownerIssues(stored?.bundle, bundle)];
     if (issues.length > 0)
       throw new ProblemError(
         issues.every(({ where }) => where === separationOf) ? 'ERR_SEPARATION_OF_DUTIES' : 'ERR_POLICY_INVALID',
@@ -120,7 +121,11 @@ export class BundleKeeper {
     const intent = intend(bundle);
     const { further = [], events = [] } = more(bundle);
     const owed = [intent, ...further].map((each) => this.parts.owed.owe(bundleId, each));
-    const outbox = [...outboxOf(sealed.view, intent), ...events.map((event) => ({ id: event.id, kind: 'event' as const, event }))];
+    const outbox = [
+      ...outboxOf(sealed.view, intent),
+      ...unownedEvent(stored?.bundle, bundle, intent.at),
+      ...events.map((event) => ({ id: event.id, kind: 'event' as const, event })),
+    ];
     if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
     await this.deliverSoon(outbox);

@@ -2,9 +2,15 @@ import type { Evaluator } from '@claviger/authz';
 import type { Check } from '@claviger/operability';
 import type { BundleKeeper } from './bundle-keeper';
 import type { Callout } from './callout';
+import type { TokenKeyKeeper } from './token-key-keeper';
 
 /** What this service adds to the checks of every service: can it admit a caller, and publish a bundle? */
-export const policyChecks = (callout: Callout, evaluator: Evaluator, bundles: BundleKeeper): Check[] => [
+export const policyChecks = (
+  callout: Callout,
+  evaluator: Evaluator,
+  bundles: BundleKeeper,
+  tokenKeys: Pick<TokenKeyKeeper, 'jwks'>,
+): Check[] => [
   {
     name: 'auth callout',
     kind: 'ready',
@@ -21,6 +27,16 @@ export const policyChecks = (callout: Callout, evaluator: Evaluator, bundles: Bu
       return revision === undefined
         ? { ok: false, detail: 'no bundle is in force' }
         : { ok: true, detail: `revision ${revision} is in force` };
+    },
+  },
+  {
+    name: 'token key',
+    kind: 'part',
+    check: () => {
+      const { signing } = tokenKeys.jwks();
+      return signing
+        ? { ok: true, detail: `${signing} signs tokens` }
+        : { ok: false, detail: 'no key signs tokens yet: none is issued or renewed; the log says why' };
     },
   },
   {

@@ -1,4 +1,4 @@
-import { horizonId, limits, revokedChainId, type SessionsView, type SessionView } from '@claviger/contracts';
+import { horizonId, limits, revokedChainId, revokedPrincipalId, type SessionsView, type SessionView } from '@claviger/contracts';
 import type { Login } from '@claviger/installation';
 import type { KvOwner, KvView } from '@claviger/messaging';
 import { bucketLingerSeconds } from './sessions';
@@ -33,9 +33,12 @@ export class Logins {
   }
 
   /** Undefined while it counts. Read at once from the copy in this process. */
-  end(login: Login): LoginEnd | undefined {
+  end(login: Login, principal: string): LoginEnd | undefined {
     const revoked = this.view.get(revokedChainId(login.chain));
     if (revoked?.kind === 'revoked-chain') return { why: 'login-revoked', by: revoked.by, reason: revoked.reason };
+    const barred = this.view.get(revokedPrincipalId(principal));
+    if (barred?.kind === 'revoked-principal' && login.authTimeMs <= Date.parse(barred.authTime))
+      return { why: 'login-revoked', by: barred.by, reason: barred.reason };
     const horizon = this.view.get(horizonId);
     if (horizon?.kind === 'horizon' && login.authTimeMs <= Date.parse(horizon.authTime))
       return { why: 'login-forgotten', by: 'policy', reason: `authentications up to ${horizon.authTime} count no more` };
@@ -55,19 +58,23 @@ export class Logins {
     await this.owner.put(record, (endMs - nowMs) / 1_000 + bucketLingerSeconds);
   }
 
+  /** Whatever this principal has authenticated with up to now, known here or not. Durable when this resolves; each time moves it on. */
+  async revokePrincipal(principal: string, by: string, reason: string): Promise<void> {
+    await this.upToNow((times) => ({ kind: 'revoked-principal', id: revokedPrincipalId(principal), principal, by, reason, ...times }));
+  }
+
   /** After a bucket that may have lost revocations: nobody can say which, so nothing that was authenticated up to now counts. */
   async forget(): Promise<void> {
+    await this.upToNow((times) => ({ kind: 'horizon', id: horizonId, ...times }));
+  }
+
+  private async upToNow(recordOf: (times: { revision: number; authTime: string; expiresAt: string }) => SessionsView): Promise<void> {
     const nowMs = this.nowMs();
     const endMs = nowMs + Math.max(this.maxAgeMs, oneTokenMs) + skewMs;
-    const horizon = {
-      kind: 'horizon',
-      id: horizonId,
-      authTime: new Date(nowMs).toISOString(),
-      expiresAt: new Date(endMs).toISOString(),
-    } as const;
-    let revision = this.view.get(horizonId)?.revision ?? 0;
+    const times = { authTime: new Date(nowMs).toISOString(), expiresAt: new Date(endMs).toISOString() };
+    let revision = this.view.get(recordOf({ ...times, revision: 1 }).id)?.revision ?? 0;
     let outcome: string;
-    do outcome = await this.owner.put({ ...horizon, revision: ++revision }, (endMs - nowMs) / 1_000 + bucketLingerSeconds);
+    do outcome = await this.owner.put(recordOf({ ...times, revision: ++revision }), (endMs - nowMs) / 1_000 + bucketLingerSeconds);
     while (outcome === 'already there');
   }
 }

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import {
   accessLifecycleOperations,
+  accessOperations,
   type BundleView,
   policyOperations,
   quotaOperations,
@@ -20,13 +21,14 @@ import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
-import { Config, OidcIssuers as OidcConfiguration } from './config';
+import { Config } from './config';
 import { Credentials } from './credentials';
 import { eventRelay } from './event-relay';
 import { policyChecks } from './health';
 import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
+import { OidcIssuers as OidcConfiguration } from './oidc-config';
 import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
 import { QuotaCounts } from './quota-counts';
@@ -41,6 +43,9 @@ import { SignedStore } from './signed-store';
 import { Standing } from './staleness';
 import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
+import { TokenKeyKeeper } from './token-key-keeper';
+import { jwksMaxAgeSeconds } from './token-keys';
+import { TrustDomainConfiguration, TrustDomains } from './trust-domains';
 import { UnusedAccess } from './unused-access';
 import { Violations } from './violations';
 
@@ -50,6 +55,10 @@ const { show, publish, ...access } = policyOperations;
 await runService(service, async (logger) => {
   const config = readConfiguration(Config);
   const issuers = config.OIDC_ISSUERS_FILE ? readJsonFile('OIDC_ISSUERS_FILE', config.OIDC_ISSUERS_FILE, OidcConfiguration) : [];
+  const trustDomainsFile = config.SPIFFE_TRUST_DOMAINS_FILE;
+  const trustDomains = trustDomainsFile
+    ? new TrustDomains(readJsonFile('SPIFFE_TRUST_DOMAINS_FILE', trustDomainsFile, TrustDomainConfiguration), logger)
+    : undefined;
   const wire = CalloutWire.fromFiles(config.CALLOUT_ISSUER_FILE, config.CALLOUT_XKEY_FILE);
   const core = await openCoreService({ service, short: 'p', config, certifier: tokenKeyLabels.control.certifier, logger });
   const { connection, trail, trusted, evaluator } = core;
@@ -65,6 +74,15 @@ await runService(service, async (logger) => {
   const sessions = new Sessions(sessionsOwner, core.sessions, logger);
   const logins = new Logins(sessionsOwner, core.sessions, config.AUTHENTICATION_MAX_AGE_SECONDS * 1_000);
   const revocation = new Revocation(connection, sessions, logins, trail, logger);
+  const tokenKeys = new TokenKeyKeeper({
+    token: core.token,
+    owner: sessionsOwner,
+    view: core.sessions,
+    control: trusted,
+    trail,
+    everyMs: config.TOKEN_KEY_DAYS * 86_400_000,
+    logger,
+  });
   const registries = new Registries(evaluator);
   registries.follow();
   core.bundles.onInForce(() => {
@@ -110,7 +128,11 @@ await runService(service, async (logger) => {
   const activities = new Activities(connection);
   const unused = new UnusedAccess({ store: standings, owed: standingsOwed, bundles, evaluator, activities, trail, logger });
   await bundles.start();
-  await sessions.start({ forget: () => logins.forget(), end: (ended, reason) => revocation.end(ended, reason) });
+  const forget = async () => {
+    await logins.forget();
+    await tokenKeys.forget();
+  };
+  await sessions.start({ forget, end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
   void endSessionsWithoutPrincipal();
 
@@ -118,7 +140,7 @@ await runService(service, async (logger) => {
   const personal = new PersonalValues(connection, logger);
   const attempts = new RefusedAttempts(trail, personal, logger);
   const policyFresh = () => core.policy.fresh() && core.bundles.inForce();
-  const credentials = new Credentials(trusted, oidc);
+  const credentials = new Credentials(() => tokenKeys.trusted(), oidc, trustDomains);
   const admission = new Admission({ credentials, registries, evaluator, sessions, logins, policyFresh, trail, personal });
   const callout = new Callout(connection, wire, admission, attempts, logger);
   const logFile = config.BROKER_LOG_FILE;
@@ -126,10 +148,14 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { policy: { show, publish, ...quotaOperations }, access: { ...access, ...accessLifecycleOperations, ...reviewOperations } },
+    services: {
+      policy: { show, publish, ...quotaOperations },
+      access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations },
+    },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail);
+  const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
   const parts = {
     quotaCounts,
@@ -140,7 +166,8 @@ await runService(service, async (logger) => {
     activities,
     reviews: new ReviewDocuments(reviews, reviewsOwed),
     standings: new Standings(standings, standingsOwed),
-    tokens: new TokenIssuer(signer, logins),
+    tokens,
+    tokenKeys,
     registries,
     sessions,
     revocation,
@@ -158,7 +185,14 @@ await runService(service, async (logger) => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles)],
+    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles, tokenKeys)],
+    pages: {
+      '/jwks': {
+        contentType: 'application/jwk-set+json',
+        maxAgeSeconds: jwksMaxAgeSeconds,
+        body: () => JSON.stringify({ keys: tokenKeys.jwks().keys }),
+      },
+    },
   });
   attempts.start();
   reviewEvents.start();
@@ -171,6 +205,7 @@ await runService(service, async (logger) => {
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
   void core.ready().then(async () => {
+    await tokenKeys.start();
     await app.listen();
     callout.start();
     logger.log(`${core.worker} admits callers and takes requests`);
@@ -197,6 +232,7 @@ await runService(service, async (logger) => {
     () => reviewsOwed.stop(),
     core.drain.records,
     () => personal.stop(),
+    () => tokenKeys.stop(),
     () => bundles.stop(),
     () => sessions.stop(),
     core.drain.views,

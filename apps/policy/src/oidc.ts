@@ -1,81 +1,113 @@
 import { createHash } from 'node:crypto';
 import { limits } from '@claviger/contracts';
 import type { Login } from '@claviger/installation';
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
-import type { OidcIssuer } from './config';
-import { multiFactor, type Proof } from './proof';
+import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { IssuerKeys, KeysUnavailable } from './issuer-keys';
+import { fetchKeys } from './jwks-fetch';
+import { nameOf, type OidcIssuer } from './oidc-config';
+import { type Proof, type ProvenIdentity, secondFactor } from './proof';
 import { Refused } from './refusal';
+import { spiffeIdIn } from './spiffe-id';
 
-const fetchTimeoutMs = 2_000;
-/** An unknown `kid` asks the issuer again at most this often. */
-const cooldownMs = 30_000;
 const refreshEveryMs = 300_000;
+const jtiCharsMax = 256;
+const acrPattern = /^[^\p{Cc}]{1,256}$/u;
+
+/** What a token says of itself, not proven yet: it only chooses whose keys and rules apply. */
+export interface Claimed {
+  readonly issuer: unknown;
+  readonly subject: unknown;
+}
+interface Rules extends OidcIssuer {
+  readonly keys: IssuerKeys;
+}
 
 /**
- * JWTs of configured OIDC issuers (RFC 7519, OpenID Connect Core §3.1.3.7). Keys are fetched when first needed and refreshed in the background:
- * an issuer that is away neither lets anybody in without a key nor locks out those whose key is cached.
+ * JWTs of configured issuers (RFC 7519, OpenID Connect Core §3.1.3.7; JWT-SVIDs of SPIFFE trust domains). Keys are fetched when first needed and refreshed
+ * in the background: an issuer that is away neither lets anybody in without a key nor locks out those whose key is cached, and concerns only its own callers.
  */
 export class OidcIssuers {
-  private readonly issuers: ReadonlyMap<string, OidcIssuer & { keys: ReturnType<typeof createRemoteJWKSet> }>;
+  private readonly byIssuer = new Map<string, Rules>();
+  private readonly byTrustDomain = new Map<string, Rules>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(
     configured: readonly OidcIssuer[],
     private readonly onUnreachable: (issuer: string, error: unknown) => void,
   ) {
-    const options = { timeoutDuration: fetchTimeoutMs, cooldownDuration: cooldownMs, cacheMaxAge: Number.POSITIVE_INFINITY };
-    this.issuers = new Map(configured.map((i) => [i.issuer, { ...i, keys: createRemoteJWKSet(new URL(i.jwksUri), options) }]));
+    for (const issuer of configured) {
+      const rules = { ...issuer, keys: new IssuerKeys(() => fetchKeys(issuer), issuer.keysMaxAgeSeconds * 1_000) };
+      if (issuer.issuer !== undefined) this.byIssuer.set(issuer.issuer, rules);
+      else if (issuer.trustDomain !== undefined) this.byTrustDomain.set(issuer.trustDomain, rules);
+    }
     this.timer = setInterval(() => void this.refresh(), refreshEveryMs);
     this.timer.unref();
   }
 
-  knows(issuer: unknown): boolean {
-    return typeof issuer === 'string' && this.issuers.has(issuer);
+  knows(claimed: Claimed): boolean {
+    return this.rulesFor(claimed) !== undefined;
   }
 
   /** A key that the issuer has withdrawn is forgotten here; a fetch that fails forgets nothing. */
   async refresh(): Promise<void> {
-    await Promise.all(
-      [...this.issuers.values()]
-        .filter(({ keys }) => keys.jwks() !== undefined)
-        .map(({ issuer, keys }) => keys.reload().catch((error) => this.onUnreachable(issuer, error))),
-    );
+    const all = [...this.byIssuer.values(), ...this.byTrustDomain.values()];
+    await Promise.all(all.map((rules) => rules.keys.refresh().catch((error) => this.onUnreachable(nameOf(rules), error))));
   }
 
-  /** `issuer` is the token's own claim, not proven yet: it only chooses whose keys and rules apply. Throws Refused. */
-  async prove(token: string, issuer: string, nowMs: number): Promise<Proof> {
-    const rules = this.issuers.get(issuer);
+  /** Throws Refused. */
+  async prove(token: string, claimed: Claimed, nowMs: number): Promise<Proof> {
+    const rules = this.rulesFor(claimed);
     if (!rules) throw new Refused('token-type');
     const claims = await this.verified(token, rules, nowMs);
-    const { sub, exp, amr } = claims;
+    const { sub, exp } = claims;
     if (typeof sub !== 'string' || exp === undefined) throw new Refused('token-claims');
-    const login = oidcLogin(token, { ...claims, iss: issuer, sub });
+    const login = oidcLogin(token, { ...claims, iss: nameOf(rules), sub });
     if (login.authTimeMs > nowMs + limits.clockSkewSeconds * 1_000) throw new Refused('token-claims');
-    return { method: 'oidc', identity: { kind: 'oidc', issuer, subject: sub }, mfa: multiFactor(amr), login, expiresAtMs: exp * 1_000 };
+    const acr = typeof claims.acr === 'string' && acrPattern.test(claims.acr) ? claims.acr : undefined;
+    return {
+      method: 'oidc',
+      identity: identityOf(rules, sub, claims),
+      mfa: secondFactor(claims, rules.mfa),
+      ...(acr === undefined ? {} : { acr }),
+      ...(rules.oneTime ? { once: { digest: onceDigest(rules, claims), untilMs: exp * 1_000 } } : {}),
+      login,
+      expiresAtMs: exp * 1_000,
+    };
   }
 
   stop(): void {
     clearInterval(this.timer);
   }
 
-  private async verified(token: string, rules: OidcIssuer & { keys: JWTVerifyGetKey }, nowMs: number): Promise<JWTPayload> {
+  private rulesFor({ issuer, subject }: Claimed): Rules | undefined {
+    if (typeof issuer === 'string') {
+      const known = this.byIssuer.get(issuer);
+      if (known) return known;
+    }
+    const trustDomain = typeof subject === 'string' ? spiffeIdIn(subject)?.trustDomain : undefined;
+    return trustDomain === undefined ? undefined : this.byTrustDomain.get(trustDomain);
+  }
+
+  private async verified(token: string, rules: Rules, nowMs: number): Promise<JWTPayload> {
     const keys: JWTVerifyGetKey = async (header, input) => {
       try {
-        return await rules.keys(header, input);
+        return await rules.keys.find(header, input);
       } catch (error) {
-        if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
-          throw new Refused('token-signature', undefined, { cause: error });
-        this.onUnreachable(rules.issuer, error);
+        if (!(error instanceof KeysUnavailable)) throw new Refused('token-signature', undefined, { cause: error });
+        this.onUnreachable(nameOf(rules), error.cause);
         throw new Refused('issuer-unreachable', undefined, { cause: error });
       }
     };
     try {
       const { payload } = await jwtVerify(token, keys, {
-        issuer: rules.issuer,
+        ...(rules.issuer === undefined ? {} : { issuer: rules.issuer }),
         audience: rules.audience,
         algorithms: rules.algorithms,
         requiredClaims: ['sub', 'iat', 'exp'],
         currentDate: new Date(nowMs),
+        // For `nbf`, of an issuer whose clock is ahead. What is expired by our own clock opens no session (admission.ts).
+        clockTolerance: limits.clockSkewSeconds,
+        ...(rules.tokenMaxAgeSeconds === undefined ? {} : { maxTokenAge: rules.tokenMaxAgeSeconds }),
       });
       if ((payload.iat as number) * 1_000 > nowMs + limits.clockSkewSeconds * 1_000) throw new Refused('token-lifetime');
       return payload;
@@ -83,6 +115,21 @@ export class OidcIssuers {
       throw refusalOf(error);
     }
   }
+}
+
+/** Of a trust domain the subject is one of its own SPIFFE ids, and nothing else. */
+function identityOf({ issuer, trustDomain }: OidcIssuer, subject: string, claims: JWTPayload): ProvenIdentity {
+  if (trustDomain === undefined) return { kind: 'oidc', issuer: issuer as string, subject, claims };
+  const spiffe = spiffeIdIn(subject);
+  if (spiffe?.trustDomain !== trustDomain) throw new Refused('trust-domain');
+  return { kind: 'spiffe', spiffeId: spiffe.id };
+}
+
+function onceDigest(rules: OidcIssuer, { jti }: JWTPayload): string {
+  if (typeof jti !== 'string' || jti === '' || jti.length > jtiCharsMax) throw new Refused('token-claims');
+  return createHash('sha256')
+    .update(JSON.stringify([nameOf(rules), jti]))
+    .digest('base64url');
 }
 
 function refusalOf(cause: unknown): Refused {

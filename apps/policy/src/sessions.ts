@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type SessionsView, type SessionView, sessionIn } from '@claviger/contracts';
+import { limits, type SessionsView, type SessionView, sessionIn, usedTokenId } from '@claviger/contracts';
 import type { KvOwner, KvView } from '@claviger/messaging';
 import type { LoggerService } from '@nestjs/common';
 
@@ -44,6 +44,14 @@ export class Sessions {
   /** True only for the one connection that claimed this id. */
   claim(session: SessionView): Promise<boolean> {
     return this.owner.claim(session, secondsLeft(session) + bucketLingerSeconds);
+  }
+
+  /** True only for the one connection that shows this token first. It is remembered until the token has ended. */
+  useOnce({ digest, untilMs }: { digest: string; untilMs: number }): Promise<boolean> {
+    const endMs = untilMs + limits.clockSkewSeconds * 1_000;
+    const ttlSeconds = Math.max(0, (endMs - Date.now()) / 1_000) + bucketLingerSeconds;
+    const expiresAt = new Date(endMs).toISOString();
+    return this.owner.claim({ kind: 'used-token', id: usedTokenId(digest), revision: 1, expiresAt }, ttlSeconds);
   }
 
   /** As this process holds it. */

@@ -47,17 +47,17 @@ const login = { chain: session().chain, authTimeMs: nowMs - hourMs };
 describe('an authentication counts', () => {
   test('until its last day, and not a millisecond longer', () => {
     const { logins: l } = logins();
-    expect(l.end({ ...login, authTimeMs: nowMs - 12 * hourMs + 1 })).toBeUndefined();
-    expect(l.end({ ...login, authTimeMs: nowMs - 12 * hourMs })).toMatchObject({ why: 'login-too-old' });
+    expect(l.end({ ...login, authTimeMs: nowMs - 12 * hourMs + 1 }, 'eve')).toBeUndefined();
+    expect(l.end({ ...login, authTimeMs: nowMs - 12 * hourMs }, 'eve')).toMatchObject({ why: 'login-too-old' });
   });
 
   test('until it is revoked, which is remembered until its last token has ended; the first who revoked it stays', async () => {
     const { logins: l, bucket, ttl } = logins();
     await l.revoke(session(), 'sofia', 'stolen laptop');
     await l.revoke(session(), 'otto', 'again');
-    expect(l.end(login)).toEqual({ why: 'login-revoked', by: 'sofia', reason: 'stolen laptop' });
-    expect(l.end({ ...login, chain: newLogin(nowMs).chain })).toBeUndefined();
-    const { expiresAt } = bucket.get(revokedChainId(login.chain)) as SessionsView;
+    expect(l.end(login, 'eve')).toEqual({ why: 'login-revoked', by: 'sofia', reason: 'stolen laptop' });
+    expect(l.end({ ...login, chain: newLogin(nowMs).chain }, 'eve')).toBeUndefined();
+    const { expiresAt } = bucket.get(revokedChainId(login.chain)) as SessionsView & { expiresAt: string };
     expect(Date.parse(expiresAt)).toBeGreaterThanOrEqual(l.lastDayMs(login));
     expect(ttl.get(revokedChainId(login.chain))).toBeGreaterThan((Date.parse(expiresAt) - nowMs) / 1_000);
   });
@@ -65,7 +65,7 @@ describe('an authentication counts', () => {
   test('revoked at the very end of its time, it is remembered as long as a token lives', async () => {
     const { logins: l, bucket } = logins(hourMs);
     await l.revoke(session({ authTime: new Date(nowMs - hourMs).toISOString() }), 'sofia', 'late');
-    const { expiresAt } = bucket.get(revokedChainId(login.chain)) as SessionsView;
+    const { expiresAt } = bucket.get(revokedChainId(login.chain)) as SessionsView & { expiresAt: string };
     expect(Date.parse(expiresAt) - nowMs).toBeGreaterThanOrEqual(limits.tokenLifetimeSecondsMax * 1_000);
   });
 
@@ -73,18 +73,18 @@ describe('an authentication counts', () => {
     let now = nowMs;
     const { logins: l, bucket } = logins(12 * hourMs, () => now);
     await l.forget();
-    expect(l.end({ ...login, authTimeMs: nowMs })).toMatchObject({ why: 'login-forgotten' });
-    expect(l.end({ ...login, authTimeMs: nowMs + 1 })).toBeUndefined();
+    expect(l.end({ ...login, authTimeMs: nowMs }, 'eve')).toMatchObject({ why: 'login-forgotten' });
+    expect(l.end({ ...login, authTimeMs: nowMs + 1 }, 'eve')).toBeUndefined();
     now += 5_000;
     await l.forget();
-    expect(l.end({ ...login, authTimeMs: nowMs + 1 })).toMatchObject({ why: 'login-forgotten' });
+    expect(l.end({ ...login, authTimeMs: nowMs + 1 }, 'eve')).toMatchObject({ why: 'login-forgotten' });
     expect(bucket.get(horizonId)?.revision).toBe(2);
   });
 });
 
 describe('a renewed token', () => {
   const key = new TestKey('control');
-  const issuer = (l: Logins) => new TokenIssuer(key, l);
+  const issuer = (l: Logins) => new TokenIssuer(() => key, l);
   const at = (authTimeMs: number) => session({ authTime: new Date(authTimeMs).toISOString() });
   const claims = (token: string) => decodeJwt(token) as unknown as TokenClaims;
 

@@ -2,11 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sessionIn } from '@claviger/contracts';
 import { type Child, freePort, startChild, temporaryFolder, until } from '@claviger/testing';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { build, PolicySystem, principal, sessionId } from './policy-system';
 
 const refused = 'Authorization Violation';
+const ci = 'https://ci.example';
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let provider: Child;
 let issuer: string;
@@ -30,11 +31,27 @@ beforeAll(async () => {
   away = `http://127.0.0.1:${await freePort()}`;
   const configured = (url: string, audience: string) => ({ issuer: url, audience, jwksUri: `${url}/jwks`, algorithms: ['ES256'] });
   const file = join(folder.path, 'issuers.json');
-  writeFileSync(file, JSON.stringify([configured(issuer, 'claviger'), configured(away, 'claviger')]));
+  writeFileSync(
+    file,
+    JSON.stringify([
+      configured(issuer, 'claviger'),
+      configured(away, 'claviger'),
+      // The same keys under other names, each with rules of its own.
+      { ...configured(issuer, 'claviger'), issuer: ci, oneTime: true, tokenMaxAgeSeconds: 120 },
+      { ...configured(issuer, 'claviger'), issuer: 'https://idp.example', mfa: { acr: ['urn:two'] } },
+      { ...configured(issuer, 'claviger'), issuer: undefined, trustDomain: 'example.org' },
+    ]),
+  );
   const oidc = (subject: string, from = issuer) => ({ kind: 'oidc' as const, issuer: from, subject });
   system = await PolicySystem.start({
     principals: [
       principal('olga-of-operations', { roles: ['operator'], identities: [oidc('olga'), oidc('olga', away)] }),
+      principal('deployer', {
+        ...{ kind: 'service', owner: 'sofia' },
+        identities: [{ kind: 'oidc', issuer: ci, claims: { repository: 'acme/pay', '/kubernetes.io/namespace': 'pay' } }],
+      }),
+      principal('erin', { roles: ['operator'], identities: [oidc('erin', 'https://idp.example')] }),
+      principal('workload', { kind: 'service', owner: 'sofia', identities: [{ kind: 'spiffe', id: 'spiffe://example.org/pay' }] }),
       principal('shut-out', { disabled: true, identities: [oidc('shut-out')] }),
       principal('sofia', { roles: ['security-officer'] }),
     ],
@@ -115,6 +132,53 @@ test('an expired token is refused', async () => {
 test('a second factor that the issuer saw counts', async () => {
   const { session } = await system.caller('olga-of-operations', { token: await forged({ amr: ['pwd', 'mfa'] }) });
   expect((await system.records()).find((line) => line.session === session)).toMatchObject({ mfa: true });
+});
+
+describe('a CI job', () => {
+  const job = (more: Record<string, unknown> = {}, jti = sessionId()) =>
+    forged({ iss: ci, sub: `run:${jti}`, repository: 'acme/pay', 'kubernetes.io': { namespace: 'pay' }, jti, ...more });
+
+  test('is known by what its token claims, and its token admits once', async () => {
+    const token = await job();
+    expect(await system.attempt('deployer', { token })).toBe('admitted');
+    expect(await system.attempt('deployer', { token })).toBe(refused);
+    await system.recorded({ event: 'refused', code: 'token-replayed', principal: 'deployer' });
+    expect(await system.attempt('deployer', { token: await job() })).toBe('admitted');
+  });
+
+  test('is nobody from another repository, and without a jti has no token that admits once', async () => {
+    expect(await system.attempt('deployer', { token: await job({ repository: 'acme/pay-fork' }) })).toBe(refused);
+    expect(await system.attempt('deployer', { token: await job({ jti: undefined }) })).toBe(refused);
+  });
+
+  test('does not come in with a token that is older than its issuer may vouch for', async () => {
+    const iat = Math.floor(Date.now() / 1_000) - 200;
+    const token = await new SignJWT({ iss: ci, sub: 'run', aud: 'claviger', repository: 'acme/pay', jti: 'j', iat, exp: iat + 600 })
+      .setProtectedHeader({ alg: 'ES256', kid: 'issuer-1' })
+      .sign(keys.privateKey);
+    expect(await system.attempt('deployer', { token })).toBe(refused);
+  });
+});
+
+test('the class of an authentication counts as a second factor where the issuer is configured so, and is in the session', async () => {
+  const idp = { iss: 'https://idp.example', sub: 'erin' };
+  const views = await system.views();
+  const viewOf = async (claims: Record<string, unknown>) => {
+    const { session } = await system.caller('erin', { token: await forged({ ...idp, ...claims }) });
+    return until(() => sessionIn(views.sessions.get(session)), { what: 'the session' });
+  };
+  expect(await viewOf({ acr: 'urn:two' })).toMatchObject({ mfa: true, acr: 'urn:two' });
+  expect(await viewOf({ acr: 'urn:one' })).toMatchObject({ mfa: false, acr: 'urn:one' });
+  views.stop();
+});
+
+test('a JWT-SVID proves its SPIFFE id, in its own trust domain only', async () => {
+  const svid = (sub: string, more = {}) => forged({ iss: undefined, sub, ...more });
+  expect(await system.attempt('workload', { token: await svid('spiffe://example.org/pay') })).toBe('admitted');
+  expect(await system.attempt('workload', { token: await svid('spiffe://other.org/pay') })).toBe(refused);
+  expect(await system.attempt('workload', { token: await svid('spiffe://example.org/pay', { aud: 'elsewhere' }) })).toBe(refused);
+  // An issuer that is none of a trust domain says nothing about SPIFFE ids.
+  expect(await system.attempt('workload', { token: await forged({ sub: 'spiffe://example.org/pay' }) })).toBe(refused);
 });
 
 test('with the issuer away its cached key still admits', async () => {

@@ -47,14 +47,14 @@ const never = () => new Promise<never>(() => undefined);
 
 test('nothing is done while who wants it is not durable', async () => {
   const { revocation, done } = revocationWith(never);
-  void revocation.revokeLogin(sessionOf(1), 'sam', 'left');
+  void revocation.revokeLogin(sessionOf(1), { by: 'sam', reason: 'left' });
   await new Promise((resolve) => setImmediate(resolve));
   expect(done).toEqual(['revoking']);
 });
 
 test('what cannot be recorded is not done, and the officer hears so', async () => {
   const { revocation, done } = revocationWith(() => Promise.reject(new Error('no AUDIT')));
-  await expect(revocation.revokeLogin(sessionOf(1), 'sam', 'left')).rejects.toThrow('no AUDIT');
+  await expect(revocation.revokeLogin(sessionOf(1), { by: 'sam', reason: 'left' })).rejects.toThrow('no AUDIT');
   expect(done).toEqual(['revoking']);
 });
 
@@ -62,7 +62,7 @@ test('a session that has ended is cut off even when that it ended cannot be reco
   const { revocation, done } = revocationWith(({ event }) =>
     event === 'revoking' ? (Promise.resolve() as Promise<never>) : Promise.reject(new Error('no AUDIT')),
   );
-  await expect(revocation.revokeLogin(sessionOf(1), 'sam', 'left')).rejects.toThrow('no AUDIT');
+  await expect(revocation.revokeLogin(sessionOf(1), { by: 'sam', reason: 'left' })).rejects.toThrow('no AUDIT');
   expect(done).toEqual(['revoking', 'chain', 'tombstone s1', 'revoked', 'cut node1']);
 });
 

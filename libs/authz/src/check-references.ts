@@ -114,7 +114,12 @@ function identityName(identity: Identity): string | undefined {
     case 'token':
       return undefined;
     case 'oidc':
-      return JSON.stringify(['oidc', identity.issuer, identity.subject]);
+      return JSON.stringify([
+        'oidc',
+        identity.issuer,
+        identity.subject ?? null,
+        ...Object.entries(identity.claims ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
+      ]);
     case 'spiffe':
       return JSON.stringify(['spiffe', identity.id]);
     case 'certificate':

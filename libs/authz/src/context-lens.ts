@@ -29,11 +29,13 @@ export function contextLens(reads: ContextReads): ContextLens {
   const ip = read('ip');
   const mfa = read('mfa')?.exact ?? false;
   const authMethod = read('authMethod')?.exact ?? false;
+  const acr = read('acr');
   const encryption = read('encryptionContext') ?? unread;
 
   const writers: ((context: RequestContext) => string)[] = [];
   if (mfa) writers.push((context) => (context.mfa ? 't' : 'f'));
   if (authMethod) writers.push((context) => text(context.authMethod));
+  if (acr) writers.push((context) => (context.acr === undefined ? '-' : acr.exact ? text(context.acr) : '+'));
   if (now.thresholds.length > 0) writers.push((context) => `${placeAmong(now.thresholds, context.nowMs)};`);
   if (age) writers.push((context) => (context.sessionAgeSeconds === undefined ? '-' : `${seen(age, context.sessionAgeSeconds)};`));
   if (ip) writers.push((context) => (context.ip === undefined ? '-' : ip.exact ? text(context.ip) : '+'));
@@ -50,6 +52,7 @@ export function contextLens(reads: ContextReads): ContextLens {
     show: (context, granted) => ({
       mfa: mfa && context.mfa,
       authMethod: authMethod ? context.authMethod : '',
+      ...(acr && context.acr !== undefined ? { acr: acr.exact ? context.acr : '' } : {}),
       granted,
       now: datetime(now.exact || now.thresholds.length > 0 ? context.nowMs : 0),
       encryptionContext: { __entity: encryptionContextUid },

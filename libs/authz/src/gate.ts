@@ -154,6 +154,7 @@ export class Gate {
       context: {
         mfa: session.mfa,
         authMethod: session.method,
+        ...(session.acr === undefined ? {} : { acr: session.acr }),
         nowMs,
         sessionAgeSeconds: Math.max(0, Math.floor((nowMs - timesOf(session).issuedMs) / 1_000)),
         ...more,

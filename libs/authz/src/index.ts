@@ -11,6 +11,7 @@ export {
   take,
   untake,
 } from './allowance';
+export { decidingBySituation } from './analysis/by-situation';
 export { type Ineffective, ineffectivePolicies } from './analysis/ineffective';
 export { type Comparison, type Widening, widenings } from './analysis/widening';
 export { type Approval, type ApprovalRule, approvalOf, strictest } from './approval';
@@ -26,6 +27,7 @@ export { type Command, changeChallenge, changeType, commandDigest, type ExactCha
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export { Evaluator, type LoadResult } from './evaluator';
+export { factsReadBy, type RequestFact } from './facts-read';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
@@ -48,6 +50,14 @@ export {
   type SystemResource,
 } from './request';
 export { type SeparationBreach, separationBreaches, separationOf } from './separation';
+export {
+  newUnownedServices,
+  type Ownership,
+  type ServiceAccount,
+  serviceAccounts,
+  servicesOwnedBy,
+  unownedServices,
+} from './service-accounts';
 export type { Elsewhere } from './steps';
 export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';

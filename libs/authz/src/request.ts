@@ -35,6 +35,8 @@ export interface RequestContext {
   /** The session was opened with more than one factor. */
   readonly mfa: boolean;
   readonly authMethod: string;
+  /** Absent where the identity provider said none. */
+  readonly acr?: string | undefined;
   /** Milliseconds since 1970-01-01 UTC. */
   readonly nowMs: number;
   /** Whole seconds. */

@@ -1,8 +1,16 @@
 import type { Action } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type CompiledPolicies, compilePolicies, decideQuestion, ineffectivePolicies, widenings } from '../src/index';
-import { context, key, principal, starter } from './starter-set';
+import {
+  type CompiledPolicies,
+  compilePolicies,
+  decideQuestion,
+  decidingBySituation,
+  Evaluator,
+  ineffectivePolicies,
+  widenings,
+} from '../src/index';
+import { bundleOf, context, key, principal, starter } from './starter-set';
 
 let slots = 0;
 function compiled(policies: string): CompiledPolicies {
@@ -160,6 +168,41 @@ test('no request exists that the newer set allows and the older does not, unless
         });
         const comparison = widenings(before, after);
         expect(wider.length > 0 && comparison.widenings.length === 0 ? wider[0] : undefined).toBeUndefined();
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
+
+test('what is remembered by situation is what is decided anew, for any principal, key and context', () => {
+  const hours = `permit ${scope('crypto:Decrypt')} when { context.now.toTime() < duration("17h") };`;
+  fc.assert(
+    fc.property(
+      fc.subarray(pool, { minLength: 1, maxLength: 6 }),
+      fc.array(asked, { minLength: 40, maxLength: 40 }),
+      (policies, requests) => {
+        const set = compiled(policies.join('') + policy('hours', hours.slice(0, -1)));
+        const people = ['alpha', 'beta', 'gamma'].map((id) => principal(id, id === 'beta' ? ['auditor'] : []));
+        const evaluator = new Evaluator();
+        expect(evaluator.load(bundleOf(people, { policies: policies.join('') + policy('hours', hours.slice(0, -1)) }))).toMatchObject({
+          ok: true,
+        });
+        const alike = decidingBySituation({ principals: people, roles: starter.roles, grants: [] }, set, (request) =>
+          evaluator.decide(request),
+        );
+        for (const { caller, roles: _, owner, createdBy, consumers, team, tenant, sessionAgeSeconds, ...rest } of requests) {
+          const request = {
+            principalId: caller,
+            action: caller === 'gamma' ? ('crypto:Decrypt' as const) : ('crypto:Encrypt' as const),
+            resource: key({ owner, consumers, ...(createdBy ? { createdBy } : {}), tags: team ? { team } : {} }),
+            context: context({
+              ...rest,
+              ...(sessionAgeSeconds === undefined ? {} : { sessionAgeSeconds }),
+              encryptionContext: tenant ? { tenant } : {},
+            }),
+          };
+          expect(alike(request)).toEqual(evaluator.decide(request));
+        }
       },
     ),
     { numRuns: 15 },

@@ -22,6 +22,8 @@ const pool = [
   `forbid ${scope('crypto:Encrypt')} unless { context.mfa }`,
   `forbid ${scope('crypto:Encrypt')} when { context has ip }`,
   `forbid ${scope('crypto:Decrypt')} when { context.authMethod == "oidc" }`,
+  `forbid ${scope('crypto:Encrypt')} when { context has acr && context.acr == "loa1" }`,
+  `permit ${scope('crypto:Decrypt')} when { context has acr }`,
   `forbid ${scope('crypto:Decrypt')} when { [context.encryptionContext].contains(context.encryptionContext) && context.encryptionContext.hasTag(principal.id) }`,
   `forbid (principal, action in Claviger::Action::"crypto", resource) when { resource.hasTag("team") && resource.getTag("team") == "beta" && context.mfa }`,
   `forbid (principal, action in [Claviger::Action::"keys", Claviger::Action::"crypto:Decrypt"], resource) when { context.authMethod == "token" && principal.kind == "person" }`,
@@ -92,6 +94,7 @@ const ask = fc.record({
     {
       mfa: fc.boolean(),
       authMethod: some('token', 'oidc'),
+      acr: some('loa1', 'loa2', ''),
       nowMs: some(...instants),
       sessionAgeSeconds: some(0, 6, 7, 8, 900, 901),
       ip: some('10.1.2.3', '192.0.2.1'),
@@ -134,6 +137,7 @@ function oracle(bundle: PolicyBundle, { principalId, action, resource, context }
     context: {
       mfa: context.mfa,
       authMethod: context.authMethod,
+      ...(context.acr === undefined ? {} : { acr: context.acr }),
       granted: live.some(
         (g) => 'action' in g && g.action === action && g.key === resource.id && isFor(g.context, context.encryptionContext),
       ),

@@ -94,6 +94,8 @@ export const roleMatrix: Record<Action, readonly [string, string, string, string
   'access:DecideReview': ['-', 'yes', 'yes', '-', '-', '-'],
   'access:CompleteReview': ['-', 'yes', '-', '-', '-', '-'],
   'access:ReadUnused': ['-', 'yes', '-', '-', 'yes', '-'],
+  'access:RotateSigningKey': ['-', 'yes', '-', '-', '-', '-'],
+  'access:ReadSigningKeys': ['yes', 'yes', 'yes', 'yes', 'yes', 'yes'],
   'changes:Request': ['people', 'people', 'people', '-', '-', 'people'],
   'changes:Read': ['-', 'people', '-', '-', 'yes', '-'],
   'changes:Approve': ['-', 'people', '-', '-', '-', '-'],

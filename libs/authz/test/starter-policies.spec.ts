@@ -1,5 +1,6 @@
 import {
   type Action,
+  accessOperations,
   actions,
   actionTable,
   alertOperations,
@@ -207,6 +208,7 @@ test('every action that an operation names can be asked of policy', () => {
     importOperations,
     exportOperations,
     policyOperations,
+    accessOperations,
     auditOperations,
     alertOperations,
   ].flatMap((group) => Object.values(group));

@@ -1,5 +1,6 @@
 import {
   accessLifecycleOperations,
+  accessOperations,
   alertOperations,
   auditOperations,
   backupOperations,
@@ -27,7 +28,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
-  access: { ...access, ...accessLifecycleOperations, ...reviewOperations },
+  access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations },
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

@@ -46,6 +46,12 @@ test('only what is safe to repeat, or was received by nobody, is tried again, an
   );
 });
 
+test('a quota that is used up is asked again when its next window has begun, or not at all where the deadline is earlier', () => {
+  const failed = { retry: 'safe', retryable: true, undelivered: false, attempt: 0, random: 0.5 } as const;
+  expect(retryPauseMs({ ...failed, retryAfterMs: 400, remainingMs: 5_000 })).toBeGreaterThanOrEqual(400);
+  expect(retryPauseMs({ ...failed, retryAfterMs: 60_000, remainingMs: 5_000 })).toBeUndefined();
+});
+
 test('one attempt of a call that may be repeated leaves time for another, but outlasts the wait for the record', () => {
   expect(attemptTimeoutMs('safe', 5_000, 5_000)).toBeGreaterThan(limits.auditWaitMs);
   expect(attemptTimeoutMs('safe', 5_000, 5_000)).toBeLessThanOrEqual(2_500);

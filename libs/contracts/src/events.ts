@@ -141,6 +141,14 @@ export const eventTypes = {
   'io.claviger.access.removed': { stream: 'POLICY', data: AboutAccess },
   /** It would have been, and too few would be left with the role. */
   'io.claviger.access.kept': { stream: 'POLICY', data: z.strictObject({ ...AboutAccess.shape, role: RoleId, left: z.int() }) },
+  /** Services that use what they may with nobody to answer for them since this revision, each told once: `none` names no owner, `gone` one who is no more. */
+  'io.claviger.policy.services-unowned': {
+    stream: 'POLICY',
+    data: z.strictObject({
+      revision: z.int(),
+      services: z.array(z.strictObject({ principal: PrincipalId, ownership: z.enum(['none', 'gone']), owner: z.string().optional() })),
+    }),
+  },
   'io.claviger.ledger.checkpoint': {
     stream: 'LEDGER',
     data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),

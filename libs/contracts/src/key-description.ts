@@ -97,6 +97,8 @@ export const KeyDescription = z.strictObject({
   environment: Environment,
   classification: Classification,
   owner: PrincipalId,
+  /** Whom policies bar from using it. Absent from a service of an earlier version. */
+  createdBy: PrincipalId.optional(),
   ...KeyNotes.shape,
   consumers,
   tags,

@@ -8,6 +8,7 @@ import { KeyProfile } from './profiles';
 import { Quota, quotaLimits } from './quotas';
 import { PackInForce, packLimits } from './regulation-packs';
 import { RoleConflict, roleConflictsMost } from './role-conflicts';
+import { PrincipalOwner } from './service-accounts';
 import { Staleness } from './staleness';
 
 export const bundleFormat = 'claviger.bundle/1';
@@ -21,6 +22,7 @@ export const bundleLimits = {
   grants: 10_000,
   rolesPerPrincipal: 32,
   identitiesPerPrincipal: 16,
+  claimsPerIdentity: 16,
   profiles: 100,
   tokens: 64,
   nameChars: 128,
@@ -100,6 +102,8 @@ export const actionTable = {
   'access:DecideReview': 'System',
   'access:CompleteReview': 'System',
   'access:ReadUnused': 'System',
+  'access:RotateSigningKey': 'System',
+  'access:ReadSigningKeys': 'System',
   'changes:Request': 'System',
   'changes:Read': 'System',
   'changes:Approve': 'System',
@@ -119,11 +123,29 @@ const revision = z.int().min(1);
 export const Role = z.strictObject({ id: RoleId, description: printable(500), revision });
 export type Role = z.infer<typeof Role>;
 
+/** By its name; `/` begins a JSON Pointer (RFC 6901) into a claim that is an object. */
+const claimName = z.string().min(1).max(bundleLimits.nameChars);
+/**
+ * A JWT of an issuer. `issuer` and `subject` are its `iss` and `sub`, compared exactly (OpenID Connect Core §2); each of `claims` must be there with exactly
+ * this value. One of `subject` and `claims` must be given. There are no wildcards: what a pattern would let through is somebody else's branch or namespace.
+ */
+export const OidcIdentity = z
+  .strictObject({
+    kind: z.literal('oidc'),
+    issuer: z.url().max(bundleLimits.uriChars),
+    subject: printable(255).optional(),
+    claims: z
+      .record(claimName, z.union([printable(bundleLimits.uriChars), z.boolean(), z.int()]))
+      .refine((claims) => Object.keys(claims).length <= bundleLimits.claimsPerIdentity, 'too many claims')
+      .optional(),
+  })
+  .refine(({ subject, claims }) => subject !== undefined || Object.keys(claims ?? {}).length > 0, 'names neither a subject nor a claim');
+export type OidcIdentity = z.infer<typeof OidcIdentity>;
+
 /** How a caller proves to be a principal. `token`: by a token that Claviger issued for its id. */
 export const Identity = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('token') }),
-  /** `issuer` and `subject` are the `iss` and `sub` of the JWT, compared exactly (OpenID Connect Core §2). */
-  z.strictObject({ kind: z.literal('oidc'), issuer: z.url().max(bundleLimits.uriChars), subject: printable(255) }),
+  OidcIdentity,
   z.strictObject({
     kind: z.literal('spiffe'),
     id: z
@@ -140,6 +162,9 @@ export const Principal = z.strictObject({
   id: PrincipalId,
   kind: z.enum(['person', 'service']),
   displayName: printable(bundleLimits.nameChars).optional(),
+  /** Of a service: who answers for it, and how they are reached. */
+  owner: PrincipalOwner.optional(),
+  contact: printable(bundleLimits.nameChars).optional(),
   roles: z.array(RoleId).max(bundleLimits.rolesPerPrincipal),
   disabled: z.boolean(),
   revision,

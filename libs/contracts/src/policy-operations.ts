@@ -42,9 +42,18 @@ export const policyOperations = {
     name: 'access.issue-token',
     action: 'access:IssueToken',
     summary:
-      'A token of at most 15 minutes for a principal, signed in the HSM. A principal may always renew its own, until its authentication is too old.',
+      'A token of at most 15 minutes for a principal, signed in the HSM. A principal may always renew its own, until its authentication is too old. `audience`: a JWT that tells somebody else who the caller is; it admits nobody here.',
     retry: 'safe',
-    input: { principal: PrincipalId.optional(), lifetimeSeconds: z.int().min(10).max(900).default(900) },
+    input: {
+      principal: PrincipalId.optional(),
+      lifetimeSeconds: z.int().min(10).max(900).default(900),
+      audience: z
+        .string()
+        .min(1)
+        .max(512)
+        .regex(/^[\x21-\x7e]+$/, 'an audience is printable ASCII without spaces')
+        .optional(),
+    },
     result: z.strictObject({ principal: PrincipalId, token: z.string(), expiresAt: Timestamp }),
   }),
   revokeSession: defineOperation({
@@ -69,6 +78,7 @@ export const policyOperations = {
           principal: PrincipalId,
           method: z.string(),
           mfa: z.boolean(),
+          acr: z.string().optional(),
           state: z.enum(['active', 'revoked']),
           /** When its holder authenticated, and the chain of what came from that. */
           authTime: Timestamp,

@@ -15,6 +15,7 @@ import {
   WrappingKeyState,
 } from './primitives';
 import { Residency } from './residency';
+import { TokenKeyView } from './token-keys';
 
 /**
  * What the KV buckets hold. Each value is a compact JWS (RFC 7515, ES256, signed in the control token); these are the payloads.
@@ -114,6 +115,8 @@ export const SessionView = z.strictObject({
   principal: PrincipalId,
   method: z.enum(['token', 'oidc', 'certificate']),
   mfa: z.boolean(),
+  /** The class of the authentication, as the identity provider said it (OpenID Connect Core §2). */
+  acr: z.string().optional(),
   /** The authentication that this session comes from, and the chain of all that came from it: sessions and renewed tokens inherit both. */
   authTime: Timestamp,
   chain: ChainId,
@@ -151,8 +154,37 @@ export const horizonId = 'horizon';
 export const HorizonView = z.strictObject({ kind: z.literal('horizon'), ...header, authTime: Timestamp, expiresAt: Timestamp });
 export type HorizonView = z.infer<typeof HorizonView>;
 
+/** KV key of the revocation of all that a principal has authenticated with. */
+export const revokedPrincipalId = (principal: string) => `principal.${principal}`;
+
+/** No authentication of this principal up to `authTime` counts. It stays until the last token of any of them has ended. */
+export const RevokedPrincipalView = z.strictObject({
+  kind: z.literal('revoked-principal'),
+  ...header,
+  principal: PrincipalId,
+  authTime: Timestamp,
+  by: z.string(),
+  reason: z.string(),
+  expiresAt: Timestamp,
+});
+export type RevokedPrincipalView = z.infer<typeof RevokedPrincipalView>;
+
+/** KV key of a token of an identity provider that may be used once, by the digest of issuer and `jti`. */
+export const usedTokenId = (digest: string) => `used.${digest}`;
+
+/** It has admitted somebody, and admits nobody again while it lives. */
+export const UsedTokenView = z.strictObject({ kind: z.literal('used-token'), ...header, expiresAt: Timestamp });
+export type UsedTokenView = z.infer<typeof UsedTokenView>;
+
 /** What the sessions bucket holds. Only a session has an id that a request subject can name. */
-export const SessionsView = z.discriminatedUnion('kind', [SessionView, RevokedChainView, HorizonView]);
+export const SessionsView = z.discriminatedUnion('kind', [
+  SessionView,
+  RevokedChainView,
+  RevokedPrincipalView,
+  HorizonView,
+  UsedTokenView,
+  TokenKeyView,
+]);
 export type SessionsView = z.infer<typeof SessionsView>;
 export const sessionIn = (record: SessionsView | undefined): SessionView | undefined => (record?.kind === 'session' ? record : undefined);
 

@@ -4,6 +4,7 @@ import {
   Action,
   Applied,
   accessLifecycleOperations,
+  accessOperations,
   actionTable,
   alertOperations,
   auditOperations,
@@ -41,6 +42,7 @@ const published: Operation[] = [
   policyOperations,
   accessLifecycleOperations,
   reviewOperations,
+  accessOperations,
   auditOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));

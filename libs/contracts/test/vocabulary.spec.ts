@@ -117,7 +117,7 @@ describe('errors', () => {
     // A service that cannot now may later; a denial does not become an approval by asking again.
     if (status === 503) expect(retryable).toBe(true);
     if (status === 403) expect(retryable).toBe(false);
-    expect(outcomeOf(code)).toBe(code === 'ERR_DRY_RUN' ? 'dry-run' : status === 401 || status === 403 ? 'denied' : 'failed');
+    expect(outcomeOf(code)).toBe(code === 'ERR_DRY_RUN' ? 'dry-run' : [401, 403, 429].includes(status) ? 'denied' : 'failed');
   });
 
   test('a problem never holds the cause or a stack', () => {

@@ -28,7 +28,7 @@ export interface StateViewOptions {
 }
 
 /** Expired sessions and revocations may go a little later than they end, so that a request in flight still learns that it expired. */
-const expired = (record: SessionsView) => Date.parse(record.expiresAt) + 60_000 < Date.now();
+const expired = ({ expiresAt }: SessionsView) => expiresAt !== undefined && Date.parse(expiresAt) + 60_000 < Date.now();
 
 /** KEKs are needed for every key under them, and restricted keys are not to wait. */
 export const isPinned = (record: KeysView): boolean =>

@@ -18,6 +18,13 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
+/** What else a service shows to whoever asks: nothing secret, nothing that costs. */
+export interface Page {
+  readonly contentType: string;
+  readonly maxAgeSeconds: number;
+  readonly body: () => string;
+}
+
 /** One check that hangs must not hide what the others say. */
 const checkTimeoutMs = 5_000;
 
@@ -28,10 +35,19 @@ export function serveHealth(options: {
   port: number;
   checks: Check[];
   telemetry: Telemetry;
+  /** By path. */
+  pages?: Readonly<Record<string, Page>>;
 }): Promise<HealthServer> {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     if (request.method !== 'GET') return response.writeHead(405).end();
     if (request.url === '/metrics') return options.telemetry.metrics.getMetricsRequestHandler(request, response);
+    const page = options.pages && Object.hasOwn(options.pages, request.url ?? '') ? options.pages[request.url ?? ''] : undefined;
+    if (page) {
+      const body = page.body();
+      return response
+        .writeHead(200, { 'content-type': page.contentType, 'cache-control': `public, max-age=${page.maxAgeSeconds}` })
+        .end(body);
+    }
     if (request.url !== '/health/live' && request.url !== '/health/ready') return response.writeHead(404).end();
     const live = request.url === '/health/live';
     const results = await Promise.all(

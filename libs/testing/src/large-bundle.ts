@@ -77,6 +77,7 @@ function principalOf(n: number, teams: number): Principal {
   return {
     id,
     kind: service ? 'service' : 'person',
+    ...(service ? { owner: `person-${3 * (n % 32)}` } : {}),
     roles,
     disabled: n % 97 === 96,
     revision: 1 + pick(id, 9),

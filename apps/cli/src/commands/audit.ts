@@ -4,13 +4,15 @@ import { type Outcome, Trust } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { defaultMemoryFile, recall, remember } from '../checkpoint-memory';
 import { CommandError, Finding } from '../exit-codes';
-import { type LedgerSource, type Verification, verifyLedger } from '../ledger-verification';
+import { ledgerSource } from '../ledger-source';
+import { type Verification, verifyLedger } from '../ledger-verification';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
 import { required } from '../settings';
 import { keepState, recallState } from '../verified-state';
 import { keyIdOf } from './aliases';
+import { exportCommand } from './audit-export';
 
 /** The ledger: verify it without believing it, and look things up in it. */
 export function auditCommands(program: Command): void {
@@ -37,7 +39,7 @@ export function auditCommands(program: Command): void {
         if (kept && 'doubt' in kept) output.note(`reading the whole ledger: ${kept.doubt}`);
         const resume = kept && 'state' in kept ? kept.state : undefined;
         const started = performance.now();
-        const { state, ...verification } = await verifyLedger(sourceOf(client), {
+        const { state, ...verification } = await verifyLedger(ledgerSource(client), {
           trust,
           remembered,
           resume,
@@ -53,6 +55,7 @@ export function auditCommands(program: Command): void {
         if (findings.length > 0) throw new Finding(`${findings.length} finding(s) of the ledger itself`);
       }),
     );
+  exportCommand(audit);
   audit
     .command('query')
     .description('records, newest first, each with its index in the ledger')
@@ -109,12 +112,6 @@ function showRecords(output: Output, found: Found[]): void {
 /** A change that was recorded only after its process had ended is told from an operation that was answered. */
 const what = ({ kind, action, event, finding }: Found['record']): string =>
   kind === 'committed' ? `${action} (committed)` : String(action ?? event ?? finding ?? kind);
-
-const sourceOf = (client: Client): LedgerSource => ({
-  checkpoint: async () => (await client.audit.checkpoint()).checkpoint,
-  entries: async (from) => (await client.audit.entries({ from, limit: 1_000 })).lines,
-  consistency: async (from, to) => (await client.audit.consistency({ from, to })).proof,
-});
 
 const width = 30;
 const bar = (output: Output) => (done: number, size: number) => {

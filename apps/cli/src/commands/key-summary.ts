@@ -26,6 +26,7 @@ const summary = (key: KeyDescription) => ({
   environment: key.environment,
   classification: key.classification,
   owner: key.owner,
+  'created by': key.createdBy,
   team: key.team,
   contact: key.contact,
   description: key.description,

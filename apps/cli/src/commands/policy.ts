@@ -8,6 +8,7 @@ import { online } from '../run';
 import { assignmentsCommand } from './assignments';
 import { policyCheckCommands } from './policy-check';
 import { packsCommands } from './policy-packs';
+import { simulateCommand } from './policy-simulate';
 
 /** The policy bundle: look at it, check a folder, put it in force. */
 export function policyCommands(program: Command): void {
@@ -50,6 +51,7 @@ export function policyCommands(program: Command): void {
       }),
     );
   policyCheckCommands(policy);
+  simulateCommand(policy);
   policy
     .command('publish <folder>')
     .description('validate a folder and put it in force everywhere')

@@ -45,7 +45,7 @@ const Expected = z.union([
   decision.transform((kind) => ({ decision: kind })),
   z.strictObject({
     decision,
-    /** Exactly these decide. */
+    /** These decide; others may decide the same. */
     policies: z.array(z.string()).min(1).max(100).optional(),
     quorum: z.int().min(1).max(99).optional(),
     approvers: z.array(RoleId).min(1).max(100).optional(),

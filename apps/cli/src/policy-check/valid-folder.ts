@@ -1,4 +1,4 @@
-import { assuredTokens, issueText, validateBundle } from '@claviger/authz';
+import { assuredTokens, issueText, unownedServices, validateBundle } from '@claviger/authz';
 import { PolicyBundle } from '@claviger/contracts';
 import { Finding } from '../exit-codes';
 import type { Output } from '../output';
@@ -12,13 +12,19 @@ const unmetLevels = ({ profiles = [], tokens = [] }: PolicyBundle): string[] =>
       : [`profile ${id}: no token on record has an active validation of level ${moduleLevel}, so its keys cannot be made (ERR_ASSURANCE)`],
   );
 
+/** Those that are new are refused when the folder is published; those of before are not. */
+const withoutOwner = (bundle: PolicyBundle): string[] =>
+  unownedServices(bundle).map(({ principal: { id, owner } }) =>
+    owner === undefined ? `service ${id}: names no owner` : `service ${id}: its owner ${owner} is no enabled person and no group`,
+  );
+
 /** The bundle in a folder. @throws Finding after what is wrong with it was printed */
 export function checkedFolder(output: Output, folder: string): PolicyBundle {
   const bundle = readPolicyFolder(folder, new Date());
   const issues = validateBundle(bundle);
   if (issues.length === 0) {
     const good = PolicyBundle.parse(bundle);
-    for (const note of unmetLevels(good)) output.note(note);
+    for (const note of [...unmetLevels(good), ...withoutOwner(good)]) output.note(note);
     return good;
   }
   output.table({ valid: false, issues }, issues, [{ title: `${folder} DOES NOT VALIDATE`, value: issueText }]);

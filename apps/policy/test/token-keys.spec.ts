@@ -1,0 +1,176 @@
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { type SessionsView, type TokenKeyView, tokenKeyId } from '@claviger/contracts';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { calculateJwkThumbprint } from 'jose';
+import { TokenKeyKeeper } from '../src/token-key-keeper';
+import { jwkOf, madeKeys, publishAheadMs, signingKey, spentKeys, verifyingKeys } from '../src/token-keys';
+
+const dayMs = 86_400_000;
+const start = Date.parse('2026-03-01T12:00:00.000Z');
+const longestTokenMs = 900_000;
+
+/** Replicas on one bucket and one token. The pairs are those of OpenSSL: what a process leaves behind that is killed in between cannot be had of a real token. */
+function installation() {
+  const bucket = new Map<string, SessionsView>();
+  const pairs = new Map<string, { privateKey: KeyObject; publicKey: KeyObject }>();
+  const recorded: string[] = [];
+  const clock = { nowMs: start };
+  const owner = {
+    claim: async (record: SessionsView) => !bucket.has(record.id) && bucket.set(record.id, record) && true,
+    put: async (record: SessionsView) => {
+      if ((bucket.get(record.id)?.revision ?? 0) >= record.revision) return 'already there' as const;
+      bucket.set(record.id, record);
+      return 'written' as const;
+    },
+  };
+  const token = {
+    generateTokenKeyPair: (label: string) => {
+      const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      pairs.set(label, pair);
+      return pair.publicKey.export({ format: 'der', type: 'spki' });
+    },
+    destroyTokenKeyPair: (label: string) => pairs.delete(label),
+    findTokenKey: (label: string) => pairs.get(label),
+    signDigestP256: (pair: { privateKey: KeyObject }, digest: Buffer) => sign(null, digest, pair.privateKey),
+  };
+  const replica = (more: Partial<typeof token> = {}) =>
+    new TokenKeyKeeper({
+      token: { ...token, ...more } as never,
+      owner: owner as never,
+      view: { values: () => bucket.values(), fresh: () => true },
+      control: new Map(),
+      trail: { operation: async ({ reason }: { reason?: string }) => void recorded.push(reason ?? '') } as never,
+      everyMs: 30 * dayMs,
+      logger: { log: () => undefined, warn: () => undefined, error: () => undefined },
+      nowMs: () => clock.nowMs,
+    });
+  const records = () => [...bucket.values()] as TokenKeyView[];
+  /** As a replica does that runs: a look every so often. */
+  const run = async (keeper: TokenKeyKeeper) => {
+    await keeper.start();
+    await keeper.stop();
+  };
+  return { bucket, pairs, recorded, clock, replica, records, run, token };
+}
+
+describe('keys that sign tokens', () => {
+  test('the first signs at once; the next is published before it signs, and the one before verifies until its last token has ended', async () => {
+    const { clock, replica, run, recorded, pairs } = installation();
+    const keeper = replica();
+    await run(keeper);
+    const first = keeper.signer().kid;
+    expect(keeper.jwks()).toMatchObject({ signing: first, keys: [{ kid: first, alg: 'ES256', use: 'sig' }] });
+    clock.nowMs += 30 * dayMs;
+    await run(keeper);
+    const [, second] = keeper.jwks().keys.map(({ kid }) => kid);
+    expect(keeper.signer().kid).toBe(first);
+    clock.nowMs += publishAheadMs;
+    expect(keeper.signer().kid).toBe(second);
+    clock.nowMs += longestTokenMs;
+    expect([...keeper.trusted().keys()]).toEqual([first, second]);
+    clock.nowMs += 31_000;
+    expect([...keeper.trusted().keys()]).toEqual([second]);
+    await run(keeper);
+    expect(pairs.size).toBe(1);
+    expect(recorded).toEqual([expect.stringContaining('the first'), expect.stringContaining('by schedule')]);
+  });
+
+  test('a compromised one is withdrawn at once, and its pair destroyed', async () => {
+    const { replica, run, pairs } = installation();
+    const keeper = replica();
+    await run(keeper);
+    const before = keeper.signer().kid;
+    const { made, withdrawn } = await keeper.rotate({ compromised: true });
+    expect({ withdrawn, signing: keeper.signer().kid }).toEqual({ withdrawn: [before], signing: made.kid });
+    expect([...keeper.trusted().keys()]).toEqual([made.kid]);
+    await run(keeper);
+    expect([...pairs.keys()]).toEqual([made.label]);
+  });
+
+  test('replicas that begin at once make one between them', async () => {
+    const { replica, run, pairs } = installation();
+    const replicas = [replica(), replica(), replica()];
+    await Promise.all(replicas.map(run));
+    expect(new Set(replicas.map((keeper) => keeper.signer().kid)).size).toBe(1);
+    expect(pairs.size).toBe(1);
+  });
+
+  test('one that ends before or after it made the pair leaves nothing behind: another cleans up, and makes its own', async () => {
+    const { clock, replica, run, pairs, records, bucket } = installation();
+    for (const afterIt of [false, true]) {
+      const killed = replica({
+        generateTokenKeyPair: (label) => {
+          if (afterIt) pairs.set(label, generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+          throw new Error('killed');
+        },
+      });
+      await run(killed);
+      const other = replica();
+      await run(other);
+      expect(madeKeys(records())).toEqual([]);
+      clock.nowMs += 121_000;
+      await run(other);
+      expect(other.jwks().keys).toHaveLength(1);
+      expect(pairs.size).toBe(1);
+      pairs.clear();
+      bucket.clear();
+    }
+  });
+
+  test('one that was given up while it slept destroys its own pair when it wakes', async () => {
+    const { clock, replica, run, pairs, records, bucket, token } = installation();
+    const sleeper = replica({
+      generateTokenKeyPair: (label) => {
+        clock.nowMs += 121_000;
+        const begun = bucket.get(tokenKeyId(1)) as TokenKeyView;
+        bucket.set(begun.id, { ...begun, revision: 2, state: 'destroyed' });
+        return token.generateTokenKeyPair(label);
+      },
+    });
+    await run(sleeper);
+    expect(madeKeys(records())).toEqual([]);
+    expect(pairs.size).toBe(0);
+  });
+
+  test('whatever is rotated when: a token verifies as long as it lives, and what verifies is never destroyed', async () => {
+    const spki = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'der', type: 'spki' }).toString('base64url');
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 3_000_000 }), { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 0, max: 4_000_000 }),
+        (froms, at) => {
+          const keys = [...froms]
+            .sort((a, b) => a - b)
+            .map(
+              (from, n): TokenKeyView => ({
+                ...{
+                  kind: 'token-key',
+                  id: tokenKeyId(n + 1),
+                  revision: 2,
+                  number: n + 1,
+                  label: `token-signing-${n + 1}-${'0'.repeat(16)}`,
+                },
+                ...{ state: 'made', begunAt: new Date(0).toISOString(), publicKeySpki: spki, kid: `k${n}` },
+                activeFrom: new Date(from).toISOString(),
+              }),
+            );
+          const signer = signingKey(keys, at);
+          if (!signer) return;
+          const end = at + longestTokenMs;
+          expect(verifyingKeys(keys, end).map(({ kid }) => kid)).toContain(signer.kid);
+          const spent = new Set(spentKeys(keys, end).map(({ id }) => id));
+          expect(verifyingKeys(keys, end).filter(({ id }) => spent.has(id))).toEqual([]);
+        },
+      ),
+    );
+  });
+
+  test('are named by their thumbprint (RFC 7638)', async () => {
+    const { replica, run, records } = installation();
+    await run(replica());
+    const [key] = madeKeys(records());
+    const jwk = jwkOf(key as NonNullable<typeof key>);
+    expect(await calculateJwkThumbprint(jwk)).toBe(key?.kid);
+  });
+});
