@@ -66,7 +66,18 @@ export const options = {
 };
 export type Options = typeof options;
 
-const known = [...Object.keys(scenarios), 'suspend', 'policy-change', 'revoke', 'rewrap', 'token', 'keys', 'hsm-scale', 'decisions', 'simulate'];
+const known = [
+  ...Object.keys(scenarios),
+  'suspend',
+  'policy-change',
+  'revoke',
+  'rewrap',
+  'token',
+  'keys',
+  'hsm-scale',
+  'decisions',
+  'simulate',
+];
 if (!known.includes(options.scenario)) refuse(`no scenario ${options.scenario || 'given'}`);
 if (options.beside !== undefined && !scenarios[options.beside]) refuse(`--beside: no scenario ${options.beside}`);
 if (!tokenNames.includes(options.token)) refuse(`--token: ${tokenNames.join(' or ')}`);

@@ -50,6 +50,7 @@ export const PURE = [
     'policy-check/acknowledgements',
     'policy-check/assignments',
     'policy-check/check',
+    'policy-check/drift',
     'policy-check/junit',
     'policy-check/run-tests',
     'policy-check/test-file',
