@@ -6,6 +6,8 @@ import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
 import { AccessGovernanceController } from './access-governance.controller';
 import { BundleKeeper } from './bundle-keeper';
+import { ChangeKeeper } from './change-keeper';
+import { ChangesController } from './changes.controller';
 import { PolicyController } from './policy.controller';
 import { QuotaCounts } from './quota-counts';
 import { QuotasController } from './quotas.controller';
@@ -18,6 +20,7 @@ import { TokenKeyKeeper } from './token-key-keeper';
 export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
+  changes: ChangeKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
   tokenKeys: TokenKeyKeeper;
@@ -32,11 +35,12 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, AccessGovernanceController, QuotasController],
+      controllers: [PolicyController, AccessController, AccessGovernanceController, QuotasController, ChangesController],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
+        { provide: ChangeKeeper, useValue: parts.changes },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
         { provide: TokenKeyKeeper, useValue: parts.tokenKeys },

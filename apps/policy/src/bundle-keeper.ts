@@ -86,6 +86,8 @@ export class BundleKeeper {
     now: Date,
     /** The record of who publishes it, as it will be. */
     intend: (bundle: PolicyBundle) => RecordIntent,
+    /** Throws when it needs more than policy said: it is told what is in force, and what is to be. */
+    assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
   ): Promise<{ bundle: PolicyBundle; hash: string; recorded: () => void }> {
     const stored = await this.verified();
     if (stored?.bundle.revision !== basedOn)
@@ -97,6 +99,7 @@ export class BundleKeeper {
         issues.every(({ where }) => where === separationOf) ? 'ERR_SEPARATION_OF_DUTIES' : 'ERR_POLICY_INVALID',
         issues.slice(0, issuesShown).map(issueText).join('; ').slice(0, 4_000),
       );
+    assertMay(stored.bundle, bundle);
     const sealed = sealWithin(bundle, this.parts.signer);
     const intent = intend(bundle);
     const owed = this.parts.owed.owe(bundleId, intent);

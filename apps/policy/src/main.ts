@@ -1,9 +1,16 @@
 import 'reflect-metadata';
-import { accessOperations, type BundleView, policyOperations, quotaOperations, type SessionsView } from '@claviger/contracts';
+import {
+  accessOperations,
+  type BundleView,
+  changeOperations,
+  policyOperations,
+  quotaOperations,
+  type SessionsView,
+} from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
-import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Admission } from './admission';
@@ -12,6 +19,8 @@ import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
+import { ChangeKeeper } from './change-keeper';
+import { ChangeStore } from './change-store';
 import { Config } from './config';
 import { Credentials } from './credentials';
 import { policyChecks } from './health';
@@ -89,6 +98,20 @@ await runService(service, async (logger) => {
     logger,
   });
   await bundles.start();
+  const held = new Changes(core, signer, logger);
+  const changeStore = ChangeStore.open(
+    ...([config.MONGODB_URL, config.MONGODB_DATABASE, signer, trusted] as const),
+    (id) => held.view.held(id)?.revision,
+    onTampered,
+  );
+  const owedOfChanges = new OwedRecords({
+    ...{ source: changeStore, trail, signer, trusted, onTampered, logger },
+    dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const changes = new ChangeKeeper({
+    ...{ connection, store: changeStore, owed: owedOfChanges, owner: held.owner, view: held.view, people: evaluator, trusted, logger },
+  });
+  void held.start().then(() => changes.start());
   const forget = async () => {
     await logins.forget();
     await tokenKeys.forget();
@@ -109,13 +132,17 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { policy: { show, publish, ...quotaOperations }, access: { ...access, ...accessOperations } },
+    services: {
+      policy: { show, publish, ...quotaOperations },
+      access: { ...access, ...accessOperations },
+      changes: changeOperations,
+    },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
-  const recorded = new RecordedReply(core.gate, trail);
+  const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
   const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
-  const parts = { quotaCounts, recorded, bundles, evaluator, tokens, tokenKeys, registries, sessions, revocation };
+  const parts = { quotaCounts, recorded, bundles, changes, evaluator, tokens, tokenKeys, registries, sessions, revocation };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -166,12 +193,15 @@ await runService(service, async (logger) => {
     () => personal.stop(),
     () => tokenKeys.stop(),
     () => bundles.stop(),
+    () => changes.stop(),
+    () => held.stop(),
     () => sessions.stop(),
     core.drain.views,
     () => oidc.stop(),
     () => app.close(),
     core.drain.connection,
     () => store.close(),
+    () => changeStore.close(),
     () => health.close(),
     core.drain.rest,
   ];

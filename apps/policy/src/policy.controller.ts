@@ -1,7 +1,7 @@
-import { claviger, Evaluator } from '@claviger/authz';
-import { ProblemError, policyOperations, type Request, type Result } from '@claviger/contracts';
+import { claviger, Evaluator, guardChanges, strictest } from '@claviger/authz';
+import { type PolicyBundle, ProblemError, policyOperations, type Request, type Result } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { RecordedReply, SystemReplies } from '@claviger/service';
+import { type Asker, RecordedReply, SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { BundleKeeper } from './bundle-keeper';
@@ -29,13 +29,28 @@ export class PolicyController {
 
   @MessagePattern(publish.name)
   publish(@Payload() request: Request<typeof publish>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(publish, context, { reason: request.reason }, async ({ admit, intend }) => {
+    return this.recorded.answer(publish, context, { reason: request.reason }, async ({ admit, admitWith, intend }) => {
       admit('policy:Publish', claviger);
-      const { bundle, hash, recorded } = await this.bundles.publish(request, new Date(), ({ revision }) => intend({ revision }));
+      const { bundle, hash, recorded } = await this.bundles.publish(
+        request,
+        new Date(),
+        ({ revision }) => intend({ revision }),
+        (from, to) => assertGuarded(from, to, admitWith),
+      );
       const policies = bundle.policies.match(/^\s*@id\(/gm)?.length ?? 0;
       const { revision, publishedAt, principals } = bundle;
       const result: Result<typeof publish> = { revision, hash, publishedAt, principals: principals.length, policies };
       return { result, recorded };
     });
   }
+}
+
+/** The quorum guards itself: who could change it alone could approve alone. Throws Refusal ERR_APPROVAL_REQUIRED. */
+function assertGuarded(from: PolicyBundle, to: PolicyBundle, admitWith: Asker['admitWith']): void {
+  const changes = guardChanges(from, to, Date.now());
+  if (changes.length === 0) return;
+  const why = `policy:Publish of this bundle needs approval: ${changes.map((change) => change.why).join('; ')}`.slice(0, 2_000);
+  const rule = strictest(changes.map((change) => change.rule));
+  if (!rule) throw new ProblemError('ERR_POLICY_INVALID', `${why}. No person can approve all of that: publish it in several steps.`);
+  admitWith(rule, why);
 }

@@ -3,6 +3,7 @@ import {
   alertOperations,
   auditOperations,
   backupOperations,
+  changeOperations,
   cryptoOperations,
   exportOperations,
   type Input,
@@ -27,6 +28,7 @@ export const operations = {
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
   access: { ...access, ...accessOperations },
+  changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

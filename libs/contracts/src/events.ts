@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
+import { ApproversAsked, ChangeId, ChangeState } from './changes';
 import { KeyDescription } from './key-description';
 import { ValidationState } from './known-tokens';
 import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
@@ -28,6 +29,14 @@ const AboutValidation = z.strictObject({
 const AboutBackup = z.strictObject({
   ...{ backupId: BackupId, epoch: EpochId, by: PrincipalId, manifestDigest: z.string().optional() },
   ...{ keys: z.int().optional(), proven: z.int().optional(), failures: z.int().optional(), detail: z.string().optional() },
+});
+
+const AboutChange = z.strictObject({
+  ...{ change: ChangeId, state: ChangeState, requester: PrincipalId, operation: z.string(), reason: z.string() },
+  ...{ ...ApproversAsked, approvedBy: z.array(PrincipalId), expiresAt: Timestamp },
+  /** Who did this, or the service that executed it. */
+  by: z.string(),
+  code: z.string().optional(),
 });
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
@@ -120,6 +129,14 @@ export const eventTypes = {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),
   },
+  /** A change waits for the approval of those whom `approvers` names; it has it; or it ended. */
+  'io.claviger.change.requested': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.approved': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.rejected': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.withdrawn': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.expired': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.executed': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.failed': { stream: 'POLICY', data: AboutChange },
   /** Services that use what they may with nobody to answer for them since this revision, each told once: `none` names no owner, `gone` one who is no more. */
   'io.claviger.policy.services-unowned': {
     stream: 'POLICY',
