@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { createDecipheriv, createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from '@claviger/client';
+import type { ApprovalKey, Principal } from '@claviger/contracts';
 import { builtProgram, readMachine, runCommand, until, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cast } from '../demo/cast';
@@ -388,14 +389,44 @@ test('a key of one’s own is brought by the commands of the manual, used, lost 
   writeFileSync(file('recipient.pub.pem'), publicKey.export({ format: 'pem', type: 'spki' }));
   const leave = (who = 'owen') => run(cli, take, `KEY=${keyId}`, who);
   expect((await leave('kim')).stderr).toMatch(/^ERR_ACCESS_DENIED/);
-  expect((await leave()).stderr).toMatch(/^ERR_APPROVAL_REQUIRED/);
-  await ok('sam', 'policy', 'export', file('policies'));
-  const edit = async (name: string, change: (text: string) => string) => {
-    writeFileSync(file(`policies/${name}`), change(readFileSync(file(`policies/${name}`), 'utf8')));
-    await ok('sam', 'policy', 'publish', file('policies'), '--reason', 'export to the acquirer');
-  };
-  await edit('policies.cedar', (text) => text.replace(/(made for it, when two.*\n)@quorum.*\n@approvers.*\n/, '$1'));
-  await until(async () => ((await leave()).code === 0 ? true : undefined), { what: 'the export', timeoutMs: 20_000 });
+  const refused = await leave();
+  expect(refused.stderr).toMatch(/^ERR_APPROVAL_REQUIRED/);
+  expect(refused.stderr).toContain(`claviger --request-approval 'WHY IT IS NEEDED' keys export ${keyId}`);
+  await enrolOfficers();
+  const change = await requestedExport(keyId);
+  expect(await ok('sam', 'changes', 'show', change)).toContain(`  keyId = ${keyId}`);
+  const approve = (who: string) =>
+    ok(who, 'changes', 'approve', change, '--yes', '--key', file(`${who}.key`), '--passphrase-file', file('phrase'));
+  expect(await approve('sam')).toContain('requested');
+  expect((await as('owen', 'changes', 'execute', change)).stderr).toMatch(/^ERR_APPROVAL_REQUIRED: 1 of 2/);
+  expect(await approve('sue')).toContain('approved');
+  const exporting = [
+    'keys',
+    'export',
+    keyId,
+    '--recipient',
+    file('recipient.pub.pem'),
+    '--reason',
+    'to the acquirer',
+    '--out',
+    file('exported.wrapped'),
+  ];
+  expect((await as('owen', '--change', change, ...exporting.with(6, 'to somebody else'))).stderr).toMatch(/^ERR_CHANGE_MISMATCH/);
+  // By two at once, the replica of the service that answers first does it; only one of them gets the material.
+  const both = await Promise.all([
+    as('owen', '--change', change, ...exporting),
+    as('owen', 'changes', 'execute', change, '--out', file('by-execute')),
+  ]);
+  expect(both.map(({ code }) => code).sort()).toEqual([0, 2]);
+  expect(both.map(({ stderr }) => stderr).join('')).toContain('ERR_CHANGE_USED');
+  expect((await as('owen', '--change', change, ...exporting)).stderr).toMatch(/^ERR_CHANGE_USED/);
+  await until(async () => (await ok('ada', 'changes', 'show', change)).includes('(executed)'), { what: 'it to be told', everyMs: 200 });
+  const wrapped = existsSync(file('exported.wrapped'))
+    ? readFileSync(file('exported.wrapped'))
+    : Buffer.from((JSON.parse(readFileSync(file('by-execute'), 'utf8')) as { wrappedMaterial: string }).wrappedMaterial, 'base64url');
+  writeFileSync(file('taken.wrapped'), wrapped);
+  const unwrap = ['keys', 'unwrap-material', '--private-key', file('recipient.pem'), '--wrapped', file('taken.wrapped')];
+  await ok('owen', ...unwrap, '--out', file('exported.bin'));
   expect(readFileSync(file('exported.bin'))).toEqual(material);
   const digest = createHash('sha256')
     .update(publicKey.export({ format: 'der', type: 'spki' }))
@@ -406,6 +437,47 @@ test('a key of one’s own is brought by the commands of the manual, used, lost 
     everyMs: 200,
   });
 }, 180_000);
+
+/** Sam, and Sue who is new, with a key each that they made themselves. */
+async function enrolOfficers(): Promise<void> {
+  writeFileSync(file('phrase'), 'a long enough passphrase', { mode: 0o600 });
+  await ok('sam', 'policy', 'export', file('policies'));
+  const path = file('policies/principals.json');
+  const people = JSON.parse(readFileSync(path, 'utf8')) as Principal[];
+  people.push({ id: 'sue', kind: 'person', roles: ['security-officer'], disabled: false, revision: 1, identities: [{ kind: 'token' }] });
+  const { sue } = await system.stack.tokens([{ id: 'sue', kind: 'person', roles: ['security-officer'] }]);
+  writeFileSync(file('sue.token'), sue as string, { mode: 0o600 });
+  for (const id of ['sam', 'sue']) {
+    const made = await ok(id, '--json', 'approvals', 'new-key', '--out', file(`${id}.key`), '--passphrase-file', file('phrase'));
+    const person = people.find((one) => one.id === id) as (typeof people)[number];
+    person.approvalKeys = [JSON.parse(made) as ApprovalKey];
+  }
+  writeFileSync(path, JSON.stringify(people));
+  await ok('sam', 'policy', 'publish', file('policies'), '--reason', 'two officers who approve');
+}
+
+async function requestedExport(keyId: string): Promise<string> {
+  const exporting = [
+    'keys',
+    'export',
+    keyId,
+    '--recipient',
+    file('recipient.pub.pem'),
+    '--reason',
+    'to the acquirer',
+    '--out',
+    file('exported.wrapped'),
+  ];
+  const requested = await until(
+    async () => {
+      const said = await as('owen', '--json', '--request-approval', 'the business is sold', ...exporting);
+      return said.stderr.includes('"change"') ? said : undefined;
+    },
+    { what: 'the officers to be in force everywhere', timeoutMs: 20_000 },
+  );
+  expect(requested.code).toBe(2);
+  return (JSON.parse(requested.stderr) as { error: { change: string } }).error.change;
+}
 
 test('a KEK and the root of the token are rotated by jobs while keys are used; what was encrypted before still opens', async () => {
   const { keyId } = await json<{ keyId: string }>('kim', 'keys', 'create', 'cli/rewrapped', '--consumer', 'payments-api');

@@ -31,9 +31,22 @@ export class CommandError extends Error {
   }
 }
 
+/** The command was not done: others have to approve it first. Its request was made. */
+export class ApprovalRequested extends Error {
+  constructor(
+    readonly change: string,
+    message: string,
+    readonly next: string,
+  ) {
+    super(message);
+  }
+}
+
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Finding) return exitCodes.finding;
   if (error instanceof CommandError) return exitCodes[error.kind];
+  // It was not done.
+  if (error instanceof ApprovalRequested) return exitCodes.refused;
   if (!(error instanceof ClavigerError)) return exitCodes.failed;
   // It is what was asked for.
   if (error.code === 'ERR_DRY_RUN') return exitCodes.ok;

@@ -2,7 +2,8 @@
 import { ClavigerError } from '@claviger/client';
 import { HsmError } from '@claviger/hsm';
 import { CommanderError } from 'commander';
-import { CommandError, exitCodeOf, exitCodes, Finding } from './exit-codes';
+import { howToRequest } from './approval-flow';
+import { ApprovalRequested, CommandError, exitCodeOf, exitCodes, Finding } from './exit-codes';
 import { printableLines } from './output';
 import { createProgram } from './program';
 import { servedAsShard } from './simulation/shard-thread';
@@ -16,11 +17,20 @@ function tell(error: unknown, json: boolean): void {
       ? `ERR_CLI_${error.kind.toUpperCase()}`
       : error instanceof Finding
         ? 'FINDING'
-        : 'ERR_CLI';
+        : error instanceof ApprovalRequested
+          ? 'ERR_APPROVAL_REQUIRED'
+          : 'ERR_CLI';
   const detail = error instanceof ClavigerError ? error.detail : error instanceof Error ? error.message : String(error);
-  const next = error instanceof ClavigerError || error instanceof CommandError ? error.next : undefined;
+  const next =
+    error instanceof ClavigerError && error.approval
+      ? howToRequest(process.argv.slice(2))
+      : error instanceof ClavigerError || error instanceof CommandError || error instanceof ApprovalRequested
+        ? error.next
+        : undefined;
+  const change = error instanceof ApprovalRequested ? { change: error.change } : {};
   const requestId = error instanceof ClavigerError ? error.requestId : undefined;
-  if (json) process.stderr.write(`${JSON.stringify({ error: { code, detail, next, requestId, exitCode: exitCodeOf(error) } })}\n`);
+  if (json)
+    process.stderr.write(`${JSON.stringify({ error: { code, detail, next, requestId, ...change, exitCode: exitCodeOf(error) } })}\n`);
   else {
     // Both may tell of what stood in a file, which is other people's text.
     const lines = [`${code}: ${detail}`, ...(next ? [`→ ${next}`] : []), ...(requestId ? [`  request ${requestId}`] : [])];

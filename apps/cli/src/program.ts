@@ -2,10 +2,12 @@ import { Command } from 'commander';
 import { accessCommands } from './commands/access';
 import { alertsCommands } from './commands/alerts';
 import { algorithmsCommand } from './commands/algorithms';
+import { approvalsCommands } from './commands/approvals';
 import { auditCommands } from './commands/audit';
 import { backupCommands } from './commands/backup';
 import { bootstrapCommands } from './commands/bootstrap';
 import { ceremonyCommands } from './commands/ceremony';
+import { changesCommands } from './commands/changes';
 import { complianceCommands } from './commands/compliance';
 import { cryptoCommands } from './commands/crypto';
 import { discoverCommands } from './commands/discover';
@@ -32,6 +34,10 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .hook('preAction', (_, command) => assertDistinctOutputs(command))
     .exitOverride();
+  program
+    .option('--request-approval <reason>', 'where policy asks for the approval of others: request it, with this reason')
+    .option('--expires-in-hours <n>', 'of such a request (default 72, at most 336)')
+    .option('--change <id>', 'where policy asks for the approval of others: do it by this change, which they approved');
   for (const { flag, help, variable } of settingsOptions) program.option(flag, `${help} [${variable}]`);
   for (const add of [
     keysCommands,
@@ -46,6 +52,8 @@ export function createProgram(): Command {
     policyCommands,
     quotasCommands,
     accessCommands,
+    changesCommands,
+    approvalsCommands,
     auditCommands,
     complianceCommands,
     alertsCommands,

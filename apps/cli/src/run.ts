@@ -1,5 +1,6 @@
 import type { Client } from '@claviger/client';
 import type { Command } from 'commander';
+import { type ApprovalOptions, approvalFlow } from './approval-flow';
 import { Output } from './output';
 import { withClient } from './session';
 import { readSettings, type Settings } from './settings';
@@ -22,7 +23,18 @@ export const offline =
 
 /** … and with a connection to Claviger. */
 export const online = <O, A extends string[] = []>(work: (context: Work<O> & { client: Client }, ...args: A) => Promise<void>) =>
-  offline<O, A>((context, ...args) => withClient(context.settings, (client) => work({ ...context, client }, ...args)));
+  offline<O & ApprovalOptions, A>((context, ...args) => {
+    let connected: Client | undefined;
+    const onApprovalRequired = approvalFlow(context.options, () => connected as Client);
+    return withClient(
+      context.settings,
+      (client) => {
+        connected = client;
+        return work({ ...context, client }, ...args);
+      },
+      onApprovalRequired,
+    );
+  });
 
 /** For an option that is given several times. */
 export const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];

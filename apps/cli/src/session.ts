@@ -1,9 +1,13 @@
-import { type Client, type Credential, connect } from '@claviger/client';
+import { type Client, type Credential, connect, type OnApprovalRequired } from '@claviger/client';
 import { CommandError } from './exit-codes';
 import { bearerOf, readTokenFile, required, type Settings } from './settings';
 
 /** Connects, does the work, and always closes. @throws CommandError for missing settings, ClavigerError */
-export async function withClient<T>(settings: Settings, work: (client: Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(
+  settings: Settings,
+  work: (client: Client) => Promise<T>,
+  onApprovalRequired?: OnApprovalRequired,
+): Promise<T> {
   const servers = required(settings, 'url');
   const timeoutMs = Number(settings.timeoutMs ?? 10_000);
   if (!Number.isInteger(timeoutMs) || timeoutMs < 1) throw new CommandError('configuration', 'CLAVIGER_TIMEOUT_MS must be a whole number');
@@ -14,6 +18,7 @@ export async function withClient<T>(settings: Settings, work: (client: Client) =
     principal,
     credential,
     timeoutMs,
+    ...(onApprovalRequired ? { onApprovalRequired } : {}),
     ...(caFile || certFile ? { tls: { caFile, certFile, keyFile } } : {}),
   });
   try {

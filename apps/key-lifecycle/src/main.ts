@@ -11,7 +11,7 @@ import {
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { isPinned, KvOwner, OutboxRelay, openKeysView, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
-import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { MongoClient } from 'mongodb';
@@ -197,6 +197,8 @@ await runService(service, async (logger) => {
     }
   })();
 
+  const changeRequests = new Changes(core, signer, logger);
+  void changeRequests.start();
   const server = new RequestServer({
     connection,
     services: { keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations }, backup: backupOperations },
@@ -205,7 +207,7 @@ await runService(service, async (logger) => {
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(
     AppModule.with({
-      replies: new RecordedReply(gate, trail),
+      replies: new RecordedReply(gate, trail, undefined, changeRequests.approved),
       commands,
       store,
       keks: kekStore,
@@ -273,6 +275,7 @@ await runService(service, async (logger) => {
       owner.stop();
       propagation.stop();
       keyView.stop();
+      changeRequests.stop();
     },
     core.drain.views,
     () => app.close(),

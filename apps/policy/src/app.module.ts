@@ -7,6 +7,8 @@ import { AccessController } from './access.controller';
 import { AccessGovernanceController } from './access-governance.controller';
 import { Activities } from './activities';
 import { BundleKeeper } from './bundle-keeper';
+import { ChangeKeeper } from './change-keeper';
+import { ChangesController } from './changes.controller';
 import { OffboardingController } from './offboarding.controller';
 import { PolicyController } from './policy.controller';
 import { QuotaCounts } from './quota-counts';
@@ -24,6 +26,7 @@ import { UnusedAccessController } from './unused-access.controller';
 export interface Parts {
   recorded: RecordedReply;
   bundles: BundleKeeper;
+  changes: ChangeKeeper;
   evaluator: Evaluator;
   tokens: TokenIssuer;
   tokenKeys: TokenKeyKeeper;
@@ -50,11 +53,13 @@ export class AppModule {
         UnusedAccessController,
         AccessGovernanceController,
         QuotasController,
+        ChangesController,
       ],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
         { provide: BundleKeeper, useValue: parts.bundles },
+        { provide: ChangeKeeper, useValue: parts.changes },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },
         { provide: TokenKeyKeeper, useValue: parts.tokenKeys },

@@ -105,6 +105,8 @@ export class BundleKeeper {
     now: Date,
     /** The record of who publishes it, as it will be. */
     intend: (bundle: PolicyBundle) => RecordIntent,
+    /** Throws when it needs more than policy said: it is told what is in force, and what is to be. */
+    assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
     more: (bundle: PolicyBundle) => Further = () => ({}),
   ): Promise<Published> {
     const stored = await this.verified();
@@ -117,6 +119,7 @@ export class BundleKeeper {
         issues.every(({ where }) => where === separationOf) ? 'ERR_SEPARATION_OF_DUTIES' : 'ERR_POLICY_INVALID',
         issues.slice(0, issuesShown).map(issueText).join('; ').slice(0, 4_000),
       );
+    assertMay(stored.bundle, bundle);
     const sealed = sealWithin(bundle, this.parts.signer);
     const intent = intend(bundle);
     const { further = [], events = [] } = more(bundle);
@@ -149,6 +152,7 @@ export class BundleKeeper {
   async amend(
     change: (bundle: PolicyBundle) => PolicyBundle | undefined,
     intend: (bundle: PolicyBundle) => RecordIntent,
+    assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
     more: (bundle: PolicyBundle) => Further = () => ({}),
   ): Promise<Published | undefined> {
     for (let attempt = 1; ; attempt++) {
@@ -158,7 +162,7 @@ export class BundleKeeper {
       if (!changed) return undefined;
       const { revision: basedOn, publishedAt: _, ...bundle } = changed;
       try {
-        return await this.publish({ basedOn, bundle }, new Date(), intend, more);
+        return await this.publish({ basedOn, bundle }, new Date(), intend, assertMay, more);
       } catch (error) {
         if (!(error instanceof ProblemError && error.code === 'ERR_CONFLICT') || attempt === amendAttempts) throw error;
       }

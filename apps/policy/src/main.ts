@@ -3,6 +3,7 @@ import {
   accessLifecycleOperations,
   accessOperations,
   type BundleView,
+  changeOperations,
   policyOperations,
   quotaOperations,
   reviewOperations,
@@ -11,7 +12,7 @@ import {
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
-import { coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Activities } from './activities';
@@ -21,6 +22,8 @@ import { BundleKeeper } from './bundle-keeper';
 import { BundleStore } from './bundle-store';
 import { Callout } from './callout';
 import { CalloutWire } from './callout-wire';
+import { ChangeKeeper } from './change-keeper';
+import { ChangeStore } from './change-store';
 import { Config } from './config';
 import { Credentials } from './credentials';
 import { eventRelay } from './event-relay';
@@ -128,6 +131,20 @@ await runService(service, async (logger) => {
   const activities = new Activities(connection);
   const unused = new UnusedAccess({ store: standings, owed: standingsOwed, bundles, evaluator, activities, trail, logger });
   await bundles.start();
+  const held = new Changes(core, signer, logger);
+  const changeStore = ChangeStore.open(
+    ...([config.MONGODB_URL, config.MONGODB_DATABASE, signer, trusted] as const),
+    (id) => held.view.held(id)?.revision,
+    onTampered,
+  );
+  const owedOfChanges = new OwedRecords({
+    ...{ source: changeStore, trail, signer, trusted, onTampered, logger },
+    dueAfterMs: config.OWED_RECORD_SECONDS * 1_000,
+  });
+  const changes = new ChangeKeeper({
+    ...{ connection, store: changeStore, owed: owedOfChanges, owner: held.owner, view: held.view, people: evaluator, trusted, logger },
+  });
+  void held.start().then(() => changes.start());
   const forget = async () => {
     await logins.forget();
     await tokenKeys.forget();
@@ -151,16 +168,18 @@ await runService(service, async (logger) => {
     services: {
       policy: { show, publish, ...quotaOperations },
       access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations },
+      changes: changeOperations,
     },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
-  const recorded = new RecordedReply(core.gate, trail);
+  const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
   const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
   const parts = {
     quotaCounts,
     recorded,
     bundles,
+    changes,
     evaluator,
     trail,
     activities,
@@ -234,6 +253,8 @@ await runService(service, async (logger) => {
     () => personal.stop(),
     () => tokenKeys.stop(),
     () => bundles.stop(),
+    () => changes.stop(),
+    () => held.stop(),
     () => sessions.stop(),
     core.drain.views,
     () => oidc.stop(),
@@ -241,6 +262,7 @@ await runService(service, async (logger) => {
     core.drain.connection,
     () => store.close(),
     () => keptClient.close(),
+    () => changeStore.close(),
     () => health.close(),
     core.drain.rest,
   ];

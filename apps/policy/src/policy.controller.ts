@@ -4,6 +4,7 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply, SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { assertGuarded } from './assert-guarded';
 import { BundleKeeper } from './bundle-keeper';
 
 const { show, publish } = policyOperations;
@@ -29,9 +30,14 @@ export class PolicyController {
 
   @MessagePattern(publish.name)
   publish(@Payload() request: Request<typeof publish>, @Ctx() context: RequestContext): Promise<Answer> {
-    return this.recorded.answer(publish, context, { reason: request.reason }, async ({ admit, intend }) => {
+    return this.recorded.answer(publish, context, { reason: request.reason }, async ({ admit, admitWith, intend }) => {
       admit('policy:Publish', claviger);
-      const { bundle, hash, recorded } = await this.bundles.publish(request, new Date(), ({ revision }) => intend({ revision }));
+      const { bundle, hash, recorded } = await this.bundles.publish(
+        request,
+        new Date(),
+        ({ revision }) => intend({ revision }),
+        (from, to) => assertGuarded(from, to, admitWith, 'policy:Publish of this bundle'),
+      );
       const policies = bundle.policies.match(/^\s*@id\(/gm)?.length ?? 0;
       const { revision, publishedAt, principals } = bundle;
       const result: Result<typeof publish> = { revision, hash, publishedAt, principals: principals.length, policies };

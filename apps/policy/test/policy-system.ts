@@ -81,6 +81,8 @@ export const principal = (id: string, more: Partial<Principal> = {}): Principal 
 export interface SystemOptions {
   principals: Principal[];
   env?: Record<string, string>;
+  /** Cedar, beside the starter set. */
+  policies?: string;
   /** URL of a store of the test's own. */
   store?: string;
   /** Mutual TLS at the broker, and what services show. */
@@ -280,6 +282,7 @@ export class PolicySystem {
       join(seed, 'policies.cedar'),
       '\n@id("officers-issue-tokens")\n@control("NIST-SP-800-53r5:IA-5")\n@summary("security officers issue tokens")\npermit (\n  principal in Claviger::Role::"security-officer",\n  action == Claviger::Action::"access:IssueToken",\n  resource is Claviger::System\n);\n',
     );
+    appendFileSync(join(seed, 'policies.cedar'), this.options.policies ?? '');
     writeFileSync(join(seed, 'principals.json'), JSON.stringify(this.options.principals));
     writeFileSync(join(this.folder.path, 'trust.json'), JSON.stringify(this.trust));
   }

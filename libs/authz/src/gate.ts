@@ -1,4 +1,5 @@
 import { type Action, type ErrorCode, type KeyView, ProblemError, type SessionsView, type SessionView } from '@claviger/contracts';
+import type { ApprovalRule } from './approval';
 import type { Decision } from './decision';
 import type { Evaluator } from './evaluator';
 import type { Charges, QuotaGate } from './quota-gate';
@@ -47,6 +48,8 @@ export class Refusal extends ProblemError {
     readonly policies: readonly string[] = [],
     readonly revisions: { session?: number; bundle?: number; key?: number } = {},
     retryAfterMs?: number,
+    /** Of ERR_APPROVAL_REQUIRED: whose approval is missing, and what it would be admitted on with it. */
+    readonly missing?: { readonly rule: ApprovalRule; readonly admission: Admission },
   ) {
     super(code, detail, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
@@ -105,8 +108,13 @@ export class Gate {
     const decision = this.ports.evaluator.decide(request);
     const admission =
       decision.kind === 'allow' ? this.settle(session, request, decision) : this.byGrants(session, request, decision, charges);
+    return this.charge(admission, charges, action, resource);
+  }
+
+  /** Counts what is admitted, by policy or with the approval of others, against the quotas that it falls under. Throws as `admit` does. */
+  charge(admission: Admission, charges: Charges, action: Action, resource: Resource): Admission {
     try {
-      this.ports.quotas?.charge(session.principal, action, resource, charges);
+      this.ports.quotas?.charge(admission.session.principal, action, resource, charges);
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
       throw new Refusal(error.code, error.detail, admission.policies, admission.revisions, error.retryAfterMs);
@@ -176,12 +184,13 @@ export class Gate {
     };
     if (decision.kind === 'allow')
       return { session, policies: decision.policyIds, ...(grants.length > 0 ? { grants: grants.map(({ id }) => id) } : {}), revisions };
-    throw new Refusal(
-      decision.kind === 'needs-approval' ? 'ERR_APPROVAL_REQUIRED' : 'ERR_ACCESS_DENIED',
-      detail(decision, action) + also,
-      decision.policyIds,
-      revisions,
-    );
+    const { policyIds } = decision;
+    if (decision.kind === 'needs-approval')
+      throw new Refusal('ERR_APPROVAL_REQUIRED', detail(decision, action) + also, policyIds, revisions, undefined, {
+        rule: { quorum: decision.quorum, approvers: decision.approvers },
+        admission: { session, policies: policyIds, revisions },
+      });
+    throw new Refusal('ERR_ACCESS_DENIED', detail(decision, action) + also, policyIds, revisions);
   }
 
   /** For what anybody with a live session may do: no policy is asked. */

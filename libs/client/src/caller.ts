@@ -7,14 +7,25 @@ import type { Link } from './link';
 import { attemptTimeoutMs, retryPauseMs } from './retry';
 import { newSessionId } from './session-id';
 import { traceCall } from './trace';
-import { decodeReply, encodeRequest } from './wire';
+import { commandInput, decodeReply, encodeRequest } from './wire';
 
 export interface CallOptions {
   /** Deadline of the whole call, reconnection and retries included. */
   timeoutMs?: number;
   /** `[A-Za-z0-9_-]{1,64}`; goes into the record. A fresh one is made otherwise; retries send the same. */
   requestId?: string;
+  /** The change request that others approved, and that it is to be done by: exactly this command, once. */
+  change?: string;
 }
+
+/** A call that policy asks for the approval of others for, and its input as a change request names it. */
+export interface Unapproved {
+  readonly operation: string;
+  readonly input: Record<string, unknown>;
+  readonly error: ClavigerError;
+}
+/** Gives the change that the call is to be done by, or undefined, or throws what the caller is to hear. */
+export type OnApprovalRequired = (refused: Unapproved) => Promise<string | undefined>;
 
 interface Prepared {
   body: string;
@@ -33,12 +44,13 @@ export class Caller {
   constructor(
     private readonly link: Link,
     private readonly timeoutMs: number,
+    private readonly onApprovalRequired?: OnApprovalRequired,
   ) {}
 
   /** @throws ClavigerError */
   async call(operation: Operation, input: Record<string, unknown>, options: CallOptions = {}): Promise<Record<string, unknown>> {
-    const { timeoutMs = this.timeoutMs, requestId = `${this.origin}-${(this.count++).toString(36)}` } = options;
-    const body = encodeRequest(operation, input, requestId);
+    const { timeoutMs = this.timeoutMs, requestId = `${this.origin}-${(this.count++).toString(36)}`, change } = options;
+    const body = encodeRequest(operation, input, requestId, change);
     const { carrier, end } = traceCall(operation.name);
     const deadline = performance.now() + timeoutMs;
     try {
@@ -47,8 +59,15 @@ export class Caller {
       return result;
     } catch (error) {
       end(true);
+      const approved = change === undefined ? await this.approved(operation, input, error) : undefined;
+      if (approved !== undefined) return this.call(operation, input, { ...options, change: approved });
       throw error;
     }
+  }
+
+  private async approved(operation: Operation, input: Record<string, unknown>, error: unknown): Promise<string | undefined> {
+    if (!(error instanceof ClavigerError) || error.code !== 'ERR_APPROVAL_REQUIRED') return undefined;
+    return this.onApprovalRequired?.({ operation: operation.name, input: commandInput(operation, input), error });
   }
 
   private async attempts(operation: Operation, request: Prepared): Promise<Record<string, unknown>> {

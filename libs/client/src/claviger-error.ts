@@ -7,6 +7,8 @@ export interface ErrorDetails {
   receipt?: Receipt;
   retryAfterMs?: number;
   cause?: unknown;
+  /** Of ERR_APPROVAL_REQUIRED: what a change request can be made of. */
+  approval?: Problem['approval'];
 }
 
 /**
@@ -20,12 +22,13 @@ export class ClavigerError extends Error {
   readonly next: string;
   readonly requestId?: string;
   readonly receipt?: Receipt;
+  readonly approval?: Problem['approval'];
   /** Of ERR_QUOTA_EXCEEDED: when the next window begins. */
   readonly retryAfterMs?: number;
 
   constructor(
     readonly code: ErrorCode,
-    { detail, requestId, receipt, retryAfterMs, cause }: ErrorDetails = {},
+    { detail, requestId, receipt, retryAfterMs, cause, approval }: ErrorDetails = {},
   ) {
     const { status, retryable, title, next } = errorTable[code];
     super(`${code}: ${detail ?? title}`, cause === undefined ? undefined : { cause });
@@ -36,10 +39,12 @@ export class ClavigerError extends Error {
     this.next = next;
     if (requestId !== undefined) this.requestId = requestId;
     if (receipt !== undefined) this.receipt = receipt;
+    if (approval !== undefined) this.approval = approval;
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
 
-  static fromProblem({ code, detail, retryAfterMs }: Problem, details: ErrorDetails): ClavigerError {
-    return new ClavigerError(code, { detail, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...details });
+  static fromProblem({ code, detail, retryAfterMs, approval }: Problem, details: ErrorDetails): ClavigerError {
+    const more = { ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...(approval ? { approval } : {}) };
+    return new ClavigerError(code, { detail, ...more, ...details });
   }
 }

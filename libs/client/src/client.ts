@@ -1,7 +1,7 @@
-import { policyOperations } from '@claviger/contracts';
+import { changeableOperations, policyOperations } from '@claviger/contracts';
 import type { TlsOptions } from '@nats-io/transport-node';
 import { type AlertNotice, type WatchAlertsOptions, watchDurably, watchLive } from './alerts';
-import { Caller } from './caller';
+import { Caller, type CallOptions, type OnApprovalRequired } from './caller';
 import { ClavigerError } from './claviger-error';
 import { type Credential, Passes } from './credential';
 import { type DataKeyBounds, DataKeys, defaultBounds } from './envelope/data-keys';
@@ -9,6 +9,7 @@ import { Envelope } from './envelope/envelope';
 import { Link } from './link';
 import { bindOperations, type Operations } from './operations';
 import { type ReEncryptAllOptions, type ReEncrypted, reEncryptAll, type ToReEncrypt } from './re-encrypt-all';
+import { callInput } from './wire';
 
 export interface ConnectOptions {
   /** `nats://` or `tls://` URLs; several in a list or separated by commas. */
@@ -21,6 +22,8 @@ export interface ConnectOptions {
   timeoutMs?: number;
   /** Bounds of the data-key cache of `seal` and `open`; `maxUses: 1` turns it off. */
   dataKeys?: Partial<DataKeyBounds>;
+  /** Asked when policy wants the approval of others for a call (ERR_APPROVAL_REQUIRED). */
+  onApprovalRequired?: OnApprovalRequired;
 }
 
 /** `crypto`, `keys`, `policy`, `access`, `audit`, `alerts`: one method per operation of the contract. The rest is made of those. */
@@ -29,6 +32,11 @@ export type Client = Operations &
     readonly principal: string;
     /** Session id of the connection in use; changes with each reconnection. */
     readonly session: string | undefined;
+    /**
+     * An operation that can be done by a change request, by its name, with its input as the change has it: byte strings as base64url.
+     * @throws ClavigerError ERR_CHANGE_UNSUPPORTED for another
+     */
+    perform(operation: string, input: Record<string, unknown>, options?: CallOptions): Promise<Record<string, unknown>>;
     /** Any number of ciphertexts under the newest version, another key or another context; see re-encrypt-all.ts. */
     reEncryptAll(source: AsyncIterable<ToReEncrypt>, options?: ReEncryptAllOptions): AsyncGenerator<ReEncrypted>;
     /** @throws ClavigerError ERR_ACCESS_DENIED when the principal may not read alerts */
@@ -39,7 +47,15 @@ export type Client = Operations &
   };
 
 /** @throws ClavigerError ERR_AUTHENTICATION when the broker refuses the credential, ERR_CONNECTION when it is not reached in time */
-export async function connect({ servers, principal, credential, tls, timeoutMs = 5_000, dataKeys }: ConnectOptions): Promise<Client> {
+export async function connect({
+  servers,
+  principal,
+  credential,
+  tls,
+  timeoutMs = 5_000,
+  dataKeys,
+  onApprovalRequired,
+}: ConnectOptions): Promise<Client> {
   const list = (typeof servers === 'string' ? servers.split(',') : [...servers]).map((server) => server.trim()).filter(Boolean);
   if (list.length === 0) throw new ClavigerError('ERR_CONNECTION', { detail: 'No server URL is given.' });
   const link = new Link({
@@ -50,7 +66,7 @@ export async function connect({ servers, principal, credential, tls, timeoutMs =
     connectTimeoutMs: timeoutMs,
     ...(tls ? { tls } : {}),
   });
-  const caller = new Caller(link, timeoutMs);
+  const caller = new Caller(link, timeoutMs, onApprovalRequired);
   const operations = bindOperations((operation, input, options) => caller.call(operation, input, options));
   const envelope = new Envelope(
     new DataKeys(
@@ -84,6 +100,12 @@ export async function connect({ servers, principal, credential, tls, timeoutMs =
     principal,
     get session() {
       return link.current?.id;
+    },
+    perform: async (name, input, options) => {
+      const operation = changeableOperations.get(name);
+      if (!operation)
+        throw new ClavigerError('ERR_CHANGE_UNSUPPORTED', { detail: `${name} is no operation that can be done by a change request.` });
+      return caller.call(operation, callInput(operation, input), options);
     },
     seal: (...args) => envelope.seal(...args),
     open: (...args) => envelope.open(...args),

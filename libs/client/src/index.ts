@@ -1,5 +1,5 @@
 export type { AlertNotice, WatchAlertsOptions } from './alerts';
-export type { CallOptions } from './caller';
+export type { CallOptions, OnApprovalRequired, Unapproved } from './caller';
 export { ClavigerError } from './claviger-error';
 export { type Client, type ConnectOptions, connect } from './client';
 export type { Credential, TokenSource } from './credential';

@@ -4,6 +4,7 @@ import {
   alertOperations,
   auditOperations,
   backupOperations,
+  changeOperations,
   cryptoOperations,
   exportOperations,
   type Input,
@@ -29,6 +30,7 @@ export const operations = {
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
   access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations },
+  changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;

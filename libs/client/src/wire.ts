@@ -19,8 +19,13 @@ const transport: ReadonlySet<string> = new Set(
 );
 
 /** The body of a request. @throws ClavigerError ERR_PAYLOAD_TOO_LARGE before anything is sent */
-export function encodeRequest(operation: Operation, input: Record<string, unknown>, requestId: string): string {
-  const body = JSON.stringify({ type: requestType, requestId, ...fieldsOf(operation, input, requestId) });
+export function encodeRequest(operation: Operation, input: Record<string, unknown>, requestId: string, change?: string): string {
+  const body = JSON.stringify({
+    type: requestType,
+    requestId,
+    ...(change === undefined ? {} : { change }),
+    ...fieldsOf(operation, input, requestId),
+  });
   for (const field of ['plaintext', 'message']) {
     const value = holdsBytes(operation) ? input[field] : undefined;
     if (value instanceof Uint8Array && value.byteLength > limits.plaintextBytes)
@@ -34,6 +39,14 @@ export function encodeRequest(operation: Operation, input: Record<string, unknow
     throw new ClavigerError('ERR_PAYLOAD_TOO_LARGE', { detail: `A request has at most ${limits.messageBytes} bytes.`, requestId });
   return body;
 }
+
+/** The input as a change request names it: byte strings as base64url, nothing packed. */
+export const commandInput = (operation: Operation, input: Record<string, unknown>): Record<string, unknown> =>
+  holdsBytes(operation) ? bytesToText(input) : input;
+
+/** The inverse. */
+export const callInput = (operation: Operation, input: Record<string, unknown>): Record<string, unknown> =>
+  holdsBytes(operation) ? textToBytes(structuredClone(input)) : input;
 
 function fieldsOf(operation: Operation, input: Record<string, unknown>, requestId: string): Record<string, unknown> {
   if (holdsBytes(operation)) return bytesToText(input);

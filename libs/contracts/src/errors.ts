@@ -372,6 +372,8 @@ export const ProblemSchema = z.strictObject({
   /** Of a quota that is used up: when the next window begins. */
   retryAfterMs: z.int().min(0).optional(),
   requestId: z.string().optional(),
+  /** Of ERR_APPROVAL_REQUIRED, where a change request can be made of it (`changes.request`). */
+  approval: z.strictObject({ quorum: z.int(), approvers: z.array(z.string()), demand: z.string() }).optional(),
 });
 export type Problem = z.infer<typeof ProblemSchema>;
 
@@ -392,6 +394,8 @@ export function problem(code: ErrorCode, detail?: string, requestId?: string, re
 
 /** A refusal or failure on its way to the caller. The `cause` stays in the service's log. */
 export class ProblemError extends Error {
+  /** Whose approval is missing; see ProblemSchema. */
+  approval?: Problem['approval'];
   /** When the same request may succeed, where that is known. */
   readonly retryAfterMs: number | undefined;
 
@@ -408,7 +412,7 @@ export class ProblemError extends Error {
     return table[this.code].retryable;
   }
   toProblem(requestId?: string): Problem {
-    return problem(this.code, this.detail, requestId, this.retryAfterMs);
+    return { ...problem(this.code, this.detail, requestId, this.retryAfterMs), ...(this.approval ? { approval: this.approval } : {}) };
   }
 }
 

@@ -10,6 +10,8 @@ export * from './backup-format';
 export * from './backup-internal-operations';
 export * from './backup-operations';
 export * from './ceremony';
+export * from './change-operations';
+export * from './changeable';
 export * from './changes';
 export * from './compliance-report';
 export * from './crypto-operations';

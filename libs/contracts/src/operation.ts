@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ChangeId } from './changes';
 import { type Problem, ProblemSchema } from './errors';
 import { limits } from './limits';
 import { Receipt } from './primitives';
@@ -12,6 +13,8 @@ const envelope = {
     .regex(/^[A-Za-z0-9_-]{1,64}$/)
     .optional(),
 };
+/** The services that can do an operation by a change request, once others approved it: `change` names it. */
+const changeableServices: ReadonlySet<string> = new Set(['keys', 'backup', 'policy', 'access']);
 
 export interface Operation<In extends z.ZodType = z.ZodType, Out extends z.ZodType = z.ZodType> {
   /** `crypto.encrypt`: the last two tokens of the subject. */
@@ -25,6 +28,8 @@ export interface Operation<In extends z.ZodType = z.ZodType, Out extends z.ZodTy
   readonly retry: 'safe' | 'never';
   /** Fields of request and result that may travel packed (packed.ts): whoever sends packs them where they are long, whoever receives takes both forms. */
   readonly packs?: readonly string[];
+  /** The request may name a change request that it was approved by. */
+  readonly changeable?: true;
   readonly request: In;
   readonly result: Out;
 }
@@ -41,8 +46,23 @@ export function defineOperation<S extends z.ZodRawShape, Out extends z.ZodType>(
   const [service, verb] = definition.name.split('.') as [string, string];
   const { name, action, summary, retry, packs, input, result } = definition;
   const item = z.strictObject(input);
-  const request = item.extend(envelope);
-  return { name, service, verb, action, summary, retry, ...(packs ? { packs } : {}), item, request, result } satisfies Operation & {
+  const changeable = changeableServices.has(service) ? { changeable: true as const } : {};
+  const plain = item.extend(envelope);
+  // Taken out before a handler gets the request, so that its type does not say it.
+  const request = changeable.changeable ? (plain.extend({ change: ChangeId.optional() }) as unknown as typeof plain) : plain;
+  return {
+    name,
+    service,
+    verb,
+    action,
+    summary,
+    retry,
+    ...(packs ? { packs } : {}),
+    ...changeable,
+    item,
+    request,
+    result,
+  } satisfies Operation & {
     item: z.ZodType;
   };
 }

@@ -33,6 +33,10 @@ const use = {
   revisions: z.strictObject({ key: z.int().optional(), session: z.int().optional(), bundle: z.int().optional() }),
   requestId: z.string().optional(),
   reason: z.string().optional(),
+  /** The change request that it is about, or that it was done by … */
+  change: z.string().optional(),
+  /** … and whose approvals counted then. */
+  approvedBy: z.array(PrincipalId).optional(),
 };
 
 /**

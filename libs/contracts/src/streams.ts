@@ -58,6 +58,10 @@ export const buckets = {
   keys: { bucket: 'keys', summary: 'Signed key and KEK records, written by key-lifecycle' },
   sessions: { bucket: 'sessions', summary: 'Signed session records, written by policy' },
   policy: { bucket: 'policy', summary: 'The signed policy bundle, written by policy' },
+  changes: {
+    bucket: 'changes',
+    summary: 'Signed change requests and their approvals, written by policy, and what became of each, by whoever ends it',
+  },
 } as const;
 export type BucketName = keyof typeof buckets;
 

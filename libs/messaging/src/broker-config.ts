@@ -7,6 +7,7 @@ import {
   exportedRequests,
   internalSubject,
   limits,
+  outcomeId,
   type StreamName,
   serviceInboxPrefix,
   serviceSubject,
@@ -86,6 +87,9 @@ const services = {
       '$KV.keys.>',
       ...view('sessions', 'key-lifecycle'),
       ...view('policy', 'key-lifecycle'),
+      ...view('changes', 'key-lifecycle'),
+      // What it executes, and how that ended.
+      `$KV.changes.${outcomeId('*')}`,
       'audit.v1.key-lifecycle.*',
       'keys.v1.>',
       internalSubject('hsm', '*'),
@@ -104,6 +108,8 @@ const services = {
       '$KV.sessions.>',
       ...view('policy', 'policy'),
       '$KV.policy.>',
+      ...view('changes', 'policy'),
+      '$KV.changes.>',
       'audit.v1.policy.*',
       'policy.v1.>',
       internalSubject('audit', 'personal'),
@@ -113,7 +119,7 @@ const services = {
       kick,
       ...streamInfo('AUDIT', 'POLICY'),
     ],
-    subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access')],
+    subscribe: ['$SYS.REQ.USER.AUTH', serviceSubject('policy'), serviceSubject('access'), serviceSubject('changes')],
   },
   audit: {
     publish: [

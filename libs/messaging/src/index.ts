@@ -21,6 +21,7 @@ export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord,
 export { SigningTogether } from './signing-together';
 export {
   isPinned,
+  openChangesView,
   openKeysView,
   openPolicyView,
   openSessionsView,

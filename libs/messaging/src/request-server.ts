@@ -151,8 +151,8 @@ export class RequestServer extends Server implements CustomTransportStrategy {
         const parent = extractTrace(callerTraceHeaders(m));
         const traceId = trace.getSpanContext(parent)?.traceId;
         request = { ...request, trace: parent, ...(traceId ? { traceId } : {}) };
-        const { handler, input, requestId } = this.prepare(operation, service, from.verb, m.data);
-        if (requestId) request = { ...request, requestId };
+        const { handler, input, ...about } = this.prepare(operation, service, from.verb, m.data);
+        request = { ...request, ...about };
         await this.answer(m, request, operation as Operation, handler, input);
       } catch (error) {
         const refusal = await this.recorded(request, operation, this.toProblem(name, error));
@@ -172,7 +172,8 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     const handler = operation && this.routes.get(operation.name);
     if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', `${service} has no operation ${verb.slice(0, 64)}`);
     const input = parseInput(operation, data) as { requestId?: string };
-    return { handler, input, requestId: input.requestId };
+    const { requestId } = input;
+    return { handler, input, ...(requestId ? { requestId } : {}), ...(operation.changeable ? commandOf(operation, input) : {}) };
   }
 
   private async answer(
@@ -258,6 +259,16 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     this.logger.error(`${name} failed`, error instanceof Error ? error.stack : String(error));
     return { error: new ProblemError('ERR_INTERNAL'), reached };
   }
+}
+
+/** What a change request is compared with. Handlers hear nothing of the change itself. */
+function commandOf(
+  { name }: Operation,
+  request: { type?: unknown; requestId?: string; change?: string },
+): Pick<RequestContext, 'change' | 'command'> {
+  const { type: _, requestId: __, change, ...input } = request;
+  delete request.change;
+  return { command: { operation: name, input }, ...(change === undefined ? {} : { change }) };
 }
 
 interface Refused {

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { type BucketName, BundleView, KeysView, MarkView, SessionsView } from '@claviger/contracts';
+import { type BucketName, BundleView, ChangesView, KeysView, MarkView, SessionsView } from '@claviger/contracts';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { KvView, type KvViewOptions, type RefusedEntry, type ViewRecord } from './kv-view';
@@ -10,6 +10,7 @@ export const recordTypes = {
   keys: 'claviger-key+jws',
   sessions: 'claviger-session+jws',
   policy: 'claviger-policy+jws',
+  changes: 'claviger-change+jws',
 } as const satisfies Record<BucketName, string>;
 
 export interface StateViewOptions {
@@ -62,6 +63,17 @@ export const openPolicyView = (options: StateViewOptions): KvView<BundleView> =>
     () => true,
     () => false,
   );
+
+/** What ended must not begin again: the mark covers every change, and what became of it, until it has expired. */
+export const openChangesView = (options: StateViewOptions): KvView<ChangesView> =>
+  open<ChangesView>(
+    options,
+    'changes',
+    (payload) => ChangesView.parse(payload),
+    (change) => !isOver(change),
+    isOver,
+  );
+const isOver = (change: ChangesView) => Date.parse(change.expiresAt) + 60_000 < Date.now();
 
 /** The revision of a stored value, when it is what the owner signed: what KvOwner compares before it writes. */
 export const revisionReader =

@@ -44,7 +44,7 @@ async function refusedPublishes(user: string, subjects: readonly string[]): Prom
 
 const request = requestSubject({ principal: 'payments-api', session: 'S'.repeat(22), service: 'crypto', verb: 'encrypt' });
 const streamNames = [...Object.keys(streams), ...Object.keys(buckets).map((bucket) => `KV_${bucket}`)];
-const ownBuckets: Partial<Record<ServiceName, string[]>> = { 'key-lifecycle': ['keys'], policy: ['sessions', 'policy'] };
+const ownBuckets: Partial<Record<ServiceName, string[]>> = { 'key-lifecycle': ['keys'], policy: ['sessions', 'policy', 'changes'] };
 const ownStreams: Record<ServiceName, string[]> = {
   'crypto-worker': [],
   'key-lifecycle': ['keys.v1'],

@@ -1,4 +1,6 @@
+export { ApprovedChanges, type ApprovedChangesParts, type OpenChange, outcomeLingerSeconds } from './approved-changes';
 export { BundleSwap } from './bundle-swap';
+export { Changes } from './changes';
 export { coreChecks, type NamedViews } from './checks';
 export { observeCore } from './core-metrics';
 export { type CoreService, type CoreServiceOptions, openCoreService } from './core-service';

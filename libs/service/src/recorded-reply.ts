@@ -1,6 +1,7 @@
-import { type Admission, Charges, type Gate, QuotaPending, Refusal } from '@claviger/authz';
+import { type Admission, type ApprovalRule, Charges, type Gate, QuotaPending, Refusal, strictest } from '@claviger/authz';
 import { isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
+import type { ApprovedChanges, OpenChange } from './approved-changes';
 
 /** What an operation did: the result for the caller, and what the record says of it. */
 export interface Done {
@@ -15,7 +16,7 @@ export interface Done {
 /** What a record says beyond who asked and what was decided. Whoever gives it may complete it until the record is made: by then the key is known that an alias named. */
 export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext' | 'recipient'>> &
   AboutChange;
-type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'alias' | 'previousKeyId' | 'version' | 'reason'>>;
+type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'alias' | 'previousKeyId' | 'version' | 'reason' | 'change' | 'approvedBy'>>;
 
 /** The key that a request names: its id, or what has to become one. */
 export const named = (ref: string): About => (isAlias(ref) ? { alias: ref } : { keyId: ref });
@@ -33,6 +34,8 @@ export interface Asker {
   allows: (...question: Question) => boolean;
   /** For what anybody with a live session may do. */
   admitAnyone: () => Admission;
+  /** Beyond what policy said: these approvals are needed as well. Throws Refusal ERR_APPROVAL_REQUIRED. Policy has been asked before. */
+  admitWith: (rule: ApprovalRule, why: string) => void;
   /**
    * What the record will say of a change, to be committed in one write with the change. Asked for again, when the first write did not happen, it is
    * of the same record. Policy has been asked before.
@@ -53,6 +56,8 @@ export class RecordedReply {
     private readonly trail: AuditTrail,
     /** What a service's own errors mean to a caller; the cause stays with the problem, for the log. */
     private readonly toProblem: (error: unknown) => ProblemError = defaultProblem,
+    /** Where operations can be done by a change request that others approved. */
+    private readonly changes?: ApprovedChanges,
   ) {}
 
   /** `arrive` brings what `work` needs, so that `work` need not wait: see below. */
@@ -69,18 +74,30 @@ export class RecordedReply {
     let admission: Admission | undefined;
     let intent: RecordIntent | undefined;
     let done: Done;
+    let change: OpenChange | undefined;
+    const approvals = new Approvals();
     const charges = new Charges();
     // What is asked again of work that was done is not counted: it is the same use.
     let counting = true;
     const admitted = (...question: Question): Admission => {
       // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
       const now = this.gate.session(context);
-      return counting ? this.gate.admit(now, charges, ...question) : this.gate.confirm(now, charges, ...question);
+      return approvals.under(
+        change,
+        () => (counting ? this.gate.admit(now, charges, ...question) : this.gate.confirm(now, charges, ...question)),
+        (approved) => (counting ? this.gate.charge(approved, charges, question[0], question[1]) : approved),
+      );
     };
     try {
       session = this.gate.knows(context) ? this.gate.session(context) : await this.gate.arrived(context);
       if (arrive) await arrive();
       const known = session;
+      if (context.change !== undefined) {
+        if (!this.changes) throw new ProblemError('ERR_CHANGE_UNSUPPORTED');
+        const opened = await this.changes.open(context);
+        await opened.begin();
+        change = opened;
+      }
       const asker: Asker = {
         session: known,
         admit: (...question) => {
@@ -106,11 +123,19 @@ export class RecordedReply {
           admission = this.gate.anyone(known);
           return admission;
         },
-        intend: ({ revision, ...change }) => {
+        admitWith: (rule, why) => {
+          if (!admission) throw new Error(`${operation.name} did not ask policy`);
+          const decided = admission;
+          const refuse = () => {
+            throw new Refusal('ERR_APPROVAL_REQUIRED', why, decided.policies, decided.revisions, undefined, { rule, admission: decided });
+          };
+          approvals.under(change, refuse);
+        },
+        intend: ({ revision, ...changed }) => {
           if (!admission) throw new Error(`${operation.name} did not ask policy`);
           const decided = decidedOn(admission);
-          const who = { action: operation.action, ...this.trail.who(context), ...whose(known) };
-          intent = this.trail.intend({ ...who, ...about, ...change, ...decided, revision }, intent?.id);
+          const who = { action: operation.action, ...this.trail.who(context), ...whose(known), ...approvals.of(change) };
+          intent = this.trail.intend({ ...who, ...about, ...changed, ...decided, revision }, intent?.id);
           return intent;
         },
       };
@@ -133,15 +158,23 @@ export class RecordedReply {
       if (!admission) throw new Error(`${operation.name} did not ask policy`);
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);
-      // Nothing was done: it does not count.
-      if (problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent)) charges.takeBack();
+      // Nothing was done: it does not count, and a change that others approved can be executed again.
+      const isUndone = problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent);
+      if (isUndone) charges.takeBack();
+      await change?.end(isUndone ? 'open' : 'failed', problem.code);
+      await this.demand(problem, approvals, context, operation);
       const decided = problem instanceof Refusal ? problem : admission;
       // Under the id of what was intended: should that have been committed all the same, the two are told to be one.
       return this.trail.refuse(
         context,
         operation,
         problem,
-        { ...about, ...whose(session), ...(decided ? decidedOn(decided) : {}) },
+        {
+          ...about,
+          ...whose(session),
+          ...(context.change ? { change: context.change } : {}),
+          ...(decided ? decidedOn(decided) : {}),
+        },
         intent?.id,
       );
     }
@@ -151,14 +184,61 @@ export class RecordedReply {
         ...this.trail.who(context),
         ...whose(session),
         ...about,
+        ...approvals.of(change),
         ...done.record,
         outcome: 'success',
         ...decidedOn(admission),
       },
       intent?.id,
     );
+    await change?.end('executed');
     done.recorded?.();
     return { result: done.result, receipt };
+  }
+
+  /** Puts what a change request can be made of beside the refusal. */
+  private async demand(problem: ProblemError, approvals: Approvals, context: RequestContext, { name }: Operation): Promise<void> {
+    const rule = problem.code === 'ERR_APPROVAL_REQUIRED' ? approvals.asked() : undefined;
+    // Not of one item of a batch.
+    if (!rule || !this.changes || context.command?.operation !== name) return;
+    try {
+      const demand = await this.changes.demand(context, rule);
+      if (demand) problem.approval = { quorum: rule.quorum, approvers: [...rule.approvers], demand };
+    } catch {
+      // It is refused all the same; asked again it may be signed.
+    }
+  }
+}
+
+/** The approvals that were asked for in the course of one request, and whose counted. */
+class Approvals {
+  private readonly rules: ApprovalRule[] = [];
+  private readonly approvedBy = new Set<string>();
+
+  /** Decides, with the approvals of a change where policy asks for some; `count` counts what these admit. Throws Refusal. */
+  under(change: OpenChange | undefined, decide: () => Admission, count: (admission: Admission) => Admission = (one) => one): Admission {
+    try {
+      return decide();
+    } catch (error) {
+      if (!(error instanceof Refusal) || !error.missing) throw error;
+      const { rule, admission } = error.missing;
+      this.rules.push(rule);
+      if (!change) throw error;
+      const counted = change.count(rule);
+      for (const approver of counted.approvers) this.approvedBy.add(approver);
+      if (counted.satisfied) return count(admission);
+      throw new Refusal(error.code, `${error.detail}: ${counted.why}`, error.policies, error.revisions);
+    }
+  }
+
+  /** One rule that satisfies all that were asked for; undefined when there is none. */
+  asked(): ApprovalRule | undefined {
+    return this.rules.length === 0 ? undefined : strictest(this.rules);
+  }
+
+  of(change: OpenChange | undefined): { change?: string; approvedBy?: string[] } {
+    if (!change) return {};
+    return { change: change.change, ...(this.approvedBy.size > 0 ? { approvedBy: [...this.approvedBy] } : {}) };
   }
 }
 
