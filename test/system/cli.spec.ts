@@ -276,6 +276,47 @@ test('policy in force is shown, exported, and published again unchanged', async 
   expect(published.revision).toBe(before.bundle.revision + 1);
 });
 
+test('what runs is compared with a folder, a denial is explained from its record, and the ledger is decided anew by a candidate', async () => {
+  expect(await ok('ada', 'policy', 'drift', file('policies'))).not.toContain('differs');
+  const policies = join(file('policies'), 'policies.cedar');
+  const before = readFileSync(policies, 'utf8');
+  writeFileSync(policies, before.replace('@id("application-draws-random")', '@id("renamed")'));
+  const drift = await as('ada', 'policy', 'drift', file('policies'));
+  expect([drift.code, drift.stdout]).toEqual([1, expect.stringMatching(/policies +application-draws-random +only runs/)]);
+
+  await as('payments-api', 'keys', 'list');
+  const [denial] = await json<{ index: number }[]>(
+    'ada',
+    'audit',
+    'query',
+    '--of',
+    'payments-api',
+    '--action',
+    'keys:List',
+    '--limit',
+    '1',
+  );
+  const why = await ok('ada', 'policy', 'explain', '--record', String(denial?.index));
+  expect(why).toContain('DENIED: payments-api → keys:List');
+  expect(why).toContain('missing for auditor-reads: the role auditor');
+
+  const more = '\n@id("no-more") @control("c") forbid (principal, action == Claviger::Action::"crypto:Decrypt", resource);';
+  writeFileSync(policies, before + more);
+  const { decisions, changed } = await json<{ decisions: number; changed: { action: string; is: string; isBy: string[] }[] }>(
+    'ada',
+    'policy',
+    'simulate',
+    file('policies'),
+    '--days',
+    '1',
+  );
+  expect(decisions).toBeGreaterThan(10);
+  expect(changed.length).toBeGreaterThan(0);
+  expect(changed).toEqual(
+    changed.map(() => expect.objectContaining({ action: 'crypto:Decrypt', was: 'allow', is: 'deny', isBy: ['no-more'] })),
+  );
+});
+
 test('status asks every service; tokens renew; sessions are listed', async () => {
   const seen = await json<{ service: string; state: string }[]>('sam', 'status');
   expect(seen.map(({ state }) => state)).toEqual(Array(5).fill('answers'));

@@ -51,6 +51,8 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      accessLifecycleOperations,
+      reviewOperations,
       changeOperations,
       accessOperations,
       accessLifecycleOperations,

@@ -78,6 +78,8 @@ export class BreakGlassController {
       const published = await this.bundles.amend(
         close,
         ({ revision }) => intend({ revision }),
+        // It changes no grant, and no approver.
+        () => undefined,
         () => ({ events: events() }),
       );
       const by = (review as BreakGlassReview | undefined)?.closings.map((closing) => closing.by) ?? [];

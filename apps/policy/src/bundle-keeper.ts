@@ -71,14 +71,6 @@ export interface Further {
   events?: readonly CloudEvent[];
 }
 
-interface Publishing {
-  more?: (bundle: PolicyBundle) => Further;
-  /** Throws when it needs more than policy said: it is told what is in force, and what is to be. */
-  assertMay?: (from: PolicyBundle, to: PolicyBundle) => void;
-  /** What becomes of what is proposed, beside what is in force. */
-  adopt?: (inForce: PolicyBundle, proposed: PolicyBundle) => PolicyBundle;
-}
-
 /** Keeps the bundle in the store and its signed view in KV together. The store leads; the view never goes back. */
 export class BundleKeeper {
   private readonly relay: OutboxRelay<OutboxEntry>;
@@ -113,7 +105,11 @@ export class BundleKeeper {
     now: Date,
     /** The record of who publishes it, as it will be. */
     intend: (bundle: PolicyBundle) => RecordIntent,
-    { more = () => ({}), assertMay = () => undefined, adopt = (_, bundle) => bundle }: Publishing = {},
+    /** Throws when it needs more than policy said: it is told what is in force, and what is to be. */
+    assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
+    more: (bundle: PolicyBundle) => Further = () => ({}),
+    /** What becomes of what is proposed, beside what is in force. */
+    adopt: (inForce: PolicyBundle, proposed: PolicyBundle) => PolicyBundle = (_, bundle) => bundle,
   ): Promise<Published> {
     const stored = await this.verified();
     if (stored?.bundle.revision !== basedOn)
@@ -130,8 +126,11 @@ export class BundleKeeper {
     const intent = intend(bundle);
     const { further = [], events = [] } = more(bundle);
     const owed = [intent, ...further].map((each) => this.parts.owed.owe(bundleId, each));
-    const told = events.map((event) => ({ id: event.id, kind: 'event' as const, event }));
-    const outbox = [...outboxOf(sealed.view, intent), ...unownedEvent(stored?.bundle, bundle, intent.at), ...told];
+    const outbox = [
+      ...outboxOf(sealed.view, intent),
+      ...unownedEvent(stored?.bundle, bundle, intent.at),
+      ...events.map((event) => ({ id: event.id, kind: 'event' as const, event })),
+    ];
     if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
     await this.deliverSoon(outbox);
@@ -155,6 +154,7 @@ export class BundleKeeper {
   async amend(
     change: (bundle: PolicyBundle) => PolicyBundle | undefined,
     intend: (bundle: PolicyBundle) => RecordIntent,
+    assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
     more: (bundle: PolicyBundle) => Further = () => ({}),
   ): Promise<Published | undefined> {
     for (let attempt = 1; ; attempt++) {
@@ -164,7 +164,7 @@ export class BundleKeeper {
       if (!changed) return undefined;
       const { revision: basedOn, publishedAt: _, ...bundle } = changed;
       try {
-        return await this.publish({ basedOn, bundle }, new Date(), intend, { more });
+        return await this.publish({ basedOn, bundle }, new Date(), intend, assertMay, more);
       } catch (error) {
         if (!(error instanceof ProblemError && error.code === 'ERR_CONFLICT') || attempt === amendAttempts) throw error;
       }

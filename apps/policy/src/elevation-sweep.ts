@@ -83,7 +83,13 @@ export class ElevationSweep {
       revision: 0,
     });
     const intend = ({ revision }: PolicyBundle) => trail.intend({ ...intent.entry, reason: reasonOf(swept as Swept), revision }, intent.id);
-    const published = await bundles.amend(sweep, intend, ({ breakGlass }) => ({ events: this.eventsOf(swept as Swept, { breakGlass }) }));
+    const published = await bundles.amend(
+      sweep,
+      intend,
+      // What is over lets nobody approve.
+      () => undefined,
+      ({ breakGlass }) => ({ events: this.eventsOf(swept as Swept, { breakGlass }) }),
+    );
     if (!published) return;
     const { revision } = published.bundle;
     const { revision: _, ...entry } = { ...intent.entry, reason: reasonOf(swept as Swept) };

@@ -13,11 +13,11 @@ import { RecordedReply } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { endedEvent } from './access-events';
+import { assertGuarded } from './assert-guarded';
 import { BundleKeeper } from './bundle-keeper';
 import { type Change, describeChange } from './change';
 import { ChangeKeeper } from './change-keeper';
 import { Granting } from './granting';
-import { assertGuarded } from './guarded';
 import { KeyFacts } from './key-facts';
 
 const { request, requests, listGrants, revokeGrant, breakGlass } = elevationOperations;
@@ -101,15 +101,17 @@ export class ElevationController {
       const end = (bundle: PolicyBundle): PolicyBundle | undefined => {
         revision = bundle.revision;
         ended = bundle.grants.find((grant) => grant.id === id);
-        const to = withoutGrant(bundle, id);
-        // What was published may be what makes an approver of somebody.
-        if (to && !ended?.elevated) assertGuarded(revokeGrant, bundle, to, admitWith);
-        return to;
+        return withoutGrant(bundle, id);
+      };
+      // What was published may be what makes an approver of somebody.
+      const guarded = (from: PolicyBundle, to: PolicyBundle) => {
+        if (!ended?.elevated) assertGuarded(from, to, admitWith, 'access:RevokeGrant');
       };
       const events = () => (ended ? [endedEvent(ended, context.principal, reason, Date.now())] : []);
       const published = await this.bundles.amend(
         end,
         (bundle) => intend({ revision: bundle.revision }),
+        guarded,
         () => ({ events: events() }),
       );
       const result: Result<typeof revokeGrant> = {

@@ -22,8 +22,8 @@ import {
 import type { RequestContext } from '@claviger/messaging';
 import type { Asker, Done } from '@claviger/service';
 import { elevatedEvent, reviewEvent } from './access-events';
+import { assertGuarded } from './assert-guarded';
 import type { BundleKeeper } from './bundle-keeper';
-import { assertGuarded } from './guarded';
 
 export interface Asked {
   readonly operation: Operation;
@@ -66,7 +66,7 @@ export class Granting {
         rule,
         `${operation.action} of ${wantedText(wanted)} needs the approval of ${rule.quorum} of ${rule.approvers.join(' or ')}`,
       );
-      assertGuarded(operation, bundle, to, admitWith);
+      assertGuarded(bundle, to, admitWith, operation.action);
       const { approvedBy = [] } = intend({ revision: bundle.revision + 1 }).entry;
       grant = elevatedGrant(wanted, context.principal, { ...elevated, approvedBy: [...approvedBy] }, nowMs);
       reviewers = reviewedBy;
@@ -76,6 +76,8 @@ export class Granting {
     const published = await this.bundles.amend(
       add,
       ({ revision }) => intend({ revision }),
+      // Looked at above, with the approvals.
+      () => undefined,
       () => ({ events: eventsOf(grant as Grant, reviewers) }),
     );
     if (!grant || !published) throw new Error('what was added to the bundle is not there');

@@ -178,6 +178,7 @@ await runService(service, async (logger) => {
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
   const sweep = new ElevationSweep({ evaluator, bundles, trail, logger });
+  const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
   const parts = {
     quotaCounts,
@@ -189,7 +190,7 @@ await runService(service, async (logger) => {
     activities,
     reviews: new ReviewDocuments(reviews, reviewsOwed),
     standings: new Standings(standings, standingsOwed),
-    tokens: new TokenIssuer(() => tokenKeys.signer(), logins),
+    tokens,
     tokenKeys,
     registries,
     sessions,
@@ -269,8 +270,8 @@ await runService(service, async (logger) => {
     () => app.close(),
     core.drain.connection,
     () => store.close(),
-    () => changeStore.close(),
     () => keptClient.close(),
+    () => changeStore.close(),
     () => health.close(),
     core.drain.rest,
   ];

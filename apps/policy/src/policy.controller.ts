@@ -4,8 +4,8 @@ import type { Answer, RequestContext } from '@claviger/messaging';
 import { RecordedReply, SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { assertGuarded } from './assert-guarded';
 import { BundleKeeper } from './bundle-keeper';
-import { assertGuarded } from './guarded';
 
 const { show, publish } = policyOperations;
 
@@ -32,11 +32,15 @@ export class PolicyController {
   publish(@Payload() request: Request<typeof publish>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(publish, context, { reason: request.reason }, async ({ admit, admitWith, intend }) => {
       admit('policy:Publish', claviger);
-      const { bundle, hash, recorded } = await this.bundles.publish(request, new Date(), ({ revision }) => intend({ revision }), {
-        assertMay: (from, to) => assertGuarded(publish, from, to, admitWith),
+      const { bundle, hash, recorded } = await this.bundles.publish(
+        request,
+        new Date(),
+        ({ revision }) => intend({ revision }),
+        (from, to) => assertGuarded(from, to, admitWith, 'policy:Publish of this bundle'),
+        undefined,
         // What people asked for, and what has to be reviewed, is not the publisher's.
-        adopt: carriedOver,
-      });
+        carriedOver,
+      );
       const policies = bundle.policies.match(/^\s*@id\(/gm)?.length ?? 0;
       const { revision, publishedAt, principals } = bundle;
       const result: Result<typeof publish> = { revision, hash, publishedAt, principals: principals.length, policies };

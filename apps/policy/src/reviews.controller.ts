@@ -5,6 +5,7 @@ import { type OwedRecord, RecordedReply, SystemReplies } from '@claviger/service
 import { Controller, Logger } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { Activities, activityOf } from './activities';
+import { assertGuarded } from './assert-guarded';
 import { BundleKeeper } from './bundle-keeper';
 import { recordFurther } from './further-records';
 import { decideReview, isReviewer, type Review, reviewDueAt, reviewEvent, revokedIn, settled, startReview, summaryOf } from './review';
@@ -114,44 +115,50 @@ export class ReviewsController {
   @MessagePattern(complete.name)
   complete(@Payload() request: Request<typeof complete>, @Ctx() context: RequestContext): Promise<Answer> {
     const { reviewId, undecided } = request;
-    return this.recorded.answer(complete, context, { reason: `review ${reviewId}: ${request.reason}` }, async ({ admit, intend }) => {
-      admit('access:CompleteReview', claviger);
-      const { principal: by } = context;
-      const at = new Date().toISOString();
-      const close = (review: Review) => settled(review, undecided, by, at, request.reason);
-      const decided = close(await this.found(reviewId));
-      let further: RecordIntent[] = [];
-      let revision = this.bundle().revision;
-      const published = await this.bundles.amend(
-        (bundle) => {
-          revision = bundle.revision;
-          further = takenBy(decided, bundle).map((taken) => this.revocation(decided, taken.id, by, context.session, bundle.revision + 1));
-          return bundleAfter(decided, bundle);
-        },
-        ({ revision: next }) => intend({ revision: next, reason: `review ${reviewId}: ${further.length} taken away; ${request.reason}` }),
-        () => ({ further }),
-      );
-      if (published) await recordFurther(this.trail, further, published.furtherRecorded, this.logger);
-      const taken = published ? further.length : 0;
-      const done = { at, by, revision: published?.bundle.revision ?? revision, taken };
-      let owed: OwedRecord | undefined;
-      const reason = `review ${reviewId} completed: ${taken} taken away; ${request.reason}`;
-      const review = await this.documents.store.change(reviewId, (current) => {
-        const value: Review = { ...close(current), state: 'completed', completed: done };
-        // What somebody decided since is not in the policies.
-        if ([...revokedIn(value)].some((id) => !revokedIn(decided).has(id)))
-          throw new ProblemError('ERR_CONFLICT', 'Somebody decided otherwise meanwhile: complete it again.');
-        // A publication owes the record already.
-        owed = published ? undefined : this.documents.owed.owe(reviewId, intend({ revision: current.revision + 1, reason }));
-        const events = [reviewEvent('io.claviger.access.review-completed', value, by, at)];
-        return { value, dueAt: null, events, owed: owed ? [owed] : [] };
-      });
-      const recorded = () => {
-        published?.recorded();
-        if (owed) this.documents.owed.settle(reviewId, owed);
-      };
-      return { result: summaryOf(review, Date.now()), record: { reason }, recorded };
-    });
+    return this.recorded.answer(
+      complete,
+      context,
+      { reason: `review ${reviewId}: ${request.reason}` },
+      async ({ admit, admitWith, intend }) => {
+        admit('access:CompleteReview', claviger);
+        const { principal: by } = context;
+        const at = new Date().toISOString();
+        const close = (review: Review) => settled(review, undecided, by, at, request.reason);
+        const decided = close(await this.found(reviewId));
+        let further: RecordIntent[] = [];
+        let revision = this.bundle().revision;
+        const published = await this.bundles.amend(
+          (bundle) => {
+            revision = bundle.revision;
+            further = takenBy(decided, bundle).map((taken) => this.revocation(decided, taken.id, by, context.session, bundle.revision + 1));
+            return bundleAfter(decided, bundle);
+          },
+          ({ revision: next }) => intend({ revision: next, reason: `review ${reviewId}: ${further.length} taken away; ${request.reason}` }),
+          (from, to) => assertGuarded(from, to, admitWith, 'access:CompleteReview of this review'),
+          () => ({ further }),
+        );
+        if (published) await recordFurther(this.trail, further, published.furtherRecorded, this.logger);
+        const taken = published ? further.length : 0;
+        const done = { at, by, revision: published?.bundle.revision ?? revision, taken };
+        let owed: OwedRecord | undefined;
+        const reason = `review ${reviewId} completed: ${taken} taken away; ${request.reason}`;
+        const review = await this.documents.store.change(reviewId, (current) => {
+          const value: Review = { ...close(current), state: 'completed', completed: done };
+          // What somebody decided since is not in the policies.
+          if ([...revokedIn(value)].some((id) => !revokedIn(decided).has(id)))
+            throw new ProblemError('ERR_CONFLICT', 'Somebody decided otherwise meanwhile: complete it again.');
+          // A publication owes the record already.
+          owed = published ? undefined : this.documents.owed.owe(reviewId, intend({ revision: current.revision + 1, reason }));
+          const events = [reviewEvent('io.claviger.access.review-completed', value, by, at)];
+          return { value, dueAt: null, events, owed: owed ? [owed] : [] };
+        });
+        const recorded = () => {
+          published?.recorded();
+          if (owed) this.documents.owed.settle(reviewId, owed);
+        };
+        return { result: summaryOf(review, Date.now()), record: { reason }, recorded };
+      },
+    );
   }
 
   private revocation(review: Review, assignment: string, principal: string, session: string, revision: number): RecordIntent {

@@ -3,6 +3,7 @@ import {
   assignmentsOf,
   disabledIn,
   type Evaluator,
+  guardChanges,
   type Keep,
   pathText,
   shortAfter,
@@ -31,7 +32,7 @@ interface Looked {
   readonly judged: Judged;
   readonly held: readonly Assignment[];
 }
-type Stays = Notice & { readonly principal: string; readonly short: Keep & { readonly left: number } };
+type Stays = Notice & { readonly principal: string; readonly why: string; readonly short?: Keep & { readonly left: number } };
 
 /**
  * Tells of access that nobody uses, and takes it away when the policies say so; each principal is looked at once a day, by one replica. What the ledger
@@ -156,7 +157,9 @@ export class UnusedAccess {
           const taken = one.held.filter(({ id }) => id === one.what);
           const without = one.what === login ? disabledIn(next, new Set([one.principal])) : withoutAssignments(next, taken);
           const [short] = shortAfter(next, without, bundle.staleness?.keep);
-          if (short) stays.push({ ...one, short });
+          if (short) stays.push({ ...one, short, why: keptText(short) });
+          else if (approves(next, one.principal) && guardChanges(bundle, without, this.nowMs()).length > 0)
+            stays.push({ ...one, why: 'too few would be left to approve what policies ask approval for' });
           else if (bundle.staleness) {
             next = without;
             const detail = detailOf(one, taken);
@@ -168,6 +171,8 @@ export class UnusedAccess {
       },
       ({ revision }) =>
         trail.intend({ ...who, action: 'policy:Publish', reason: `${further.length} taken away that nobody uses`, revision }),
+      // What needs the approval of people is left out above.
+      () => undefined,
       () => ({ further, events }),
     );
     if (!published) return stays;
@@ -188,12 +193,15 @@ export class UnusedAccess {
       );
     const entries = [
       ...notices.map((one) => ({ action: 'access:NoticeUnused', reason: `${said(one)}; it is taken away at ${one.at}` })),
-      ...told.map((one) => ({ action: 'access:KeepLastHolder', reason: `${said(one)}; it stays, since ${keptText(one)}` })),
+      ...told.map((one) => ({ action: 'access:KeepLastHolder', reason: `${said(one)}; it stays, since ${one.why}` })),
     ];
     const events = [
       ...notices.map((one) => eventOf('io.claviger.access.unused', one, nowMs, { detail: said(one), at: one.at })),
       ...told.map((one) =>
-        eventOf('io.claviger.access.kept', one, nowMs, { detail: said(one), role: one.short.role, left: one.short.left }),
+        eventOf('io.claviger.access.kept', one, nowMs, {
+          detail: said(one),
+          ...(one.short ? { role: one.short.role, left: one.short.left } : {}),
+        }),
       ),
     ];
     let owing: { intent: RecordIntent; record: OwedRecord }[] = [];
@@ -228,7 +236,10 @@ const detailOf = ({ principal, what, since }: Notice & { principal: string }, [t
     ? `${principal} did not come since ${since}`
     : `${what}${taken ? ` (${pathText(taken)})` : ''} was not used since ${since}`;
 
-const keptText = ({ short }: Stays): string =>
+const approves = ({ principals }: PolicyBundle, id: string): boolean =>
+  (principals.find((principal) => principal.id === id)?.approvalKeys?.length ?? 0) > 0;
+
+const keptText = (short: Keep & { readonly left: number }): string =>
   `${short.left} people would be left with the role ${short.role}, and ${short.atLeast} must be`;
 
 type AccessEvent = 'io.claviger.access.unused' | 'io.claviger.access.removed' | 'io.claviger.access.kept';

@@ -33,14 +33,6 @@ const AboutBackup = z.strictObject({
   ...{ keys: z.int().optional(), proven: z.int().optional(), failures: z.int().optional(), detail: z.string().optional() },
 });
 
-const AboutChange = z.strictObject({
-  ...{ change: ChangeId, state: ChangeState, requester: PrincipalId, operation: z.string(), reason: z.string() },
-  ...{ ...ApproversAsked, approvedBy: z.array(PrincipalId), expiresAt: Timestamp },
-  /** Who did this, or the service that executed it. */
-  by: z.string(),
-  code: z.string().optional(),
-});
-
 const AboutReview = z.strictObject({
   ...{ reviewId: ReviewId, name: z.string(), reviewers: z.array(z.string()), dueAt: Timestamp },
   ...{ items: z.int(), undecided: z.int(), by: PrincipalId },
@@ -48,6 +40,14 @@ const AboutReview = z.strictObject({
 
 /** `assignment` absent: all of it, since the principal does not come any more. `since`: when it was last used, or else first seen. */
 const AboutAccess = z.strictObject({ principal: PrincipalId, assignment: AssignmentId.optional(), since: Timestamp, detail: z.string() });
+
+const AboutChange = z.strictObject({
+  ...{ change: ChangeId, state: ChangeState, requester: PrincipalId, operation: z.string(), reason: z.string() },
+  ...{ ...ApproversAsked, approvedBy: z.array(PrincipalId), expiresAt: Timestamp },
+  /** Who did this, or the service that executed it. */
+  by: z.string(),
+  code: z.string().optional(),
+});
 
 /** CloudEvents 1.0, NATS binding in structured JSON mode; `id` equals the message's `Nats-Msg-Id`. */
 export const eventTypes = {
@@ -146,14 +146,6 @@ export const eventTypes = {
   'io.claviger.access.break-glass': { stream: 'POLICY', data: AboutBreakGlass },
   'io.claviger.access.break-glass-review-due': { stream: 'POLICY', data: AboutBreakGlass },
   'io.claviger.access.break-glass-reviewed': { stream: 'POLICY', data: AboutBreakGlass },
-  /** A change waits for the approval of those whom `approvers` names; it has it; or it ended. */
-  'io.claviger.change.requested': { stream: 'POLICY', data: AboutChange },
-  'io.claviger.change.approved': { stream: 'POLICY', data: AboutChange },
-  'io.claviger.change.rejected': { stream: 'POLICY', data: AboutChange },
-  'io.claviger.change.withdrawn': { stream: 'POLICY', data: AboutChange },
-  'io.claviger.change.expired': { stream: 'POLICY', data: AboutChange },
-  'io.claviger.change.executed': { stream: 'POLICY', data: AboutChange },
-  'io.claviger.change.failed': { stream: 'POLICY', data: AboutChange },
   /** A review of access began … */
   'io.claviger.access.review-started': { stream: 'POLICY', data: AboutReview },
   /** … is not completed at its due date … */
@@ -165,7 +157,18 @@ export const eventTypes = {
   /** It was taken away. */
   'io.claviger.access.removed': { stream: 'POLICY', data: AboutAccess },
   /** It would have been, and too few would be left with the role. */
-  'io.claviger.access.kept': { stream: 'POLICY', data: z.strictObject({ ...AboutAccess.shape, role: RoleId, left: z.int() }) },
+  'io.claviger.access.kept': {
+    stream: 'POLICY',
+    data: z.strictObject({ ...AboutAccess.shape, role: RoleId.optional(), left: z.int().optional() }),
+  },
+  /** A change waits for the approval of those whom `approvers` names; it has it; or it ended. */
+  'io.claviger.change.requested': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.approved': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.rejected': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.withdrawn': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.expired': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.executed': { stream: 'POLICY', data: AboutChange },
+  'io.claviger.change.failed': { stream: 'POLICY', data: AboutChange },
   /** Services that use what they may with nobody to answer for them since this revision, each told once: `none` names no owner, `gone` one who is no more. */
   'io.claviger.policy.services-unowned': {
     stream: 'POLICY',

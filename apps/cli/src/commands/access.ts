@@ -9,13 +9,11 @@ import { staleAccessCommand } from './stale-access';
 
 /** Tokens and sessions. */
 export function accessCommands(program: Command): void {
-  const access = program
-    .command('access')
-    .description('tokens, sessions, access for a time, people who leave, and who answers for services');
-  accessGovernanceCommands(access);
-  offboardCommand(access);
+  const access = program.command('access').description('tokens, sessions, access for a time, who answers for services, people who leave');
   elevationCommands(access);
+  offboardCommand(access);
   staleAccessCommand(access);
+  accessGovernanceCommands(access);
   access
     .command('issue-token')
     .description('a token for yourself (renewal, until your authentication is too old), or for another principal where policy allows')

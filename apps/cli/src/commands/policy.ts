@@ -7,6 +7,8 @@ import { writePolicyFolder } from '../policy-folder';
 import { online } from '../run';
 import { assignmentsCommand } from './assignments';
 import { policyCheckCommands } from './policy-check';
+import { driftCommand } from './policy-drift';
+import { explainCommand } from './policy-explain';
 import { packsCommands } from './policy-packs';
 import { simulateCommand } from './policy-simulate';
 
@@ -52,6 +54,8 @@ export function policyCommands(program: Command): void {
     );
   policyCheckCommands(policy);
   simulateCommand(policy);
+  driftCommand(policy);
+  explainCommand(policy);
   policy
     .command('publish <folder>')
     .description('validate a folder and put it in force everywhere')

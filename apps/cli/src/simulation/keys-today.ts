@@ -6,7 +6,7 @@ import { keysMeant } from '../key-pages';
 import type { KeyToday } from './shard';
 
 /** As keyResource of the authz lib reads it of a view; who created it is not said by a service of an earlier version. */
-const todayOf = (key: KeyDescription): [string, KeyToday] => {
+export const keyTodayOf = (key: KeyDescription): [string, KeyToday] => {
   const { keyId, revision, environment, classification, owner, consumers, createdBy, algorithm, usage, tags, residency } = key;
   const optional = { ...(createdBy ? { createdBy } : {}), ...(residency ? { residency } : {}) };
   return [keyId, { revision, attrs: { environment, classification, owner, consumers, algorithm, usage, tags, ...optional } }];
@@ -15,7 +15,7 @@ const todayOf = (key: KeyDescription): [string, KeyToday] => {
 export async function keysTodayOf(client: Client, found: (keys: number) => void): Promise<Map<string, KeyToday>> {
   const keys = new Map<string, KeyToday>();
   for await (const key of keysMeant(client)) {
-    keys.set(...todayOf(key));
+    keys.set(...keyTodayOf(key));
     if (keys.size % 500 === 0) found(keys.size);
   }
   return keys;
@@ -25,7 +25,7 @@ export async function keysTodayOf(client: Client, found: (keys: number) => void)
 export function keysTodayIn(file: string): Map<string, KeyToday> {
   try {
     const all = JSON.parse(readFileSync(file, 'utf8')) as KeyDescription[] | { keys: KeyDescription[] };
-    return new Map((Array.isArray(all) ? all : all.keys).map(todayOf));
+    return new Map((Array.isArray(all) ? all : all.keys).map(keyTodayOf));
   } catch (error) {
     throw new CommandError(
       'badInput',
