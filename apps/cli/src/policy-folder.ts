@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { authored } from '@claviger/authz';
 import { bundleFormat, type PolicyBundle, policyFolder } from '@claviger/contracts';
 import { CommandError } from './exit-codes';
 
@@ -21,7 +22,7 @@ export function readPolicyFolder(folder: string, now: Date): Record<string, unkn
 /** The inverse, to edit what is in force. @throws CommandError; overwrites nothing */
 export function writePolicyFolder(folder: string, inForce: PolicyBundle): void {
   // What somebody asked for is no part of what is published.
-  const bundle: PolicyBundle = { ...inForce, grants: inForce.grants.filter(({ elevated }) => !elevated) };
+  const bundle = authored(inForce);
   mkdirSync(folder, { recursive: true });
   const pretty = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   const pretties = (names: object) =>

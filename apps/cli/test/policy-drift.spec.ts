@@ -19,6 +19,15 @@ test('order, white space, revisions and a missing empty part are no drift', () =
   expect(driftOf(running, bundle())).toEqual([]);
 });
 
+test('access that was asked for and approved, and what has to be reviewed, is no drift; a grant that nobody asked for is', () => {
+  const grant = { id: 'g', principal: 'otto', role: 'auditor', revision: 1 };
+  const change = `ch_${'A'.repeat(22)}`;
+  const elevated = { by: 'request' as const, rules: ['r'], change, reason: 'x', approvedBy: ['sofia'] };
+  const review = { id: 'jit-1' } as NonNullable<PolicyBundle['breakGlassReviews']>[number];
+  expect(driftOf(bundle({ grants: [{ ...grant, elevated }], breakGlassReviews: [review] }), bundle())).toEqual([]);
+  expect(driftOf(bundle({ grants: [grant] }), bundle())).toEqual([{ part: 'grants', id: 'g', how: 'only runs' }]);
+});
+
 test('what only runs, is only committed, or differs is told by its id and fields', () => {
   const running = bundle({
     policies: policy('a', ' when { context.mfa }') + policy('c'),

@@ -141,5 +141,11 @@ export function carriedOver<B extends Kept>(stored: Kept, proposed: B): B {
   } as B;
 }
 
+/** What of a bundle people publish, and keep in a folder. */
+export const authored = ({ breakGlassReviews: _, ...bundle }: PolicyBundle): PolicyBundle => ({
+  ...bundle,
+  grants: bundle.grants.filter(({ elevated }) => !elevated),
+});
+
 const refused = (why: string) => new ProblemError('ERR_ELEVATION_REFUSED', `${why[0]?.toUpperCase()}${why.slice(1)}.`);
 const malformed = (why: string) => new ProblemError('ERR_MALFORMED_REQUEST', why);

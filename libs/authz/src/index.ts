@@ -37,6 +37,7 @@ export { type Command, changeChallenge, changeType, commandDigest, type ExactCha
 export { type Compilation, type CompiledPolicies, compilePolicies } from './compiled-policies';
 export type { Allowed, Decision, Denied, DenyCode, NeedsApproval } from './decision';
 export {
+  authored,
   carriedOver,
   decideElevation,
   type ElevationDecision,

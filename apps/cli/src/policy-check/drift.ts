@@ -1,4 +1,4 @@
-import { parsePolicies } from '@claviger/authz';
+import { authored, parsePolicies } from '@claviger/authz';
 import type { PolicyBundle } from '@claviger/contracts';
 
 /** One thing in which a bundle that runs is not what is committed. */
@@ -15,8 +15,9 @@ export interface Drift {
 /** What changes with each publication, and says nothing. */
 const passing = new Set(['format', 'revision', 'publishedAt', 'policies']);
 
-/** Policies by @id, everything else by id; the order in which things stand does not matter, revisions neither. */
-export function driftOf(running: PolicyBundle, committed: PolicyBundle): Drift[] {
+/** Policies by @id, everything else by id; the order in which things stand does not matter, revisions neither. What was asked for and approved is no drift. */
+export function driftOf(inForce: PolicyBundle, committed: PolicyBundle): Drift[] {
+  const running = authored(inForce);
   const parts = [...new Set([...Object.keys(running), ...Object.keys(committed)])].filter((part) => !passing.has(part)).sort();
   const at = (bundle: PolicyBundle, part: string) => (bundle as unknown as Record<string, unknown>)[part];
   return [
