@@ -13,7 +13,7 @@ import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
 import { atOnce, beside, type Elsewhere, type Work } from './steps';
-import { type LimitedGrant, limitedGrantsFor, type Subject, subjectsOf } from './subjects';
+import { type LimitedGrant, limitedGrantsFor, type Subject, stillGranted, subjectsOf } from './subjects';
 import { shaping } from './validate-bundle';
 
 export type LoadResult =
@@ -127,13 +127,13 @@ export class Evaluator {
     return { ok: true, revision: bundle.revision, hash };
   }
 
-  /** `honoured`: grants of limited use that count as in force; others give nothing. */
+  /** `honoured`: grants of limited use that count as in force, as the bundle has them now; others give nothing. */
   decide(request: AuthorizationRequest, honoured: readonly LimitedGrant[] = []): Decision {
     const loaded = this.#loaded;
     if (!loaded) return notLoaded;
     const known = loaded.subjectOf(request.principalId);
     if (!known) return unknownPrincipal;
-    const subject = honoured.length === 0 ? known : known.having(honoured);
+    const subject = withGrants(known, honoured);
     if (subject.principal.disabled) return disabledPrincipal;
     const { action, resource, context } = request;
     const applicable = loaded.compiled.byAction.get(action);
@@ -235,6 +235,11 @@ export class Evaluator {
       ...(this.#partChars === undefined ? {} : { partChars: this.#partChars }),
     });
   }
+}
+
+function withGrants(known: Subject, honoured: readonly LimitedGrant[]): Subject {
+  const granted = stillGranted(known, honoured);
+  return granted.length === 0 ? known : known.having(granted);
 }
 
 /** So many policies take a millisecond or two to be parsed. */
