@@ -275,7 +275,8 @@ export class PolicySystem {
   private writeFiles(): void {
     const seed = join(this.folder.path, 'seed');
     mkdirSync(seed);
-    cpSync(join(workspaceRoot(), 'deploy/policies/starter'), seed, { recursive: true });
+    // Nothing is to happen by itself, unless a test says so.
+    cpSync(join(workspaceRoot(), 'deploy/policies/starter'), seed, { recursive: true, filter: (file) => !file.endsWith('staleness.json') });
     // The starter set lets nobody issue tokens for others; this installation does.
     appendFileSync(
       join(seed, 'policies.cedar'),

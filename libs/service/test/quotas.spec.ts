@@ -297,6 +297,29 @@ describe('a grant of limited use', () => {
     await Promise.all([a, b, fresh, last].map(({ connection }) => connection.close()));
   });
 
+  test('that another bundle took away while the work was done is not honoured for its answer, and one that it kept is counted once', async () => {
+    const evaluator = new Evaluator();
+    const grant: Grant = { id: 'taken-away', principal: 'sofia', action: 'crypto:Decrypt', key: granted, uses: 2, revision: 1 };
+    expect(evaluator.load(bundle(1, [grant]))).toMatchObject({ ok: true });
+    const [a, caller] = [await start(evaluator), await s.caller()];
+    const during = (revision: number, grants: Grant[]) =>
+      decrypt(granted, ({ admit }) => {
+        expect(evaluator.load(bundle(revision, grants))).toMatchObject({ ok: true });
+        admit('crypto:Decrypt', key(granted));
+        return { confirm: () => admit('crypto:Decrypt', key(granted)) };
+      });
+    expect(await ask(a.replies, caller, during(2, [{ ...grant, revision: 2 }]))).toBe('OK');
+    const meanwhile = decrypt(granted, ({ admit }) => ({
+      confirm: () => {
+        expect(evaluator.load(bundle(3, []))).toMatchObject({ ok: true });
+        admit('crypto:Decrypt', key(granted));
+      },
+    }));
+    expect(await ask(a.replies, caller, meanwhile)).toBe('ERR_ACCESS_DENIED');
+    expect(await ask(a.replies, caller, decrypt(granted))).toBe('ERR_ACCESS_DENIED');
+    await a.connection.close();
+  });
+
   test('of a role counts what the role allows; without its counter nothing is allowed by it', async () => {
     const evaluator = new Evaluator();
     const grant: Grant = { id: 'auditor-for-two', principal: 'sofia', role: 'auditor', uses: 2, revision: 1 };
