@@ -202,7 +202,8 @@ export class Gate {
 /** Those that this request has used already come first: they cost nothing more. */
 function* choices(candidates: readonly LimitedGrant[], used: readonly LimitedGrant[]): Generator<readonly LimitedGrant[]> {
   if (used.length > 0) yield used;
-  for (const one of candidates) if (!used.includes(one)) yield [...used, one];
+  // By id: another bundle may have come into force since a use was counted.
+  for (const one of candidates) if (!used.some(({ id }) => id === one.id)) yield [...used, one];
   if (candidates.length > 1) yield candidates;
 }
 

@@ -35,6 +35,13 @@ export interface Subject {
 export type LimitedGrant = Grant & { readonly uses: number };
 const isLimited = (grant: Grant): grant is LimitedGrant => grant.uses !== undefined;
 
+/** Of grants that were counted, those that the bundle in force still has, as it has them: a bundle may have taken one away or narrowed it meanwhile. */
+export function stillGranted({ limited }: Subject, counted: readonly LimitedGrant[]): readonly LimitedGrant[] {
+  if (counted.length === 0) return counted;
+  const ids = new Set(counted.map(({ id }) => id));
+  return limited.filter(({ id }) => ids.has(id));
+}
+
 /** Those that are in force and can matter to this action with this key (undefined: with none), those that end first before others. */
 export function limitedGrantsFor({ limited }: Subject, action: Action, keyId: string | undefined, nowMs: number): readonly LimitedGrant[] {
   if (limited.length === 0) return limited;
@@ -104,7 +111,8 @@ function subjectOf(principal: Principal, groups: readonly HeldGroup[], all: read
     rolesAt: (nowMs) => [...new Set([...standing, ...roleGrants.filter((grant) => inForce(grant, nowMs)).map((grant) => grant.role)])],
     limited: all.filter(isLimited),
     having: (chosen) => {
-      const name = chosen.map(({ id }) => id).join(' ');
+      // By content: the same id may have granted something else.
+      const name = canonicalize(chosen)!;
       let variant = variants.get(name);
       if (!variant) {
         // Its digest has them, so a decision made with them is remembered as such.

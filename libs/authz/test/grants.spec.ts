@@ -69,6 +69,23 @@ test('a grant of limited use gives nothing by itself; honoured, its decision is 
   expect(evaluator.decide({ ...request, context: context({ nowMs: untilMs }) }, [grant]).kind).toBe('deny');
 });
 
+test('a grant of limited use that was honoured is worth what the bundle in force says of it: nothing when it was taken away', () => {
+  const wide = { id: 'thrice', principal: 'caller', action: 'crypto:Decrypt', key: keyId, uses: 3, revision: 1 } as const;
+  const narrow = { ...wide, context: { equals: { tenant: 'acme' } }, revision: 2 } as const;
+  const evaluator = loaded(wide);
+  const request = { principalId: 'caller', action: 'crypto:Decrypt', resource: key(), context: context({ nowMs: fromMs }) } as const;
+  const inTenant = { ...request, context: { ...request.context, encryptionContext: { tenant: 'acme' } } };
+  expect(evaluator.decide(request, [wide]).kind).toBe('allow');
+  const publish = (revision: number, grants: Grant[]) =>
+    expect(evaluator.load(bundleOf([principal('caller', [], { kind: 'person' })], { revision, grants }))).toMatchObject({ ok: true });
+  publish(2, [narrow]);
+  // Asked first with what it was before: later requests must not get that either.
+  expect([evaluator.decide(request, [wide]).kind, evaluator.decide(inTenant, [wide]).kind]).toEqual(['deny', 'allow']);
+  expect([evaluator.decide(request, [narrow]).kind, evaluator.decide(inTenant, [narrow]).kind]).toEqual(['deny', 'allow']);
+  publish(3, []);
+  expect([evaluator.decide(request, [wide]).kind, evaluator.decide(inTenant, [narrow]).kind]).toEqual(['deny', 'deny']);
+});
+
 test('a role of limited use makes nobody an approver', () => {
   const evaluator = loaded({ id: 'once', principal: 'caller', role: 'security-officer', uses: 1, revision: 1 });
   expect(evaluator.rolesOf('caller', fromMs)).toEqual([]);

@@ -60,7 +60,7 @@ export class Quotas implements QuotaGate {
   use(grants: readonly LimitedGrant[], charges: Charges): 'counted' | 'used-up' | 'unknown' {
     const { uses } = this.parts;
     const nowMs = uses.nowMs();
-    const due = grants.filter((grant) => !charges.grants.includes(grant)).map((grant) => ({ grant, count: usesOf(grant) }));
+    const due = grants.map((grant) => ({ grant, count: usesOf(grant) })).filter(({ count }) => !charges.taken.has(count.key));
     let pending: Promise<void> | undefined;
     for (const { count } of due) {
       const availability = uses.availability(count, nowMs);
