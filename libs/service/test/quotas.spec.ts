@@ -256,8 +256,10 @@ test('a counter that was put back is told once, and neither that nor what is kno
   };
   const putBack = async (count: Count) => {
     const back = headers();
-    back.set('Nats-Incr', '-1000000');
-    await connection.request(`${count.counter(1_000)}.drawn`, '', { headers: back, timeout: 5_000 });
+    const drawn = `${count.counter(1_000)}.drawn`;
+    // To where one that knows nothing of it would begin.
+    back.set('Nats-Incr', `-${await new Counters(connection).read(count.stream, drawn)}`);
+    await connection.request(drawn, '', { headers: back, timeout: 5_000 });
   };
   const [quotaUses, grantUsed] = [inHours('q-put-back'), ofGrant('g-put-back')];
   for (let n = 0; n < 200; n++) await use(quotaUses);
