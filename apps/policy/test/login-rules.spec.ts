@@ -96,6 +96,15 @@ describe('a renewed token', () => {
     expect(exp * 1_000).toBeLessThanOrEqual(authTimeMs + hourMs);
   });
 
+  test('says the class of its authentication, so that a policy which forbids a weak one is not evaded by a renewal', () => {
+    const proofOf = (more: Partial<SessionView>) => {
+      const { token } = issuer(logins(hourMs, Date.now).logins).renew(session({ authTime: new Date().toISOString(), ...more }), 900);
+      return proveToken(token, new Map([['control', key.publicKey]]), Date.now());
+    };
+    expect(proofOf({ acr: 'urn:weak' }).acr).toBe('urn:weak');
+    expect(proofOf({})).not.toHaveProperty('acr');
+  });
+
   test('is refused on the last day, with advice', () => {
     const l = logins(hourMs, Date.now).logins;
     expect(() => issuer(l).renew(at(Date.now() - hourMs + 9_000), 900)).toThrow(/authenticate anew/);
