@@ -147,7 +147,7 @@ await runService(service, async (logger) => {
   void held.start().then(() => changes.start());
   const forget = async () => {
     await logins.forget();
-    await tokenKeys.forget();
+    await tokenKeys.withdraw();
   };
   await sessions.start({ forget, end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
