@@ -69,15 +69,25 @@ describe('an authentication counts', () => {
     expect(Date.parse(expiresAt) - nowMs).toBeGreaterThanOrEqual(limits.tokenLifetimeSecondsMax * 1_000);
   });
 
+  test('not after its principal was revoked, nor when an issuer whose clock is ahead dates it later', async () => {
+    const { logins: l } = logins();
+    await l.revokePrincipal('eve', 'sofia', 'left');
+    const ahead = nowMs + limits.clockSkewSeconds * 1_000;
+    expect(l.end({ ...login, authTimeMs: ahead }, 'eve')).toMatchObject({ why: 'login-revoked', by: 'sofia' });
+    expect(l.end({ ...login, authTimeMs: ahead + 1 }, 'eve')).toBeUndefined();
+    expect(l.end({ ...login, authTimeMs: ahead }, 'otto')).toBeUndefined();
+  });
+
   test('not when it is from before the bucket was put right; each time moves the horizon on', async () => {
     let now = nowMs;
     const { logins: l, bucket } = logins(12 * hourMs, () => now);
     await l.forget();
-    expect(l.end({ ...login, authTimeMs: nowMs }, 'eve')).toMatchObject({ why: 'login-forgotten' });
-    expect(l.end({ ...login, authTimeMs: nowMs + 1 }, 'eve')).toBeUndefined();
+    const ahead = nowMs + limits.clockSkewSeconds * 1_000;
+    expect(l.end({ ...login, authTimeMs: ahead }, 'eve')).toMatchObject({ why: 'login-forgotten' });
+    expect(l.end({ ...login, authTimeMs: ahead + 1 }, 'eve')).toBeUndefined();
     now += 5_000;
     await l.forget();
-    expect(l.end({ ...login, authTimeMs: nowMs + 1 }, 'eve')).toMatchObject({ why: 'login-forgotten' });
+    expect(l.end({ ...login, authTimeMs: ahead + 1 }, 'eve')).toMatchObject({ why: 'login-forgotten' });
     expect(bucket.get(horizonId)?.revision).toBe(2);
   });
 });
