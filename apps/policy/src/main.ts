@@ -209,7 +209,7 @@ await runService(service, async (logger) => {
       '/jwks': {
         contentType: 'application/jwk-set+json',
         maxAgeSeconds: jwksMaxAgeSeconds,
-        body: () => JSON.stringify({ keys: tokenKeys.jwks().keys }),
+        body: () => tokenKeys.jwkSet(),
       },
     },
   });

@@ -88,6 +88,11 @@ export class TokenKeyKeeper {
     return { keys: verifyingKeys(this.records(), this.nowMs()).map(jwkOf), ...(signing === undefined ? {} : { signing }) };
   }
 
+  /** As JSON (RFC 7517 §5); undefined while nobody here knows whether one was withdrawn. */
+  jwkSet(): string | undefined {
+    return this.parts.view.fresh() ? JSON.stringify({ keys: this.jwks().keys }) : undefined;
+  }
+
   /** @throws ProblemError ERR_CONFLICT while another replica makes one, ERR_HSM_UNAVAILABLE */
   async rotate(): Promise<MadeTokenKey> {
     const made = await this.make(madeKeys(this.records()).length === 0 ? 0 : publishAheadMs);

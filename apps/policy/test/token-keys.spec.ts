@@ -35,11 +35,11 @@ function installation() {
     findTokenKey: (label: string) => pairs.get(label),
     signDigestP256: (pair: { privateKey: KeyObject }, digest: Buffer) => sign(null, digest, pair.privateKey),
   };
-  const replica = (more: Partial<typeof token> = {}) =>
+  const replica = (more: Partial<typeof token> = {}, fresh = true) =>
     new TokenKeyKeeper({
       token: { ...token, ...more } as never,
       owner: owner as never,
-      view: { values: () => bucket.values(), fresh: () => true },
+      view: { values: () => bucket.values(), fresh: () => fresh },
       control: new Map(),
       trail: { operation: async ({ reason }: { reason?: string }) => void recorded.push(reason ?? '') } as never,
       everyMs: 30 * dayMs,
@@ -109,6 +109,14 @@ describe('keys that sign tokens', () => {
     await run(replica());
     expect(pairs.size).toBe(1);
     expect(replica().signer().kid).not.toBe(leaked);
+  });
+
+  test('are published while it is known which were withdrawn', async () => {
+    const { replica, run } = installation();
+    const keeper = replica();
+    await run(keeper);
+    expect(JSON.parse(keeper.jwkSet() as string)).toEqual({ keys: keeper.jwks().keys });
+    expect(replica({}, false).jwkSet()).toBeUndefined();
   });
 
   test('replicas that begin at once make one between them', async () => {
