@@ -69,7 +69,7 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
         issues.push({ where, message: `has the member ${member}, who is not in ${name === undefined ? 'principals' : 'groups'}` });
     }
   });
-  const cycle = membershipCycle(bundle.groups ?? []);
+  const cycle = yield* membershipCycle(bundle.groups ?? []);
   if (cycle) issues.push({ where: 'groups', message: `a group is a member of itself: ${cycle.join(' has ')}` });
 
   for (const [index, { roles: pair }] of (bundle.conflicts ?? []).entries())
