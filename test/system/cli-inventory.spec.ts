@@ -270,3 +270,52 @@ test('an auditor reports on a regulation: what is in force, what is wrong, and e
   expect(unread.map(({ what }) => what)).toEqual(expect.arrayContaining(['the policies in force', 'the backups', 'all keys']));
   expect(packs[0]!.controls.flatMap(({ checks }) => checks).filter(({ outcome }) => outcome === 'pass')).toEqual([]);
 });
+
+test('access is reviewed with when it was last used, and somebody who leaves is seen off with the keys', async () => {
+  await ok('sam', 'policy', 'export', file('people'));
+  const people = JSON.parse(readFileSync(file('people/principals.json'), 'utf8')) as { id: string }[];
+  const owen = people.find(({ id }) => id === 'owen');
+  writeFileSync(
+    file('people/principals.json'),
+    JSON.stringify([...people, { ...owen, id: 'nia', displayName: 'Nia', identities: [{ kind: 'token' }] }]),
+  );
+  await ok('sam', 'policy', 'publish', file('people'), '--reason', 'Nia came');
+
+  const { reviewId } = await json<{ reviewId: string }>(
+    'sam',
+    'reviews',
+    'start',
+    'yearly',
+    '--role',
+    'key-administrator',
+    '--reviewer',
+    'sam',
+    '--reason',
+    'r',
+  );
+  const shown = await until(
+    async () => {
+      const { items } = await json<{ items: { assignment: string; lastUse: { known: string; index?: number } }[] }>(
+        'ada',
+        'reviews',
+        'show',
+        reviewId,
+      );
+      return items[0]?.lastUse.known === 'used' ? items : undefined;
+    },
+    { what: 'the last use', timeoutMs: 20_000, everyMs: 500 },
+  );
+  expect(shown).toMatchObject([{ assignment: 'role:kim:key-administrator', lastUse: { known: 'used', index: expect.any(Number) } }]);
+  expect((await as('sam', 'reviews', 'complete', reviewId, '--reason', 'done')).stderr).toMatch(/^ERR_REVIEW_INCOMPLETE/);
+  await ok('sam', 'reviews', 'decide', reviewId, '--all-undecided', '--keep', '--reason', 'still does it');
+  expect(await ok('sam', 'reviews', 'complete', reviewId, '--reason', 'done')).toMatch(/^kept +1$/m);
+  expect(await ok('ada', 'reviews', 'list')).toContain(`${reviewId}  yearly  role key-administrator  completed`);
+  expect(await as('ada', 'access', 'stale')).toMatchObject({ code: 0, stderr: expect.stringContaining('told after 60 days') });
+
+  await create('inv/leaver', '--owner', 'owen');
+  const left = await as('sam', 'access', 'offboard', 'owen', '--reason', 'new job');
+  expect([left.code, left.stdout]).toEqual([1, expect.stringMatching(new RegExp(`keys still owned +.*${keyIds['inv/leaver']}`))]);
+  expect(await ok('sam', 'access', 'offboard', 'owen', '--to', 'nia', '--reason', 'new job')).toMatch(/^keys handed over +1$/m);
+  expect(await json('kim', 'keys', 'describe', keyIds['inv/leaver'] as string)).toMatchObject({ owner: 'nia' });
+  expect((await as('sam', 'access', 'offboard', 'kim', '--reason', 'r')).stderr).toMatch(/^ERR_LAST_HOLDER/);
+});

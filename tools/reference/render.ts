@@ -1,4 +1,5 @@
 import {
+  accessLifecycleOperations,
   accessOperations,
   actionTable,
   alertOperations,
@@ -27,6 +28,7 @@ import {
   packedLimits,
   policyOperations,
   quotaOperations,
+  reviewOperations,
   streams,
   transportHsmOperations,
 } from '@claviger/contracts';
@@ -48,6 +50,8 @@ export const renderReference = (): string =>
       exportOperations,
       backupOperations,
       policyOperations,
+      accessLifecycleOperations,
+      reviewOperations,
       changeOperations,
       accessOperations,
       quotaOperations,

@@ -4,6 +4,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { identified, identifiedByCause } from './alert-id';
 import { Detection, type DetectionSettings } from './detection';
+import { accessNoticeAlert } from './detectors/access-notice';
 import { ledgerAlert, readFinding } from './detectors/ledger-finding';
 import { refusedStateAlert, refusedStateCause } from './detectors/refused-state';
 import { type TokenFailure, tokenAlert } from './detectors/token-failure';
@@ -116,7 +117,7 @@ export class Detector {
   }
 
   private foldAudit({ seq, data, storedMs }: StreamMessage): void {
-    const { uses, tokens, refused, ignored } = readUses(seq, data, storedMs);
+    const { uses, tokens, refused, notices, ignored } = readUses(seq, data, storedMs);
     this.folded.records += uses.length;
     this.folded.ignored += ignored;
     for (const use of uses) {
@@ -126,6 +127,7 @@ export class Detector {
       if (span) endSpan(span);
     }
     for (const failure of tokens) this.foldToken(failure);
+    for (const notice of notices) this.options.alerts.add([identified(accessNoticeAlert(notice), notice.record.id)]);
     for (const found of refused) this.options.alerts.add([identifiedByCause(refusedStateAlert(found), refusedStateCause(found))]);
   }
 

@@ -1,5 +1,6 @@
 import { type Alert, keyPattern, limits, Outcome, principalPattern } from '@claviger/contracts';
 import { parseBatch } from '@claviger/ledger';
+import { type AccessNotice, readAccessNotice } from './detectors/access-notice';
 import { type RefusedStateFound, readRefusedState } from './detectors/refused-state';
 import { readTokenRecord, type TokenFailure } from './detectors/token-failure';
 
@@ -30,6 +31,8 @@ export interface ObservedBatch {
   tokens: TokenFailure[];
   /** What services were given and did not use. */
   refused: RefusedStateFound[];
+  /** What policy says about access of its own accord. */
+  notices: AccessNotice[];
   /** Lines, or the whole message, that no service of this system writes. The ledger finds those; here they are only passed over. */
   ignored: number;
 }
@@ -50,9 +53,9 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
   try {
     ({ lines } = parseBatch(data));
   } catch {
-    return { uses: [], tokens: [], refused: [], ignored: 1 };
+    return { uses: [], tokens: [], refused: [], notices: [], ignored: 1 };
   }
-  const batch: ObservedBatch = { uses: [], tokens: [], refused: [], ignored: 0 };
+  const batch: ObservedBatch = { uses: [], tokens: [], refused: [], notices: [], ignored: 0 };
   // The last line is the seal.
   for (let line = 0; line < lines.length - 1; line++) {
     const record = parse(lines[line] as Buffer);
@@ -66,6 +69,8 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
       else if (typeof record?.kind !== 'string' || readHere.has(record.kind)) batch.ignored++;
       continue;
     }
+    const notice = readAccessNotice(record, { streamSeq, line });
+    if (notice) batch.notices.push(notice);
     const { id, time, principal, keyId, action, code, toKeyId, trace } = record;
     const outcome = committed ? 'success' : record.outcome;
     const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;

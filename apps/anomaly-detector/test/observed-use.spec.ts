@@ -84,7 +84,7 @@ test.each([
 
 test('a message that is no batch is passed over', () => {
   for (const bytes of ['', 'x', '{}\n{}', `${record()}\n`, '\xff'.repeat(10)])
-    expect(readUses(1, Buffer.from(bytes, 'latin1'), startMs)).toEqual({ uses: [], tokens: [], refused: [], ignored: 1 });
+    expect(readUses(1, Buffer.from(bytes, 'latin1'), startMs)).toEqual({ uses: [], tokens: [], refused: [], notices: [], ignored: 1 });
 });
 
 test('a key id that is none is left out, the use still counts for its principal', () => {

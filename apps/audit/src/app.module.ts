@@ -6,6 +6,8 @@ import { AuditController } from './audit.controller';
 import { CeremonyController } from './ceremony.controller';
 import { CeremonyRecords } from './ceremony-records';
 import { CheckpointStore } from './checkpoint-store';
+import { LastActivities } from './last-activities';
+import { LastActivitiesController } from './last-activities.controller';
 import { LastUses } from './last-uses';
 import { LastUsesController } from './last-uses.controller';
 import { LedgerReader } from './ledger-reader';
@@ -27,11 +29,12 @@ export class AppModule {
   static with({ replies, ledger, reader, checkpoints, personal, ceremonies }: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [AuditController, CeremonyController, LastUsesController, PersonalController],
+      controllers: [AuditController, CeremonyController, LastActivitiesController, LastUsesController, PersonalController],
       providers: [
         { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },
         { provide: LedgerReader, useValue: reader },
+        { provide: LastActivities, useValue: new LastActivities(reader) },
         { provide: LastUses, useValue: new LastUses(reader) },
         { provide: CheckpointStore, useValue: checkpoints },
         { provide: PersonalStore, useValue: personal },

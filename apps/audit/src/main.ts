@@ -43,7 +43,13 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection,
     services: { audit: auditOperations },
-    internal: { audit: { personal: internalOperations.storePersonal, lastUses: internalOperations.lastUses } },
+    internal: {
+      audit: {
+        personal: internalOperations.storePersonal,
+        lastUses: internalOperations.lastUses,
+        lastActivities: internalOperations.lastActivities,
+      },
+    },
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const { ledger, reader, checkpoints } = parts;

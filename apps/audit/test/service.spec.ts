@@ -8,6 +8,7 @@ import { freePort, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { MongoClient } from 'mongodb';
+import { LastActivities } from '../src/last-activities';
 import { LedgerStore } from '../src/ledger-store';
 import { PersonalStore } from '../src/personal-store';
 import { AuditSystem } from './audit-system';
@@ -209,6 +210,55 @@ test('the last use of a key is its newest successful operation: neither a refusa
   ]);
   const leaf = await system.ask('anna', 'audit.entries', { from: keys[0]?.use?.index as number, limit: 1 });
   expect(JSON.parse(leaf.result?.lines[0] as string)).toMatchObject({ toKeyId: target });
+  await child.stop();
+});
+
+test('policy learns when somebody last came and last used what they have; what is not there is unused, what there is no time for is unknown', async () => {
+  const child = await system.audit();
+  const at = (seconds: number) => new Date(Date.parse('2026-11-24T08:00:00.000Z') + seconds * 1_000).toISOString();
+  const keyId = `k_${'Z'.repeat(22)}`;
+  const worker = newWorker();
+  const use = (action: string, policies: string[], more: object = {}) => record({ principal: 'mira', action, policies, ...more });
+  // The one that is looked for lies under many others.
+  const others = Array.from({ length: 260 }, () => use('crypto:Encrypt', ['application-uses-its-keys']));
+  await inLedger(
+    await publish(worker, [
+      record({ kind: 'session', event: 'opened', principal: 'mira', session: 's'.repeat(22) }),
+      use('keys:Rotate', ['key-administrator-administers']),
+      use('keys:Suspend', ['security-officer-suspends'], { outcome: 'denied' }),
+      ...others,
+      use('crypto:Decrypt', ['grant-in-force'], { keyId }),
+    ]),
+  );
+  const asked = (id: string, actions: string[], more: object = {}) => ({ id, actions, ...more });
+  const uses = [
+    asked('application', ['crypto:Encrypt', 'crypto:Decrypt'], { policies: ['application-uses-its-keys'] }),
+    asked('administrator', ['keys:Rotate', 'keys:Create'], { policies: ['key-administrator-administers'] }),
+    asked('officer', ['keys:Suspend'], { policies: ['security-officer-suspends'] }),
+    asked('grant', ['crypto:Decrypt'], { keyId }),
+    asked('other key', ['crypto:Decrypt'], { keyId: `k_${'Y'.repeat(22)}` }),
+  ];
+  const connection = await system.connection('policy');
+  const ask = (since: string) =>
+    askInternal(connection, internalOperations.lastActivities, { questions: [{ principal: 'mira', since, uses }] }, { timeoutMs: 8_000 });
+  const { answers } = await until(() => ask('2020-01-01T00:00:00.000Z'), { what: 'the answer' });
+  expect(answers[0]?.session.known).toBe('used');
+  expect(answers[0]?.uses.map(({ id, activity }) => [id, activity.known])).toEqual([
+    ['application', 'used'],
+    ['administrator', 'used'],
+    ['officer', 'unused'],
+    ['grant', 'used'],
+    ['other key', 'unused'],
+  ]);
+  const later = (await ask('2099-01-01T00:00:00.000Z')).answers[0];
+  expect([later?.session.known, later?.uses[1]?.activity.known]).toEqual(['unused', 'unused']);
+  const hurried = await new LastActivities({ query: async () => ({ records: [], next: 1 }) }).of(
+    { principal: 'mira', since: at(0), uses },
+    0,
+  );
+  expect([hurried.session.known, ...hurried.uses.map(({ activity }) => activity.known)]).toEqual(
+    Array.from({ length: 6 }, () => 'unknown'),
+  );
   await child.stop();
 });
 

@@ -20,6 +20,7 @@ import { policyCommands } from './commands/policy';
 import { quotasCommands } from './commands/quotas';
 import { reEncryptAllCommand } from './commands/re-encrypt-all';
 import { restoreCommand } from './commands/restore';
+import { reviewsCommands } from './commands/reviews';
 import { statusCommand } from './commands/status';
 import { tokensCommands } from './commands/tokens';
 import { assertDistinctOutputs } from './distinct-outputs';
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     alertsCommands,
     backupCommands,
     restoreCommand,
+    reviewsCommands,
     drillCommands,
     statusCommand,
     bootstrapCommands,

@@ -1,21 +1,27 @@
 import { Evaluator } from '@claviger/authz';
-import { ProblemFilter } from '@claviger/messaging';
+import { AuditTrail, ProblemFilter } from '@claviger/messaging';
 import { RecordedReply, SystemReplies } from '@claviger/service';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { AccessController } from './access.controller';
 import { AccessGovernanceController } from './access-governance.controller';
+import { Activities } from './activities';
 import { BundleKeeper } from './bundle-keeper';
 import { ChangeKeeper } from './change-keeper';
 import { ChangesController } from './changes.controller';
+import { OffboardingController } from './offboarding.controller';
 import { PolicyController } from './policy.controller';
 import { QuotaCounts } from './quota-counts';
 import { QuotasController } from './quotas.controller';
 import { Registries } from './registries';
+import { ReviewDocuments } from './review-documents';
+import { ReviewsController } from './reviews.controller';
 import { Revocation } from './revocation';
 import { Sessions } from './sessions';
+import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
 import { TokenKeyKeeper } from './token-key-keeper';
+import { UnusedAccessController } from './unused-access.controller';
 
 export interface Parts {
   recorded: RecordedReply;
@@ -28,6 +34,10 @@ export interface Parts {
   registries: Registries;
   sessions: Sessions;
   revocation: Revocation;
+  trail: AuditTrail;
+  activities: Activities;
+  reviews: ReviewDocuments;
+  standings: Standings;
 }
 
 @Module({})
@@ -35,7 +45,16 @@ export class AppModule {
   static with(parts: Parts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [PolicyController, AccessController, AccessGovernanceController, QuotasController, ChangesController],
+      controllers: [
+        PolicyController,
+        AccessController,
+        OffboardingController,
+        ReviewsController,
+        UnusedAccessController,
+        AccessGovernanceController,
+        QuotasController,
+        ChangesController,
+      ],
       providers: [
         { provide: RecordedReply, useValue: parts.recorded },
         { provide: SystemReplies, useValue: new SystemReplies(parts.recorded) },
@@ -48,6 +67,10 @@ export class AppModule {
         { provide: Registries, useValue: parts.registries },
         { provide: Sessions, useValue: parts.sessions },
         { provide: Revocation, useValue: parts.revocation },
+        { provide: AuditTrail, useValue: parts.trail },
+        { provide: Activities, useValue: parts.activities },
+        { provide: ReviewDocuments, useValue: parts.reviews },
+        { provide: Standings, useValue: parts.standings },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };

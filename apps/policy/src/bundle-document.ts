@@ -5,8 +5,7 @@ import { type RecordSigner, recordTypes, signRecord, verifyRecord } from '@clavi
 
 export const bundleId = 'bundle';
 
-type BundleEvent = CloudEvent<'io.claviger.policy.published' | 'io.claviger.policy.services-unowned'>;
-export type OutboxEntry = { id: string; kind: 'view' } | { id: string; kind: 'event'; event: BundleEvent };
+export type OutboxEntry = { id: string; kind: 'view' } | { id: string; kind: 'event'; event: CloudEvent };
 
 /** What the store holds of the bundle: in clear for people and queries, and as the record that the service signed. */
 export type StoredBundle = PolicyBundle & { record: string };

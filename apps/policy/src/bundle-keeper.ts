@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BundleIssue, issueText, separationOf } from '@claviger/authz';
 import {
   type BundleView,
+  type CloudEvent,
   cloudEvent,
   eventSubject,
   PackedError,
@@ -32,6 +33,7 @@ const retryAfterMs = 2_000;
 const sweepEveryMs = 2_000;
 const inspectEveryMs = 15_000;
 const issuesShown = 10;
+const amendAttempts = 8;
 
 export interface BundleKeeperParts {
   connection: NatsConnection;
@@ -50,6 +52,23 @@ export interface BundleKeeperParts {
   /** Hears that somebody else than this service wrote the stored bundle. */
   onTampered: (id: string, reason: string) => void;
   logger: LoggerService;
+}
+
+export interface Published {
+  bundle: PolicyBundle;
+  hash: string;
+  intent: RecordIntent;
+  /** The operation's own record is in the ledger. */
+  recorded: () => void;
+  /** The same for each further record, in their order. */
+  furtherRecorded: (() => void)[];
+}
+
+/** What is stored in one write with a publication, beside who publishes it. */
+export interface Further {
+  /** Records of what it does to single people. */
+  further?: readonly RecordIntent[];
+  events?: readonly CloudEvent[];
 }
 
 /** Keeps the bundle in the store and its signed view in KV together. The store leads; the view never goes back. */
@@ -82,13 +101,14 @@ export class BundleKeeper {
    * force, also when this process ends before it was delivered.
    */
   async publish(
-    { basedOn, bundle: proposed }: Request<typeof policyOperations.publish>,
+    { basedOn, bundle: proposed }: Pick<Request<typeof policyOperations.publish>, 'basedOn' | 'bundle'>,
     now: Date,
     /** The record of who publishes it, as it will be. */
     intend: (bundle: PolicyBundle) => RecordIntent,
     /** Throws when it needs more than policy said: it is told what is in force, and what is to be. */
     assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
-  ): Promise<{ bundle: PolicyBundle; hash: string; recorded: () => void }> {
+    more: (bundle: PolicyBundle) => Further = () => ({}),
+  ): Promise<Published> {
     const stored = await this.verified();
     if (stored?.bundle.revision !== basedOn)
       throw new ProblemError('ERR_CONFLICT', `revision ${stored?.bundle.revision ?? 0} is in force, not ${basedOn}`);
@@ -102,14 +122,51 @@ export class BundleKeeper {
     assertMay(stored.bundle, bundle);
     const sealed = sealWithin(bundle, this.parts.signer);
     const intent = intend(bundle);
-    const owed = this.parts.owed.owe(bundleId, intent);
-    const outbox = [...outboxOf(sealed.view, intent), ...unownedEvent(stored?.bundle, bundle, intent.at)];
+    const { further = [], events = [] } = more(bundle);
+    const owed = [intent, ...further].map((each) => this.parts.owed.owe(bundleId, each));
+    const outbox = [
+      ...outboxOf(sealed.view, intent),
+      ...unownedEvent(stored?.bundle, bundle, intent.at),
+      ...events.map((event) => ({ id: event.id, kind: 'event' as const, event })),
+    ];
     if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
     await this.deliverSoon(outbox);
     // Whoever published it and asks at once is answered by it.
     await this.parts.reached(bundle.revision);
-    return { bundle, hash: sealed.view.hash, recorded: () => this.parts.owed.settle(bundleId, owed) };
+    const [own, ...others] = owed;
+    const settle = (each: OwedRecord) => this.parts.owed.settle(bundleId, each);
+    return {
+      bundle,
+      hash: sealed.view.hash,
+      intent,
+      recorded: () => settle(own!),
+      furtherRecorded: others.map((each) => () => settle(each)),
+    };
+  }
+
+  /**
+   * Publishes what `change` makes of the bundle in the store, and again when somebody else was first. Undefined when there is nothing to change. Throws as
+   * `publish`, and what `change` throws.
+   */
+  async amend(
+    change: (bundle: PolicyBundle) => PolicyBundle | undefined,
+    intend: (bundle: PolicyBundle) => RecordIntent,
+    assertMay: (from: PolicyBundle, to: PolicyBundle) => void,
+    more: (bundle: PolicyBundle) => Further = () => ({}),
+  ): Promise<Published | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const stored = await this.verified();
+      if (!stored) throw new ProblemError('ERR_STATE_STALE');
+      const changed = change(stored.bundle);
+      if (!changed) return undefined;
+      const { revision: basedOn, publishedAt: _, ...bundle } = changed;
+      try {
+        return await this.publish({ basedOn, bundle }, new Date(), intend, assertMay, more);
+      } catch (error) {
+        if (!(error instanceof ProblemError && error.code === 'ERR_CONFLICT') || attempt === amendAttempts) throw error;
+      }
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto';
-import { ProblemError } from '@claviger/contracts';
+import { PolicyBundle, ProblemError } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent, storeOptions } from '@claviger/operability';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
@@ -62,8 +62,14 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
   }
 
   /** False when the store no longer holds revision `basedOn`. */
-  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord): Promise<boolean> {
-    const change = { $set: stored, $push: { outbox: { $each: outbox }, owed } };
+  async replace(basedOn: number, stored: StoredBundle, outbox: OutboxEntry[], owed: OwedRecord[]): Promise<boolean> {
+    // A part that the bundle no longer has must not stay behind: it would be taken for somebody's edit.
+    const left = Object.keys(PolicyBundle.shape).filter((part) => !(part in stored));
+    const change = {
+      $set: stored,
+      ...(left.length > 0 ? { $unset: Object.fromEntries(left.map((part) => [part, '' as const])) } : {}),
+      $push: { outbox: { $each: outbox }, owed: { $each: owed } },
+    };
     const { matchedCount } = await this.reached(() => this.bundles.updateOne({ _id: bundleId, revision: basedOn }, change));
     return matchedCount === 1;
   }

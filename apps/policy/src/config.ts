@@ -15,6 +15,13 @@ export const Config = z.object({
     .max(2_592_000)
     .default(43_200)
     .describe('an authentication older than this admits nobody and renews no token'),
+  ACCESS_SWEEP_SECONDS: z.coerce
+    .number('must be a whole number')
+    .int()
+    .min(1)
+    .max(3_600)
+    .default(60)
+    .describe('how often reviews that are overdue, and access that nobody uses, are looked for'),
   TOKEN_KEY_DAYS: z.coerce
     .number('must be a whole number')
     .int()

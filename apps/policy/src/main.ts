@@ -1,10 +1,12 @@
 import 'reflect-metadata';
 import {
+  accessLifecycleOperations,
   accessOperations,
   type BundleView,
   changeOperations,
   policyOperations,
   quotaOperations,
+  reviewOperations,
   type SessionsView,
 } from '@claviger/contracts';
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
@@ -13,6 +15,7 @@ import { readConfiguration, readJsonFile, runService, serveHealth } from '@clavi
 import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
+import { Activities } from './activities';
 import { Admission } from './admission';
 import { AppModule } from './app.module';
 import { BundleKeeper } from './bundle-keeper';
@@ -23,22 +26,30 @@ import { ChangeKeeper } from './change-keeper';
 import { ChangeStore } from './change-store';
 import { Config } from './config';
 import { Credentials } from './credentials';
+import { eventRelay } from './event-relay';
 import { policyChecks } from './health';
 import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { OidcIssuers as OidcConfiguration } from './oidc-config';
+import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
 import { QuotaCounts } from './quota-counts';
 import { RefusedAttempts } from './refused-attempts';
 import { Registries } from './registries';
+import { Review } from './review';
+import { ReviewDocuments } from './review-documents';
 import { Revocation } from './revocation';
 import { readSeed } from './seed';
 import { Sessions } from './sessions';
+import { SignedStore } from './signed-store';
+import { Standing } from './staleness';
+import { Standings } from './standings';
 import { TokenIssuer } from './token-issuer';
 import { TokenKeyKeeper } from './token-key-keeper';
 import { jwksMaxAgeSeconds } from './token-keys';
 import { TrustDomainConfiguration, TrustDomains } from './trust-domains';
+import { UnusedAccess } from './unused-access';
 import { Violations } from './violations';
 
 const service = 'policy';
@@ -97,6 +108,28 @@ await runService(service, async (logger) => {
     onTampered,
     logger,
   });
+  const keptClient = SignedStore.client(config.MONGODB_URL);
+  const kept = { client: keptClient, database: config.MONGODB_DATABASE, signer, trusted, onTampered };
+  const owing = { trail, signer, trusted, onTampered, logger, dueAfterMs: config.OWED_RECORD_SECONDS * 1_000 };
+  const reviews = new SignedStore<Review>({
+    ...kept,
+    collection: 'reviews',
+    typ: 'claviger-access-review+jws',
+    parse: (value) => Review.parse(value),
+  });
+  const reviewsOwed = new OwedRecords({ ...owing, source: reviews });
+  const reviewEvents = eventRelay(reviews, connection, logger, 'events of reviews');
+  const overdue = new OverdueReviews(reviews, trail, logger);
+  const standings = new SignedStore<Standing>({
+    ...kept,
+    collection: 'standings',
+    typ: 'claviger-access-standing+jws',
+    parse: (value) => Standing.parse(value),
+  });
+  const standingsOwed = new OwedRecords({ ...owing, source: standings });
+  const standingEvents = eventRelay(standings, connection, logger, 'events of unused access');
+  const activities = new Activities(connection);
+  const unused = new UnusedAccess({ store: standings, owed: standingsOwed, bundles, evaluator, activities, trail, logger });
   await bundles.start();
   const held = new Changes(core, signer, logger);
   const changeStore = ChangeStore.open(
@@ -134,7 +167,7 @@ await runService(service, async (logger) => {
     connection,
     services: {
       policy: { show, publish, ...quotaOperations },
-      access: { ...access, ...accessOperations },
+      access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations },
       changes: changeOperations,
     },
   });
@@ -142,7 +175,22 @@ await runService(service, async (logger) => {
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);
   const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
-  const parts = { quotaCounts, recorded, bundles, changes, evaluator, tokens, tokenKeys, registries, sessions, revocation };
+  const parts = {
+    quotaCounts,
+    recorded,
+    bundles,
+    changes,
+    evaluator,
+    trail,
+    activities,
+    reviews: new ReviewDocuments(reviews, reviewsOwed),
+    standings: new Standings(standings, standingsOwed),
+    tokens,
+    tokenKeys,
+    registries,
+    sessions,
+    revocation,
+  };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule.with(parts), {
     strategy: server,
     logger,
@@ -166,6 +214,12 @@ await runService(service, async (logger) => {
     },
   });
   attempts.start();
+  reviewEvents.start();
+  reviewsOwed.start();
+  overdue.start(config.ACCESS_SWEEP_SECONDS * 1_000);
+  standingEvents.start();
+  standingsOwed.start();
+  unused.start(config.ACCESS_SWEEP_SECONDS * 1_000);
   await violations?.start();
   logger.log(`${core.worker} started; health on port ${health.port}`);
   // A replica that cannot decide yet leaves it to one that can.
@@ -189,6 +243,12 @@ await runService(service, async (logger) => {
     () => server.close(),
     () => violations?.stop(),
     () => attempts.stop(),
+    () => overdue.stop(),
+    () => unused.stop(),
+    () => standingEvents.stop(),
+    () => standingsOwed.stop(),
+    () => reviewEvents.stop(),
+    () => reviewsOwed.stop(),
     core.drain.records,
     () => personal.stop(),
     () => tokenKeys.stop(),
@@ -201,6 +261,7 @@ await runService(service, async (logger) => {
     () => app.close(),
     core.drain.connection,
     () => store.close(),
+    () => keptClient.close(),
     () => changeStore.close(),
     () => health.close(),
     core.drain.rest,

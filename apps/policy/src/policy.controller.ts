@@ -1,9 +1,10 @@
-import { claviger, Evaluator, guardChanges, strictest } from '@claviger/authz';
-import { type PolicyBundle, ProblemError, policyOperations, type Request, type Result } from '@claviger/contracts';
+import { claviger, Evaluator } from '@claviger/authz';
+import { ProblemError, policyOperations, type Request, type Result } from '@claviger/contracts';
 import type { Answer, RequestContext } from '@claviger/messaging';
-import { type Asker, RecordedReply, SystemReplies } from '@claviger/service';
+import { RecordedReply, SystemReplies } from '@claviger/service';
 import { Controller } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { assertGuarded } from './assert-guarded';
 import { BundleKeeper } from './bundle-keeper';
 
 const { show, publish } = policyOperations;
@@ -35,7 +36,7 @@ export class PolicyController {
         request,
         new Date(),
         ({ revision }) => intend({ revision }),
-        (from, to) => assertGuarded(from, to, admitWith),
+        (from, to) => assertGuarded(from, to, admitWith, 'policy:Publish of this bundle'),
       );
       const policies = bundle.policies.match(/^\s*@id\(/gm)?.length ?? 0;
       const { revision, publishedAt, principals } = bundle;
@@ -43,14 +44,4 @@ export class PolicyController {
       return { result, recorded };
     });
   }
-}
-
-/** The quorum guards itself: who could change it alone could approve alone. Throws Refusal ERR_APPROVAL_REQUIRED. */
-function assertGuarded(from: PolicyBundle, to: PolicyBundle, admitWith: Asker['admitWith']): void {
-  const changes = guardChanges(from, to, Date.now());
-  if (changes.length === 0) return;
-  const why = `policy:Publish of this bundle needs approval: ${changes.map((change) => change.why).join('; ')}`.slice(0, 2_000);
-  const rule = strictest(changes.map((change) => change.rule));
-  if (!rule) throw new ProblemError('ERR_POLICY_INVALID', `${why}. No person can approve all of that: publish it in several steps.`);
-  admitWith(rule, why);
 }

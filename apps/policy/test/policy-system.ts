@@ -275,7 +275,8 @@ export class PolicySystem {
   private writeFiles(): void {
     const seed = join(this.folder.path, 'seed');
     mkdirSync(seed);
-    cpSync(join(workspaceRoot(), 'deploy/policies/starter'), seed, { recursive: true });
+    // Nothing is to happen by itself, unless a test says so.
+    cpSync(join(workspaceRoot(), 'deploy/policies/starter'), seed, { recursive: true, filter: (file) => !file.endsWith('staleness.json') });
     // The starter set lets nobody issue tokens for others; this installation does.
     appendFileSync(
       join(seed, 'policies.cedar'),
@@ -301,7 +302,7 @@ export async function ask(
 ): Promise<{ result?: never; problem?: { code: string; detail: string }; receipt?: object } & Record<string, unknown>> {
   const [service, verb] = operation.split('.') as [string, string];
   const subject = requestSubject({ principal: caller.id, session: caller.session, service, verb });
-  const reply = await caller.connection.request(subject, JSON.stringify({ type: requestType, ...input }), { timeout: 10_000 });
+  const reply = await caller.connection.request(subject, JSON.stringify({ type: requestType, ...input }), { timeout: 30_000 });
   return reply.json();
 }
 

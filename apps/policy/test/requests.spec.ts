@@ -1,9 +1,20 @@
 import { bundleHash, Evaluator } from '@claviger/authz';
-import { isPacked, type PolicyBundle, type Principal, packFields, sessionIn, unpackFields } from '@claviger/contracts';
+import {
+  type ActivityQuestion,
+  internalSubject,
+  isPacked,
+  type PolicyBundle,
+  type Principal,
+  packFields,
+  sessionIn,
+  unpackFields,
+} from '@claviger/contracts';
+import { signRecord } from '@claviger/messaging';
 import { type Child, largeBundle, until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, type JWK, jwtVerify } from 'jose';
-import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
+import { MongoClient } from 'mongodb';
+import { ask, build, type Caller, PolicySystem, principal, TestKey } from './policy-system';
 
 let system: PolicySystem;
 let sofia: Caller;
@@ -16,11 +27,13 @@ beforeAll(async () => {
     principals: [
       principal('sofia', { roles: ['security-officer'] }),
       principal('otto', { roles: ['operator'] }),
+      principal('olaf', { roles: ['application-owner'] }),
+      principal('heir', { roles: ['application-owner'] }),
       principal('payments-api', { ...application, roles: ['application'] }),
       principal('cert-only', { ...application, roles: ['application'], identities: [{ kind: 'spiffe', id: 'spiffe://example.org/x' }] }),
     ],
   });
-  await system.startPolicy();
+  await system.startPolicy({ ACCESS_SWEEP_SECONDS: '1' });
   sofia = await system.caller('sofia', { token: system.token('sofia', { amr: ['mfa'] }) });
 }, 120_000);
 
@@ -119,7 +132,7 @@ describe('bundles', () => {
       reason: 'otto left',
     });
     expect(answer).toMatchObject({
-      result: { revision: before.revision + 1, principals: 4, policies: before.policies.match(/^\s*@id\(/gm)?.length },
+      result: { revision: before.revision + 1, principals: 6, policies: before.policies.match(/^\s*@id\(/gm)?.length },
     });
     await until(() => views.policy.get('bundle')?.revision === before.revision + 1, { what: 'the bundle to arrive' });
     await closed;
@@ -173,6 +186,89 @@ describe('bundles', () => {
     expect(record).toMatchObject({ principal: 'payments-api', mfa: false, revisions: { session: 1, bundle: before.revision } });
     expect(record.ip).toMatch(/^[A-Za-z0-9_-]{43}$/);
   });
+});
+
+test('somebody who leaves is disabled, holds nothing, and is out; doing it twice changes nothing, and the last officer stays', async () => {
+  const before = await bundleInForce();
+  const groups = [{ id: 'owners', tenant: 'acme', members: ['olaf', 'heir'], roles: ['operator'], revision: 1 }];
+  const grants = [{ id: 'nights', principal: 'olaf', role: 'operator', revision: 1 }];
+  await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { groups, grants }), reason: 'nights' });
+  await until(async () => (await bundleInForce()).grants.length === 1, { what: 'the grant to be in force' });
+  const caller = await system.caller('olaf');
+  const closed = caller.connection.closed();
+  const asked = { principal: 'olaf', to: 'heir', reason: 'new job' };
+  expect(await ask(await system.caller('heir'), 'access.offboard', asked)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+  expect(await ask(sofia, 'access.offboard', { ...asked, to: 'payments-api' })).toMatchObject({ problem: { code: 'ERR_NOT_FOUND' } });
+  expect(await ask(sofia, 'access.offboard', asked)).toMatchObject({
+    result: { changed: true, roles: ['application-owner'], groups: ['acme/owners'], grants: ['nights'], revision: before.revision + 2 },
+  });
+  await closed;
+  expect(await system.attempt('olaf')).toBe('Authorization Violation');
+  await until(async () => (await bundleInForce()).revision === before.revision + 2, { what: 'the bundle to be in force' });
+  const after = await bundleInForce();
+  expect(after.principals.find(({ id }) => id === 'olaf')).toMatchObject({ disabled: true, roles: [], revision: 3 });
+  expect([after.groups?.[0]?.members, after.grants]).toEqual([['heir'], []]);
+  const record = await system.recorded({ action: 'access:Offboard', principal: 'sofia', outcome: 'success' });
+  expect(record.reason).toMatch(
+    /^olaf leaves: new job; application-owner \(its own record\); operator \(group acme\/owners\); operator \(grant nights/,
+  );
+  expect(await ask(sofia, 'access.offboard', asked)).toMatchObject({
+    result: { changed: false, roles: [], revision: before.revision + 2 },
+  });
+  expect(await ask(sofia, 'access.offboard', { ...asked, principal: 'nobody' })).toMatchObject({ problem: { code: 'ERR_NOT_FOUND' } });
+  expect(await ask(sofia, 'access.offboard', { ...asked, principal: 'sofia' })).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+});
+
+test('a review is started, decided by others, and completed as one publication, each thing taken away on record; a changed document is refused', async () => {
+  const before = await bundleInForce();
+  const groups = [{ id: 'reviewers', tenant: 'acme', members: ['heir'], roles: [], revision: 1 }];
+  await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { groups }), reason: 'reviewers' });
+  await until(async () => (await bundleInForce()).groups?.length === 1 && (await bundleInForce()).groups?.[0]?.id === 'reviewers', {
+    what: 'the group',
+  });
+  const dueAt = new Date(Date.now() + 2_000).toISOString();
+  const asked = { name: 'yearly', scope: { all: true }, reviewers: ['sofia', 'group:acme/reviewers'], dueAt, reason: 'as every year' };
+  const heir = await system.caller('heir');
+  expect(await ask(heir, 'access.start-review', asked)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+  const started = (await ask(sofia, 'access.start-review', asked)) as unknown as { result: { reviewId: string; items: number } };
+  const { reviewId, items } = started.result;
+  const decide = (caller: Caller, assignment: string, decision: string) =>
+    ask(caller, 'access.decide-review', { reviewId, decisions: [{ assignment, decision, reason: 'looked at' }] });
+  const own = 'role:heir:application-owner';
+  expect(await decide(heir, own, 'keep')).toMatchObject({ problem: { code: 'ERR_SELF_REVIEW' } });
+  expect(await decide(heir, 'role:sofia:security-officer', 'keep')).toMatchObject({ result: { kept: 1 } });
+  expect(await decide(sofia, own, 'revoke')).toMatchObject({ result: { kept: 1, revoked: 1, undecided: items - 2 } });
+  // Nobody here keeps a ledger: when it was last used is unknown, which is not never.
+  const shown = (await ask(sofia, 'access.show-review', { reviewId, undecided: true, limit: 1 })) as unknown as {
+    result: { items: { lastUse: object; gone: boolean }[]; next: number };
+  };
+  expect(shown.result).toMatchObject({ items: [{ lastUse: { known: 'unknown' }, gone: false }], next: expect.any(Number) });
+  await system.recorded({ action: 'access:ReviewOverdue', principal: 'policy' });
+  expect(await ask(sofia, 'access.list-reviews', { state: 'open' })).toMatchObject({ result: { reviews: [{ reviewId, overdue: true }] } });
+  expect(await ask(sofia, 'access.complete-review', { reviewId, reason: 'done' })).toMatchObject({
+    problem: { code: 'ERR_REVIEW_INCOMPLETE' },
+  });
+
+  const store = new MongoClient(system.storeUrl);
+  const documents = store.db(system.database).collection<{ _id: string; signed: string }>('reviews');
+  const { signed } = (await documents.findOne({ _id: reviewId }))!;
+  const [head, body, signature] = signed.split('.') as [string, string, string];
+  const forged = Buffer.from(Buffer.from(body, 'base64url').toString().replace('"revoke"', '"keep"')).toString('base64url');
+  await documents.updateOne({ _id: reviewId }, { $set: { signed: `${head}.${forged}.${signature}` } });
+  const complete = () => ask(sofia, 'access.complete-review', { reviewId, undecided: 'keep', reason: 'done' });
+  expect(await complete()).toMatchObject({ problem: { code: 'ERR_STORE_UNAVAILABLE' } });
+  await system.recorded({ kind: 'refused-state', bucket: 'store', key: reviewId, reason: 'tampered-document' });
+  await documents.updateOne({ _id: reviewId }, { $set: { signed } });
+  await store.close();
+
+  expect(await complete()).toMatchObject({
+    result: { state: 'completed', revoked: 1, undecided: 0, completed: { by: 'sofia', taken: 1 } },
+  });
+  await system.recorded({ action: 'access:Revoke', principal: 'sofia', reason: `review ${reviewId}: ${own} taken away; sofia: looked at` });
+  await until(async () => (await bundleInForce()).principals.find(({ id }) => id === 'heir')?.roles.length === 0, {
+    what: 'the role to be gone',
+  });
+  expect(await complete()).toMatchObject({ problem: { code: 'ERR_REVIEW_CLOSED' } });
 });
 
 describe('keys that sign tokens', () => {
@@ -299,6 +395,83 @@ test('every reply has exactly one record, whatever was asked', async () => {
   for (const reply of replies) expect(reply).toHaveProperty('receipt');
   const records = (await system.records()).filter(({ kind, session }) => kind === 'operation' && session === caller.session);
   expect(records).toHaveLength(asked.length);
+});
+
+test('access that nobody uses is taken away once it was told for long enough; the last security officer keeps hers, and what is forged moves nothing', async () => {
+  const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString();
+  const old = { since: day(100), noticedAt: day(40) };
+  const fresh = { since: day(0) };
+  const sealed = (id: string, watched: object, key = system.key) => ({
+    ...{ _id: id, revision: 1, at: day(1), dueAt: day(1), claimedUntil: null, outbox: [], owed: [] },
+    signed: signRecord('claviger-access-standing+jws', { id, revision: 1, watched, checkedAt: day(1) }, key),
+  });
+  const store = new MongoClient(system.storeUrl);
+  const documents = store.db(system.database).collection<{ _id: string }>('standings');
+  await documents.insertMany([
+    sealed('payments-api', { login: fresh, 'role:payments-api:application': old }),
+    sealed('cert-only', { login: old }),
+    sealed('sofia', { login: old }),
+    // Whoever can write to the store only.
+    sealed('heir', { login: old }, new TestKey(system.key.kid)),
+  ]);
+  // The ledger: of nobody but payments-api is there a session, of nothing a use.
+  const audit = await system.connectAs('audit');
+  audit.subscribe(internalSubject('audit', 'last-activities'), {
+    callback: (_error, message) => {
+      const { questions } = message.json<{ questions: ActivityQuestion[] }>();
+      const answers = questions.map(({ principal: id, uses }) => ({
+        principal: id,
+        session: id === 'payments-api' ? { known: 'used', at: day(0), index: 1 } : { known: 'unused' },
+        uses: uses.map((use) => ({ id: use.id, activity: { known: 'unused' } })),
+      }));
+      message.respond(JSON.stringify({ result: { answers } }));
+    },
+  });
+  await audit.flush();
+  const before = await bundleInForce();
+  const staleness = { noticeDays: 60, removeAfterDays: 90, keep: [{ role: 'security-officer', atLeast: 1 }] };
+  await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle: proposal(before, { staleness }), reason: 'nothing unused' });
+  const taken = await system.recorded({
+    action: 'access:RemoveUnused',
+    principal: 'policy',
+    reason: `role:payments-api:application (its own record) was not used since ${old.since}`,
+  });
+  expect(taken).toMatchObject({ session: 'schedule', outcome: 'success' });
+  await system.recorded({ action: 'access:RemoveUnused', reason: `cert-only did not come since ${old.since}` });
+  await system.recorded({
+    action: 'access:KeepLastHolder',
+    reason: `sofia did not come since ${old.since}; it stays, since 0 people would be left with the role security-officer, and 1 must be`,
+  });
+  await system.recorded({ kind: 'refused-state', bucket: 'store', key: 'heir', reason: 'tampered-document' });
+  const after = await until(
+    async () => (await bundleInForce()).principals.find(({ id, disabled }) => id === 'cert-only' && disabled) && bundleInForce(),
+    {
+      what: 'the bundle to be in force',
+    },
+  );
+  const of = (id: string) => (after as PolicyBundle).principals.find((one) => one.id === id);
+  expect([of('payments-api')?.roles, of('payments-api')?.disabled, of('sofia')?.disabled, of('heir')?.disabled]).toEqual([
+    [],
+    false,
+    false,
+    false,
+  ]);
+  const listed = await until(
+    async () => {
+      const { result } = (await ask(sofia, 'access.list-unused')) as unknown as {
+        result: { unused: { principal: string; kept: boolean }[] };
+      };
+      return result.unused.some(({ kept }) => kept) ? result.unused : undefined;
+    },
+    { what: 'what stays to be listed' },
+  );
+  expect(listed).toEqual([expect.objectContaining({ principal: 'sofia', since: old.since, kept: true })]);
+  const { staleness: _, ...without } = proposal(await bundleInForce());
+  await ask(sofia, 'policy.publish', { basedOn: (await bundleInForce()).revision, bundle: without, reason: 'enough' });
+  // A part that is gone is gone from the store as well, and nobody takes that for an edit.
+  expect(await bundleInForce()).not.toHaveProperty('staleness');
+  expect(await store.db(system.database).collection<{ _id: string }>('bundles').findOne({ _id: 'bundle' })).not.toHaveProperty('staleness');
+  await Promise.all([audit.close(), store.close()]);
 });
 
 test('1,000 policies and 10,000 principals are published, stored, shown and held by everybody, packed where a message would be too long', async () => {

@@ -71,6 +71,11 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
     for (const role of pair)
       if (!roles.has(role)) issues.push({ where: `conflicts.${index}`, message: `names the role ${role}, which is not in roles` });
 
+  for (const { role } of bundle.staleness?.keep ?? [])
+    if (!roles.has(role)) issues.push({ where: 'staleness.keep', message: `names the role ${role}, which is not in roles` });
+  for (const id of bundle.staleness?.except ?? [])
+    if (!principals.has(id)) issues.push({ where: 'staleness.except', message: `names ${id}, who is not in principals` });
+
   for (const { id, approval } of policies) {
     if (approval.kind !== 'asked') continue;
     for (const approver of approval.approvers) {

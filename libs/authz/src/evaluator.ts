@@ -8,6 +8,7 @@ import { checkingReferences } from './check-references';
 import { askParts, type Compilation, type CompiledPolicies, compiling, partsOf, type Slice, sliceFor } from './compiled-policies';
 import { type Decision, denied } from './decision';
 import { explain } from './explain';
+import { type Permit, permitsOf } from './permits';
 import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
@@ -17,7 +18,11 @@ import { shaping } from './validate-bundle';
 
 export type LoadResult =
   | { readonly ok: true; readonly revision: number; readonly hash: string }
-  | { readonly ok: false; readonly code: 'invalid' | 'lower-revision' | 'conflicting-revision'; readonly issues: readonly BundleIssue[] };
+  | {
+      readonly ok: false /** `unavailable`: nothing is known of the bundle, and it may be tried again. */;
+      readonly code: 'invalid' | 'unavailable' | 'lower-revision' | 'conflicting-revision';
+      readonly issues: readonly BundleIssue[];
+    };
 
 interface Loaded {
   readonly bundle: PolicyBundle;
@@ -46,6 +51,7 @@ export class Evaluator {
   readonly #slotName = `claviger.evaluator.${evaluators++}`;
   readonly #decisions: LRUCache<string, Decision>;
   #loaded: Loaded | undefined;
+  #permits: { readonly of: CompiledPolicies; readonly list: readonly Permit[] } | undefined;
   /** Since the process started: decisions that were remembered, and those that the policies had to be asked for. */
   readonly counts = { remembered: 0, evaluated: 0 };
 
@@ -199,6 +205,14 @@ export class Evaluator {
     return this.#loaded?.bundle.principals ?? [];
   }
 
+  /** The permits in force, for what they say about who uses what; the same list until policies change. */
+  permits(): readonly Permit[] {
+    const compiled = this.#loaded?.compiled;
+    if (!compiled) return [];
+    if (this.#permits?.of !== compiled) this.#permits = { of: compiled, list: permitsOf(compiled.byAction) };
+    return this.#permits.list;
+  }
+
   /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */
   explain(request: AuthorizationRequest, decision: Decision): string {
     const policies = this.#loaded?.compiled;
@@ -263,7 +277,7 @@ function evaluate(
 
 const failed = (cause: unknown): LoadResult => ({
   ok: false,
-  code: 'invalid',
+  code: 'unavailable',
   issues: [{ where: 'policies', message: `Cedar failed: ${(cause as Error).message}` }],
 });
 

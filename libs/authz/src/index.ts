@@ -33,6 +33,10 @@ export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal
 export { type GuardChange, guardChanges } from './guard-changes';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
+
+export { type Offboarded, offboarded } from './offboarding';
+export { type Permit, type TracesOfUse, tracesOf } from './permits';
+
 export { type Policy, parsePolicies } from './policy-set';
 export { decideQuestion, type PolicyQuestion } from './policy-test';
 export { Charges, type QuotaGate, QuotaPending } from './quota-gate';
@@ -59,3 +63,4 @@ export type { Elsewhere } from './steps';
 export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
 export { validateBeside, validateBundle } from './validate-bundle';
+export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';

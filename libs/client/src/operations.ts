@@ -1,4 +1,5 @@
 import {
+  accessLifecycleOperations,
   accessOperations,
   alertOperations,
   auditOperations,
@@ -15,6 +16,7 @@ import {
   quotaOperations,
   type Receipt,
   type Result,
+  reviewOperations,
 } from '@claviger/contracts';
 import type { ByteField } from './byte-fields';
 import type { CallOptions } from './caller';
@@ -27,7 +29,7 @@ export const operations = {
   backup: backupOperations,
   keys: { ...keyOperations, ...keyBatchOperations, ...importOperations, ...exportOperations },
   policy: { show, publish, ...quotaOperations },
-  access: { ...access, ...accessOperations },
+  access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations },
   changes: changeOperations,
   audit: auditOperations,
   alerts: alertOperations,

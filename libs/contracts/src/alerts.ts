@@ -16,6 +16,7 @@ export const Alert = z.strictObject({
     'token-failure',
     'token-assurance',
     'refused-state',
+    'access-governance',
   ]),
   severity: z.enum(['low', 'medium', 'high', 'critical']),
   title: z.string(),

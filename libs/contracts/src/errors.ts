@@ -294,6 +294,30 @@ const table = {
     title: 'Somebody would hold two roles that exclude each other',
     next: 'The detail names who, which roles, and by which ways; take one of them away. claviger policy assignments lists who has what.',
   },
+  ERR_SELF_REVIEW: {
+    status: 403,
+    retryable: false,
+    title: 'Nobody decides about their own access',
+    next: 'Leave it to another reviewer.',
+  },
+  ERR_REVIEW_INCOMPLETE: {
+    status: 409,
+    retryable: false,
+    title: 'Not everything in the review is decided',
+    next: 'Decide what is left, or say what becomes of it: claviger reviews complete --undecided keep or revoke.',
+  },
+  ERR_REVIEW_CLOSED: {
+    status: 409,
+    retryable: false,
+    title: 'The review is completed',
+    next: 'Start another one.',
+  },
+  ERR_LAST_HOLDER: {
+    status: 409,
+    retryable: false,
+    title: 'Too few would be left who hold the role',
+    next: 'Give the role to somebody else first: claviger policy assignments --role lists who holds it.',
+  },
   ERR_BACKUP_UNAVAILABLE: {
     status: 501,
     retryable: false,

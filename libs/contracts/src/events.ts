@@ -4,7 +4,8 @@ import { BackupId, EpochId } from './backup-format';
 import { ApproversAsked, ChangeId, ChangeState } from './changes';
 import { KeyDescription } from './key-description';
 import { ValidationState } from './known-tokens';
-import { Alias, KeyId, PrincipalId, Timestamp } from './primitives';
+import { Alias, KeyId, PrincipalId, RoleId, Timestamp } from './primitives';
+import { AssignmentId, ReviewId } from './review-operations';
 import { AtEnd } from './rotation';
 import { TokenMismatch } from './token-operations';
 
@@ -30,6 +31,14 @@ const AboutBackup = z.strictObject({
   ...{ backupId: BackupId, epoch: EpochId, by: PrincipalId, manifestDigest: z.string().optional() },
   ...{ keys: z.int().optional(), proven: z.int().optional(), failures: z.int().optional(), detail: z.string().optional() },
 });
+
+const AboutReview = z.strictObject({
+  ...{ reviewId: ReviewId, name: z.string(), reviewers: z.array(z.string()), dueAt: Timestamp },
+  ...{ items: z.int(), undecided: z.int(), by: PrincipalId },
+});
+
+/** `assignment` absent: all of it, since the principal does not come any more. `since`: when it was last used, or else first seen. */
+const AboutAccess = z.strictObject({ principal: PrincipalId, assignment: AssignmentId.optional(), since: Timestamp, detail: z.string() });
 
 const AboutChange = z.strictObject({
   ...{ change: ChangeId, state: ChangeState, requester: PrincipalId, operation: z.string(), reason: z.string() },
@@ -128,6 +137,21 @@ export const eventTypes = {
   'io.claviger.policy.published': {
     stream: 'POLICY',
     data: z.strictObject({ revision: z.int(), hash: z.string(), by: z.string(), reason: z.string() }),
+  },
+  /** A review of access began … */
+  'io.claviger.access.review-started': { stream: 'POLICY', data: AboutReview },
+  /** … is not completed at its due date … */
+  'io.claviger.access.review-overdue': { stream: 'POLICY', data: AboutReview },
+  /** … and is completed. */
+  'io.claviger.access.review-completed': { stream: 'POLICY', data: AboutReview },
+  /** Access that nobody uses will be taken away at `at` (of a principal that does not come any more, it is disabled). */
+  'io.claviger.access.unused': { stream: 'POLICY', data: z.strictObject({ ...AboutAccess.shape, at: Timestamp }) },
+  /** It was taken away. */
+  'io.claviger.access.removed': { stream: 'POLICY', data: AboutAccess },
+  /** It would have been, and too few would be left with the role. */
+  'io.claviger.access.kept': {
+    stream: 'POLICY',
+    data: z.strictObject({ ...AboutAccess.shape, role: RoleId.optional(), left: z.int().optional() }),
   },
   /** A change waits for the approval of those whom `approvers` names; it has it; or it ended. */
   'io.claviger.change.requested': { stream: 'POLICY', data: AboutChange },

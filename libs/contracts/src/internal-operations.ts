@@ -3,6 +3,7 @@ import { Algorithm, algorithms, KeyUsage } from './algorithms';
 import { LastUseOfKey } from './deletion-operations';
 import { ProblemSchema } from './errors';
 import { AssuredTokens, TokenLabel } from './further-tokens';
+import { lastActivities } from './last-activities';
 import { limits } from './limits';
 import { defineOperation } from './operation';
 import { KekId, KeyId, RootLabel } from './primitives';
@@ -91,6 +92,7 @@ export const internalOperations = {
     input: { keyIds: z.array(KeyId).min(1).max(100) },
     result: z.strictObject({ keys: z.array(LastUseOfKey) }),
   }),
+  lastActivities,
   storePersonal: defineOperation({
     name: 'audit.personal',
     action: 'internal',

@@ -9,6 +9,7 @@ import { Quota, quotaLimits } from './quotas';
 import { PackInForce, packLimits } from './regulation-packs';
 import { RoleConflict, roleConflictsMost } from './role-conflicts';
 import { PrincipalOwner } from './service-accounts';
+import { Staleness } from './staleness';
 
 export const bundleFormat = 'claviger.bundle/1';
 
@@ -95,6 +96,12 @@ export const actionTable = {
   'access:IssueToken': 'System',
   'access:RevokeSession': 'System',
   'access:ListSessions': 'System',
+  'access:Offboard': 'System',
+  'access:StartReview': 'System',
+  'access:ReadReviews': 'System',
+  'access:DecideReview': 'System',
+  'access:CompleteReview': 'System',
+  'access:ReadUnused': 'System',
   'access:RotateSigningKey': 'System',
   'access:ReadSigningKeys': 'System',
   'changes:Request': 'System',
@@ -167,8 +174,9 @@ export const Principal = z.strictObject({
 });
 export type Principal = z.infer<typeof Principal>;
 
+export const GrantId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'a grant id is 1 to 64 of a-z, 0-9 and -');
 const grantBase = {
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'a grant id is 1 to 64 of a-z, 0-9 and -'),
+  id: GrantId,
   principal: PrincipalId,
   /** In force from this instant on … */
   notBefore: Timestamp.optional(),
@@ -213,6 +221,8 @@ export const PolicyBundle = z.strictObject({
   groups: z.array(Group).max(groupLimits.groups).optional(),
   /** Pairs of roles that nobody may hold both of; none when left out. */
   conflicts: z.array(RoleConflict).max(roleConflictsMost).optional(),
+  /** When access that nobody uses is taken away; never when left out. */
+  staleness: Staleness.optional(),
   /** The floors of keys; none when left out. */
   profiles: z.array(KeyProfile).max(bundleLimits.profiles).optional(),
   /** What is known of the tokens that keys are in. */

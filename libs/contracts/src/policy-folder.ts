@@ -10,6 +10,7 @@ export const policyFolder = {
   optional: {
     groups: 'groups.json',
     conflicts: 'conflicts.json',
+    staleness: 'staleness.json',
     profiles: 'profiles.json',
     tokens: 'tokens.json',
     packs: 'packs.json',

@@ -113,6 +113,7 @@ const services = {
       'audit.v1.policy.*',
       'policy.v1.>',
       internalSubject('audit', 'personal'),
+      internalSubject('audit', 'last-activities'),
       // Where the server waits for the answer to its auth callout.
       '$SYS._INBOX.*.*',
       kick,

@@ -3,10 +3,14 @@ import { assertTarget, type SecretTarget, writeBytes } from '../files';
 import { wholeNumber } from '../pairs';
 import { online } from '../run';
 import { accessGovernanceCommands } from './access-governance';
+import { offboardCommand } from './offboard';
+import { staleAccessCommand } from './stale-access';
 
 /** Tokens and sessions. */
 export function accessCommands(program: Command): void {
-  const access = program.command('access').description('tokens, sessions, and who answers for services');
+  const access = program.command('access').description('tokens, sessions, and who answers for services, people who leave');
+  offboardCommand(access);
+  staleAccessCommand(access);
   accessGovernanceCommands(access);
   access
     .command('issue-token')
