@@ -24,6 +24,7 @@ import { closedSince, gapsOf } from '../src/compliance/gaps';
 import { type Observed, recordQuery, seen, unseen } from '../src/compliance/observed';
 import { outlineOf } from '../src/compliance/outline';
 import { packUnderWay } from '../src/compliance/pack-report';
+import { packsInForce, packsUnread } from '../src/compliance/packs-in-force';
 import { htmlOf, markdownOf } from '../src/compliance/render';
 import { verifyReport } from '../src/compliance/verify-report';
 import { keysSeenBy } from '../src/compliance-gather';
@@ -449,8 +450,22 @@ test('names of other people are text in Markdown and HTML, and a page has no scr
   expect(html).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`);
   const markdown = markdownOf(outlineOf(whole()));
   expect(markdown).not.toMatch(/<script|[^\\]\[x[^\\]\]\(|\u202e|^# h/m);
-  expect(markdown).toContain('\\| \\[x\\]\\(javascript:y\\) \\`z\\`');
+  expect(markdown).toContain('\\| \\[x\\]\\(javascript\\:y\\) \\`z\\`');
   expect(markdown).toContain('| OUTCOME'.toLowerCase());
+});
+
+test('a bare link or address in a name is none in Markdown', () => {
+  expect(markdownOf([{ is: 'text', text: 'www.evil.example https://evil.example a@evil.example\n- x' }])).toBe(
+    'www\\.evil\\.example https\\://evil\\.example a\\@evil\\.example\uFFFD\\- x\n',
+  );
+});
+
+test('a pack that is in force and not here is unread, and unknown as a whole', () => {
+  const all = ['a', 'b'].map((id) => ({ pack: { id } }));
+  const { meant, unread } = packsInForce(all, ['b', 'gone']);
+  expect([meant, unread.map(({ what }) => what), packsUnread({ unread })]).toEqual([[all[1]], ['the pack gone'], 1]);
+  expect(packsInForce(all, [])).toEqual({ meant: all, unread: [] });
+  expect(packsUnread({ unread: [{ what: 'the tokens', why: 'x' }] })).toBe(0);
 });
 
 test('the evidence of a report is verified offline: a changed line, hash, proof or checkpoint is found', async () => {

@@ -27,7 +27,7 @@ test.each([
   ['tests:\n  - name: [unclosed\n', 'x.cedar-test.yaml:3'],
   [test1('    expect: perhaps\n'), 'x.cedar-test.yaml:5 tests.0.expect: '],
   [
-    test1('    expect: allow\n    context:\n      mfa: true\n      colour: red\n'),
+    test1('    expect: allow\n    context:\n      acr: gold\n      colour: red\n'),
     'x.cedar-test.yaml:7 tests.0.context: Unrecognized key: "colour"',
   ],
   [test1('    expect: { decision: allow, quorum: 2 }\n'), 'x.cedar-test.yaml:5 tests.0.expect: quorum and approvers are of needs-approval'],
@@ -80,6 +80,11 @@ test('who gains a role, also through a group, by being enabled or by a longer gr
   expect(gains({ grants: [long] }, { grants: [short] })).toEqual([]);
   expect(gains({ grants: [short] }, { grants: [long] })).toHaveLength(1);
   expect(gains({ grants: [long] }, { grants: [grant()] })).toHaveLength(1);
+  const key = (tenant: string): Grant => ({
+    ...{ id: 'g', principal: 'ada', action: 'crypto:Decrypt', key: 'k', revision: 1, context: { equals: { tenant } } },
+  });
+  expect(gains({}, { grants: [key('a')] })).not.toEqual(gains({}, { grants: [key('b')] }));
+  expect(gains({}, { grants: [key('a')] })).toEqual(gains({}, { grants: [{ ...key('a'), revision: 2 }] }));
 });
 
 test('another claim of an identity, a key to approve with and another kind of caller are gains; the same in another order is not', () => {

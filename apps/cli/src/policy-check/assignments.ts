@@ -52,7 +52,7 @@ function thumbprint(key: ApprovalKey): string {
 const hash = (value: unknown): string => createHash('sha256').update(canonicalize(value)!).digest('base64url');
 
 const grantText = (grant: Grant): string =>
-  `${grant.principal} is granted ${'role' in grant ? `role ${grant.role}` : `${grant.action} on ${grant.key}`} by ${grant.id} (${grant.notBefore ?? 'from now'} to ${grant.notAfter ?? 'ever'})`;
+  `${grant.principal} is granted ${'role' in grant ? `role ${grant.role}` : `${grant.action} on ${grant.key}`} by ${grant.id} (${grant.notBefore ?? 'from now'} to ${grant.notAfter ?? 'ever'}) #${hash({ ...grant, revision: undefined }).slice(0, 16)}`;
 
 /** Whether the same was granted before, for at least as long. */
 function covers(older: Grant | undefined, newer: Grant): boolean {
