@@ -458,7 +458,7 @@ test('the evidence of a report is verified offline: a changed line, hash, proof 
   const origin = 'some/ledger';
   const raw = rawEd25519PublicKey(publicKey.export({ type: 'spki', format: 'der' }));
   const vkey = encodeVerifierKey(origin, raw);
-  const lines = ['{"kind":"a"}', '{"kind":"b"}'];
+  const lines = ['a', 'b'].map((kind) => JSON.stringify({ kind, time: ago(1) }));
   const [left, right] = lines.map((line) => leafHash(Buffer.from(line))) as [Buffer, Buffer];
   const text = encodeCheckpoint({ origin, size: 2, root: nodeHash(left, right) });
   const checkpoint = await signNote(text, [
@@ -481,6 +481,9 @@ test('the evidence of a report is verified offline: a changed line, hash, proof 
   expect(verify({ line: '{"kind":"c"}' }).problems).toEqual(['leaf 1: its line is not what was hashed']);
   expect(verify({ index: 0 }).problems).toHaveLength(1);
   expect(verify({ proof: [right.toString('base64url')] }).problems).toHaveLength(1);
-  expect(verify({ proof: undefined })).toEqual({ proven: 0, without: 1, problems: [] });
+  expect(verify({ proof: undefined }).problems).toEqual(['leaf 1: is under the checkpoint, and has no proof']);
+  expect(verify({ index: 2, proof: undefined })).toEqual({ proven: 0, without: 1, problems: [] });
+  for (const forged of [{ tells: 'c' }, { time: ago(2) }])
+    expect(verify(forged).problems).toEqual(['leaf 1: its line does not say what the report says of it']);
   expect(verify({}, checkpoint.replace('\n2\n', '\n3\n')).problems[0]).toMatch(/not signed/);
 });

@@ -325,7 +325,7 @@ describe('the quorum guards itself', () => {
     const altered = { ...input, reason: 'other rules', change };
     expect(codeOf(await ask(sofia, 'policy.publish', altered))).toBe('ERR_CHANGE_MISMATCH');
     expect(codeOf(await ask(sofia, 'policy.publish', { ...input, change }))).toBe('done');
-    expect((await bundleNow()).policies).toContain('@quorum("3")');
+    await until(async () => (await bundleNow()).policies.includes('@quorum("3")'), { what: 'whichever replica is asked to have it' });
   });
 });
 

@@ -309,7 +309,7 @@ export async function ask(
 ): Promise<{ result?: never; problem?: { code: string; detail: string }; receipt?: object } & Record<string, unknown>> {
   const [service, verb] = operation.split('.') as [string, string];
   const subject = requestSubject({ principal: caller.id, session: caller.session, service, verb });
-  const reply = await caller.connection.request(subject, JSON.stringify({ type: requestType, ...input }), { timeout: 10_000 });
+  const reply = await caller.connection.request(subject, JSON.stringify({ type: requestType, ...input }), { timeout: 30_000 });
   return reply.json();
 }
 

@@ -113,14 +113,22 @@ function take(id, list, from, to) {
   return items;
 }
 
+function probe(schema, requests) {
+  const slot = 'claviger.probe';
+  const held = cedar.preparseSchema(slot, schema);
+  if (held.type === 'failure') return held;
+  cedar.preparsePolicySet(slot, { staticPolicies: { probe: 'permit (principal, action, resource);' } });
+  return requests.map((request) =>
+    cedar.statefulIsAuthorized({ ...request, preparsedPolicySetId: slot, preparsedSchemaName: slot, validateRequest: true }),
+  );
+}
+
 const calls = {
   splitPolicies: cedar.policySetTextToParts,
   policyToJson: cedar.policyToJson,
   schemaToJson: cedar.schemaToJson,
   validate: cedar.validate,
-  preparsePolicies: cedar.preparsePolicySet,
-  preparseSchema: cedar.preparseSchema,
-  authorize: cedar.statefulIsAuthorized,
+  probe,
   unpack,
   take,
 };

@@ -217,19 +217,10 @@ const findProbe = subjectsOf({
   groups: [{ id: 'probe', tenant: 'probe', members: ['probe'], roles: [], revision: 1 }],
 });
 
-const probeSlot = 'claviger.probe';
-
 /** A schema that cannot express a request that the services make would deny it for ever: better said now. What the policies are makes no difference. */
 function* probing(schema: string, asked: readonly Action[], known: CompiledPolicies['known']): Work<BundleIssue[]> {
-  const [held] = yield* call('preparseSchema', [[probeSlot, schema]]);
-  if (held!.type === 'failure') return held!.errors.map((error) => cedarIssue('schema', error, schema));
-  yield* call('preparsePolicies', [[probeSlot, { staticPolicies: { probe: 'permit (principal, action, resource);' } }]]);
-  const answers = yield* call(
-    'authorize',
-    asked.map((action) => [
-      { ...known(probe(action)), preparsedPolicySetId: probeSlot, preparsedSchemaName: probeSlot, validateRequest: true },
-    ]),
-  );
+  const [answers] = yield* call('probe', [[schema, asked.map((action) => known(probe(action)))]]);
+  if (!Array.isArray(answers)) return answers!.errors.map((error) => cedarIssue('schema', error, schema));
   return answers.flatMap((answer, index) =>
     answer.type === 'success'
       ? []

@@ -18,7 +18,11 @@ import { shaping } from './validate-bundle';
 
 export type LoadResult =
   | { readonly ok: true; readonly revision: number; readonly hash: string }
-  | { readonly ok: false; readonly code: 'invalid' | 'lower-revision' | 'conflicting-revision'; readonly issues: readonly BundleIssue[] };
+  | {
+      readonly ok: false /** `unavailable`: nothing is known of the bundle, and it may be tried again. */;
+      readonly code: 'invalid' | 'unavailable' | 'lower-revision' | 'conflicting-revision';
+      readonly issues: readonly BundleIssue[];
+    };
 
 interface Loaded {
   readonly bundle: PolicyBundle;
@@ -273,7 +277,7 @@ function evaluate(
 
 const failed = (cause: unknown): LoadResult => ({
   ok: false,
-  code: 'invalid',
+  code: 'unavailable',
   issues: [{ where: 'policies', message: `Cedar failed: ${(cause as Error).message}` }],
 });
 

@@ -1,5 +1,7 @@
+import type { AuthorizationAnswer, CheckParseAnswer } from '@cedar-policy/cedar-wasm/nodejs';
 import { isPacked, Packed, PackedError, unpacked } from '@claviger/contracts';
 import { cedar } from './cedar';
+import type { CedarRequest } from './cedar-request';
 
 /** A long document that was packed, without its long lists; those are taken in pieces. */
 export interface Unpacked {
@@ -9,15 +11,17 @@ export interface Unpacked {
   readonly lists: Readonly<Record<string, number>>;
 }
 
+/** One for each request, or why the schema cannot be read. */
+export type ProbeAnswers = AuthorizationAnswer[] | Extract<CheckParseAnswer, { type: 'failure' }>;
+
 /** What may be done in another thread: arguments and answers can be copied. */
 export interface Calls {
   splitPolicies: typeof cedar.splitPolicies;
   policyToJson: typeof cedar.policyToJson;
   schemaToJson: typeof cedar.schemaToJson;
   validate: typeof cedar.validate;
-  preparsePolicies: typeof cedar.preparsePolicies;
-  preparseSchema: typeof cedar.preparseSchema;
-  authorize: typeof cedar.authorize;
+  /** Requests of no session, put to a policy that permits everything: whether the schema can express them. In one call, since what Cedar holds for it has one name. */
+  probe: (schema: string, requests: readonly CedarRequest[]) => ProbeAnswers;
   /** Inflates and parses. Throws when it is not what it says. */
   unpack: (packed: Packed) => Unpacked;
   take: (id: number, list: string, from: number, to: number) => unknown[];
@@ -61,8 +65,19 @@ export function* opened(input: unknown): Work<unknown> {
   return whole;
 }
 
+const probe: Calls['probe'] = (schema, requests) => {
+  const slot = 'claviger.probe';
+  const held = cedar.preparseSchema(slot, schema);
+  if (held.type === 'failure') return held;
+  cedar.preparsePolicies(slot, { staticPolicies: { probe: 'permit (principal, action, resource);' } });
+  return requests.map((request) =>
+    cedar.authorize({ ...request, preparsedPolicySetId: slot, preparsedSchemaName: slot, validateRequest: true }),
+  );
+};
+
 const here: Calls = {
   ...cedar,
+  probe,
   unpack: (packed) => ({ id: 0, document: unpacked(packed), lists: {} }),
   take: () => [],
 };

@@ -174,6 +174,25 @@ test('no request exists that the newer set allows and the older does not, unless
   );
 });
 
+test('a grant that holds in one encryption context only is remembered with it', () => {
+  const policies = policy('granted', `permit ${scope('crypto:Encrypt')} when { context.granted }`);
+  const people = [principal('alpha', [])];
+  const { id } = key();
+  const grants = [
+    { id: 'one', principal: 'alpha', action: 'crypto:Encrypt' as const, key: id, context: { equals: { tenant: 'a' } }, revision: 1 },
+  ];
+  const evaluator = new Evaluator();
+  expect(evaluator.load(bundleOf(people, { policies, grants }))).toMatchObject({ ok: true });
+  const alike = decidingBySituation({ principals: people, roles: starter.roles, grants }, compiled(policies), (request) =>
+    evaluator.decide(request),
+  );
+  const kinds = ['a', 'b', 'a'].map(
+    (tenant) =>
+      alike({ principalId: 'alpha', action: 'crypto:Encrypt', resource: key(), context: context({ encryptionContext: { tenant } }) }).kind,
+  );
+  expect(kinds).toEqual(['allow', 'deny', 'allow']);
+});
+
 test('what is remembered by situation is what is decided anew, for any principal, key and context', () => {
   const hours = `permit ${scope('crypto:Decrypt')} when { context.now.toTime() < duration("17h") };`;
   fc.assert(
