@@ -382,7 +382,7 @@ test('revoking all sessions of a principal ends also what it authenticated with 
 });
 
 test('every reply has exactly one record, whatever was asked', async () => {
-  const caller = await system.caller('payments-api');
+  const caller = await system.caller('payments-api', { token: system.tokenFromAhead('payments-api') });
   const asked: [string, Record<string, unknown>][] = [
     ['policy.show', {}],
     ['policy.nonsense', {}],
