@@ -63,6 +63,7 @@ await runService(service, async (logger) => {
     telemetry: core.telemetry,
     checks: [...coreChecks(core, server, views), ...checks(store, detector, snapshotSeconds)],
   });
+  await core.soonReady();
   await app.listen();
   detector.start();
   logger.log(`${worker} takes requests; health on port ${health.port}`);

@@ -63,6 +63,7 @@ await runService(service, async (logger) => {
   observe = observeLedger(parts).step;
   // The ledger appends whether or not anybody may ask it: it does not wait for policy.
   ledger.start();
+  await core.soonReady();
   await app.listen();
   const health = await serveHealth({
     service,

@@ -244,6 +244,7 @@ await runService(service, async (logger) => {
       ...checks(store, () => ({ rebuilt, complete: keyView.complete(), checked: progress.checked })),
     ],
   });
+  await core.soonReady();
   await app.listen();
   logger.log(`${worker} takes requests; health on port ${health.port}`);
 

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Evaluator, Gate } from '@claviger/authz';
 import { type BundleView, type SessionsView, Trust } from '@claviger/contracts';
 import { openEpoch, type Token, trustedSigner } from '@claviger/hsm';
@@ -23,6 +24,9 @@ import { openToken, type TokenReach } from './open-token';
 import { QuotaTales } from './quota-tales';
 import { Quotas } from './quotas';
 import { RefusedState } from './refused-state';
+
+/** The first bundle takes about a second to be read and checked. */
+const readyWaitMs = 5_000;
 
 export interface CoreServiceOptions {
   service: string;
@@ -70,6 +74,8 @@ export interface CoreService {
   counters: Counters;
   /** Resolves when sessions and policies are fresh and the bundle is in force: requests can be answered. */
   ready: () => Promise<void>;
+  /** As `ready`, for some seconds at most: a service that does without policy is there then all the same, and refuses whom it cannot judge. */
+  soonReady: () => Promise<void>;
   /** Drain steps, in the order in which a service runs them around its own. */
   drain: { records: () => Promise<void>; views: () => void; connection: () => Promise<void>; rest: () => Promise<void> };
 }
@@ -136,6 +142,10 @@ export async function openCoreService({ service, short, config, certifier, reach
   await Promise.all([sessions.start(), policy.start()]);
   const prune = setInterval(() => sessions.prune(), 30_000);
 
+  const ready = async () => {
+    await Promise.all([sessions.whenFresh(), policy.whenFresh()]);
+    await bundles.settled();
+  };
   return {
     service,
     worker,
@@ -157,10 +167,8 @@ export async function openCoreService({ service, short, config, certifier, reach
     quotaTales,
     clock,
     counters,
-    ready: async () => {
-      await Promise.all([sessions.whenFresh(), policy.whenFresh()]);
-      await bundles.settled();
-    },
+    ready,
+    soonReady: () => Promise.race([ready(), delay(readyWaitMs, undefined, { ref: false })]),
     drain: {
       records: async () => {
         await uses.stop();
