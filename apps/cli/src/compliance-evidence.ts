@@ -2,6 +2,7 @@ import type { Client } from '@claviger/client';
 import type { Evidence, EvidenceQuery, EvidenceRecord } from '@claviger/contracts';
 import { leafHash } from '@claviger/ledger';
 import { type FoundRecord, type Seen, seen, unseen } from './compliance/observed';
+import { tells } from './compliance/tells';
 import { whyNot } from './why-not';
 
 type Ledger = Pick<Client, 'audit'>;
@@ -53,14 +54,4 @@ async function withProof(client: Ledger, { index, record }: FoundRecord, size: n
   const line = entries.lines[0] as string;
   const hash = leafHash(Buffer.from(line)).toString('base64url');
   return { index, time: String(record.time), tells: tells(record), leafHash: hash, line, ...(inclusion ? { proof: inclusion.proof } : {}) };
-}
-
-/** Who did what to what, as far as the record says it. */
-function tells(record: FoundRecord['record']): string {
-  const { kind, action, event, principal, by, keyId, outcome, code, reason, token, detail } = record;
-  const parts = [action ?? event ?? kind, by ?? principal, keyId ?? token, outcome, code, reason ?? detail];
-  return parts
-    .filter((part) => typeof part === 'string' && part !== '')
-    .join(', ')
-    .slice(0, 500);
 }

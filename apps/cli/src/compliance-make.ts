@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { closedSince, gapsOf } from './compliance/gaps';
 import { type Drill, dayMs, type KeysSeen, type Observed, type Seen, seen, unseen } from './compliance/observed';
 import { type PackUnderWay, packUnderWay } from './compliance/pack-report';
+import { packsInForce } from './compliance/packs-in-force';
 import { verifyReport } from './compliance/verify-report';
 import { gather, gatherEvidence, keysSeenBy } from './compliance-gather';
 import { keysMeant } from './key-pages';
@@ -55,7 +56,7 @@ export async function makeReport(
     (wanted ?? all).map(({ pack }) => pack),
     { nowMs, quick: options.quick === true, drill: drillOf(options.drill), progress, ...(trust ? { trust } : {}) },
   );
-  const meant = wanted ?? inForce(all, observed, output);
+  const { meant, unread } = wanted ? { meant: wanted, unread: [] } : inForce(all, observed, output);
   const packs = meant.map(({ pack }) => pack);
   const since = new Date(nowMs - days * dayMs).toISOString();
   const evidence = await gatherEvidence(client, packs, { since, limit, progress });
@@ -86,7 +87,7 @@ export async function makeReport(
       ? { bundle: { revision: bundle.value.revision, hash, publishedAt: bundle.value.publishedAt } }
       : {}),
     ...evidence,
-    unread: unreadOf({ ...observed, ledger }, keys),
+    unread: [...unread, ...unreadOf({ ...observed, ledger }, keys)],
     packs: reports,
     gaps,
     closed: closedSince(before, gaps, reports),
@@ -115,15 +116,12 @@ async function showKeys(
 }
 
 /** Those that the bundle names; where it names none, or cannot be read, all. */
-function inForce(all: readonly PackFiles[], { bundle }: Observed, output: Output): readonly PackFiles[] {
+function inForce(all: readonly PackFiles[], { bundle }: Observed, output: Output) {
   const ids = bundle.ok ? (bundle.value.packs ?? []).map(({ id }) => id) : [];
-  const known = all.filter(({ pack }) => ids.includes(pack.id));
-  for (const id of ids)
-    if (!known.some(({ pack }) => pack.id === id))
-      output.note(`the pack ${id} is in force, and is not among those here: give --packs FOLDER`);
-  if (known.length > 0) return known;
-  output.note('no pack is in force (claviger policy packs add): the report is of all that there are');
-  return all;
+  const found = packsInForce(all, ids);
+  for (const { what, why } of found.unread) output.note(`${what}: ${why}`);
+  if (ids.length === 0) output.note('no pack is in force (claviger policy packs add): the report is of all that there are');
+  return found;
 }
 
 const DrillFile = z.object({ ok: z.boolean(), startedAt: z.iso.datetime(), keys: z.int(), rtoSeconds: z.number(), rpoSeconds: z.number() });

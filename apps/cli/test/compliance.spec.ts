@@ -24,6 +24,7 @@ import { closedSince, gapsOf } from '../src/compliance/gaps';
 import { type Observed, recordQuery, seen, unseen } from '../src/compliance/observed';
 import { outlineOf } from '../src/compliance/outline';
 import { packUnderWay } from '../src/compliance/pack-report';
+import { packsInForce, packsUnread } from '../src/compliance/packs-in-force';
 import { htmlOf, markdownOf } from '../src/compliance/render';
 import { verifyReport } from '../src/compliance/verify-report';
 import { keysSeenBy } from '../src/compliance-gather';
@@ -449,8 +450,22 @@ test('names of other people are text in Markdown and HTML, and a page has no scr
   expect(html).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`);
   const markdown = markdownOf(outlineOf(whole()));
   expect(markdown).not.toMatch(/<script|[^\\]\[x[^\\]\]\(|\u202e|^# h/m);
-  expect(markdown).toContain('\\| \\[x\\]\\(javascript:y\\) \\`z\\`');
+  expect(markdown).toContain('\\| \\[x\\]\\(javascript\\:y\\) \\`z\\`');
   expect(markdown).toContain('| OUTCOME'.toLowerCase());
+});
+
+test('a bare link or address in a name is none in Markdown', () => {
+  expect(markdownOf([{ is: 'text', text: 'www.evil.example https://evil.example a@evil.example\n- x' }])).toBe(
+    'www\\.evil\\.example https\\://evil\\.example a\\@evil\\.example\uFFFD\\- x\n',
+  );
+});
+
+test('a pack that is in force and not here is unread, and unknown as a whole', () => {
+  const all = ['a', 'b'].map((id) => ({ pack: { id } }));
+  const { meant, unread } = packsInForce(all, ['b', 'gone']);
+  expect([meant, unread.map(({ what }) => what), packsUnread({ unread })]).toEqual([[all[1]], ['the pack gone'], 1]);
+  expect(packsInForce(all, [])).toEqual({ meant: all, unread: [] });
+  expect(packsUnread({ unread: [{ what: 'the tokens', why: 'x' }] })).toBe(0);
 });
 
 test('the evidence of a report is verified offline: a changed line, hash, proof or checkpoint is found', async () => {
@@ -458,7 +473,7 @@ test('the evidence of a report is verified offline: a changed line, hash, proof 
   const origin = 'some/ledger';
   const raw = rawEd25519PublicKey(publicKey.export({ type: 'spki', format: 'der' }));
   const vkey = encodeVerifierKey(origin, raw);
-  const lines = ['{"kind":"a"}', '{"kind":"b"}'];
+  const lines = ['a', 'b'].map((kind) => JSON.stringify({ kind, time: ago(1) }));
   const [left, right] = lines.map((line) => leafHash(Buffer.from(line))) as [Buffer, Buffer];
   const text = encodeCheckpoint({ origin, size: 2, root: nodeHash(left, right) });
   const checkpoint = await signNote(text, [
@@ -481,6 +496,9 @@ test('the evidence of a report is verified offline: a changed line, hash, proof 
   expect(verify({ line: '{"kind":"c"}' }).problems).toEqual(['leaf 1: its line is not what was hashed']);
   expect(verify({ index: 0 }).problems).toHaveLength(1);
   expect(verify({ proof: [right.toString('base64url')] }).problems).toHaveLength(1);
-  expect(verify({ proof: undefined })).toEqual({ proven: 0, without: 1, problems: [] });
+  expect(verify({ proof: undefined }).problems).toEqual(['leaf 1: is under the checkpoint, and has no proof']);
+  expect(verify({ index: 2, proof: undefined })).toEqual({ proven: 0, without: 1, problems: [] });
+  for (const forged of [{ tells: 'c' }, { time: ago(2) }])
+    expect(verify(forged).problems).toEqual(['leaf 1: its line does not say what the report says of it']);
   expect(verify({}, checkpoint.replace('\n2\n', '\n3\n')).problems[0]).toMatch(/not signed/);
 });

@@ -1,4 +1,4 @@
-import { bundleFormat, type Grant, type PolicyBundle } from '@claviger/contracts';
+import { bundleFormat, type Grant, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import { acknowledge, acknowledgementsIn } from '../src/policy-check/acknowledgements';
 import { assignmentWidenings } from '../src/policy-check/assignments';
@@ -27,7 +27,7 @@ test.each([
   ['tests:\n  - name: [unclosed\n', 'x.cedar-test.yaml:3'],
   [test1('    expect: perhaps\n'), 'x.cedar-test.yaml:5 tests.0.expect: '],
   [
-    test1('    expect: allow\n    context:\n      mfa: true\n      colour: red\n'),
+    test1('    expect: allow\n    context:\n      acr: gold\n      colour: red\n'),
     'x.cedar-test.yaml:7 tests.0.context: Unrecognized key: "colour"',
   ],
   [test1('    expect: { decision: allow, quorum: 2 }\n'), 'x.cedar-test.yaml:5 tests.0.expect: quorum and approvers are of needs-approval'],
@@ -67,6 +67,7 @@ test('who gains a role, also through a group, by being enabled or by a longer gr
   expect(gains({ principals: [person('ada', ['auditor'])] }, { principals: [person('ada', [])] })).toEqual([]);
   expect(gains({ principals: [person('ada', [])] }, { principals: [person('ada', ['auditor'])] })).toEqual(['ada gains role auditor']);
   expect(gains({ principals: [person('ada', ['auditor'], true)] }, { principals: [person('ada', ['auditor'])] })).toEqual([
+    'ada gains kind person',
     'ada gains role auditor',
   ]);
   const group = (members: string[]) => [{ id: 'readers', tenant: 'acme', members, roles: ['auditor'], revision: 1 }];
@@ -79,6 +80,34 @@ test('who gains a role, also through a group, by being enabled or by a longer gr
   expect(gains({ grants: [long] }, { grants: [short] })).toEqual([]);
   expect(gains({ grants: [short] }, { grants: [long] })).toHaveLength(1);
   expect(gains({ grants: [long] }, { grants: [grant()] })).toHaveLength(1);
+  const key = (tenant: string): Grant => ({
+    ...{ id: 'g', principal: 'ada', action: 'crypto:Decrypt', key: 'k', revision: 1, context: { equals: { tenant } } },
+  });
+  expect(gains({}, { grants: [key('a')] })).not.toEqual(gains({}, { grants: [key('b')] }));
+  expect(gains({}, { grants: [key('a')] })).toEqual(gains({}, { grants: [{ ...key('a'), revision: 2 }] }));
+});
+
+test('another claim of an identity, a key to approve with and another kind of caller are gains; the same in another order is not', () => {
+  const gains = (older: Partial<Principal>, newer: Partial<Principal>) =>
+    assignmentWidenings(
+      bundle({ principals: [{ ...person('ci', []), ...older }] }),
+      bundle({ principals: [{ ...person('ci', []), ...newer }] }),
+    ).map(({ id }) => id);
+  const oidc = (claims: Record<string, string>) => ({
+    identities: [{ kind: 'oidc' as const, issuer: 'https://ci.example', claims }],
+  });
+  expect(gains(oidc({ ref: 'main', job: 'a' }), oidc({ job: 'a', ref: 'main' }))).toEqual([]);
+  expect(gains(oidc({ ref: 'main' }), oidc({ ref: 'dev' }))).toEqual([
+    'ci gains identity {"claims":{"ref":"dev"},"issuer":"https://ci.example","kind":"oidc"}',
+  ]);
+  const key = (x: string, label: string) => ({
+    approvalKeys: [{ kind: 'signature' as const, label, jwk: { kty: 'OKP' as const, crv: 'Ed25519' as const, x } }],
+  });
+  // RFC 8037, appendix A.3.
+  const x = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
+  expect(gains({}, key(x, 'a'))).toEqual(['ci gains approval key kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k']);
+  expect(gains(key(x, 'a'), key(x, 'b'))).toEqual([]);
+  expect(gains({}, { kind: 'service' })).toEqual(['ci gains kind service']);
 });
 
 test('an acknowledged widening is no finding, and one that is not there is told', () => {

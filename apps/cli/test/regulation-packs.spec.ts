@@ -102,9 +102,13 @@ test('a pack is put in once however often, renewed in place of its older version
     policies,
   );
   expect(renewed).toEqual(once);
-  expect(withoutPack(once, 'pci-dss')).toEqual({ ...bare, policies: bare.policies });
+  expect(withoutPack(once, pack)).toEqual({ ...bare, policies: bare.policies });
   const both = packs.reduceRight((parts, one) => withPack(parts, one.pack, one.policies), bare);
-  expect(packs.reduce((parts, one) => withoutPack(parts, one.pack.id), both)).toEqual(bare);
+  expect(packs.reduce((parts, one) => withoutPack(parts, one.pack), both)).toEqual(bare);
+  const own = { ...(pack.profiles[0] ?? bare.profiles[0]!), id: 'pci-dss-of-our-own' };
+  expect(withoutPack({ ...once, profiles: [...once.profiles, own] }, pack).profiles).toEqual([...bare.profiles, own]);
+  const endless = { ...once, policies: once.policies.replace('// ── pack pci-dss: end ──', '') };
+  expect(() => withoutPack(endless, pack)).toThrow('has no end');
 });
 
 test('every control that a policy of a pack names is one of the pack, or of a standard that the starter set names as well', () => {

@@ -109,6 +109,15 @@ test('a refusal of policy that would be none any more is told; what the session 
   ]);
 });
 
+test('what approvals let in needed them: that it would need none is a change, and that it needs them still is none', () => {
+  const approved = record({ change: 'c', approvedBy: ['sam'] });
+  expect([...found([approved]).changed.values()]).toMatchObject([{ was: 'needs-approval', is: 'allow' }]);
+  const asks = `\n@id("more") @control("c") @quorum("1") @approvers("security-officer")
+permit (principal, action == Claviger::Action::"crypto:Decrypt", resource);`;
+  expect(found([approved], asks)).toMatchObject({ unchanged: 1 });
+  expect([...found([record({ change: 'c' })]).changed.values()]).toEqual([]);
+});
+
 test('what policies read and the record does not hold is undecidable, never guessed', () => {
   const forbid = (condition: string) =>
     policy(`forbid (principal, action == Claviger::Action::"crypto:Decrypt", resource) when { ${condition} }`);
@@ -119,6 +128,8 @@ test('what policies read and the record does not hold is undecidable, never gues
   expect(undecidable(record({}), method)).toEqual(['its session is not in the ledger']);
   expect(undecidable(record({}), method, [opened])).toEqual([]);
   expect(undecidable(record({ mfa: undefined }), forbid('context.mfa'))).toHaveLength(1);
+  expect(undecidable(record({}), forbid('context has acr && context.acr == "gold"'))).toHaveLength(1);
+  expect(undecidable(record({ grants: ['g'] }))).toEqual(['it took a use of a grant, which is not counted again']);
   expect(undecidable(record({ mfa: undefined }))).toEqual([]);
   expect(undecidable(record({ keyId: 'k_gone' }))).toEqual(['the key is not known']);
   expect(undecidable(record({ keyId: undefined, code: 'ERR_ACCESS_DENIED', outcome: 'denied' }))).toEqual(['no key is named']);

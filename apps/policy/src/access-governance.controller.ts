@@ -34,8 +34,10 @@ export class AccessGovernanceController {
   rotate(@Payload() { reason, compromised }: Request<typeof rotate>, @Ctx() context: RequestContext): Promise<Answer> {
     return this.recorded.answer(rotate, context, { reason }, async ({ admit }) => {
       admit('access:RotateSigningKey', claviger);
-      const { made, withdrawn } = await this.tokenKeys.rotate({ compromised });
+      // What leaked counts no more before anything else is tried, which may fail.
+      const withdrawn = compromised ? await this.tokenKeys.withdraw() : [];
       const sessionsEnded = compromised ? await this.revocation.revokeTokens({ by: context.principal, reason, asker: context.session }) : 0;
+      const made = compromised ? await this.tokenKeys.replace(withdrawn) : await this.tokenKeys.rotate();
       const result: Result<typeof rotate> = { kid: made.kid, activeFrom: made.activeFrom, withdrawn, sessionsEnded };
       const what = `key ${made.kid} signs tokens from ${made.activeFrom}${withdrawn.length > 0 ? `; withdrawn: ${withdrawn.join(', ')}` : ''}`;
       return { result, record: { reason: `${reason}: ${what}` } };

@@ -3,7 +3,7 @@ import { ChainId, limits, PrincipalId } from '@claviger/contracts';
 import { type TokenClaims, tokenType } from '@claviger/installation';
 import { RecordSignatureError, verifyRecord } from '@claviger/messaging';
 import { z } from 'zod';
-import { multiFactor, type Proof } from './proof';
+import { acrPattern, multiFactor, type Proof } from './proof';
 import { Refused } from './refusal';
 
 const issuer = 'claviger' satisfies TokenClaims['iss'];
@@ -16,6 +16,7 @@ const Claims = z.strictObject({
   exp: z.int().min(0),
   jti: z.string().min(16).max(64),
   amr: z.array(z.string().max(32)).max(8),
+  acr: z.string().regex(acrPattern).optional(),
   auth_time: z.int().min(0),
   chain: ChainId,
 });
@@ -24,7 +25,7 @@ const Claims = z.strictObject({
 export function proveToken(token: string, trusted: ReadonlyMap<string, KeyObject>, nowMs: number): Proof {
   const claims = Claims.safeParse(payload(token, trusted));
   if (!claims.success) throw new Refused('token-claims');
-  const { sub, iat, exp, amr, auth_time, chain } = claims.data;
+  const { sub, iat, exp, amr, acr, auth_time, chain } = claims.data;
   if (exp * 1_000 <= nowMs) throw new Refused('token-expired', sub);
   if (iat * 1_000 > nowMs + limits.clockSkewSeconds * 1_000 || exp - iat > limits.tokenLifetimeSecondsMax || auth_time > iat)
     throw new Refused('token-lifetime', sub);
@@ -32,6 +33,7 @@ export function proveToken(token: string, trusted: ReadonlyMap<string, KeyObject
     method: 'token',
     identity: { kind: 'token', principal: sub },
     mfa: multiFactor(amr),
+    ...(acr === undefined ? {} : { acr }),
     login: { chain, authTimeMs: auth_time * 1_000 },
     expiresAtMs: exp * 1_000,
   };

@@ -58,20 +58,22 @@ export class Logins {
     await this.owner.put(record, (endMs - nowMs) / 1_000 + bucketLingerSeconds);
   }
 
-  /** Whatever this principal has authenticated with up to now, known here or not. Durable when this resolves; each time moves it on. */
+  /** Whatever this principal has authenticated with up to now, by any clock that is taken, known here or not. Durable when this resolves; each time moves it on. */
   async revokePrincipal(principal: string, by: string, reason: string): Promise<void> {
     await this.upToNow((times) => ({ kind: 'revoked-principal', id: revokedPrincipalId(principal), principal, by, reason, ...times }));
   }
 
-  /** After a bucket that may have lost revocations: nobody can say which, so nothing that was authenticated up to now counts. */
+  /** After a bucket that may have lost revocations: nobody can say which, so nothing that was authenticated up to now, by any clock that is taken, counts. */
   async forget(): Promise<void> {
     await this.upToNow((times) => ({ kind: 'horizon', id: horizonId, ...times }));
   }
 
   private async upToNow(recordOf: (times: { revision: number; authTime: string; expiresAt: string }) => SessionsView): Promise<void> {
     const nowMs = this.nowMs();
-    const endMs = nowMs + Math.max(this.maxAgeMs, oneTokenMs) + skewMs;
-    const times = { authTime: new Date(nowMs).toISOString(), expiresAt: new Date(endMs).toISOString() };
+    // An issuer whose clock is ahead has said so late a time.
+    const latestMs = nowMs + skewMs;
+    const endMs = latestMs + Math.max(this.maxAgeMs, oneTokenMs);
+    const times = { authTime: new Date(latestMs).toISOString(), expiresAt: new Date(endMs).toISOString() };
     let revision = this.view.get(recordOf({ ...times, revision: 1 }).id)?.revision ?? 0;
     let outcome: string;
     do outcome = await this.owner.put(recordOf({ ...times, revision: ++revision }), (endMs - nowMs) / 1_000 + bucketLingerSeconds);

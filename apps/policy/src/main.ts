@@ -151,7 +151,7 @@ await runService(service, async (logger) => {
   void held.start().then(() => changes.start());
   const forget = async () => {
     await logins.forget();
-    await tokenKeys.forget();
+    await tokenKeys.withdraw();
   };
   await sessions.start({ forget, end: (ended, reason) => revocation.end(ended, reason) });
   revocation.follow(core.sessions);
@@ -216,7 +216,7 @@ await runService(service, async (logger) => {
       '/jwks': {
         contentType: 'application/jwk-set+json',
         maxAgeSeconds: jwksMaxAgeSeconds,
-        body: () => JSON.stringify({ keys: tokenKeys.jwks().keys }),
+        body: () => tokenKeys.jwkSet(),
       },
     },
   });

@@ -5,13 +5,12 @@ import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { IssuerKeys, KeysUnavailable } from './issuer-keys';
 import { fetchKeys } from './jwks-fetch';
 import { nameOf, type OidcIssuer } from './oidc-config';
-import { type Proof, type ProvenIdentity, secondFactor } from './proof';
+import { acrPattern, type Proof, type ProvenIdentity, secondFactor } from './proof';
 import { Refused } from './refusal';
 import { spiffeIdIn } from './spiffe-id';
 
 const refreshEveryMs = 300_000;
 const jtiCharsMax = 256;
-const acrPattern = /^[^\p{Cc}]{1,256}$/u;
 
 /** What a token says of itself, not proven yet: it only chooses whose keys and rules apply. */
 export interface Claimed {

@@ -25,6 +25,9 @@ export type ProvenIdentity =
 /** What a verified JWT says. */
 export type Claims = Readonly<Record<string, unknown>>;
 
+/** What is taken as a class of an authentication (`acr`). */
+export const acrPattern = /^[^\p{Cc}]{1,256}$/u;
+
 /** RFC 8176 §2: the issuer saw more than one factor. */
 export const multiFactor = (amr: unknown): boolean => Array.isArray(amr) && amr.includes('mfa');
 

@@ -55,7 +55,10 @@ export class Revocation {
     await this.trail.append({ kind: 'session', event: 'revoking', session: 'all', principal, by, detail: reason });
     await this.logins.revokePrincipal(principal, by, reason);
     const live = this.sessions.live().filter((session) => session.principal === principal);
-    await this.each(live, (session) => this.revoke(session, order));
+    await this.each(live, async (session) => {
+      await this.logins.revoke(session, by, reason);
+      await this.revoke(session, order);
+    });
     return live.length;
   }
 

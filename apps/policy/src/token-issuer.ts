@@ -17,7 +17,7 @@ export class TokenIssuer {
   /** For the holder of this session, from the same authentication. Throws ProblemError when that counts no more. */
   renew(session: SessionView, lifetimeSeconds: number) {
     const login = this.assertCounts(session);
-    return this.issue(session.principal, { mfa: session.mfa, lifetimeSeconds, login });
+    return this.issue(session.principal, { mfa: session.mfa, acr: session.acr, lifetimeSeconds, login });
   }
 
   private assertCounts(session: SessionView): Login {
@@ -58,10 +58,13 @@ export class TokenIssuer {
     return this.issue(principal, { mfa: false, lifetimeSeconds });
   }
 
-  private issue(principal: string, { mfa, lifetimeSeconds, login }: { mfa: boolean; lifetimeSeconds: number; login?: Login }) {
+  private issue(
+    principal: string,
+    { mfa, acr, lifetimeSeconds, login }: { mfa: boolean; acr?: string | undefined; lifetimeSeconds: number; login?: Login },
+  ) {
     const amr = mfa ? ['mfa'] : [];
     const more = login ? { login, endMs: this.logins.lastDayMs(login) } : {};
-    const { token, claims } = issueToken(this.signer(), { principal, amr, lifetimeSeconds, ...more });
+    const { token, claims } = issueToken(this.signer(), { principal, amr, acr, lifetimeSeconds, ...more });
     return { token, tokenId: claims.jti, expiresAt: new Date(claims.exp * 1_000).toISOString() };
   }
 }

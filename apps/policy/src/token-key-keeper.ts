@@ -88,20 +88,35 @@ export class TokenKeyKeeper {
     return { keys: verifyingKeys(this.records(), this.nowMs()).map(jwkOf), ...(signing === undefined ? {} : { signing }) };
   }
 
+  /** As JSON (RFC 7517 §5); undefined while nobody here knows whether one was withdrawn. */
+  jwkSet(): string | undefined {
+    return this.parts.view.fresh() ? JSON.stringify({ keys: this.jwks().keys }) : undefined;
+  }
+
   /** @throws ProblemError ERR_CONFLICT while another replica makes one, ERR_HSM_UNAVAILABLE */
-  async rotate({ compromised }: { compromised: boolean }): Promise<{ made: MadeTokenKey; withdrawn: string[] }> {
-    const before = madeKeys(this.records());
-    const made = await this.make(compromised || before.length === 0 ? 0 : publishAheadMs);
+  async rotate(): Promise<MadeTokenKey> {
+    const made = await this.make(madeKeys(this.records()).length === 0 ? 0 : publishAheadMs);
     if (!made) throw new ProblemError('ERR_CONFLICT', 'Another key that signs tokens is being made at this moment.');
-    return { made, withdrawn: compromised ? await this.withdraw(before) : [] };
+    return made;
   }
 
-  /** After a bucket that may have lost a withdrawal: what these have signed counts no more. */
-  async forget(): Promise<void> {
-    await this.withdraw(madeKeys(this.records()));
+  /** One that signs at once, after `withdrawn`. @throws ProblemError the same: what was withdrawn stays so, and the sweep goes on trying */
+  async replace(withdrawn: readonly string[]): Promise<MadeTokenKey> {
+    const fact = `Withdrawn already, and what they signed counts no more: ${withdrawn.join(', ') || 'none'}.`;
+    const advice =
+      'Policy makes a new key by itself within minutes of the token answering; `claviger access jwks` names it. Nothing is issued until then.';
+    try {
+      const made = await this.make(0);
+      if (made) return made;
+    } catch (cause) {
+      throw new ProblemError('ERR_HSM_UNAVAILABLE', `${fact} No new key was made. ${advice}`, { cause });
+    }
+    throw new ProblemError('ERR_CONFLICT', `${fact} Another key is being made at this moment. ${advice}`);
   }
 
-  private async withdraw(keys: readonly MadeTokenKey[]): Promise<string[]> {
+  /** What these have signed counts no more: they have leaked, or the bucket may have lost that they were withdrawn. @returns their kids */
+  async withdraw(): Promise<string[]> {
+    const keys = madeKeys(this.records());
     for (const key of keys) await this.parts.owner.put({ ...key, revision: key.revision + 1, state: 'withdrawn' });
     return keys.map(({ kid }) => kid);
   }

@@ -69,15 +69,25 @@ describe('an authentication counts', () => {
     expect(Date.parse(expiresAt) - nowMs).toBeGreaterThanOrEqual(limits.tokenLifetimeSecondsMax * 1_000);
   });
 
+  test('not after its principal was revoked, nor when an issuer whose clock is ahead dates it later', async () => {
+    const { logins: l } = logins();
+    await l.revokePrincipal('eve', 'sofia', 'left');
+    const ahead = nowMs + limits.clockSkewSeconds * 1_000;
+    expect(l.end({ ...login, authTimeMs: ahead }, 'eve')).toMatchObject({ why: 'login-revoked', by: 'sofia' });
+    expect(l.end({ ...login, authTimeMs: ahead + 1 }, 'eve')).toBeUndefined();
+    expect(l.end({ ...login, authTimeMs: ahead }, 'otto')).toBeUndefined();
+  });
+
   test('not when it is from before the bucket was put right; each time moves the horizon on', async () => {
     let now = nowMs;
     const { logins: l, bucket } = logins(12 * hourMs, () => now);
     await l.forget();
-    expect(l.end({ ...login, authTimeMs: nowMs }, 'eve')).toMatchObject({ why: 'login-forgotten' });
-    expect(l.end({ ...login, authTimeMs: nowMs + 1 }, 'eve')).toBeUndefined();
+    const ahead = nowMs + limits.clockSkewSeconds * 1_000;
+    expect(l.end({ ...login, authTimeMs: ahead }, 'eve')).toMatchObject({ why: 'login-forgotten' });
+    expect(l.end({ ...login, authTimeMs: ahead + 1 }, 'eve')).toBeUndefined();
     now += 5_000;
     await l.forget();
-    expect(l.end({ ...login, authTimeMs: nowMs + 1 }, 'eve')).toMatchObject({ why: 'login-forgotten' });
+    expect(l.end({ ...login, authTimeMs: ahead + 1 }, 'eve')).toMatchObject({ why: 'login-forgotten' });
     expect(bucket.get(horizonId)?.revision).toBe(2);
   });
 });
@@ -94,6 +104,15 @@ describe('a renewed token', () => {
     const { auth_time, chain, exp, amr } = claims(issuer(l).renew(at(authTimeMs), 900).token);
     expect({ auth_time, chain, amr }).toEqual({ auth_time: Math.floor(authTimeMs / 1_000), chain: session().chain, amr: ['mfa'] });
     expect(exp * 1_000).toBeLessThanOrEqual(authTimeMs + hourMs);
+  });
+
+  test('says the class of its authentication, so that a policy which forbids a weak one is not evaded by a renewal', () => {
+    const proofOf = (more: Partial<SessionView>) => {
+      const { token } = issuer(logins(hourMs, Date.now).logins).renew(session({ authTime: new Date().toISOString(), ...more }), 900);
+      return proveToken(token, new Map([['control', key.publicKey]]), Date.now());
+    };
+    expect(proofOf({ acr: 'urn:weak' }).acr).toBe('urn:weak');
+    expect(proofOf({})).not.toHaveProperty('acr');
   });
 
   test('is refused on the last day, with advice', () => {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomBytes, randomInt, randomUUID, sign } from 'node:crypto';
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { inboxPrefix, type Principal, requestSubject, requestType, serviceInboxPrefix } from '@claviger/contracts';
+import { inboxPrefix, limits, type Principal, requestSubject, requestType, serviceInboxPrefix } from '@claviger/contracts';
 import { readSecret, tokenOf } from '@claviger/installation';
 import { genesisPrev, p256PublicKey, parseBatch, parseEpochRecord, verifyBatch } from '@claviger/ledger';
 import { importTrustedKeys, openPolicyView, openSessionsView, provision, signRecord } from '@claviger/messaging';
@@ -179,6 +179,13 @@ export class PolicySystem {
 
   token(id: string, options?: TokenOptions): string {
     return tokenFor(id, this.key, options);
+  }
+
+  /**
+   * Authenticated by a clock that is as far ahead as one may be: counts a second or two after everything up to now was revoked.
+   */
+  tokenFromAhead(id: string, options: TokenOptions = {}): string {
+    return this.token(id, { ...options, issuedSecondsAgo: 1 - limits.clockSkewSeconds });
   }
 
   /** A connection that was admitted. */

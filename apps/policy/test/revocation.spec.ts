@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import { Revocation } from '../src/revocation';
 
 /** A ledger that hangs or refuses cannot be had from a real broker at a chosen record, so it is made up here. */
-function revocationWith(append: (record: Record<string, unknown>) => Promise<never>) {
+function revocationWith(append: (record: Record<string, unknown>) => Promise<never>, live: SessionView[] = []) {
   const done: string[] = [];
   const parts = {
     connection: { request: async (subject: string) => void done.push(`cut ${subject.split('.')[3]}`) },
@@ -13,9 +13,9 @@ function revocationWith(append: (record: Record<string, unknown>) => Promise<nev
         done.push(`tombstone ${session}`);
         return 'revoked' as const;
       },
-      live: () => [],
+      live: () => live,
     },
-    logins: { revoke: async () => void done.push('chain'), end: () => undefined },
+    logins: { revoke: async () => void done.push('chain'), revokePrincipal: async () => void done.push('principal'), end: () => undefined },
     trail: {
       append: (record: Record<string, unknown>) => {
         done.push(String(record.event));
@@ -56,6 +56,12 @@ test('what cannot be recorded is not done, and the officer hears so', async () =
   const { revocation, done } = revocationWith(() => Promise.reject(new Error('no AUDIT')));
   await expect(revocation.revokeLogin(sessionOf(1), { by: 'sam', reason: 'left' })).rejects.toThrow('no AUDIT');
   expect(done).toEqual(['revoking']);
+});
+
+test('all of a principal: what it authenticated with, then of each session what it came from, and the session', async () => {
+  const { revocation, done } = revocationWith(() => Promise.resolve() as Promise<never>, [sessionOf(1)]);
+  expect(await revocation.revokePrincipal('eve', { by: 'sam', reason: 'left' })).toBe(1);
+  expect(done).toEqual(['revoking', 'principal', 'chain', 'tombstone s1', 'revoked', 'cut node1']);
 });
 
 test('a session that has ended is cut off even when that it ended cannot be recorded', async () => {

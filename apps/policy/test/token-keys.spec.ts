@@ -1,5 +1,6 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { type SessionsView, type TokenKeyView, tokenKeyId } from '@claviger/contracts';
+import { HsmError } from '@claviger/hsm';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { calculateJwkThumbprint } from 'jose';
@@ -34,11 +35,11 @@ function installation() {
     findTokenKey: (label: string) => pairs.get(label),
     signDigestP256: (pair: { privateKey: KeyObject }, digest: Buffer) => sign(null, digest, pair.privateKey),
   };
-  const replica = (more: Partial<typeof token> = {}) =>
+  const replica = (more: Partial<typeof token> = {}, fresh = true) =>
     new TokenKeyKeeper({
       token: { ...token, ...more } as never,
       owner: owner as never,
-      view: { values: () => bucket.values(), fresh: () => true },
+      view: { values: () => bucket.values(), fresh: () => fresh },
       control: new Map(),
       trail: { operation: async ({ reason }: { reason?: string }) => void recorded.push(reason ?? '') } as never,
       everyMs: 30 * dayMs,
@@ -81,11 +82,41 @@ describe('keys that sign tokens', () => {
     const keeper = replica();
     await run(keeper);
     const before = keeper.signer().kid;
-    const { made, withdrawn } = await keeper.rotate({ compromised: true });
+    const withdrawn = await keeper.withdraw();
+    const made = await keeper.replace(withdrawn);
     expect({ withdrawn, signing: keeper.signer().kid }).toEqual({ withdrawn: [before], signing: made.kid });
     expect([...keeper.trusted().keys()]).toEqual([made.kid]);
     await run(keeper);
     expect([...pairs.keys()]).toEqual([made.label]);
+  });
+
+  test('a compromised one is withdrawn also when no new one can be made, and whoever asked hears both', async () => {
+    const { replica, run, pairs, clock } = installation();
+    await run(replica());
+    const leaked = replica().signer().kid;
+    const keeper = replica({
+      generateTokenKeyPair: () => {
+        throw new HsmError('HSM_UNAVAILABLE', 'away');
+      },
+    });
+    const withdrawn = await keeper.withdraw();
+    await expect(keeper.replace(withdrawn)).rejects.toMatchObject({
+      code: 'ERR_HSM_UNAVAILABLE',
+      message: expect.stringMatching(new RegExp(`Withdrawn already.*${leaked}.*by itself`)),
+    });
+    expect([...keeper.trusted().keys()]).toEqual([]);
+    clock.nowMs += 121_000;
+    await run(replica());
+    expect(pairs.size).toBe(1);
+    expect(replica().signer().kid).not.toBe(leaked);
+  });
+
+  test('are published while it is known which were withdrawn', async () => {
+    const { replica, run } = installation();
+    const keeper = replica();
+    await run(keeper);
+    expect(JSON.parse(keeper.jwkSet() as string)).toEqual({ keys: keeper.jwks().keys });
+    expect(replica({}, false).jwkSet()).toBeUndefined();
   });
 
   test('replicas that begin at once make one between them', async () => {

@@ -22,7 +22,9 @@ const policy = (id: string, text: string, more = '') => `@id("${id}") @control("
 const role = (id: string) => `principal in Claviger::Role::"${id}"`;
 const action = (id: string) => `action == Claviger::Action::"${id}"`;
 const compare = (older: string, newer: string) => widenings(compiled(older), compiled(newer));
-const told = (older: string, newer: string) => compare(older, newer).widenings.map(({ id, example }) => [id, example]);
+/** Without the hash of what changed. */
+const named = (id: string) => id.replace(/ #[\w-]{16}$/, '');
+const told = (older: string, newer: string) => compare(older, newer).widenings.map(({ id, example }) => [named(id), example]);
 
 const describes = policy('describes', `permit (${role('auditor')}, ${action('keys:Describe')}, resource)`);
 const exportsOf = (quorum: number, approvers: string) =>
@@ -69,6 +71,46 @@ test('a guard that lets more through, a lower quorum, further approvers and an a
   ).toEqual(['keys:Export: deny -> allow: role:operator: free']);
   expect(ids(describes, describes.replaceAll('describes', 'other-name'))).toEqual([]);
   expect(compare(starter.policies, starter.policies)).toMatchObject({ widenings: [], compared: 0, notCompared: [], inexact: [] });
+});
+
+const when = (condition: string) =>
+  policy('guarded', `permit (principal, ${action('keys:Describe')}, resource is Claviger::Key) when { ${condition} }`);
+
+test('a range of addresses that grew at its end, and a further class of authentication, are told', () => {
+  const within = (range: string) => when(`context has ip && context.ip.isInRange(ip("${range}"))`);
+  expect(told(within('10.0.0.0/24'), within('10.0.0.0/16'))).toEqual([
+    ['keys:Describe: deny -> allow: anybody: guarded', expect.stringContaining('context.ip is 10.0.')],
+  ]);
+  expect(told(within('2001:db8::/64'), within('2001:db8::/48'))).toHaveLength(1);
+  expect(compare(within('10.0.0.0/16'), within('10.0.0.0/24'))).toMatchObject({
+    widenings: [],
+    inexact: [expect.stringContaining('context.ip')],
+  });
+  const acr = (...values: string[]) => when(`context has acr && [${values.map((one) => `"${one}"`)}].contains(context.acr)`);
+  expect(told(acr('gold'), acr('gold', 'silver'))).toEqual([['keys:Describe: deny -> allow: anybody: guarded', 'context.acr is silver']]);
+});
+
+test('what is acknowledged is one change: a later one through the same policies has another id, and one compared by examples has its own', () => {
+  const ids = (older: string, newer: string) => compare(older, newer).widenings.map(({ id }) => id);
+  const guard = (condition: string) =>
+    describes + policy('guard', `forbid (principal, ${action('keys:Describe')}, resource is Claviger::Key) unless { ${condition} }`);
+  const [once, later] = ['resource.environment == "staging"', 'resource.environment != "production"'].map((condition) =>
+    ids(guard('context.mfa'), guard(`context.mfa || ${condition}`)),
+  );
+  expect([once!.map(named), once!.length]).toEqual([later!.map(named), 1]);
+  expect(once).not.toEqual(later);
+  const like = (pattern: string) => when(`resource.owner like "${pattern}"`);
+  const unsure = (older: string, newer: string) => compare(older, newer).unsure.map(({ id }) => named(id));
+  expect(unsure(like('a*'), like('ab*'))).toEqual(['keys:Describe: compared by examples']);
+  expect(unsure(like('a*'), like('a*') + describes)).toEqual([]);
+  const forbid = policy(
+    'no',
+    `forbid (principal, ${action('keys:Describe')}, resource is Claviger::Key) when { resource.owner like "a*" }`,
+  );
+  expect([unsure(describes, describes + forbid), unsure(describes + forbid, describes)]).toEqual([
+    [],
+    ['keys:Describe: compared by examples'],
+  ]);
 });
 
 test('policies that can never apply, or that a forbid always overrides, are named with why; the starter set has none', () => {
@@ -172,6 +214,25 @@ test('no request exists that the newer set allows and the older does not, unless
     ),
     { numRuns: 15 },
   );
+});
+
+test('a grant that holds in one encryption context only is remembered with it', () => {
+  const policies = policy('granted', `permit ${scope('crypto:Encrypt')} when { context.granted }`);
+  const people = [principal('alpha', [])];
+  const { id } = key();
+  const grants = [
+    { id: 'one', principal: 'alpha', action: 'crypto:Encrypt' as const, key: id, context: { equals: { tenant: 'a' } }, revision: 1 },
+  ];
+  const evaluator = new Evaluator();
+  expect(evaluator.load(bundleOf(people, { policies, grants }))).toMatchObject({ ok: true });
+  const alike = decidingBySituation({ principals: people, roles: starter.roles, grants }, compiled(policies), (request) =>
+    evaluator.decide(request),
+  );
+  const kinds = ['a', 'b', 'a'].map(
+    (tenant) =>
+      alike({ principalId: 'alpha', action: 'crypto:Encrypt', resource: key(), context: context({ encryptionContext: { tenant } }) }).kind,
+  );
+  expect(kinds).toEqual(['allow', 'deny', 'allow']);
 });
 
 test('what is remembered by situation is what is decided anew, for any principal, key and context', () => {

@@ -13,6 +13,8 @@ export interface TokenClaims {
   exp: number;
   jti: string;
   amr: string[];
+  /** The class of the authentication (OpenID Connect Core §2), where an identity provider said it: what renews inherits it too. */
+  acr?: string;
   /** When its holder authenticated (seconds; OpenID Connect Core §2): what renews inherits it. */
   auth_time: number;
   /** Of everything that came from that authentication; 256 bits, base64url. */
@@ -31,6 +33,7 @@ export const newLogin = (nowMs: number): Login => ({ chain: randomBytes(32).toSt
 export interface TokenRequest {
   principal: string;
   amr: string[];
+  acr?: string | undefined;
   lifetimeSeconds: number;
   nowMs?: number;
   /** The one that is renewed; a new one otherwise. */
@@ -41,10 +44,17 @@ export interface TokenRequest {
 
 /** A short-lived token for a principal, signed with a control key. */
 export function issueToken(signer: RecordSigner, request: TokenRequest): { token: string; claims: TokenClaims } {
-  const { principal: sub, amr, lifetimeSeconds, nowMs = Date.now(), login = newLogin(nowMs), endMs = Number.POSITIVE_INFINITY } = request;
+  const { principal: sub, amr, acr, lifetimeSeconds, nowMs = Date.now(), login = newLogin(nowMs) } = request;
   const iat = Math.floor(nowMs / 1_000);
-  const exp = Math.min(iat + Math.min(lifetimeSeconds, limits.tokenLifetimeSecondsMax), Math.floor(endMs / 1_000));
+  const exp = Math.min(
+    iat + Math.min(lifetimeSeconds, limits.tokenLifetimeSecondsMax),
+    Math.floor((request.endMs ?? Number.POSITIVE_INFINITY) / 1_000),
+  );
   const auth_time = Math.floor(login.authTimeMs / 1_000);
-  const claims: TokenClaims = { iss: 'claviger', sub, iat, exp, jti: randomUUID(), amr, auth_time, chain: login.chain };
+  const claims: TokenClaims = {
+    ...{ iss: 'claviger', sub, iat, exp, jti: randomUUID(), amr },
+    ...(acr === undefined ? {} : { acr }),
+    ...{ auth_time, chain: login.chain },
+  };
   return { token: signRecord(tokenType, claims, signer), claims };
 }

@@ -22,7 +22,8 @@ export interface HealthServer {
 export interface Page {
   readonly contentType: string;
   readonly maxAgeSeconds: number;
-  readonly body: () => string;
+  /** Undefined while there is nothing that anybody may rely on: 503. */
+  readonly body: () => string | undefined;
 }
 
 /** One check that hangs must not hide what the others say. */
@@ -44,6 +45,7 @@ export function serveHealth(options: {
     const page = options.pages && Object.hasOwn(options.pages, request.url ?? '') ? options.pages[request.url ?? ''] : undefined;
     if (page) {
       const body = page.body();
+      if (body === undefined) return response.writeHead(503, { 'cache-control': 'no-store', 'retry-after': '5' }).end();
       return response
         .writeHead(200, { 'content-type': page.contentType, 'cache-control': `public, max-age=${page.maxAgeSeconds}` })
         .end(body);

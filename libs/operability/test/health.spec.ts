@@ -4,13 +4,15 @@ import { type Check, type HealthServer, serveHealth, startTelemetry, type Teleme
 
 let telemetry: Telemetry;
 let health: HealthServer;
+let page: string | undefined;
 let outcome: Record<string, Check['check']>;
 const kinds = { loop: 'live', store: 'ready', audit: 'ready', token: 'part' } as const;
 
 beforeAll(async () => {
   telemetry = await startTelemetry('spec', {});
   const checks = Object.entries(kinds).map(([name, kind]): Check => ({ name, kind, check: () => (outcome[name] as Check['check'])() }));
-  health = await serveHealth({ service: 'spec', host: '127.0.0.1', port: 0, checks, telemetry });
+  const pages = { '/page': { contentType: 'text/plain', maxAgeSeconds: 60, body: () => page } };
+  health = await serveHealth({ service: 'spec', host: '127.0.0.1', port: 0, checks, telemetry, pages });
 });
 afterAll(async () => {
   await health.close();
@@ -31,6 +33,14 @@ test('all well: live and ready', async () => {
   expect((await get('/health/live')).status).toBe(200);
   expect((await get('/health/ready')).status).toBe(200);
   expect((await checksOf('/health/ready')).checks.map((c) => c.name)).toEqual(['loop', 'store', 'audit', 'token']);
+});
+
+test('a page is answered while there is one to rely on; nobody keeps that there is none', async () => {
+  page = 'keys';
+  expect(await get('/page')).toEqual({ status: 200, text: 'keys' });
+  page = undefined;
+  const response = await fetch(`http://127.0.0.1:${health.port}/page`);
+  expect([response.status, response.headers.get('cache-control')]).toEqual([503, 'no-store']);
 });
 
 test('something that it needs is away: alive, not ready, and it says what', async () => {

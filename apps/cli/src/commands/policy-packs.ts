@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueText, parsePolicies, validateBundle } from '@claviger/authz';
-import { PackInForce, PolicyBundle, policyFolder, type ScopeTag } from '@claviger/contracts';
+import { PackId, PackInForce, PolicyBundle, policyFolder, type ScopeTag } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { type PolicyParts, withoutPack, withPack } from '../compliance/pack-blocks';
 import { CommandError, Finding } from '../exit-codes';
@@ -43,7 +43,7 @@ export function packsCommands(policy: Command): void {
     .action(
       offline<Options & { tag?: string }, [string, string]>(({ options, output }, id, folder) => {
         const files = packOf(readPacks(options.packs), id);
-        const after = withPack(partsOf(folder), files.pack, files.policies, tagOf(options.tag));
+        const after = edited(folder, () => withPack(partsOf(folder), files.pack, files.policies, tagOf(options.tag)));
         put(folder, after, output);
         const tests = join(folder, testsName(id));
         if (files.tests === undefined) rmSync(tests, { force: true });
@@ -54,8 +54,13 @@ export function packsCommands(policy: Command): void {
   command('remove <pack> <folder>')
     .description('take its policies, profiles and tests out of a policy folder')
     .action(
-      offline<Options, [string, string]>(({ output }, id, folder) => {
-        const after = withoutPack(partsOf(folder), id);
+      offline<Options, [string, string]>(({ options, output }, id, folder) => {
+        if (!PackId.safeParse(id).success) throw new CommandError('usage', `${id} is no id of a pack`);
+        const before = partsOf(folder);
+        if (!before.packs.some((pack) => pack.id === id))
+          throw new CommandError('badInput', `${folder}: the pack ${id} is not in ${policyFolder.optional.packs}`);
+        const { pack } = packOf(readPacks(options.packs), id);
+        const after = edited(folder, () => withoutPack(before, pack));
         put(folder, after, output);
         rmSync(join(folder, testsName(id)), { force: true });
         tell(output, folder, after);
@@ -64,6 +69,16 @@ export function packsCommands(policy: Command): void {
 }
 
 const testsName = (id: string) => `pack-${id}.cedar-test.yaml`;
+
+/** @throws CommandError where the text of the folder is not what these commands wrote */
+function edited(folder: string, edit: () => PolicyParts): PolicyParts {
+  try {
+    return edit();
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError('badInput', `${join(folder, policyFolder.policies)}: ${(error as Error).message}`);
+  }
+}
 
 const policiesIn = ({ policies }: PackFiles) => {
   const read = parsePolicies(policies);

@@ -14,8 +14,13 @@ const begin = (id: string, version: string) =>
 const end = (id: string) => `// ── pack ${id}: end ──`;
 
 /** With the pack as it is now: one that is there already, in whatever version, is replaced. Twice is as once. */
-export function withPack(parts: PolicyParts, pack: RegulationPack, policies: string, tag?: PackInForce['tag']): PolicyParts {
-  const { policies: before, profiles, packs } = withoutPack(parts, pack.id);
+export function withPack(
+  parts: PolicyParts,
+  pack: Pick<RegulationPack, 'id' | 'version' | 'profiles'>,
+  policies: string,
+  tag?: PackInForce['tag'],
+): PolicyParts {
+  const { policies: before, profiles, packs } = withoutPack(parts, pack);
   const { id, version } = pack;
   const block = `${begin(id, version)}\n${policies.trim()}\n${end(id)}\n`;
   return {
@@ -25,15 +30,20 @@ export function withPack(parts: PolicyParts, pack: RegulationPack, policies: str
   };
 }
 
-/** The same parts where the pack is not there. A block whose end somebody deleted is left: what belongs to it cannot be told. */
-export function withoutPack({ policies, profiles, packs }: PolicyParts, id: string): PolicyParts {
+/** The same parts where the pack is not there. @throws Error where somebody deleted the end of its block: what belongs to it cannot be told */
+export function withoutPack(
+  { policies, profiles, packs }: PolicyParts,
+  { id, profiles: its }: Pick<RegulationPack, 'id' | 'profiles'>,
+): PolicyParts {
   const lines = policies.split('\n');
   const from = lines.findIndex((line) => line.startsWith(`// ── pack ${id} `));
   const to = from === -1 ? -1 : lines.indexOf(end(id), from);
+  if (from !== -1 && to === -1) throw new Error(`the block of the pack ${id} has no end: put the line "${end(id)}" where it ends`);
+  const ids = new Set(its.map((profile) => profile.id));
   const rest = to === -1 ? lines : [...trimmedEnd(lines.slice(0, from)), ...lines.slice(to + 1)];
   return {
     policies: rest.join('\n'),
-    profiles: profiles.filter((profile) => !isOf(id, profile.id)),
+    profiles: profiles.filter((profile) => !ids.has(profile.id)),
     packs: packs.filter((pack) => pack.id !== id),
   };
 }

@@ -21,7 +21,7 @@ function markdownBlock(block: Block): string {
 /** Every character of ASCII punctuation that means something is escaped (CommonMark §2.4), and HTML is none. */
 const inMarkdown = (text: string): string =>
   oneLine(text)
-    .replaceAll(/[\\`*_{}[\]()#+!|~]/g, '\\$&')
+    .replaceAll(/[\\`*_{}[\]()#+!|~:.@-]/g, '\\$&')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;');

@@ -1,5 +1,7 @@
-import { membershipsOf } from '@claviger/authz';
-import { type Grant, groupName, type PolicyBundle, type Principal } from '@claviger/contracts';
+import { createHash } from 'node:crypto';
+import { membershipsOf, thumbprintOf } from '@claviger/authz';
+import { type ApprovalKey, type Grant, groupName, type PolicyBundle, type Principal } from '@claviger/contracts';
+import canonicalize from 'canonicalize';
 
 /** Who can do more than before by what the bundle says of people, whatever the policies are. */
 export interface AssignmentWidening {
@@ -9,7 +11,7 @@ export interface AssignmentWidening {
 
 type People = Pick<PolicyBundle, 'principals' | 'grants' | 'groups'>;
 
-/** People, and what they hold, that `newer` has and `older` does not: roles (also through groups), groups, ways to prove who one is, grants. */
+/** People, and what they hold, that `newer` has and `older` does not: roles (also through groups), groups, ways to prove who one is, keys to approve with, what kind of caller one is, grants. */
 export function assignmentWidenings(older: People, newer: People): AssignmentWidening[] {
   const [before, after] = [peopleOf(older), peopleOf(newer)];
   const ofPeople = [...after].flatMap(([id, { principal, holds }]) => {
@@ -31,19 +33,26 @@ function peopleOf({ principals, groups = [] }: People): Map<string, { principal:
       const of = [...memberships(principal.id).keys()];
       const roles = [...principal.roles, ...of.flatMap((name) => rolesOf.get(name) ?? [])];
       const holds = new Set([
+        `kind ${principal.kind}`,
         ...roles.map((role) => `role ${role}`),
         ...of.map((name) => `group ${name}`),
-        ...principal.identities.map((identity) => `identity ${identity.kind} ${identityText(identity)}`.trimEnd()),
+        ...principal.identities.map((identity) => `identity ${canonicalize(identity)}`),
+        ...(principal.approvalKeys ?? []).map((key) => `approval key ${thumbprint(key)}`),
       ]);
       return [principal.id, { principal, holds }] as const;
     }),
   );
 }
 
-const identityText = ({ kind: _, ...fields }: Principal['identities'][number]): string => Object.values(fields).map(String).join(' ');
+/** Of a key of their own its RFC 7638 thumbprint (of an ApprovalJwk all members are required ones); of a credential the hash of all but its label. */
+function thumbprint(key: ApprovalKey): string {
+  const { label: _, ...credential } = key;
+  return key.kind === 'signature' ? thumbprintOf(key.jwk) : hash(credential);
+}
+const hash = (value: unknown): string => createHash('sha256').update(canonicalize(value)!).digest('base64url');
 
 const grantText = (grant: Grant): string =>
-  `${grant.principal} is granted ${'role' in grant ? `role ${grant.role}` : `${grant.action} on ${grant.key}`} by ${grant.id} (${grant.notBefore ?? 'from now'} to ${grant.notAfter ?? 'ever'})`;
+  `${grant.principal} is granted ${'role' in grant ? `role ${grant.role}` : `${grant.action} on ${grant.key}`} by ${grant.id} (${grant.notBefore ?? 'from now'} to ${grant.notAfter ?? 'ever'}) #${hash({ ...grant, revision: undefined }).slice(0, 16)}`;
 
 /** Whether the same was granted before, for at least as long. */
 function covers(older: Grant | undefined, newer: Grant): boolean {

@@ -47,8 +47,8 @@ export function testPolicies(files: ReadonlyMap<string, string>, bundle: PolicyB
 }
 
 /** What a bundle allows beyond another one. */
-export interface Widened extends Omit<Comparison, 'widenings'> {
-  /** By policies, by what people hold, and actions that could not be compared: each with its id. */
+export interface Widened extends Omit<Comparison, 'widenings' | 'unsure'> {
+  /** By policies, by what people hold, and actions that could not be compared, or by examples only: each with its id. */
   readonly widenings: Acknowledged<{ readonly id: string; readonly example?: string; readonly situations?: number }>;
 }
 
@@ -58,13 +58,9 @@ export function widenedSince(
   compiled: { older: CompiledPolicies; newer: CompiledPolicies },
   reasons: ReadonlyMap<string, string>,
 ): Widened {
-  const { widenings: byPolicy, ...rest } = widenings(compiled.older, compiled.newer);
+  const { widenings: byPolicy, unsure, ...rest } = widenings(compiled.older, compiled.newer);
   const byPeople = assignmentWidenings(older, newer);
-  const unknown = rest.notCompared.map((action) => ({
-    id: `${action}: not compared`,
-    example: 'more situations than are compared: split its conditions',
-  }));
-  return { ...rest, widenings: acknowledge([...byPolicy, ...byPeople, ...unknown], reasons) };
+  return { ...rest, widenings: acknowledge([...byPolicy, ...byPeople, ...unsure], reasons) };
 }
 
 export const ineffectiveIn = (bundle: PolicyBundle, compiled: CompiledPolicies): Ineffective[] => ineffectivePolicies(bundle, compiled);

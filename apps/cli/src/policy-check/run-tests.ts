@@ -55,7 +55,12 @@ function questionOf({ principal: who, action, key, context }: PolicyTest, bundle
   };
 }
 
-const only = ({ sessionAgeSeconds, encryptionContext }: Pick<PolicyTest['context'], 'sessionAgeSeconds' | 'encryptionContext'>) => ({
+const only = ({
+  acr,
+  sessionAgeSeconds,
+  encryptionContext,
+}: Pick<PolicyTest['context'], 'acr' | 'sessionAgeSeconds' | 'encryptionContext'>) => ({
+  ...(acr === undefined ? {} : { acr }),
   ...(sessionAgeSeconds === undefined ? {} : { sessionAgeSeconds }),
   ...(encryptionContext === undefined ? {} : { encryptionContext }),
 });

@@ -32,6 +32,8 @@ const Key = z.strictObject({
 const Context = z.strictObject({
   mfa: z.boolean().default(false),
   method: text.default('token'),
+  /** Authentication context class of an OIDC token; none when left out. */
+  acr: text.optional(),
   time: Timestamp.default('2026-06-01T12:00:00.000Z'),
   /** A grant in force names this principal, action and key. */
   granted: z.boolean().default(false),

@@ -33,6 +33,8 @@ export type Undecidable =
   | 'its session is not in the ledger'
   | 'the record does not say whether there was a second factor'
   | 'the record does not say who the new owner was'
+  | 'the record does not say how its issuer authenticated the caller (acr)'
+  | 'it took a use of a grant, which is not counted again'
   | 'the policies fail on it';
 
 export interface Tally {

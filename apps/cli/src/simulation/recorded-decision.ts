@@ -16,6 +16,8 @@ export interface RecordedDecision {
   /** Of re-encryption: where to, which policy is asked as well. */
   readonly to?: { readonly keyId: string; readonly context?: Readonly<Record<string, string>> };
   readonly verdict: Verdict;
+  /** Uses of grants were counted for it. */
+  readonly tookGrants?: boolean;
   /** Those that decided. */
   readonly policies: readonly string[];
 }
@@ -36,6 +38,8 @@ interface Fields {
   toKeyId?: unknown;
   toContext?: unknown;
   policies?: unknown;
+  grants?: unknown;
+  approvedBy?: unknown;
   revisions?: { key?: unknown };
 }
 
@@ -52,6 +56,7 @@ export function recordedDecision(record: Fields): RecordedDecision | Passed {
     ...(typeof keyId === 'string' ? { keyId } : {}),
     ...(typeof revisions?.key === 'number' ? { keyRevision: revisions.key } : {}),
     ...(typeof mfa === 'boolean' ? { mfa } : {}),
+    ...(isFilled(record.grants) ? { tookGrants: true } : {}),
     ...(context === undefined ? {} : { context: context as Record<string, string> }),
     ...(action === 'crypto:ReEncryptFrom' && typeof toKeyId === 'string'
       ? { to: { keyId: toKeyId, ...(toContext === undefined ? {} : { context: toContext as Record<string, string> }) } }
@@ -59,9 +64,13 @@ export function recordedDecision(record: Fields): RecordedDecision | Passed {
   };
 }
 
-function verdictOf({ outcome, code }: Fields, policies: readonly string[] | undefined): Verdict | undefined {
+const isFilled = (list: unknown): boolean => Array.isArray(list) && list.length > 0;
+
+function verdictOf({ outcome, code, approvedBy }: Fields, policies: readonly string[] | undefined): Verdict | undefined {
   if (code === 'ERR_ACCESS_DENIED') return 'deny';
   if (code === 'ERR_APPROVAL_REQUIRED') return 'needs-approval';
+  // Approvals are counted where policy asks for them, and let in what it alone did not.
+  if (isFilled(approvedBy)) return 'needs-approval';
   // Whatever failed then, policy had let it in.
   if (policies === undefined || policies.length === 0) return undefined;
   return outcome === 'denied' && typeof code === 'string' && code.startsWith('ERR_SESSION') ? undefined : 'allow';

@@ -47,6 +47,8 @@ export function simulationShard({ candidate, keys, firstIndex, firstMs }: ShardI
     if (isAboutKey && !(isKnown(asked.keyId!) && (asked.to === undefined || isKnown(asked.to.keyId)))) return 'the key is not known';
     const read = new Set<RequestFact>([...(facts.get(asked.action) ?? []), ...(asked.to ? (facts.get('crypto:ReEncryptTo') ?? []) : [])]);
     if (read.has('mfa') && asked.mfa === undefined) return 'the record does not say whether there was a second factor';
+    if (asked.tookGrants) return 'it took a use of a grant, which is not counted again';
+    if (read.has('acr')) return 'the record does not say how its issuer authenticated the caller (acr)';
     if (read.has('ip')) return 'its address is not in the ledger, or was erased';
     if (read.has('newOwner') && asked.action === 'keys:SetOwner') return 'the record does not say who the new owner was';
     if ((read.has('authMethod') || read.has('sessionAgeSeconds')) && !sessions.get(asked.session))

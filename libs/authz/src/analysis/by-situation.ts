@@ -129,7 +129,8 @@ function otherAt(
   if (variable.startsWith('group:')) return subject.groups.includes(variable.slice(6));
   if (variable === 'principal.kind') return subject.principal.kind;
   if (variable === 'context.mfa') return context.mfa;
-  if (variable === 'context.granted') return resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs);
+  if (variable === 'context.granted')
+    return resource.type === 'Key' && subject.isGranted(action, resource.id, context.nowMs, context.encryptionContext);
   if (variable === 'context.now') return at(context.nowMs);
   if (variable === 'context.sessionAgeSeconds') return at(context.sessionAgeSeconds);
   return resource.type === 'Key' ? String(resource.attrs[variable.slice('resource.'.length) as 'environment']) : undefined;

@@ -1,4 +1,5 @@
 import { Algorithm, Classification, Environment, KeyState, KeyUsage } from '@claviger/contracts';
+import { edgesOf } from './address-range';
 import { another, type Reading, type Readings, reading, type Variable } from './readings';
 
 /** Absent is undefined. */
@@ -36,10 +37,19 @@ const optional = new Set([
   'resource.createdBy',
   'resource.residency',
   'context.ip',
+  'context.acr',
   'context.sessionAgeSeconds',
   'newOwner.id',
 ]);
-const open = new Set(['principal.id', 'resource.id', 'resource.owner', 'resource.createdBy', 'context.authMethod', 'newOwner.id']);
+const open = new Set([
+  'principal.id',
+  'resource.id',
+  'resource.owner',
+  'resource.createdBy',
+  'context.authMethod',
+  'context.acr',
+  'newOwner.id',
+]);
 
 const isBoolean = (variable: Variable): boolean => booleans.has(variable) || /^(newOwner\.)?(role|group):/.test(variable);
 const isTag = (variable: Variable): boolean => /^(resource|context\.encryptionContext)\.tag:/.test(variable);
@@ -69,7 +79,7 @@ function valuesOf(variable: Variable, merged: ReadonlyMap<Variable, Reading>, in
   if (isBoolean(variable)) return [false, true];
   if (variable === 'context.now') return instants.size > 0 ? [...around(instants), ...hours] : hours;
   if (variable === 'context.sessionAgeSeconds') return [...absent, ...(numbers.size > 0 ? around(numbers).filter((n) => n >= 0) : [60])];
-  if (variable === 'context.ip') return [...absent, ...addresses, ...[...ranges].map((range) => range.split('/')[0]!)];
+  if (variable === 'context.ip') return [...new Set([...absent, ...addresses, ...[...ranges].flatMap(edgesOf)])];
   const members = enumerations[variable];
   const { strings, peers } = classOf(variable, merged);
   if (members) {

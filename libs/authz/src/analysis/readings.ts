@@ -164,6 +164,8 @@ function compare(operator: string, [left, right]: readonly unknown[], found: Fou
     for (const literal of literals) note(known, literal);
     for (const peer of all) if (peer !== variable) known.peers.add(peer);
   }
+  if (operator === 'isInRange' && all.length > 0)
+    found.inexact.add(`${all.join(', ')}: the first and the last address of a range, and those beside it, stand for all`);
   const isDeep = ofLeft.isDeep || ofRight.isDeep;
   if (isDeep && all.length > 0) found.inexact.add(`${all.join(', ')}: more than compared (${operator})`);
 }

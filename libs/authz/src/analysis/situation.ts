@@ -72,6 +72,7 @@ function resourceOf(action: Action, situation: Situation): Resource {
 function contextOf(situation: Situation): RequestContext {
   const age = situation.get('context.sessionAgeSeconds') as number | undefined;
   const ip = situation.get('context.ip') as string | undefined;
+  const acr = situation.get('context.acr') as string | undefined;
   return {
     mfa: situation.get('context.mfa') === true,
     authMethod: string(situation, 'context.authMethod', 'token'),
@@ -79,6 +80,7 @@ function contextOf(situation: Situation): RequestContext {
     encryptionContext: tagsOf('context.encryptionContext.tag:', situation),
     ...(age === undefined ? {} : { sessionAgeSeconds: age }),
     ...(ip === undefined ? {} : { ip }),
+    ...(acr === undefined ? {} : { acr }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type Action, actions, actionTable } from '@claviger/contracts';
 import type { CompiledPolicies } from '../compiled-policies';
 import type { Decision } from '../decision';
@@ -9,7 +10,7 @@ import { everyCombination, product, situationAt, situationsAtMost, type Table, t
 import { changeOf, decideAt, type Verdict, verdict, widens } from './verdict';
 
 export interface Widening {
-  /** To acknowledge it by: what it is, not when it was found. */
+  /** To acknowledge it by: what it is, not when it was found, with a hash of what changed and of what decides. */
   readonly id: string;
   readonly action: Action;
   readonly from: Verdict;
@@ -33,6 +34,13 @@ export interface Comparison {
   readonly notCompared: readonly Action[];
   /** What finitely many values do not cover, in words. */
   readonly inexact: readonly string[];
+  /** Changes of which it cannot be said that they widen nothing: not compared, or by examples only. */
+  readonly unsure: readonly Unsure[];
+}
+export interface Unsure {
+  /** To acknowledge it by. */
+  readonly id: string;
+  readonly example: string;
 }
 
 /**
@@ -63,6 +71,9 @@ export function widenings(older: CompiledPolicies, newer: CompiledPolicies): Com
     compared: sum(all.map(({ actions: { length }, found }) => length * found.compared)),
     notCompared: all.flatMap(({ actions: alike, found }) => (found.tooMany ? alike : [])),
     inexact: [...inexact].sort(),
+    unsure: all.flatMap(({ actions: alike, found }) =>
+      alike.flatMap((action) => found.unsure.map(({ id, example: why }) => ({ id: `${action}: ${id}`, example: why }))),
+    ),
   };
 }
 
@@ -71,10 +82,17 @@ const of = ({ byAction, missing }: CompiledPolicies, analysed: ReadonlyMap<strin
 const identities = (policies: readonly Analysed[]): string[] => policies.map(({ identity }) => identity).sort();
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-type Unnamed = Omit<Widening, 'id' | 'action'>;
-const ofAction = (action: Action, widening: Unnamed): Widening => {
+/** Short, and yet long enough that nobody makes another change with the same one (96 bits). */
+const hashOf = (policies: readonly Analysed[]): string =>
+  createHash('sha256')
+    .update(JSON.stringify([...new Set(identities(policies))]))
+    .digest('base64url')
+    .slice(0, 16);
+
+type Unnamed = Omit<Widening, 'id' | 'action'> & { readonly hash: string };
+const ofAction = (action: Action, { hash, ...widening }: Unnamed): Widening => {
   const { from, to, holders, policies } = widening;
-  const id = `${action}: ${from} -> ${to}: ${holders.join(' + ') || 'anybody'}: ${policies.join(', ')}`;
+  const id = `${action}: ${from} -> ${to}: ${holders.join(' + ') || 'anybody'}: ${policies.join(', ')} #${hash}`;
   return { id, action, ...widening };
 };
 
@@ -83,12 +101,14 @@ interface Found {
   narrowed: number;
   compared: number;
   tooMany: boolean;
+  unsure: Unsure[];
 }
-const none: Found = { widenings: [], narrowed: 0, compared: 0, tooMany: false };
+const none: Found = { widenings: [], narrowed: 0, compared: 0, tooMany: false, unsure: [] };
 
 function compare(action: Action, before: readonly Analysed[], after: readonly Analysed[], inexact: Set<string>): Found {
   const [was, is] = [new Set(identities(before)), new Set(identities(after))];
-  const changed = [...before.filter(({ identity }) => !is.has(identity)), ...after.filter(({ identity }) => !was.has(identity))];
+  const [gone, come] = [before.filter(({ identity }) => !is.has(identity)), after.filter(({ identity }) => !was.has(identity))];
+  const changed = [...gone, ...come];
   if (changed.length === 0) return none;
   const everybody = [...before, ...after];
   for (const { policy, readings } of everybody) for (const why of readings.inexact) inexact.add(`policy ${policy.id}: ${why}`);
@@ -96,17 +116,22 @@ function compare(action: Action, before: readonly Analysed[], after: readonly An
     everybody.map(({ readings }) => readings),
     inexact,
   );
+  const tooMany: Found = {
+    ...none,
+    tooMany: true,
+    unsure: [{ id: `not compared #${hashOf(changed)}`, example: 'more situations than are compared: split its conditions' }],
+  };
   const tables = new Map<Analysed, Table>();
   for (const analysed of everybody) {
     const table = tableOf(analysed, action, domain);
-    if (!table) return { ...none, tooMany: true };
+    if (!table) return tooMany;
     tables.set(analysed, table);
   }
   const tablesOf = (policies: readonly Analysed[]) => policies.map((analysed) => tables.get(analysed)!);
   const outer = [...new Set(tablesOf(changed).flatMap(({ reads }) => reads))];
   const inner = domain.variables.map((_, at) => at).filter((at) => !outer.includes(at));
   const lengths = (at: readonly number[]) => at.map((variable) => domain.values.get(domain.variables[variable]!)!.length);
-  if (product(lengths(outer)) > situationsAtMost) return { ...none, tooMany: true };
+  if (product(lengths(outer)) > situationsAtMost) return tooMany;
 
   const [tablesBefore, tablesAfter, tablesChanged] = [tablesOf(before), tablesOf(after), tablesOf(changed)];
   const perOuter = product(lengths(inner));
@@ -128,8 +153,26 @@ function compare(action: Action, before: readonly Analysed[], after: readonly An
         else if (widens(newer, older)) found.narrowed += 1;
       });
   });
+  if (found.tooMany) return tooMany;
   const change = (at: readonly number[]) => changeOf(decideAt(tablesBefore, at), decideAt(tablesAfter, at));
-  return { ...found, widenings: leastOf([...seen.values()].flatMap((group) => told(group, domain, change))) };
+  const hashed = (ids: readonly string[]) => hashOf([...changed, ...after.filter(({ policy }) => ids.includes(policy.id))]);
+  return {
+    ...found,
+    widenings: leastOf([...seen.values()].flatMap((group) => told(group, domain, change, hashed(group.policies)))),
+    unsure: byExamples(gone, come),
+  };
+}
+
+/** A new forbid alone takes something away, whatever it reads; of anything else that reads more than is compared, examples say too little. */
+function byExamples(gone: readonly Analysed[], come: readonly Analysed[]): Unsure[] {
+  if (gone.length === 0 && come.every(({ policy }) => policy.effect === 'forbid')) return [];
+  const changed = [...gone, ...come];
+  const whys = new Set(changed.flatMap(({ policy, readings }) => [...readings.inexact].map((why) => `policy ${policy.id}: ${why}`)));
+  domainOf(
+    changed.map(({ readings }) => readings),
+    whys,
+  );
+  return whys.size === 0 ? [] : [{ id: `compared by examples #${hashOf(changed)}`, example: [...whys].sort().join('; ') }];
 }
 
 /** What fewer holders and fewer policies tell already is told once. */
@@ -170,13 +213,13 @@ function remember(seen: Map<string, Group>, older: Decision, newer: Decision, di
 }
 
 /** Of the sets of holders those that contain no other. */
-function told(group: Group, domain: Domain, change: (digits: readonly number[]) => string): Unnamed[] {
+function told(group: Group, domain: Domain, change: (digits: readonly number[]) => string, hash: string): Unnamed[] {
   const all = [...group.holders.values()];
   const least = all.filter(
     ({ held }) => !all.some((other) => other.held.length < held.length && other.held.every((role) => held.includes(role))),
   );
   return least.map(({ held, digits, situations }) => ({
-    ...{ from: group.from, to: group.to, holders: held, policies: group.policies, situations },
+    ...{ from: group.from, to: group.to, holders: held, policies: group.policies, situations, hash },
     example: situationText(example(digits, domain, held, (at) => change(at) === group.change)),
   }));
 }
