@@ -47,13 +47,16 @@ export class RecordedUse {
       operation,
       context,
       about,
-      ({ admit }) => {
+      ({ admit, preparing }) => {
         const ask = () => {
           about.keyId = this.resolved(admit, request.keyId);
           return this.admitted(admit, operation.action, { keyId: about.keyId, context: request.context });
         };
-        const key = ask();
-        if (operation !== getPublicKey) this.breaker.assertClosed();
+        const key = preparing(() => {
+          const asked = ask();
+          if (operation !== getPublicKey) this.breaker.assertClosed();
+          return asked;
+        });
         const doing = onceMore(() => use(key));
         if (doing instanceof Promise) return doing.then((done) => ({ ...done, confirm: () => this.assertSame(ask(), key) }));
         // An HSM that took seconds kept this process from hearing of a change, and from being counted as one that serves.
@@ -84,15 +87,18 @@ export class RecordedUse {
       operation,
       context,
       about,
-      ({ admit, admitAlso }): RecordedDone | Promise<RecordedDone> => {
+      ({ admit, admitAlso, preparing }): RecordedDone | Promise<RecordedDone> => {
         const ask = (): [KeyView, KeyView] => {
           about.keyId = this.resolved(admit, keyId);
           const asked = this.admitted(admit, 'crypto:ReEncryptFrom', { keyId: about.keyId, context: before });
           about.toKeyId = this.resolved(admitAlso, toKeyId);
           return [asked, this.admitted(admitAlso, 'crypto:ReEncryptTo', { keyId: about.toKeyId, context: after })];
         };
-        const [from, to] = ask();
-        this.breaker.assertClosed();
+        const [from, to] = preparing(() => {
+          const asked = ask();
+          this.breaker.assertClosed();
+          return asked;
+        });
         const doing = onceMore(() => use(from, to));
         if (doing instanceof Promise) {
           const confirm = () => {
@@ -111,9 +117,9 @@ export class RecordedUse {
 
   /** A use that needs no key. */
   ofSystem<O extends Operation>(operation: O, context: RequestContext, use: () => Done<O>): Promise<Answer> {
-    return this.replies.answer(operation, context, {}, ({ admit }): RecordedDone => {
+    return this.replies.answer(operation, context, {}, ({ admit, preparing }): RecordedDone => {
       admit(operation.action as Action, claviger);
-      this.breaker.assertClosed();
+      preparing(() => this.breaker.assertClosed());
       return onceMore(use) as Done<O>;
     });
   }

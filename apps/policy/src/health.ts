@@ -9,7 +9,7 @@ export const policyChecks = (
   callout: Callout,
   evaluator: Evaluator,
   bundles: BundleKeeper,
-  tokenKeys: Pick<TokenKeyKeeper, 'jwks'>,
+  tokenKeys: Pick<TokenKeyKeeper, 'jwks' | 'lacking'>,
 ): Check[] => [
   {
     name: 'auth callout',
@@ -34,6 +34,12 @@ export const policyChecks = (
     kind: 'part',
     check: () => {
       const { signing } = tokenKeys.jwks();
+      const lacking = tokenKeys.lacking();
+      if (lacking)
+        return {
+          ok: false,
+          detail: `the pair of ${lacking} is not in the control token (restored?): another is made; the log says why not`,
+        };
       return signing
         ? { ok: true, detail: `${signing} signs tokens` }
         : { ok: false, detail: 'no key signs tokens yet: none is issued or renewed; the log says why' };

@@ -20,7 +20,7 @@ export const refusalReasons = {
   'certificate-unreadable': 'the certificate cannot be read, names several SPIFFE ids, or is one that signs others',
   'certificate-expired': 'the certificate, or one above it, has ended',
   'identity-unknown': 'no principal has this identity',
-  'identity-ambiguous': 'the certificate belongs to several principals',
+  'identity-ambiguous': 'what was shown (a certificate, or the claims of a token) belongs to several principals',
   'principal-unknown': 'no such principal',
   'principal-disabled': 'the principal is disabled',
   'state-stale': 'policy or sessions are not known to be current',

@@ -6,6 +6,7 @@ import type { LoggerService } from '@nestjs/common';
 import { bucketLingerSeconds } from './sessions';
 import {
   jwkOf,
+  lackingKey,
   type MadeTokenKey,
   madeKeys,
   making,
@@ -47,6 +48,8 @@ export class TokenKeyKeeper {
   private sweeping: Promise<void> = Promise.resolve();
   private readonly nowMs: () => number;
   private readonly imported = new Map<string, KeyObject>();
+  /** Whose pairs the token does not hold, such as an HSM that was restored from before they were made: ids of their records. */
+  private missing: ReadonlySet<string> = new Set();
   /** Why keys were made by schedule, until the ledger has it. */
   private unrecorded: string[] = [];
 
@@ -86,6 +89,11 @@ export class TokenKeyKeeper {
   jwks(): { keys: SigningJwk[]; signing?: string } {
     const signing = signingKey(this.records(), this.nowMs())?.kid;
     return { keys: verifyingKeys(this.records(), this.nowMs()).map(jwkOf), ...(signing === undefined ? {} : { signing }) };
+  }
+
+  /** The kid of a key that is to sign now or later, and whose pair is gone. */
+  lacking(): string | undefined {
+    return lackingKey(this.records(), this.missing, this.nowMs())?.kid;
   }
 
   /** As JSON (RFC 7517 §5); undefined while nobody here knows whether one was withdrawn. */
@@ -152,12 +160,33 @@ export class TokenKeyKeeper {
     this.sweeping = this.sweeping
       .then(async () => {
         if (!this.parts.view.fresh()) return;
-        if (rotationDue(this.records(), this.parts.everyMs, this.nowMs())) await this.rotateBySchedule();
+        this.look();
+        const lacking = lackingKey(this.records(), this.missing, this.nowMs());
+        if (lacking) await this.makeInstead(lacking);
+        else if (rotationDue(this.records(), this.parts.everyMs, this.nowMs())) await this.rotateBySchedule();
         await this.record();
         for (const key of spentKeys(this.records(), this.nowMs())) await this.destroy(key);
       })
       .catch((error) => this.parts.logger.warn(`token keys: ${String(error)}; tried again in ${sweepEveryMs / 1_000} s`));
     return this.sweeping;
+  }
+
+  /** What a token that is away holds is not known: it stays as it was seen last. */
+  private look(): void {
+    const missing = new Set(this.missing);
+    for (const { id, label } of madeKeys(this.records())) {
+      const held = holds(this.parts.token, label);
+      if (held === false) missing.add(id);
+      else if (held) missing.delete(id);
+    }
+    this.missing = missing;
+  }
+
+  /** In its place, so that it signs from when the other would have. */
+  private async makeInstead(lacking: MadeTokenKey): Promise<void> {
+    this.parts.logger.error(`token keys: the pair of ${lacking.kid} is not in the token; another key is made in its place`);
+    const made = await this.make(Math.max(0, Date.parse(lacking.activeFrom) - this.nowMs()));
+    if (made) this.unrecorded.push(`key ${made.kid} signs tokens from ${made.activeFrom}, since the pair of ${lacking.kid} is gone`);
   }
 
   private async rotateBySchedule(): Promise<void> {
@@ -197,6 +226,17 @@ export class TokenKeyKeeper {
 }
 
 const at = (ms: number) => new Date(ms).toISOString();
+
+/** Undefined when the token does not say. */
+function holds(token: TokenKeyParts['token'], label: string): boolean | undefined {
+  try {
+    token.findTokenKey(label, 'private');
+    return true;
+  } catch (error) {
+    if (error instanceof HsmError) return error.code === 'HSM_KEY_NOT_FOUND' ? false : undefined;
+    throw error;
+  }
+}
 
 function generated(token: TokenKeyParts['token'], label: string): string {
   try {

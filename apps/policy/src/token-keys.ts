@@ -51,6 +51,10 @@ export const rotationDue = (keys: readonly TokenKeyView[], everyMs: number, nowM
   return !newest || fromMs(newest) + everyMs <= nowMs;
 };
 
+/** The first whose pair is not in the token, of those that sign now or later: nothing can be signed with it. */
+export const lackingKey = (keys: readonly TokenKeyView[], missing: ReadonlySet<string>, nowMs: number): MadeTokenKey | undefined =>
+  [signingKey(keys, nowMs), madeKeys(keys).at(-1)].find((key) => key !== undefined && missing.has(key.id));
+
 export const making = (keys: readonly TokenKeyView[], nowMs: number): boolean =>
   keys.some((key) => key.state === 'begun' && Date.parse(key.begunAt) + makingMs >= nowMs);
 

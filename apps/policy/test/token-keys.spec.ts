@@ -4,6 +4,7 @@ import { HsmError } from '@claviger/hsm';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { calculateJwkThumbprint } from 'jose';
+import { policyChecks } from '../src/health';
 import { TokenKeyKeeper } from '../src/token-key-keeper';
 import { jwkOf, madeKeys, publishAheadMs, signingKey, spentKeys, verifyingKeys } from '../src/token-keys';
 
@@ -32,7 +33,10 @@ function installation() {
       return pair.publicKey.export({ format: 'der', type: 'spki' });
     },
     destroyTokenKeyPair: (label: string) => pairs.delete(label),
-    findTokenKey: (label: string) => pairs.get(label),
+    findTokenKey: (label: string) => {
+      if (!pairs.has(label)) throw new HsmError('HSM_KEY_NOT_FOUND', label);
+      return pairs.get(label);
+    },
     signDigestP256: (pair: { privateKey: KeyObject }, digest: Buffer) => sign(null, digest, pair.privateKey),
   };
   const replica = (more: Partial<typeof token> = {}, fresh = true) =>
@@ -109,6 +113,54 @@ describe('keys that sign tokens', () => {
     await run(replica());
     expect(pairs.size).toBe(1);
     expect(replica().signer().kid).not.toBe(leaked);
+  });
+
+  test.each([
+    ['signs', 0],
+    ['is to sign soon', 30 * dayMs],
+  ])('one that %s and whose pair is gone makes health red, and another is made in its place', async (_, aheadMs) => {
+    const { replica, run, records, clock, pairs, recorded } = installation();
+    await run(replica());
+    clock.nowMs += aheadMs;
+    await run(replica());
+    const gone = madeKeys(records()).at(-1) as NonNullable<ReturnType<typeof signingKey>>;
+    pairs.delete(gone.label);
+    const health = (keeper: TokenKeyKeeper) =>
+      policyChecks({} as never, {} as never, {} as never, keeper)
+        .find(({ name }) => name === 'token key')
+        ?.check();
+    const without = replica({
+      generateTokenKeyPair: () => {
+        throw new HsmError('HSM_UNAVAILABLE', 'away');
+      },
+    });
+    await run(without);
+    expect(health(without)).toMatchObject({ ok: false, detail: expect.stringContaining(gone.kid) });
+    clock.nowMs += 121_000;
+    const keeper = replica();
+    await run(keeper);
+    expect(health(keeper)).toMatchObject({ ok: true });
+    clock.nowMs += publishAheadMs;
+    const { kid, sign } = keeper.signer();
+    expect(kid).not.toBe(gone.kid);
+    expect(() => sign(Buffer.from('x'))).not.toThrow();
+    const made = records().length;
+    await run(keeper);
+    expect(records()).toHaveLength(made);
+    expect(recorded.at(-1)).toContain(`since the pair of ${gone.kid} is gone`);
+  });
+
+  test('a token that is away says nothing about its pairs', async () => {
+    const { replica, run, records } = installation();
+    await run(replica());
+    const keeper = replica({
+      findTokenKey: () => {
+        throw new HsmError('HSM_UNAVAILABLE', 'away');
+      },
+    });
+    await run(keeper);
+    expect(keeper.lacking()).toBeUndefined();
+    expect(records()).toHaveLength(1);
   });
 
   test('are published while it is known which were withdrawn', async () => {

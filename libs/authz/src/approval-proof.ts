@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { verify } from 'node:crypto';
 import {
   type Approval,
   type ApprovalKey,
@@ -7,7 +7,7 @@ import {
   approvalStatementType,
   isCanonicalB64u,
 } from '@claviger/contracts';
-import { nameOfApprovalKey, thumbprintOf } from './approval-keys';
+import { nameOfApprovalKey, publicKeyOf, thumbprintOf } from './approval-keys';
 
 export const approvalType = 'claviger-approval+jws';
 
@@ -54,7 +54,8 @@ function proveSignature(
   if (key?.kind !== 'signature') throw new ApprovalRefused('its key is none of the approver');
   const { jwk } = key;
   if (header.alg !== (jwk.kty === 'EC' ? 'ES256' : 'EdDSA')) throw new ApprovalRefused('its algorithm is not that of the key');
-  const publicKey = createPublicKey({ key: { ...jwk }, format: 'jwk' });
+  const publicKey = publicKeyOf(key);
+  if (!publicKey) throw new ApprovalRefused('its key is no point on its curve');
   const input = Buffer.from(`${head}.${body}`);
   const valid =
     jwk.kty === 'EC'
@@ -79,6 +80,7 @@ async function proveAssertion(
 ): Promise<string> {
   const key = keys.find((one) => one.kind === 'webauthn' && one.credentialId === credentialId);
   if (key?.kind !== 'webauthn') throw new ApprovalRefused('its credential is none of the approver');
+  if (!publicKeyOf(key)) throw new ApprovalRefused('the key of its credential is no public key');
   const client = parsed(clientDataJSON) as { challenge?: unknown; crossOrigin?: unknown };
   if (client.challenge !== challenge) throw new ApprovalRefused('its challenge is not that of this change');
   if (client.crossOrigin === true) throw new ApprovalRefused('it was made in a frame of another origin');

@@ -1,5 +1,5 @@
 import { contextActions, groupIn, groupName, type Identity, type PolicyBundle } from '@claviger/contracts';
-import { nameOfApprovalKey } from './approval-keys';
+import { isUnnamed, nameOfApprovalKey, publicKeyOf } from './approval-keys';
 import type { BundleIssue } from './bundle-issue';
 import { checkElevations } from './check-elevations';
 import { checkQuotas } from './check-quotas';
@@ -31,7 +31,11 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
     }
     if (principal.approvalKeys?.length && principal.kind !== 'person')
       issues.push({ where, message: 'is a service and has approval keys: people approve' });
-    for (const key of principal.approvalKeys ?? []) {
+    if (principal.approvalKeys?.length && isUnnamed(principal))
+      issues.push({ where, message: 'has approval keys and an OIDC identity without a subject: who approves is one person, by a subject' });
+    for (const [at, key] of (principal.approvalKeys ?? []).entries()) {
+      if (!publicKeyOf(key))
+        issues.push({ where: `${where}.approvalKeys.${at}`, message: 'is no public key of P-256, Ed25519 or RSA (2,048 bits or more)' });
       const name = nameOfApprovalKey(key);
       const other = approvalKeys.get(name);
       if (other !== undefined) issues.push({ where, message: `has the same approval key as ${other}: one key is one person's` });
@@ -65,7 +69,7 @@ export function* checkingReferences(bundle: PolicyBundle, policies: readonly Pol
         issues.push({ where, message: `has the member ${member}, who is not in ${name === undefined ? 'principals' : 'groups'}` });
     }
   });
-  const cycle = membershipCycle(bundle.groups ?? []);
+  const cycle = yield* membershipCycle(bundle.groups ?? []);
   if (cycle) issues.push({ where: 'groups', message: `a group is a member of itself: ${cycle.join(' has ')}` });
 
   for (const [index, { roles: pair }] of (bundle.conflicts ?? []).entries())

@@ -176,10 +176,10 @@ export class Evaluator {
     return subject ? limitedGrantsFor(subject, action, resource.type === 'Key' ? resource.id : undefined, context.nowMs) : [];
   }
 
-  /** Role ids of a principal that are in force: for approvers, and for lists of people. Undefined when it is unknown or disabled. */
-  rolesOf(principalId: string, nowMs: number): readonly string[] | undefined {
+  /** Role ids of a principal that are in force, with those of `honoured`: for approvers, quotas and lists of people. Undefined when it is unknown or disabled. */
+  rolesOf(principalId: string, nowMs: number, honoured: readonly LimitedGrant[] = []): readonly string[] | undefined {
     const subject = this.#loaded?.subjectOf(principalId);
-    return subject && !subject.principal.disabled ? subject.rolesAt(nowMs) : undefined;
+    return subject && !subject.principal.disabled ? withGrants(subject, honoured).rolesAt(nowMs) : undefined;
   }
 
   /** Names (`tenant/id`) of the groups that a principal is in, directly or through member groups. Undefined when it is unknown or disabled. */

@@ -1,4 +1,5 @@
 import { type Group, groupIn, groupName, groupPrefix } from '@claviger/contracts';
+import { each, type Work } from './steps';
 
 /** How a principal is in a group: from the group that lists it to the group asked about, by names. */
 export type MembershipPath = readonly string[];
@@ -27,23 +28,36 @@ export function membershipsOf(groups: readonly Group[]): (principalId: string) =
   };
 }
 
-/** The groups of one cycle, in order, the first one again at the end; undefined when there is none. */
-export function membershipCycle(groups: readonly Group[]): readonly string[] | undefined {
-  const below = new Map(groups.map((group) => [groupName(group), group.members.flatMap((member) => groupIn(member) ?? [])]));
+const walkedTogether = 10_000;
+
+/** The groups of one cycle, in order, the first one again at the end; undefined when there is none. Each group and each of its members is looked at once. */
+export function* membershipCycle(groups: readonly Group[]): Work<readonly string[] | undefined> {
+  const below = new Map<string, readonly string[]>();
+  yield* each(groups, 10, (group) => below.set(groupName(group), [...new Set(group.members.flatMap((member) => groupIn(member) ?? []))]));
   const done = new Set<string>();
+  let walked = 0;
   for (const start of below.keys()) {
-    const path: string[] = [];
+    /** The way, as a set and in order: whether a group is on the way is asked for each member. */
+    const path = new Set<string>();
+    const order: string[] = [];
     const left: string[][] = [[start]];
     // Walked without recursion: how deep groups lie in groups is up to whoever writes them.
     while (left.length > 0) {
+      if (++walked % walkedTogether === 0) yield undefined;
       const next = left.at(-1)!.pop();
       if (next === undefined) {
         left.pop();
-        const finished = path.pop();
-        if (finished !== undefined) done.add(finished);
-      } else if (path.includes(next)) return [...path.slice(path.indexOf(next)), next];
-      else if (!done.has(next)) {
-        path.push(next);
+        const finished = order.pop();
+        if (finished !== undefined) {
+          path.delete(finished);
+          done.add(finished);
+        }
+      } else if (done.has(next)) continue;
+      else if (path.has(next)) {
+        return [...order.slice(order.indexOf(next)), next];
+      } else {
+        path.add(next);
+        order.push(next);
         left.push([...(below.get(next) ?? [])]);
       }
     }

@@ -6,8 +6,8 @@ import type { BundleIssue } from './bundle-issue';
 export interface SeparationBreach {
   readonly principal: string;
   readonly conflict: RoleConflict;
-  /** Which assignment gives the one role, and which the other: every pair of them that overlaps in time. */
-  readonly by: readonly (readonly [Assignment, Assignment])[];
+  /** Which assignment gives the one role, and which the other: the first two that overlap in time. */
+  readonly by: readonly [Assignment, Assignment];
 }
 
 /**
@@ -26,29 +26,56 @@ export function separationBreaches(
   for (const [principal, assignments] of Map.groupBy(current, (assignment) => assignment.principal)) {
     const holding = new Map<string, Assignment[]>();
     for (const assignment of assignments)
-      for (const role of rolesGiven(assignment)) if (conflicting.has(role)) holding.set(role, [...(holding.get(role) ?? []), assignment]);
+      for (const role of rolesGiven(assignment)) {
+        if (!conflicting.has(role)) continue;
+        const held = holding.get(role);
+        if (held) held.push(assignment);
+        else holding.set(role, [assignment]);
+      }
     if (holding.size === 0) continue;
     for (const conflict of conflicts) {
       const [ones, others] = conflict.roles.map((role) => holding.get(role) ?? []) as [Assignment[], Assignment[]];
-      const by = ones.flatMap((one) => others.flatMap((other) => (overlap(one.period, other.period) ? [[one, other] as const] : [])));
-      if (by.length > 0) found.push({ principal, conflict, by });
+      const by = firstTogether(ones, others);
+      if (by) found.push({ principal, conflict, by });
     }
   }
   return found;
 }
 
-export const separationIssues = (bundle: Parameters<typeof separationBreaches>[0]): BundleIssue[] =>
-  separationBreaches(bundle).map(({ principal, conflict, by }) => {
+/** So many are told; the rest is counted. */
+const told = 100;
+
+export function separationIssues(bundle: Parameters<typeof separationBreaches>[0]): BundleIssue[] {
+  const breaches = separationBreaches(bundle);
+  const issues = breaches.slice(0, told).map(({ principal, conflict, by: [first, second] }) => {
     const [one, other] = conflict.roles;
-    const [first] = by as readonly [readonly [Assignment, Assignment]];
-    const more = by.length > 1 ? `, and in ${by.length - 1} more way(s)` : '';
     return {
       where: separationOf,
-      message: `${principal} would hold ${one} (by ${pathText(first[0])}) and ${other} (by ${pathText(first[1])})${more}: ${conflict.reason} [${conflict.control}]`,
+      message: `${principal} would hold ${one} (by ${pathText(first)}) and ${other} (by ${pathText(second)}): ${conflict.reason} [${conflict.control}]`,
     };
   });
+  const more = breaches.length - issues.length;
+  return more > 0 ? [...issues, { where: separationOf, message: `and ${more} more such pairs` }] : issues;
+}
 
 /** Where these issues are: it tells them from others. */
 export const separationOf = 'separation of duties';
 
 const overlap = (one: Period, other: Period): boolean => one.fromMs < other.untilMs && other.fromMs < one.untilMs;
+
+/** Two that overlap, one of each list, by one sweep over both in the order in which they begin: whichever ended before the other began meets nothing later. */
+function firstTogether(ones: readonly Assignment[], others: readonly Assignment[]): readonly [Assignment, Assignment] | undefined {
+  if (ones.length === 0 || others.length === 0) return undefined;
+  const [left, right] = [ones, others].map((list) => list.toSorted(byBeginning)) as [Assignment[], Assignment[]];
+  for (let i = 0, j = 0; i < left.length && j < right.length; ) {
+    const [one, other] = [left[i], right[j]] as [Assignment, Assignment];
+    if (overlap(one.period, other.period)) return [one, other];
+    if (one.period.untilMs <= other.period.fromMs) i++;
+    else j++;
+  }
+  return undefined;
+}
+
+// Not a difference: that of two that begin before all time is no number.
+const byBeginning = ({ period: a }: Assignment, { period: b }: Assignment): number =>
+  a.fromMs === b.fromMs ? 0 : a.fromMs < b.fromMs ? -1 : 1;

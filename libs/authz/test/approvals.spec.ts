@@ -77,6 +77,12 @@ describe('a signature by a key of the approver', () => {
     expect(await refusal(approval, [sofiasKey.key])).toMatch(why);
   });
 
+  test('refuses a key that is no point on its curve', async () => {
+    const jwk = { ...simonsKey.jwk, y: Buffer.alloc(32, 1).toString('base64url') } as typeof simonsKey.jwk;
+    const own = { ...simonsKey, jwk };
+    expect(await refusal(signed('simon', own), [{ kind: 'signature', jwk }])).toMatch(/no point on its curve/);
+  });
+
   test('takes no other header, algorithm or type than its own', async () => {
     const { proof } = signed('sofia', sofiasKey);
     const [, body] = (proof as { jws: string }).jws.split('.') as [string, string, string];
@@ -196,6 +202,50 @@ describe('who counts', () => {
     expect(validateBundle(bundleOf([one, other])).map(({ message }) => message)).toEqual([
       "has the same approval key as sofia: one key is one person's",
     ]);
+  });
+
+  test('one subject is one person, whatever its tokens claim; a person by claims alone may be anybody of the issuer', () => {
+    const oidc = (more: object) => ({ kind: 'oidc' as const, issuer: 'https://login.example.org', ...more });
+    const [alice, admin, group] = [{ claims: { acr: '1' } }, { claims: { acr: '2' } }, { claims: { team: 'keys' } }].map((more, i) =>
+      officer(['alice', 'alice-admin', 'team'][i] as string, ownKey(), {
+        identities: [oidc(i === 2 ? more : { subject: '42', ...more })],
+      }),
+    ) as [Principal, Principal, Principal];
+    expect(validateBundle(bundleOf([alice, admin]))).toEqual([]);
+    expect(count([by(alice), by(admin)], [alice, admin, owen])).toMatchObject({ satisfied: false, approvers: ['alice'] });
+    const asker = { ...owen, identities: alice.identities };
+    expect(count([by(admin), by(sofia)], [sofia, admin, asker])).toMatchObject({ why: expect.stringContaining('same person as owen') });
+    const byClaims = { ...owen, identities: group.identities };
+    expect(count([by(admin), by(sofia)], [sofia, admin, byClaims])).toMatchObject({ why: expect.stringContaining('same person as owen') });
+    expect(validateBundle(bundleOf([group])).map(({ message }) => message)).toEqual([
+      'has approval keys and an OIDC identity without a subject: who approves is one person, by a subject',
+    ]);
+  });
+
+  test('one public key has one name: as a JWK, as a COSE_Key, and with its members in another order', () => {
+    const { jwk } = simonsKey as { jwk: { x: string; y: string } & (typeof simonsKey)['jwk'] };
+    const point = (label: number, value: string) => Buffer.concat([Buffer.from([label, 0x58, 0x20]), Buffer.from(value, 'base64url')]);
+    const [x, y] = [point(0x21, jwk.x), point(0x22, jwk.y)];
+    const head = [Buffer.from([0xa5]), Buffer.from([0x01, 0x02]), Buffer.from([0x03, 0x26]), Buffer.from([0x20, 0x01])] as const;
+    const webauthn = (parts: readonly Buffer[]): ApprovalKey => ({
+      ...{ kind: 'webauthn', credentialId: 'AAAA', rpId: 'localhost', origin: 'http://localhost:7437' },
+      publicKey: Buffer.concat(parts).toString('base64url'),
+    });
+    const [one, other] = [webauthn([...head, x, y]), webauthn([head[0], y, x, head[3], head[2], head[1]])];
+    expect([one, other].map(nameOfApprovalKey)).toEqual([nameOfApprovalKey(simonsKey.key), nameOfApprovalKey(simonsKey.key)]);
+    const issuesOf = (key: ApprovalKey) => validateBundle(bundleOf([officer('sofia', ownKey(), { approvalKeys: [key] })]));
+    expect(issuesOf(other)).toEqual([]);
+    const [zero, long] = [Buffer.concat([Buffer.from([0x22, 0x58, 0x20]), Buffer.alloc(32, 1)]), Buffer.from([0x18, 0x01, 0x02])];
+    for (const bad of [
+      webauthn([...head, x, zero]),
+      webauthn([...head, x, y, Buffer.alloc(1)]),
+      webauthn([...head, x, x]),
+      webauthn([...head, x]),
+      webauthn([head[0], long, head[2], head[3], x, y]),
+      webauthn([Buffer.from([0xa6]), ...head.slice(1), x, y, Buffer.from([0x05, 0x05])]),
+      { kind: 'signature', jwk: { ...simonsKey.jwk, y: Buffer.alloc(32, 1).toString('base64url') } } as ApprovalKey,
+    ])
+      expect(issuesOf(bad)).toMatchObject([{ message: expect.stringContaining('is no public key') }]);
   });
 
   test('nobody who is disabled, a service, gone, without the role, or whose key was taken away', () => {

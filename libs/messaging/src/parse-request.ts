@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { limits, type Operation, PackedError, ProblemError, unpackFields } from '@claviger/contracts';
 import type { Msg } from '@nats-io/transport-node';
+import { listProblem } from './bounded-lists';
 
 /** The only headers that a caller may set. The broker itself adds Nats-Request-Info across an account import. */
 const callerHeaders = new Set(['traceparent', 'tracestate']);
@@ -32,6 +33,9 @@ export function parseInput(operation: Operation, data: Uint8Array): unknown {
     if (error instanceof PackedError) throw new ProblemError('ERR_MALFORMED_REQUEST', `${operation.packs?.join(', ')}: ${error.message}`);
     throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
   }
+  // A few kB may have become millions of items.
+  const problem = operation.packs && listProblem(operation.request, json);
+  if (problem) throw new ProblemError('ERR_MALFORMED_REQUEST', problem);
   const parsed = operation.request.safeParse(json);
   if (parsed.success) return parsed.data;
   const tooLong = parsed.error.issues.find(

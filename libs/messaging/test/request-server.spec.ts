@@ -6,6 +6,8 @@ import {
   internalSubject,
   limits,
   ProblemError,
+  pack,
+  policyOperations,
   type Receipt,
   Reply,
   requestSubject,
@@ -119,6 +121,25 @@ test('a member of the name of what all objects have is refused, also inside a co
     parseInput(cryptoOperations.encrypt, Buffer.from(body(fields).replace(/}$/, `,"context":${context}}`)));
   expect(encrypt('{"tenant":"acme"}')).toMatchObject({ context: { tenant: 'acme' } });
   expect(() => encrypt('{"tenant":"acme","\\u005f_proto__":"x"}')).toThrow(/ERR_MALFORMED_REQUEST/);
+});
+
+test('the lists of a request that was packed are looked at up to the first thing that is wrong, and not at all when they are too long', () => {
+  const group = (members: unknown[]) => ({ id: 'g', tenant: 't', members, roles: [], revision: 1 });
+  const publish = (groups: unknown[]) => {
+    const bundle = { format: 'claviger.bundle/1', policies: 'p', schema: 's', principals: [], roles: [], grants: [], groups };
+    const sent = { basedOn: 1, reason: 'r', bundle: pack(JSON.stringify(bundle)) };
+    return parseInput(policyOperations.publish, Buffer.from(body(sent)));
+  };
+  const bad = Array.from({ length: 1_900 }, () => '');
+  const good = Array.from({ length: 1_900 }, () => 'a');
+  expect(publish([group(good)])).toMatchObject({ bundle: { groups: [{ members: good }] } });
+  for (const [groups, said] of [
+    [[group(good), group(bad)], /bundle\.groups\.1\.members\.0: [^;]*$/],
+    [[group(Array.from({ length: 1_000_000 }, () => ''))], /bundle\.groups\.0\.members: at most 2000 items$/],
+    [Array.from({ length: 1_001 }, () => 0), /bundle\.groups: at most 1000 items$/],
+    [Array.from({ length: 200 }, () => group(good)), /bundle\.groups\.131\.members: at most 250000 items in all lists$/],
+  ] as const)
+    expect(() => publish([...groups])).toThrow(expect.objectContaining({ detail: expect.stringMatching(said) }));
 });
 
 test('the detail of a refusal names fields and rules, never values', async () => {

@@ -42,6 +42,8 @@ export interface CountedUsesOptions {
   onFailure: (what: string, error: unknown) => void;
   /** Monotonic milliseconds. */
   monotonic?: () => number;
+  /** So many counts in windows are held at once. */
+  countsMax?: number;
 }
 
 /** A count in one window. */
@@ -62,7 +64,7 @@ interface Held {
 }
 
 /** Of those that are not used now, some are forgotten: what was drawn for them is lost, which errs on the safe side. */
-const countsMax = 100_000;
+const defaultCountsMax = 100_000;
 /** A counter that did not answer is asked again after so long: requests that come meanwhile must not each ask. */
 const retryMs = 250;
 /** What is used up stays so, but for what others give back: how often that is looked at. */
@@ -78,13 +80,18 @@ const early = 0.9;
 
 /** Counts over all processes, from blocks that this one drew from counters in the broker: no round trip for each use. */
 export class CountedUses {
-  private readonly held = new LRUCache<string, Held>({ max: countsMax });
+  private readonly windowed: LRUCache<string, Held>;
+  /** Without windows: never forgotten while the bundle has the grant, since nothing begins anew. */
+  private readonly ever = new Map<string, Held>();
+  /** By count: the window whose counter was put back. Kept when the rest is forgotten. */
+  private readonly putBack = new Map<string, { window: number; windowMs: number | undefined }>();
   private readonly monotonic: () => number;
   private timer: NodeJS.Timeout | undefined;
   private workers = 1;
 
   constructor(private readonly options: CountedUsesOptions) {
     this.monotonic = options.monotonic ?? (() => performance.now());
+    this.windowed = new LRUCache({ max: options.countsMax ?? defaultCountsMax });
   }
 
   start(): void {
@@ -95,7 +102,7 @@ export class CountedUses {
   /** Gives back all that is held; resolves when that is known, or could not be. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
-    const held = [...this.held.values()].filter(({ count }) => returnable(count));
+    const held = this.all().filter(({ count }) => returnable(count));
     const leave = async (count: Count, period: Period | undefined) => {
       if (!period) return;
       // What is on its way goes back as well.
@@ -131,6 +138,15 @@ export class CountedUses {
     return () => untake(allowance, taken);
   }
 
+  /** Forgets counts without windows but for these, and gives back what was drawn for them. */
+  keep(keys: ReadonlySet<string>): void {
+    for (const [key, { count, period }] of this.ever) {
+      if (keys.has(key) || period.asking) continue;
+      this.ever.delete(key);
+      void this.return(count, period);
+    }
+  }
+
   /** The broker's time, in milliseconds since 1970-01-01 UTC: it says which window is now. */
   nowMs(): number {
     return this.options.nowMs();
@@ -140,16 +156,17 @@ export class CountedUses {
     const { count, period } = held;
     const next = period.window + 1;
     if (nowMs < (next - (1 - early)) * windowMs) return;
-    held.next = newPeriod(next, carried(period, this.monotonic()));
+    held.next = this.begin(count, next, carried(period, this.monotonic()));
     void this.ask(count, held.next);
   }
 
   private at(count: Count, nowMs: number): Held {
     const now = count.windowMs === undefined ? 0 : Math.floor(nowMs / count.windowMs);
-    let held = this.held.get(count.key);
+    const known = count.windowMs === undefined ? this.ever : this.windowed;
+    let held = known.get(count.key);
     if (!held) {
-      held = { count, period: newPeriod(now, newAllowance()), next: undefined };
-      this.held.set(count.key, held);
+      held = { count, period: this.begin(count, now, newAllowance()), next: undefined };
+      known.set(count.key, held);
     }
     held.count = count;
     // The estimate of the broker's time moves by a little: a window that has begun is not left again for that.
@@ -158,12 +175,22 @@ export class CountedUses {
     held.period =
       held.next?.window === now
         ? held.next
-        : newPeriod(now, before.window === now - 1 ? carried(before, this.monotonic()) : newAllowance());
+        : this.begin(count, now, before.window === now - 1 ? carried(before, this.monotonic()) : newAllowance());
     held.next = undefined;
     return held;
   }
 
+  private begin({ key }: Count, window: number, allowance: Allowance): Period {
+    return { ...newPeriod(window, allowance), putBack: this.putBack.get(key)?.window === window };
+  }
+
+  private all(): Held[] {
+    return [...this.windowed.values(), ...this.ever.values()];
+  }
+
   private ask(count: Count, period: Period): Promise<void> {
+    // It stays so for the whole window, and was told.
+    if (period.putBack) return Promise.resolve();
     period.asking ??= this.fill(count, period);
     return period.asking;
   }
@@ -185,6 +212,7 @@ export class CountedUses {
         const value = await counters.add(`${counter}.drawn`, size);
         if (!drew(allowance, { count: size, value, returned, nowMs: this.monotonic() }, count.limit)) {
           period.putBack = true;
+          this.putBack.set(count.key, { window: period.window, windowMs: count.windowMs });
           onPutBack(count, period.window);
           return;
         }
@@ -204,7 +232,9 @@ export class CountedUses {
   private tick(): void {
     this.workers = Math.max(1, this.options.workers());
     const idle = this.monotonic() - idleMs;
-    for (const { count, period } of this.held.values())
+    for (const [key, { window, windowMs }] of this.putBack)
+      if (windowMs !== undefined && (window + 2) * windowMs < this.nowMs()) this.putBack.delete(key);
+    for (const { count, period } of this.all())
       if (period.usedAt < idle && !period.asking && returnable(count)) void this.return(count, period);
   }
 

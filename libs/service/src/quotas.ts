@@ -14,7 +14,7 @@ import { type Action, grantCounter, grantUses, type PolicyBundle, ProblemError, 
 import type { Count, CountedUses } from './counted-uses';
 
 export interface QuotasParts {
-  uses: Pick<CountedUses, 'availability' | 'take' | 'nowMs'>;
+  uses: Pick<CountedUses, 'availability' | 'take' | 'nowMs' | 'keep'>;
   evaluator: Pick<Evaluator, 'current' | 'rolesOf' | 'groupsOf'>;
   /** A request was refused, since this is used up in the window that began then, or unknown. */
   onRefused: (refused: { counted: Counted; count: Count; caller: string; why: 'used-up' | 'unknown'; since: number }) => void;
@@ -32,14 +32,17 @@ export class Quotas implements QuotaGate {
   /** All or none: an operation that one quota refuses counts against no other. */
   charge(principal: string, action: Action, resource: Resource, charges: Charges): void {
     const { evaluator, uses } = this.parts;
-    const bundle = evaluator.current?.bundle;
-    if (bundle !== this.bundle) this.follow(bundle);
+    this.follow(evaluator.current?.bundle);
     const quotas = this.rules.get(action);
     if (!quotas) return;
     const nowMs = uses.nowMs();
     const due: { quota: string; count: Count }[] = [];
     let pending: Promise<void> | undefined;
-    const held = { roles: () => evaluator.rolesOf(principal, Date.now()), groups: () => evaluator.groupsOf(principal) };
+    const held = {
+      // Also a role that only a grant of limited use gives, in a request that used it.
+      roles: () => evaluator.rolesOf(principal, Date.now(), charges.grants),
+      groups: () => evaluator.groupsOf(principal),
+    };
     for (const counted of countedBy(quotas, principal, resource, held)) {
       const count = countOf(counted);
       if (charges.taken.has(count.key)) continue;
@@ -58,7 +61,8 @@ export class Quotas implements QuotaGate {
   }
 
   use(grants: readonly LimitedGrant[], charges: Charges): 'counted' | 'used-up' | 'unknown' {
-    const { uses } = this.parts;
+    const { uses, evaluator } = this.parts;
+    this.follow(evaluator.current?.bundle);
     const nowMs = uses.nowMs();
     const due = grants.map((grant) => ({ grant, count: usesOf(grant) })).filter(({ count }) => !charges.taken.has(count.key));
     let pending: Promise<void> | undefined;
@@ -78,9 +82,12 @@ export class Quotas implements QuotaGate {
   }
 
   private follow(bundle: PolicyBundle | undefined): void {
+    if (bundle === this.bundle) return;
     this.bundle = bundle;
     this.rules = quotaRules(bundle ?? {});
     const ids = new Set(bundle?.quotas?.map(({ id }) => id));
+    const limited = bundle?.grants?.filter((grant): grant is LimitedGrant => grant.uses !== undefined) ?? [];
+    this.parts.uses.keep(new Set(limited.map((grant) => usesOf(grant).key)));
     for (const id of this.allowed.keys()) if (!ids.has(id)) this.allowed.delete(id);
   }
 

@@ -32,6 +32,8 @@ export interface Asker {
   admitAlso: Admit;
   /** Whether policy would allow it: for what is left out of an answer rather than refused. Not what the record says was decided. */
   allows: (...question: Question) => boolean;
+  /** Runs what only looks, before anything is done: where it throws, what was counted for the request goes back. */
+  preparing: <T>(look: () => T) => T;
   /** For what anybody with a live session may do. */
   admitAnyone: () => Admission;
   /** Beyond what policy said: these approvals are needed as well. Throws Refusal ERR_APPROVAL_REQUIRED. Policy has been asked before. */
@@ -79,6 +81,8 @@ export class RecordedReply {
     const charges = new Charges();
     // What is asked again of work that was done is not counted: it is the same use.
     let counting = true;
+    // Set while nothing can have been done, however it ends.
+    let looking = false;
     const admitted = (...question: Question): Admission => {
       // The session as it is now: `work` may have waited for something, and meanwhile it may have been revoked.
       const now = this.gate.session(context);
@@ -119,6 +123,12 @@ export class RecordedReply {
             throw error;
           }
         },
+        preparing: (look) => {
+          looking = true;
+          const seen = look();
+          looking = false;
+          return seen;
+        },
         admitAnyone: () => {
           admission = this.gate.anyone(known);
           return admission;
@@ -142,12 +152,14 @@ export class RecordedReply {
       // Policy, and with it quotas, are asked before anything is done: work that has to wait for its quota begins again.
       for (let deadline: number | undefined; ; ) {
         try {
+          looking = false;
           const doing = work(asker);
           // Awaited only where it must be: what is decided, done and handed to the record in one turn cannot be overtaken by a change.
           done = doing instanceof Promise ? await doing : doing;
           break;
         } catch (error) {
           if (!(error instanceof QuotaPending)) throw error;
+          looking = true;
           deadline ??= performance.now() + quotaWaitMs;
           if (intent || performance.now() > deadline) throw new ProblemError('ERR_QUOTA_UNAVAILABLE');
           await error.asked;
@@ -159,7 +171,7 @@ export class RecordedReply {
     } catch (error) {
       const problem = error instanceof ProblemError ? error : this.toProblem(error);
       // Nothing was done: it does not count, and a change that others approved can be executed again.
-      const isUndone = problem.code === 'ERR_DRY_RUN' || (problem instanceof Refusal && counting && !intent);
+      const isUndone = problem.code === 'ERR_DRY_RUN' || ((problem instanceof Refusal || looking) && counting && !intent);
       if (isUndone) charges.takeBack();
       await change?.end(isUndone ? 'open' : 'failed', problem.code);
       await this.demand(problem, approvals, context, operation);

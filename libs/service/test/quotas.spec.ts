@@ -1,11 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { claviger, Evaluator, type KeyResource } from '@claviger/authz';
-import { bundleFormat, type Grant, type PolicyBundle, ProblemError, type Quota, quotaCounter, quotaWindows } from '@claviger/contracts';
+import { claviger, Evaluator, type KeyResource, QuotaPending } from '@claviger/authz';
+import {
+  bundleFormat,
+  type Grant,
+  grantCounter,
+  grantUses,
+  type PolicyBundle,
+  ProblemError,
+  type Quota,
+  quotaCounter,
+  quotaWindows,
+} from '@claviger/contracts';
 import { Counters, RecordedProblem, type RequestContext } from '@claviger/messaging';
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
-import { type Asker, CountedUses, Quotas, QuotaTales, type RecordedReply } from '../src/index';
+import { type Asker, type Count, CountedUses, Quotas, QuotaTales, type RecordedReply } from '../src/index';
 import { operation, type RecordingService, startRecordingService } from './recording-service';
 
 let s: RecordingService;
@@ -220,6 +230,50 @@ describe('a quota', () => {
   });
 });
 
+test('a counter that was put back is told once, and neither that nor what is known of a grant is forgotten for other counts', async () => {
+  const connection = await s.broker.connection('crypto-worker');
+  const told: string[] = [];
+  const uses = new CountedUses({
+    ...{ counters: new Counters(connection), nowMs: () => 1_000 * hour, workers: () => 2, countsMax: 1 },
+    ...{ onPutBack: ({ key }) => told.push(key), onFailure: () => undefined },
+  });
+  const inHours = (key: string): Count => {
+    const counter = (window: number) => quotaCounter({ id: key, window: 'hour' }, {}, window);
+    return { ...{ key, of: { id: key }, limit: 100_000, counter }, stream: quotaWindows.hour.stream, windowMs: hour };
+  };
+  const ofGrant = (key: string): Count => {
+    const counter = () => grantCounter(key, 'sofia');
+    return { ...{ key, of: { id: key }, limit: 10, counter }, stream: grantUses.stream, windowMs: undefined };
+  };
+  const use = async (count: Count): Promise<string> => {
+    let availability = uses.availability(count, 1_000 * hour);
+    while (availability instanceof Promise) {
+      await availability;
+      availability = uses.availability(count, 1_000 * hour);
+    }
+    if (availability === 'held') uses.take(count, 1_000 * hour);
+    return availability;
+  };
+  const putBack = async (count: Count) => {
+    const back = headers();
+    const drawn = `${count.counter(1_000)}.drawn`;
+    // To where one that knows nothing of it would begin.
+    back.set('Nats-Incr', `-${await new Counters(connection).read(count.stream, drawn)}`);
+    await connection.request(drawn, '', { headers: back, timeout: 5_000 });
+  };
+  const [quotaUses, grantUsed] = [inHours('q-put-back'), ofGrant('g-put-back')];
+  for (let n = 0; n < 200; n++) await use(quotaUses);
+  await putBack(quotaUses);
+  while ((await use(quotaUses)) === 'held') await connection.flush();
+  expect(told).toEqual(['q-put-back']);
+  expect(await use(grantUsed)).toBe('held');
+  await putBack(grantUsed);
+  expect([await use(ofGrant('g-other')), await use(inHours('q-other'))]).toEqual(['held', 'held']);
+  expect([await use(quotaUses), await use(grantUsed)]).toEqual(['unknown', 'unknown']);
+  expect(told).toEqual(['q-put-back', 'g-put-back']);
+  await connection.close();
+});
+
 test('only services change a counter, and nobody puts anything else there', async () => {
   const [service, provisioner] = [await s.broker.connection('anomaly-detector'), await s.broker.connection('provisionerCore')];
   const increment = headers();
@@ -297,6 +351,39 @@ describe('a grant of limited use', () => {
       'ERR_ACCESS_DENIED',
     ]);
     await Promise.all([a, b, fresh, last].map(({ connection }) => connection.close()));
+  });
+
+  test('of a role falls under the quotas of that role', async () => {
+    const evaluator = new Evaluator();
+    const grant: Grant = { id: 'auditor-in-a-quota', principal: 'sofia', role: 'auditor', uses: 5, revision: 1 };
+    expect(evaluator.load({ ...bundle(1, [grant]), quotas: [quota({ role: 'auditor', limit: 1 })] })).toMatchObject({ ok: true });
+    const [a, caller] = [await start(evaluator), await s.caller()];
+    expect([await ask(a.replies, caller), await ask(a.replies, caller)]).toEqual(['OK', 'ERR_QUOTA_EXCEEDED']);
+    await a.connection.close();
+  });
+
+  test('is not used by a request that did nothing: whose quota is not known, or that found what it needs away before it began', async () => {
+    const evaluator = new Evaluator();
+    const grant: Grant = { id: 'once-and-for-all', principal: 'sofia', action: 'crypto:Decrypt', key: granted, uses: 1, revision: 1 };
+    expect(evaluator.load(bundle(1, [grant]))).toMatchObject({ ok: true });
+    const [a, caller] = [await start(evaluator), await s.caller()];
+    const away = ({ admit, preparing }: Asker) =>
+      preparing(() => {
+        admit('crypto:Decrypt', key(granted));
+        throw new ProblemError('ERR_KEY_UNKNOWN');
+      });
+    expect(await ask(a.replies, caller, away)).toBe('ERR_KEY_UNKNOWN');
+    const pending = decrypt(granted, () => {
+      throw new QuotaPending(new Promise((resolve) => setTimeout(resolve, 2_600)));
+    });
+    expect(await ask(a.replies, caller, pending)).toBe('ERR_QUOTA_UNAVAILABLE');
+    const begun = ({ admit, preparing }: Asker) => {
+      preparing(() => admit('crypto:Decrypt', key(granted)));
+      throw new ProblemError('ERR_HSM_UNAVAILABLE');
+    };
+    expect(await ask(a.replies, caller, begun)).toBe('ERR_HSM_UNAVAILABLE');
+    expect(await ask(a.replies, caller, decrypt(granted))).toBe('ERR_ACCESS_DENIED');
+    await a.connection.close();
   });
 
   test('that another bundle took away while the work was done is not honoured for its answer, and one that it kept is counted once', async () => {
