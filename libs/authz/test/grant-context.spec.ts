@@ -47,3 +47,27 @@ test('a grant that says neither, or of an action without an encryption context, 
     expect.objectContaining({ message: expect.stringContaining('crypto:Sign') }),
   ]);
 });
+
+test.each([
+  ['of the same attributes look alike to the policies', ''],
+  [
+    'are told apart by a policy',
+    `\n@id("one-key")\n@control("test")\nforbid (principal, action, resource == Claviger::Key::"k_BBBBBBBBBBBBBBBBBBBBBB");`,
+  ],
+])('what is remembered of one encryption context is not the answer for another, where keys %s', (_, more) => {
+  const evaluator = new Evaluator();
+  const grants = [grantOf({ context: { includes: { tenant: 'a' } } })];
+  const base = bundleOf(callers, { grants });
+  expect(evaluator.load({ ...base, policies: base.policies + more })).toMatchObject({ ok: true });
+  const ask = (tenant: string) => {
+    const about = context({ encryptionContext: { tenant } });
+    return evaluator.decide({ principalId: 'caller', action: 'crypto:Decrypt', resource: key(), context: about }).kind;
+  };
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('a', 'b'), { maxLength: 8 }), (tenants) => {
+      for (const tenant of tenants) expect(ask(tenant)).toBe(tenant === 'a' ? 'allow' : 'deny');
+    }),
+    { numRuns: 20 },
+  );
+  expect(evaluator.counts.remembered).toBeGreaterThan(0);
+});
