@@ -57,7 +57,7 @@ const table = {
   },
   ERR_SECOND_FACTOR_REQUIRED: {
     status: 403,
-    retryable: true,
+    retryable: false,
     title: 'This needs a session with a second factor',
     next: 'Log in with a second factor, and ask again.',
   },
