@@ -285,11 +285,13 @@ test('the broker is started again while the document store is down: callers are 
 test('the policy service is down: who is connected goes on, nobody new comes in; both again when it is back', async () => {
   const { session } = payments;
   const [policy] = servicesOf('policy') as [RunningService];
+  // What it logged in with before may have been revoked.
+  const token = await system.login('orders');
   await policy.child.kill9();
   forget(policy);
   const load = Load.ofClient(payments, keyId, 8);
   await load.more(300, 'without the policy service');
-  const enter = () => rawCaller(system.stack.broker.url, cast.orders.id, system.tokens[cast.orders.id] as string);
+  const enter = () => rawCaller(system.stack.broker.url, cast.orders.id, token);
   await expect(enter()).rejects.toThrow(/authorization|timeout/i);
   await system.stack.start('policy');
   await load.more(50, 'with it again');
