@@ -400,17 +400,7 @@ test('a key of one’s own is brought by the commands of the manual, used, lost 
   expect(await approve('sam')).toContain('requested');
   expect((await as('owen', 'changes', 'execute', change)).stderr).toMatch(/^ERR_APPROVAL_REQUIRED: 1 of 2/);
   expect(await approve('sue')).toContain('approved');
-  const exporting = [
-    'keys',
-    'export',
-    keyId,
-    '--recipient',
-    file('recipient.pub.pem'),
-    '--reason',
-    'to the acquirer',
-    '--out',
-    file('exported.wrapped'),
-  ];
+  const exporting = exportOf(keyId);
   expect((await as('owen', '--change', change, ...exporting.with(6, 'to somebody else'))).stderr).toMatch(/^ERR_CHANGE_MISMATCH/);
   // By two at once, the replica of the service that answers first does it; only one of them gets the material.
   const both = await Promise.all([
@@ -482,18 +472,13 @@ async function enrolOfficers(): Promise<void> {
   await ok('sam', 'policy', 'publish', file('policies'), '--reason', 'two officers who approve');
 }
 
+const exportOf = (keyId: string) => [
+  ...['keys', 'export', keyId, '--recipient', file('recipient.pub.pem'), '--reason', 'to the acquirer'],
+  ...['--out', file('exported.wrapped')],
+];
+
 async function requestedExport(keyId: string): Promise<string> {
-  const exporting = [
-    'keys',
-    'export',
-    keyId,
-    '--recipient',
-    file('recipient.pub.pem'),
-    '--reason',
-    'to the acquirer',
-    '--out',
-    file('exported.wrapped'),
-  ];
+  const exporting = exportOf(keyId);
   const requested = await until(
     async () => {
       const said = await as('owen', '--json', '--request-approval', 'the business is sold', ...exporting);

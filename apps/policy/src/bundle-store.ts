@@ -1,10 +1,11 @@
 import { createHash, type KeyObject } from 'node:crypto';
-import { PolicyBundle, ProblemError } from '@claviger/contracts';
+import { PolicyBundle } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
-import { givenUpAfter, StoreSilent, storeOptions } from '@claviger/operability';
+import { givenUpAfter, storeOptions } from '@claviger/operability';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
-import { BSON, type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
+import { BSON, type Collection, MongoClient, MongoServerError } from 'mongodb';
 import { bundleId, type OutboxEntry, openBundle, type StoredBundle } from './bundle-document';
+import { storeAnswer } from './store-answer';
 
 type Opened = ReturnType<typeof openBundle>;
 type Document = StoredBundle & { _id: typeof bundleId; outbox: OutboxEntry[]; owed: OwedRecord[] };
@@ -102,16 +103,8 @@ export class BundleStore implements OutboxSource<OutboxEntry>, OwedRecordSource 
     return this.client.close();
   }
 
-  private async reached<T>(ask: () => Promise<T>, expected: (error: unknown) => boolean = () => false): Promise<T> {
-    try {
-      // A client whose first connection failed stays closed until it is told to connect; for a connected one this does nothing.
-      await this.client.connect();
-      return await givenUpAfter(ask());
-    } catch (cause) {
-      if (cause instanceof StoreSilent || (cause instanceof MongoError && !expected(cause)))
-        throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
-      throw cause;
-    }
+  private reached<T>(ask: () => Promise<T>, expected?: (error: unknown) => boolean): Promise<T> {
+    return storeAnswer(this.client, () => givenUpAfter(ask()), expected);
   }
 }
 

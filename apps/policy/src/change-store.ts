@@ -1,11 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import { ProblemError } from '@claviger/contracts';
 import type { OutboxPage, OutboxSource, RecordSigner } from '@claviger/messaging';
-import { givenUpAfter, StoreSilent, storeOptions } from '@claviger/operability';
+import { givenUpAfter, storeOptions } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
-import { type Collection, type Filter, MongoClient, MongoError } from 'mongodb';
+import { type Collection, type Filter, MongoClient } from 'mongodb';
 import type { Change } from './change';
 import { type ChangeEntry, openChange, type StoredChange, sealChange, TamperedChange } from './change-document';
+import { storeAnswer } from './store-answer';
 
 type Document = StoredChange & { _id: string; outbox: ChangeEntry[]; owed: OwedRecord[]; pending: boolean };
 
@@ -156,16 +157,8 @@ export class ChangeStore implements OutboxSource<ChangeEntry>, OwedRecordSource 
     }
   }
 
-  private async reached<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      // A client whose first connection failed stays closed until it is told to connect; for a connected one this does nothing.
-      await this.client.connect();
-      return await ask();
-    } catch (cause) {
-      if (cause instanceof MongoError || cause instanceof StoreSilent)
-        throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
-      throw cause;
-    }
+  private reached<T>(ask: () => Promise<T>): Promise<T> {
+    return storeAnswer(this.client, ask);
   }
 }
 

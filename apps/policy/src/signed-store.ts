@@ -1,10 +1,11 @@
 import type { KeyObject } from 'node:crypto';
 import { type CloudEvent, ProblemError } from '@claviger/contracts';
 import { type OutboxPage, type OutboxSource, type RecordSigner, signRecord, verifyRecord } from '@claviger/messaging';
-import { givenUpAfter, StoreSilent, storeOptions } from '@claviger/operability';
+import { givenUpAfter, storeOptions } from '@claviger/operability';
 import type { OwedPage, OwedRecord, OwedRecordSource } from '@claviger/service';
 import { TamperedDocuments } from '@claviger/service';
-import { type Collection, MongoClient, MongoError, MongoServerError } from 'mongodb';
+import { type Collection, MongoClient, MongoServerError } from 'mongodb';
+import { storeAnswer } from './store-answer';
 
 /** What is kept: one of them is one document. */
 export interface Kept {
@@ -207,16 +208,8 @@ export class SignedStore<T extends Kept> implements OutboxSource<CloudEvent>, Ow
     }
   }
 
-  private async reached<R>(ask: () => Promise<R>, expected: (error: unknown) => boolean = () => false): Promise<R> {
-    try {
-      // A client whose first connection failed stays closed until it is told to connect; for a connected one this does nothing.
-      await this.parts.client.connect();
-      return await givenUpAfter(ask());
-    } catch (cause) {
-      if (cause instanceof StoreSilent || (cause instanceof MongoError && !expected(cause)))
-        throw new ProblemError('ERR_STORE_UNAVAILABLE', undefined, { cause });
-      throw cause;
-    }
+  private reached<R>(ask: () => Promise<R>, expected?: (error: unknown) => boolean): Promise<R> {
+    return storeAnswer(this.parts.client, () => givenUpAfter(ask()), expected);
   }
 }
 
