@@ -86,5 +86,5 @@ export {
 export type { Elsewhere } from './steps';
 export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
-export { validateBeside, validateBundle } from './validate-bundle';
+export { BundleValidator, validateBundle } from './validate-bundle';
 export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';
