@@ -11,6 +11,7 @@ import { BundleKeeper } from './bundle-keeper';
 import { ChangeKeeper } from './change-keeper';
 import { ChangesController } from './changes.controller';
 import { ElevationController } from './elevation.controller';
+import { ExplainController } from './explain.controller';
 import { Granting } from './granting';
 import { KeyFacts } from './key-facts';
 import { OffboardingController } from './offboarding.controller';
@@ -53,6 +54,7 @@ export class AppModule {
       module: AppModule,
       controllers: [
         PolicyController,
+        ExplainController,
         AccessController,
         OffboardingController,
         ReviewsController,

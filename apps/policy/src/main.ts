@@ -5,6 +5,7 @@ import {
   type BundleView,
   changeOperations,
   elevationOperations,
+  explainOperations,
   policyOperations,
   quotaOperations,
   reviewOperations,
@@ -170,7 +171,7 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection,
     services: {
-      policy: { show, publish, ...quotaOperations },
+      policy: { show, publish, ...explainOperations, ...quotaOperations },
       access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
       changes: changeOperations,
     },

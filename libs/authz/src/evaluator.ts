@@ -242,10 +242,10 @@ export class Evaluator {
     return this.#permits.list;
   }
 
-  /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */
-  explain(request: AuthorizationRequest, decision: Decision): string {
+  /** The policies that made a decision and, for a denial, what is missing: `explained` asks for more, and has it in words. */
+  explain(request: AuthorizationRequest, decision: Decision): ReturnType<typeof explain> {
     const policies = this.#loaded?.compiled;
-    return explain(request, decision, {
+    return explain(decision, {
       policyOf: (id) => policies?.policies.get(id),
       applicable: policies?.byAction.get(request.action)?.policies ?? [],
       roles: this.#loaded?.subjectOf(request.principalId)?.rolesAt(request.context.nowMs) ?? [],

@@ -52,6 +52,7 @@ export {
   withoutGrant,
 } from './elevation';
 export { Evaluator, type LoadResult } from './evaluator';
+export { type Answered, explained } from './explained';
 export { factsReadBy, type RequestFact } from './facts-read';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
