@@ -588,6 +588,17 @@ test('1,000 policies and 10,000 principals are published, stored, shown and held
   expect(new Evaluator().load(view?.bundle)).toEqual({ ok: true, revision: bundle.revision, hash });
   views.stop();
 
+  // Whoever may not publish costs nothing more: it is refused before anything is inflated, and this could not be.
+  const api = await system.caller('payments-api', { token: system.tokenFromAhead('payments-api') });
+  const nothing = { deflated: 'AAAA', bytes: 8_000_000 };
+  for (const [operation, packed] of [
+    ['policy.publish', { basedOn: bundle.revision, reason: 'bomb', bundle: nothing }],
+    ['changes.show', { change: `ch_${'A'.repeat(22)}`, input: nothing }],
+  ] as const)
+    expect(await ask(api, operation, packed)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' }, receipt: {} });
+  const refused = await system.recorded({ action: 'policy:Publish', principal: 'payments-api', session: api.session });
+  expect(refused).toMatchObject({ outcome: 'denied', mfa: false, revisions: { bundle: bundle.revision } });
+
   // And back, by a bundle that travels as it is.
   const small = await ask(sofia, 'policy.publish', { basedOn: bundle.revision, bundle: proposal(before), reason: 'back' });
   expect(small).toMatchObject({ result: { revision: bundle.revision + 1 } });

@@ -257,12 +257,22 @@ class Approvals {
   }
 }
 
-const decidedOn = <R>({ policies, grants, revisions }: { policies: readonly string[]; grants?: readonly string[]; revisions: R }) => ({
+/** For a record: by which policies, on which revisions. */
+export const decidedOn = <R>({
+  policies,
+  grants,
+  revisions,
+}: {
+  policies: readonly string[];
+  grants?: readonly string[];
+  revisions: R;
+}) => ({
   policies: policies as string[],
   ...(grants ? { grants: grants as string[] } : {}),
   revisions,
 });
 
-const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
+/** For a record: of the session. */
+export const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
 
 export const defaultProblem = (error: unknown): ProblemError => new ProblemError('ERR_INTERNAL', undefined, { cause: error });
