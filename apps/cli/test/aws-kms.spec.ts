@@ -189,6 +189,7 @@ testInEmulator(
       const elsewhere = await drift(folder, '--only-cloud', '--aws-kms', 'eu-west-3');
       expect(elsewhere).toEqual({ found: { ...clean, notAsked: [site] }, finding: expect.stringContaining('1 place(s)') });
       expect(await drift(folder, '--only-cloud', '--without', 'aws-kms/123456789012')).toEqual({ found: clean });
+      await expect(drift(folder, '--aws-kms', 'nonsense')).rejects.toThrow(/wants a region/);
       await expect(drift(folder, '--only-cloud', '--without', 'aws-kms/9')).rejects.toThrow(/nothing of that name is connected/);
 
       // Nobody may describe it, the emulator says: so nobody knows what governs it, and what was committed stays.

@@ -90,7 +90,8 @@ async function lookedAt(targets: readonly AwsTarget[], output: Output): Promise<
   return seen;
 }
 
-function targetsIn(given: readonly string[]): AwsTarget[] {
+/** What `--aws-kms` names. @throws CommandError */
+export function targetsIn(given: readonly string[]): AwsTarget[] {
   return given.map((text) => {
     const at = text.lastIndexOf('@');
     const [profile, region] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
