@@ -54,7 +54,7 @@ export {
 export { Evaluator, type LoadResult } from './evaluator';
 export { factsReadBy, type RequestFact } from './facts-read';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
-export { type Admission, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
+export { type Admission, type ApprovedWay, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type GuardChange, guardChanges } from './guard-changes';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
