@@ -127,7 +127,15 @@ const approvals = fc
   .map(([n, who, how]) => command(`${who} approves ${n} ${how}`, (model, real) => approve(model, real, n, who, how)));
 const several: fc.Arbitrary<Person[]> = fc.oneof(
   fc.shuffledSubarray([...people], { minLength: 2 }),
-  fc.constantFrom<Person[]>(['sofia', 'sofie'], ['sofie', 'sofia'], ['sofia', 'simon'], ['sven', 'ida'], ['sven', 'eve'], ['twin', 'sven'], ['robot', 'sofia']),
+  fc.constantFrom<Person[]>(
+    ['sofia', 'sofie'],
+    ['sofie', 'sofia'],
+    ['sofia', 'simon'],
+    ['sven', 'ida'],
+    ['sven', 'eve'],
+    ['twin', 'sven'],
+    ['robot', 'sofia'],
+  ),
 );
 /** All at once; those of them who may not are refused as ever. */
 const manyApprovals = fc.tuple(which, several).map(([n, who]) =>

@@ -56,6 +56,7 @@ export { factsReadBy, type RequestFact } from './facts-read';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type ApprovedWay, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
 export { type GuardChange, guardChanges } from './guard-changes';
+export { type GuardStanding, guardStandings } from './guard-standing';
 export { type MembershipPath, type Memberships, membershipsOf } from './memberships';
 export { assuredTokens, mismatchesOf, moduleShortfalls, type Place, type Standing, standingOf, tokensOf } from './module-validation';
 export { type Offboarded, offboarded } from './offboarding';
