@@ -296,8 +296,15 @@ test('what runs is compared with a folder, a denial is explained from its record
     '--limit',
     '1',
   );
-  const why = await ok('ada', 'policy', 'explain', '--record', String(denial?.index));
+  const explained = await as('ada', 'policy', 'explain', '--record', String(denial?.index));
+  const why = explained.stdout;
+  expect(why).toMatch(new RegExp(`^leaf ${denial?.index}, .*: DENIED since no policy permitted it of bundle revision \\d+\n`));
+  expect(explained.stderr).toContain('which is still in force: this is why');
   expect(why).toContain('DENIED: payments-api → keys:List');
+  expect(await ok('kim', 'policy', 'explain', '--action', 'keys:RotateRoot', '--no-mfa')).toContain(
+    'missing: a second factor; with one it is allowed',
+  );
+  expect((await as('payments-api', 'policy', 'explain', '--action', 'keys:List')).stderr).toContain('ERR_ACCESS_DENIED');
   expect(why).toContain('missing for auditor-reads: the role auditor');
 
   const more = '\n@id("no-more") @control("c") forbid (principal, action == Claviger::Action::"crypto:Decrypt", resource);';

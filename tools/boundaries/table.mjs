@@ -70,6 +70,7 @@ export const PURE = [
     'detection',
     'due-bounds',
     'explain',
+    'explained',
     'finding',
     'fold',
     'head',

@@ -31,6 +31,9 @@ export const Config = z.object({
   FIRST_USE_LEARNING_SECONDS: whole(0, year, 3_600),
   FIRST_USE_COOLDOWN_SECONDS: whole(0, year, 60),
   DELETION_PROBE_COOLDOWN_SECONDS: whole(0, year, 3_600),
+  QUOTA_REFUSALS_BURST: whole(1, 1_000_000, 100),
+  QUOTA_REFUSALS_WITHIN_SECONDS: whole(1, 86_400, 60),
+  QUOTA_REFUSALS_COOLDOWN_SECONDS: whole(0, year, 3_600),
   SERIES_MAX: whole(100, 1_000_000, 20_000),
   SNAPSHOT_SECONDS: whole(1, 3_600, 10),
 });
@@ -50,5 +53,10 @@ export const detectionSettings = (config: Config): DetectionSettings => ({
   },
   firstUse: { learningSeconds: config.FIRST_USE_LEARNING_SECONDS, cooldownSeconds: config.FIRST_USE_COOLDOWN_SECONDS },
   deletionProbe: { cooldownSeconds: config.DELETION_PROBE_COOLDOWN_SECONDS },
+  quotaRefusals: {
+    refusals: config.QUOTA_REFUSALS_BURST,
+    withinSeconds: config.QUOTA_REFUSALS_WITHIN_SECONDS,
+    cooldownSeconds: config.QUOTA_REFUSALS_COOLDOWN_SECONDS,
+  },
   seriesMax: config.SERIES_MAX,
 });

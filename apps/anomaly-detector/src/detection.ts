@@ -4,14 +4,24 @@ import { identified } from './alert-id';
 import { type Alerted, foldedUntil } from './detectors/cooldown';
 import { type DeletionProbeSettings, isDeletionProbe } from './detectors/deletion-probe';
 import { type FirstUseSettings, foldFirstUse, isKeyUse, isNewUser, type KeyUsers, newKeyUsers } from './detectors/first-use';
+import {
+  foldQuotaRefusal,
+  isRefusedByQuota,
+  newQuotaRefusals,
+  noteQuota,
+  type QuotaFound,
+  type QuotaRefusalSettings,
+  type QuotaRefusals,
+} from './detectors/quota-refusals';
 import { foldRate, newRateSeries, type RateSeries, type RateSpikeSettings } from './detectors/rate-spike';
-import { deletionProbeAlert, firstUseAlert, rateAlert } from './explain';
+import { deletionProbeAlert, firstUseAlert, quotaBurstAlert, rateAlert } from './explain';
 import type { ObservedUse } from './observed-use';
 
 export interface DetectionSettings {
   rateSpike: RateSpikeSettings;
   firstUse: FirstUseSettings;
   deletionProbe: DeletionProbeSettings;
+  quotaRefusals: QuotaRefusalSettings;
   /** Most principals, and most keys, that are remembered; beyond it the ones unused for longest are forgotten and learnt anew. */
   seriesMax: number;
 }
@@ -24,6 +34,7 @@ export interface DetectionState {
   keyUsers: Entries<KeyUsers>;
   firstUsers: Entries<Alerted>;
   wantedKeys?: Entries<Alerted>;
+  quotaRefusals?: Entries<QuotaRefusals>;
   /** Ids of `committed` records. */
   committed?: Entries<true>;
 }
@@ -39,6 +50,7 @@ export class Detection {
   private readonly keyUsers: LRUCache<string, KeyUsers>;
   private readonly firstUsers: LRUCache<string, Alerted>;
   private readonly wantedKeys: LRUCache<string, Alerted>;
+  private readonly quotaRefusals: LRUCache<string, QuotaRefusals>;
   private readonly committed: LRUCache<string, true>;
   /** Records whose time was over by the time they came. */
   late = 0;
@@ -52,6 +64,7 @@ export class Detection {
     this.keyUsers = load(settings.seriesMax, state?.keyUsers);
     this.firstUsers = load(settings.seriesMax, state?.firstUsers);
     this.wantedKeys = load(settings.seriesMax, state?.wantedKeys);
+    this.quotaRefusals = load(settings.seriesMax, state?.quotaRefusals);
     this.committed = load(committedMax, state?.committed);
   }
 
@@ -67,7 +80,13 @@ export class Detection {
     if (use.keyId !== undefined) this.rate(alerts, 'rate-spike-key', this.keyRates, use.keyId, use.outcome === 'success', use);
     if (isKeyUse(use)) this.firstUse(alerts, use);
     if (isDeletionProbe(use)) this.deletionProbe(alerts, use);
+    if (isRefusedByQuota(use)) this.quotaRefused(alerts, use);
     return alerts;
+  }
+
+  /** A quota tells that it is used up, and by whom: for what is said of the refusals that follow. */
+  usedUp({ record }: QuotaFound): void {
+    if (record.event === 'exceeded' && record.principal !== undefined) noteQuota(this.refusedByQuota(record.principal), record);
   }
 
   series(): Record<'principals' | 'keys', number> {
@@ -81,6 +100,7 @@ export class Detection {
       keyUsers: dump(this.keyUsers),
       firstUsers: dump(this.firstUsers),
       wantedKeys: dump(this.wantedKeys),
+      quotaRefusals: dump(this.quotaRefusals),
       committed: dump(this.committed),
     };
   }
@@ -123,6 +143,17 @@ export class Detection {
     this.wantedKeys.set(use.keyId, key);
     const folded = foldedUntil(key, Math.floor(use.timeMs / 1_000), this.settings.deletionProbe.cooldownSeconds);
     if (folded !== undefined) alerts.push(identified(deletionProbeAlert(folded, use), use.recordId));
+  }
+
+  private quotaRefused(alerts: Alert[], use: ObservedUse): void {
+    const burst = foldQuotaRefusal(this.refusedByQuota(use.principal), use, this.settings.quotaRefusals);
+    if (burst) alerts.push(identified(quotaBurstAlert(burst, use), use.recordId));
+  }
+
+  private refusedByQuota(principal: string): QuotaRefusals {
+    const series = this.quotaRefusals.get(principal) ?? newQuotaRefusals();
+    this.quotaRefusals.set(principal, series);
+    return series;
   }
 }
 

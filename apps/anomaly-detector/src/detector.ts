@@ -7,6 +7,7 @@ import { Detection, type DetectionSettings } from './detection';
 import { accessNoticeAlert } from './detectors/access-notice';
 import { breakGlassAlert } from './detectors/break-glass';
 import { ledgerAlert, readFinding } from './detectors/ledger-finding';
+import { quotaPutBackAlert, quotaPutBackCause } from './detectors/quota-refusals';
 import { refusedStateAlert, refusedStateCause } from './detectors/refused-state';
 import { type TokenFailure, tokenAlert } from './detectors/token-failure';
 import { Feed } from './feed';
@@ -118,7 +119,7 @@ export class Detector {
   }
 
   private foldAudit({ seq, data, storedMs }: StreamMessage): void {
-    const { uses, tokens, refused, notices, brokenGlass, ignored } = readUses(seq, data, storedMs);
+    const { uses, tokens, refused, quotas, notices, brokenGlass, ignored } = readUses(seq, data, storedMs);
     this.folded.records += uses.length;
     this.folded.ignored += ignored;
     for (const use of uses) {
@@ -126,6 +127,11 @@ export class Detector {
       const alerts = this.detection.fold(use);
       if (alerts.length > 0) this.options.alerts.add(alerts);
       if (span) endSpan(span);
+    }
+    for (const quota of quotas) {
+      this.detection.usedUp(quota);
+      const alert = quotaPutBackAlert(quota);
+      if (alert) this.options.alerts.add([identifiedByCause(alert, quotaPutBackCause(quota))]);
     }
     for (const failure of tokens) this.foldToken(failure);
     for (const broken of brokenGlass) this.options.alerts.add([identified(breakGlassAlert(broken), broken.record.id)]);

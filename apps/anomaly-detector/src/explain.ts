@@ -1,5 +1,6 @@
 import type { Alert } from '@claviger/contracts';
 import type { FirstUse } from './detectors/first-use';
+import type { QuotaBurst } from './detectors/quota-refusals';
 import type { RateSpike } from './detectors/rate-spike';
 import type { ObservedUse } from './observed-use';
 
@@ -77,5 +78,19 @@ export function deletionProbeAlert(folded: number, use: ObservedUse & { keyId: s
     expected: 'no use of a key that waits for its deletion',
     seen,
     ...ofUse(use),
+  };
+}
+
+/** Refused by quotas again and again: what goes on asking is broken, or is somebody who tries to get more. */
+export function quotaBurstAlert({ since, count, folded, quotas, evidence }: QuotaBurst, use: ObservedUse): Draft {
+  const { principal, timeMs, action } = use;
+  const of = quotas.length > 0 ? ` of ${quotas.join(', ')}` : '';
+  const before = folded > 0 ? ` ${folded} more such bursts since the last alert.` : '';
+  const seen = `${count} operations refused since ${iso(since * 1_000)}; the last was ${action}`;
+  return {
+    ...{ detector: 'quota-refusals', severity: 'medium', title: `Principal ${principal} goes on beyond its quota` },
+    explanation: `Quotas${of} refused ${count} operations of ${principal} within ${span(Math.max(1, Math.floor(timeMs / 1_000) - since))}. A caller that waits as it is told is refused a few times only: this one is broken, needs more, or tries to get more.${before}`,
+    ...{ expected: 'a caller that waits until the next window', seen, principal },
+    ...{ firstSeen: iso(since * 1_000), lastSeen: iso(timeMs), evidence },
   };
 }

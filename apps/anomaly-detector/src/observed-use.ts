@@ -2,6 +2,7 @@ import { type Alert, keyPattern, limits, Outcome, principalPattern } from '@clav
 import { parseBatch } from '@claviger/ledger';
 import { type AccessNotice, readAccessNotice } from './detectors/access-notice';
 import { type BrokenGlass, readBreakGlass } from './detectors/break-glass';
+import { type QuotaFound, readQuotaRecord } from './detectors/quota-refusals';
 import { type RefusedStateFound, readRefusedState } from './detectors/refused-state';
 import { readTokenRecord, type TokenFailure } from './detectors/token-failure';
 
@@ -32,6 +33,8 @@ export interface ObservedBatch {
   tokens: TokenFailure[];
   /** What services were given and did not use. */
   refused: RefusedStateFound[];
+  /** What services recorded of quotas that are used up, or were put back. */
+  quotas: QuotaFound[];
   /** What policy says about access of its own accord. */
   notices: AccessNotice[];
   brokenGlass: BrokenGlass[];
@@ -40,7 +43,7 @@ export interface ObservedBatch {
 }
 
 /** Kinds that are records of this system only as they are read here. */
-const readHere: ReadonlySet<string> = new Set(['token', 'refused-state']);
+const readHere: ReadonlySet<string> = new Set(['token', 'refused-state', 'quota']);
 const outcomes: ReadonlySet<unknown> = new Set(Outcome.options);
 const actionPattern = /^[a-z]{1,32}:[A-Za-z?]{1,32}$/;
 const skewMs = limits.clockSkewSeconds * 1_000;
@@ -55,9 +58,9 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
   try {
     ({ lines } = parseBatch(data));
   } catch {
-    return { uses: [], tokens: [], refused: [], notices: [], brokenGlass: [], ignored: 1 };
+    return { uses: [], tokens: [], refused: [], quotas: [], notices: [], brokenGlass: [], ignored: 1 };
   }
-  const batch: ObservedBatch = { uses: [], tokens: [], refused: [], notices: [], brokenGlass: [], ignored: 0 };
+  const batch: ObservedBatch = { uses: [], tokens: [], refused: [], quotas: [], notices: [], brokenGlass: [], ignored: 0 };
   // The last line is the seal.
   for (let line = 0; line < lines.length - 1; line++) {
     const record = parse(lines[line] as Buffer);
@@ -66,8 +69,10 @@ export function readUses(streamSeq: number, data: Uint8Array, storedMs: number):
     if (!committed && record?.kind !== 'operation') {
       const token = record?.kind === 'token' ? readTokenRecord(record, { streamSeq, line }) : undefined;
       const refused = record?.kind === 'refused-state' ? readRefusedState(record, { streamSeq, line }) : undefined;
+      const quota = record?.kind === 'quota' ? readQuotaRecord(record, { streamSeq, line }) : undefined;
       if (token) batch.tokens.push(token);
       else if (refused) batch.refused.push(refused);
+      else if (quota) batch.quotas.push(quota);
       else if (typeof record?.kind !== 'string' || readHere.has(record.kind)) batch.ignored++;
       continue;
     }

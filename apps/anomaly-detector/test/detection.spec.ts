@@ -19,6 +19,7 @@ const touchy: DetectionSettings = {
   },
   firstUse: { learningSeconds: 2, cooldownSeconds: 3 },
   deletionProbe: { cooldownSeconds: 3 },
+  quotaRefusals: { refusals: 2, withinSeconds: 3, cooldownSeconds: 3 },
   seriesMax: 5,
 };
 
@@ -29,7 +30,7 @@ const traffic = fc
       principal: fc.integer({ min: 0, max: 7 }),
       key: fc.option(fc.integer({ min: 0, max: 7 })),
       outcome: fc.constantFrom<ObservedUse['outcome'][]>('success', 'success', 'success', 'denied', 'failed'),
-      code: fc.constantFrom(undefined, 'ERR_KEY_PENDING_DELETION'),
+      code: fc.constantFrom(undefined, 'ERR_KEY_PENDING_DELETION', 'ERR_QUOTA_EXCEEDED'),
       repeat: fc.integer({ min: 1, max: 8 }),
     }),
     { maxLength: 120 },
@@ -37,7 +38,7 @@ const traffic = fc
   .map((steps) => {
     let timeMs = startMs;
     const uses: ObservedUse[] = [];
-    for (const { stepMs, principal, key, outcome, repeat } of steps) {
+    for (const { stepMs, principal, key, outcome, code, repeat } of steps) {
       timeMs += stepMs;
       for (let n = 0; n < repeat; n++)
         uses.push({
@@ -49,6 +50,7 @@ const traffic = fc
           ...(key === null ? {} : { keyId: keyId(key) }),
           action: 'crypto:Decrypt',
           outcome,
+          ...(outcome === 'success' ? {} : { code }),
         });
     }
     return uses;

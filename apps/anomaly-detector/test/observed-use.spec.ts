@@ -88,6 +88,7 @@ test('a message that is no batch is passed over', () => {
       uses: [],
       tokens: [],
       refused: [],
+      quotas: [],
       notices: [],
       brokenGlass: [],
       ignored: 1,

@@ -15,6 +15,7 @@ export const settings: DetectionSettings = {
   },
   firstUse: { learningSeconds: 3_600, cooldownSeconds: 60 },
   deletionProbe: { cooldownSeconds: 3_600 },
+  quotaRefusals: { refusals: 100, withinSeconds: 60, cooldownSeconds: 3_600 },
   seriesMax: 20_000,
 };
 

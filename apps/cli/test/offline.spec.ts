@@ -82,6 +82,18 @@ test('two results under one name are refused before anything is asked, however t
   expect(distinct).toMatchObject({ code: 78 });
 });
 
+test('a question is explained by the policies and people of a folder, without a service', async () => {
+  const policies = join(folder.path, 'explained');
+  cpSync(starter, policies, { recursive: true });
+  const kim = { id: 'kim', kind: 'person', roles: ['key-administrator'], disabled: false, revision: 1, identities: [] };
+  writeFileSync(join(policies, 'principals.json'), JSON.stringify([kim]));
+  const root = ['policy', 'explain', policies, '--of', 'kim', '--action', 'keys:RotateRoot'];
+  const why = await claviger(root);
+  expect(why).toMatchObject({ code: 0, stdout: expect.stringContaining('DENIED: kim → keys:RotateRoot on System claviger') });
+  expect(why.stdout).toContain('missing: a second factor; with one it is allowed');
+  expect(JSON.parse((await claviger(['--json', ...root, '--mfa'])).stdout)).toMatchObject({ decision: 'allow', missing: [] });
+});
+
 test('the starter policies validate; a broken folder says what is wrong, exit 1', async () => {
   expect(await claviger(['policy', 'check', starter])).toMatchObject({ code: 0 });
   const broken = join(folder.path, 'policies');

@@ -11,6 +11,7 @@ import { BundleKeeper } from './bundle-keeper';
 import { ChangeKeeper } from './change-keeper';
 import { ChangesController } from './changes.controller';
 import { ElevationController } from './elevation.controller';
+import { ExplainController } from './explain.controller';
 import { Granting } from './granting';
 import { GuardsController } from './guards.controller';
 import { KeyFacts } from './key-facts';
@@ -56,6 +57,7 @@ export class AppModule {
       module: AppModule,
       controllers: [
         PolicyController,
+        ExplainController,
         AccessController,
         OffboardingController,
         ReviewsController,

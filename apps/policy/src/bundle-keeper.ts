@@ -77,6 +77,8 @@ export class BundleKeeper {
   private readonly tampered: TamperedDocuments;
   private marking = false;
   private stopped = false;
+  /** What was stored last by this process, until it is delivered: it need not be read and verified again for that. */
+  private undelivered: { entryId: string; view: BundleView } | undefined;
   private inspecting: NodeJS.Timeout | undefined;
   private problem: string | undefined = 'not read yet';
 
@@ -133,6 +135,7 @@ export class BundleKeeper {
     ];
     if (!(await this.parts.store.replace(basedOn, sealed.stored, outbox, owed)))
       throw new ProblemError('ERR_CONFLICT', 'another bundle was published at the same time');
+    this.undelivered = { entryId: outbox[0]!.id, view: sealed.view };
     await this.deliverSoon(outbox);
     // Whoever published it and asks at once is answered by it.
     await this.parts.reached(bundle.revision);
@@ -278,8 +281,10 @@ export class BundleKeeper {
 
   private async deliver({ entry }: OutboxItem<OutboxEntry>): Promise<void> {
     if (entry.kind === 'view') {
-      const stored = await this.verified();
-      if (stored) await this.parts.owner.put(stored.view);
+      const own = this.undelivered?.entryId === entry.id ? this.undelivered.view : undefined;
+      this.undelivered = undefined;
+      const view = own ?? (await this.verified())?.view;
+      if (view) await this.parts.owner.put(view);
       return;
     }
     await jetstream(this.parts.connection).publish(eventSubject(entry.event.type), JSON.stringify(entry.event), { msgID: entry.event.id });

@@ -5,6 +5,7 @@ import {
   type BundleView,
   changeOperations,
   elevationOperations,
+  explainOperations,
   guardOperations,
   policyOperations,
   quotaOperations,
@@ -14,7 +15,7 @@ import {
 import { tokenKeyLabels, trustedSigner } from '@claviger/hsm';
 import { KvOwner, RequestServer, recordTypes, revisionReader } from '@claviger/messaging';
 import { readConfiguration, readJsonFile, runService, serveHealth } from '@claviger/operability';
-import { Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
+import { admitPackedBy, Changes, coreChecks, OwedRecords, observeCore, openCoreService, RecordedReply } from '@claviger/service';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Activities } from './activities';
@@ -172,10 +173,11 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection,
     services: {
-      policy: { show, publish, ...guardOperations, ...quotaOperations },
+      policy: { show, publish, ...explainOperations, ...guardOperations, ...quotaOperations },
       access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
       changes: changeOperations,
     },
+    admitPacked: admitPackedBy(core.gate, trail),
   });
   server.recordRefusalsWith((request, operation, refusal) => trail.refusal(request, operation, refusal));
   const recorded = new RecordedReply(core.gate, trail, undefined, held.approved);

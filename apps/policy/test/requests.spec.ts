@@ -3,15 +3,18 @@ import {
   type ActivityQuestion,
   internalSubject,
   isPacked,
+  type KeyView,
   type PolicyBundle,
   type Principal,
   packFields,
   sessionIn,
   unpackFields,
 } from '@claviger/contracts';
-import { signRecord } from '@claviger/messaging';
+import { recordTypes, signRecord } from '@claviger/messaging';
 import { type Child, largeBundle, until } from '@claviger/testing';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { jetstream } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, type JWK, jwtVerify } from 'jose';
 import { MongoClient } from 'mongodb';
 import { ask, build, type Caller, PolicySystem, principal, TestKey } from './policy-system';
@@ -116,6 +119,91 @@ describe('sessions', () => {
     expect(await ask(sofia, 'access.revoke-session', { session: 'A'.repeat(22), reason: 'x' })).toMatchObject({
       problem: { code: 'ERR_NOT_FOUND' },
     });
+  });
+});
+
+describe('why something is allowed or not', () => {
+  const keyId = `k_${'e'.repeat(22)}`;
+  const alias = 'alias/payments/cards';
+  interface Explained {
+    decision: string;
+    bundle: { revision: number };
+    question: Record<string, unknown>;
+    policies: { id: string; summary?: string; controls: string[] }[];
+    missing: Record<string, unknown>[];
+    text: string;
+  }
+  const explain = async (caller: Caller, input: Record<string, unknown>) =>
+    ((await ask(caller, 'policy.explain', input)) as unknown as { result: Explained }).result;
+
+  beforeAll(async () => {
+    const lifecycle = await system.connectAs('key-lifecycle');
+    const bucket = await new Kvm(jetstream(lifecycle)).open('keys');
+    const key: KeyView = {
+      ...{ kind: 'key', id: keyId, revision: 7, keyId, name: 'payments/cards', algorithm: 'AES_256', usage: 'encrypt' },
+      ...{ environment: 'production', classification: 'internal', owner: 'olaf', createdBy: 'otto', consumers: ['payments-api'], tags: {} },
+      ...{ primaryVersion: 1, suspended: false, processingAllowed: true, versions: [{ version: 1, state: 'active' }] },
+    };
+    for (const view of [key, { kind: 'alias' as const, id: alias, revision: 1, alias, keyId }])
+      await bucket.put(view.id, signRecord(recordTypes.keys, view, system.key));
+    await lifecycle.close();
+  });
+
+  test('is told to a security officer of anybody: what decided, on which bundle, and what is missing, in data and in words; and recorded', async () => {
+    const denied = await explain(sofia, { principal: 'otto', action: 'keys:Rotate', key: alias });
+    expect(denied).toMatchObject({ decision: 'deny', question: { principal: 'otto', keyId, keyRevision: 7, mfa: false } });
+    expect(denied.bundle.revision).toBe((await bundleInForce()).revision);
+    expect(denied.policies).toMatchObject([{ id: 'production-needs-mfa', controls: expect.arrayContaining(['PCI-DSS-4.0.1:8.4.1']) }]);
+    const withMfa = await explain(sofia, { principal: 'otto', action: 'keys:Rotate', key: keyId, mfa: true });
+    expect(withMfa.missing).toContainEqual({ kind: 'role', role: 'key-administrator', policy: 'key-administrator-administers' });
+    expect(withMfa.text).toContain('missing for key-administrator-administers: the role key-administrator');
+    expect(await explain(sofia, { principal: 'payments-api', action: 'crypto:Decrypt', key: keyId })).toMatchObject({ decision: 'allow' });
+    await system.recorded({
+      action: 'policy:Explain',
+      principal: 'sofia',
+      keyId,
+      alias,
+      reason: 'may otto keys:Rotate?',
+      outcome: 'success',
+    });
+  });
+
+  test('is told to people of themselves, with the second factor that they have; to owners of their keys; to others not, nor whether there is a key', async () => {
+    const [otto, olaf, api] = [await system.caller('otto'), await system.caller('olaf'), await system.caller('payments-api')];
+    const own = await explain(otto, { action: 'policy:Publish' });
+    expect(own).toMatchObject({ decision: 'deny', question: { principal: 'otto', mfa: false, method: 'token' } });
+    expect(own.missing).toContainEqual({ kind: 'role', role: 'security-officer', policy: 'security-officer-governs' });
+    await system.recorded({ action: 'policy:ExplainOwn', principal: 'otto', reason: 'may otto policy:Publish?' });
+    expect(await explain(sofia, { action: 'policy:Publish' })).toMatchObject({ decision: 'allow', question: { mfa: true } });
+
+    const about = { principal: 'payments-api', action: 'crypto:Decrypt' };
+    expect(await explain(olaf, { ...about, key: keyId })).toMatchObject({ decision: 'allow' });
+    await system.recorded({ action: 'policy:ExplainKey', principal: 'olaf', keyId });
+    for (const key of [keyId, `k_${'f'.repeat(22)}`])
+      expect(await ask(otto, 'policy.explain', { ...about, key })).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+    expect(await ask(api, 'policy.explain', { action: 'crypto:Decrypt', key: keyId })).toMatchObject({
+      problem: { code: 'ERR_ACCESS_DENIED' },
+    });
+    expect(await ask(sofia, 'policy.explain', { ...about, key: `k_${'f'.repeat(22)}` })).toMatchObject({
+      problem: { code: 'ERR_NOT_FOUND' },
+    });
+    for (const wrong of [about, { action: 'policy:Publish', key: keyId }])
+      expect(await ask(sofia, 'policy.explain', wrong)).toMatchObject({ problem: { code: 'ERR_MALFORMED_REQUEST' } });
+  });
+
+  test('a denial has the policies that forbade it in its record', async () => {
+    const before = await bundleInForce();
+    const more =
+      '\n@id("otto-never-reads") @control("c") forbid (principal == Claviger::Principal::"otto", action == Claviger::Action::"policy:Read", resource);';
+    const bundle = proposal(before, { policies: before.policies + more });
+    const { result } = (await ask(sofia, 'policy.publish', { basedOn: before.revision, bundle, reason: 'one less' })) as unknown as {
+      result: { revision: number };
+    };
+    const otto = await system.caller('otto');
+    expect(await ask(otto, 'policy.show')).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' } });
+    const record = await system.recorded({ action: 'policy:Read', principal: 'otto', session: otto.session, outcome: 'denied' });
+    expect(record).toMatchObject({ policies: ['otto-never-reads'], revisions: { bundle: result.revision } });
+    await ask(sofia, 'policy.publish', { basedOn: result.revision, bundle: proposal(before), reason: 'back' });
   });
 });
 
@@ -499,6 +587,17 @@ test('1,000 policies and 10,000 principals are published, stored, shown and held
   expect(isPacked(view?.bundle)).toBe(true);
   expect(new Evaluator().load(view?.bundle)).toEqual({ ok: true, revision: bundle.revision, hash });
   views.stop();
+
+  // Whoever may not publish costs nothing more: it is refused before anything is inflated, and this could not be.
+  const api = await system.caller('payments-api', { token: system.tokenFromAhead('payments-api') });
+  const nothing = { deflated: 'AAAA', bytes: 8_000_000 };
+  for (const [operation, packed] of [
+    ['policy.publish', { basedOn: bundle.revision, reason: 'bomb', bundle: nothing }],
+    ['changes.show', { change: `ch_${'A'.repeat(22)}`, input: nothing }],
+  ] as const)
+    expect(await ask(api, operation, packed)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' }, receipt: {} });
+  const refused = await system.recorded({ action: 'policy:Publish', principal: 'payments-api', session: api.session });
+  expect(refused).toMatchObject({ outcome: 'denied', mfa: false, revisions: { bundle: bundle.revision } });
 
   // And back, by a bundle that travels as it is.
   const small = await ask(sofia, 'policy.publish', { basedOn: bundle.revision, bundle: proposal(before), reason: 'back' });

@@ -5,10 +5,11 @@ import type { BundleIssue } from './bundle-issue';
 import { cedarUsable } from './cedar';
 import { cedarRequest } from './cedar-request';
 import { checkingReferences } from './check-references';
-import { askParts, type Compilation, type CompiledPolicies, compiling, partsOf, type Slice, sliceFor } from './compiled-policies';
+import { askParts, type CompiledPolicies, compiling, partsOf, type Slice, sliceFor } from './compiled-policies';
 import { type Decision, denied } from './decision';
 import { explain } from './explain';
 import { type Permit, permitsOf } from './permits';
+import { checkingPolicies, type ReadPolicies, readingPolicies } from './read-policies';
 import type { AuthorizationRequest, Resource } from './request';
 import { attributesText } from './resource-reads';
 import { settle } from './settle';
@@ -28,6 +29,8 @@ interface Loaded {
   readonly bundle: PolicyBundle;
   readonly hash: string;
   readonly compiled: CompiledPolicies;
+  /** The same when they were validated; until then those of the last bundle that was. */
+  readonly validated: CompiledPolicies | undefined;
   readonly subjectOf: (principalId: string) => Subject | undefined;
   /** Of each subject that was asked for: by period and action. */
   readonly slices: WeakMap<Subject, Map<string, Slice>>;
@@ -68,6 +71,11 @@ export class Evaluator {
     return this.#loaded;
   }
 
+  /** The newest policies that were validated here. */
+  get validated(): ReadPolicies | undefined {
+    return this.#loaded?.validated;
+  }
+
   /** Actions that its schema cannot express, since it is from before they came: they are denied with a code of their own until a bundle that has them is published. */
   get missing(): readonly Action[] {
     return this.#loaded?.compiled.missing ?? [];
@@ -94,6 +102,10 @@ export class Evaluator {
   /**
    * The same beside the requests of a service: the old bundle decides until the new one is ready, which is then in force from one turn to the next. One at a
    * time: whoever loads waits for the load before.
+   *
+   * With the schema of the old one it decides before Cedar has validated what is new in it, since that takes longer than all the rest: what it forbids or takes
+   * away is not to wait. A policy that validation refuses fails when it is asked, which denies (settle.ts); then the load fails, and the old one is back, for
+   * the caller to use or not. With `unavailable` the new one may stay, and is validated when it is loaded again.
    */
   loadBeside(input: unknown, elsewhere: Elsewhere): Promise<LoadResult> {
     return beside(this.#loading(input), elsewhere).catch(failed);
@@ -101,34 +113,51 @@ export class Evaluator {
 
   *#loading(input: unknown): Work<LoadResult> {
     const shaped = yield* shaping(input);
-    if (!shaped.ok) return { ok: false, code: 'invalid', issues: shaped.issues };
+    if (!shaped.ok) return invalid(shaped.issues);
     const { bundle } = shaped;
     const hash = yield* hashing(bundle);
     const old = this.#loaded;
+    const result: LoadResult = { ok: true, revision: bundle.revision, hash };
     if (old && bundle.revision < old.bundle.revision) return refused('lower-revision', `revision ${old.bundle.revision} is in force`);
     if (old && bundle.revision === old.bundle.revision) {
-      if (hash === old.hash) return { ok: true, revision: bundle.revision, hash };
-      return refused('conflicting-revision', `revision ${bundle.revision} is in force with another content`);
+      if (hash !== old.hash) return refused('conflicting-revision', `revision ${bundle.revision} is in force with another content`);
+      const issues = yield* this.#validating(old);
+      return issues.length > 0 ? invalid(issues) : result;
     }
-    const compilation = yield* this.#compiling(bundle);
-    if (!compilation.ok) return { ok: false, code: 'invalid', issues: compilation.issues };
-    const { compiled } = compilation;
+    const compilation = yield* this.#compiling(bundle, old);
+    if (!compilation.ok) return invalid(compilation.issues);
+    const { compiled, validated } = compilation;
     const issues = yield* checkingReferences(bundle, [...compiled.policies.values()]);
-    if (issues.length > 0) return { ok: false, code: 'invalid', issues };
+    if (issues.length > 0) return invalid(issues);
     const subjectOf = subjectsOf(bundle);
     yield undefined;
+    // Whatever was decided by the same policies and schema for the same subject stays so.
+    if (compiled.schema !== old?.compiled.schema) this.#decisions.clear();
+    const loaded: Loaded = { bundle, hash, compiled, validated, subjectOf, slices: new WeakMap() };
+    this.#loaded = loaded;
     const parts = partsOf(compiled);
+    compiled.held.keep(new Set(parts.map(({ content }) => content)));
+    const refusedBy = yield* this.#validating(loaded);
+    if (refusedBy.length > 0) {
+      this.#loaded = old;
+      return invalid(refusedBy);
+    }
     // A large part is parsed now, not by the first request that needs it.
     for (const part of parts) {
       if (part.policies.length < heldAtOnce || compiled.held.isHeld(part)) continue;
       compiled.held.hold(part);
       yield undefined;
     }
-    // Whatever was decided by the same policies and schema for the same subject stays so.
-    if (compiled.schema !== old?.compiled.schema) this.#decisions.clear();
-    this.#loaded = { bundle, hash, compiled, subjectOf, slices: new WeakMap() };
-    compiled.held.keep(new Set(parts.map(({ content }) => content)));
-    return { ok: true, revision: bundle.revision, hash };
+    return result;
+  }
+
+  /** What is wrong with the policies of a bundle that decides already. */
+  *#validating(loaded: Loaded): Work<BundleIssue[]> {
+    const { compiled, validated } = loaded;
+    if (validated === compiled) return [];
+    const issues = yield* checkingPolicies(compiled, validated);
+    if (issues.length === 0) this.#loaded = { ...loaded, validated: compiled };
+    return issues;
   }
 
   /** `honoured`: grants of limited use that count as in force, as the bundle has them now; others give nothing. */
@@ -213,10 +242,10 @@ export class Evaluator {
     return this.#permits.list;
   }
 
-  /** A decision in words, with the policies that made it and, for a denial, what is missing. Text for people: its wording may change. */
-  explain(request: AuthorizationRequest, decision: Decision): string {
+  /** The policies that made a decision and, for a denial, what is missing: `explained` asks for more, and has it in words. */
+  explain(request: AuthorizationRequest, decision: Decision): ReturnType<typeof explain> {
     const policies = this.#loaded?.compiled;
-    return explain(request, decision, {
+    return explain(decision, {
       policyOf: (id) => policies?.policies.get(id),
       applicable: policies?.byAction.get(request.action)?.policies ?? [],
       roles: this.#loaded?.subjectOf(request.principalId)?.rolesAt(request.context.nowMs) ?? [],
@@ -229,15 +258,17 @@ export class Evaluator {
     return evaluate(...asked);
   }
 
-  *#compiling(bundle: PolicyBundle): Work<Compilation> {
-    const old = this.#loaded;
-    if (old && old.bundle.policies === bundle.policies && old.bundle.schema === bundle.schema) return { ok: true, compiled: old.compiled };
-    return yield* compiling(bundle, {
-      slot: this.#slotName,
-      age: 'in-force',
-      previous: old?.compiled,
-      ...(this.#partChars === undefined ? {} : { partChars: this.#partChars }),
-    });
+  *#compiling(bundle: PolicyBundle, old: Loaded | undefined): Work<Compiled> {
+    const { compiled: previous, validated } = old ?? {};
+    if (previous && old?.bundle.policies === bundle.policies && old.bundle.schema === bundle.schema)
+      return { ok: true, compiled: previous, validated };
+    const reading = yield* readingPolicies(bundle, { age: 'in-force', previous });
+    if (!reading.ok) return reading;
+    const sameSchema = validated?.schema === bundle.schema;
+    const issues = sameSchema ? [] : yield* checkingPolicies(reading.read);
+    if (issues.length > 0) return { ok: false, issues };
+    const compilation = yield* compiling(reading.read, { slot: this.#slotName, previous, partChars: this.#partChars });
+    return compilation.ok ? { ...compilation, validated: sameSchema ? validated : compilation.compiled } : compilation;
   }
 }
 
@@ -274,6 +305,12 @@ function evaluate(
     return denied('evaluation-failed', [], (cause as Error).message);
   }
 }
+
+type Compiled =
+  | { ok: true; compiled: CompiledPolicies; validated: CompiledPolicies | undefined }
+  | { ok: false; issues: readonly BundleIssue[] };
+
+const invalid = (issues: readonly BundleIssue[]): LoadResult => ({ ok: false, code: 'invalid', issues });
 
 const failed = (cause: unknown): LoadResult => ({
   ok: false,

@@ -148,6 +148,20 @@ export class Gate {
       : this.settle(session, request, this.ports.evaluator.decide(request, grants), grants);
   }
 
+  /**
+   * Whether it could be admitted, with the approval of others or with uses of grants: asked before what is long in a request is looked at. Nothing is counted,
+   * and nothing admitted. Throws Refusal ERR_ACCESS_DENIED.
+   */
+  assertPossible(session: SessionView, ...[action, resource, more]: Question): void {
+    const { evaluator } = this.ports;
+    const request = this.request(session, action, resource, more);
+    const decision = evaluator.decide(request);
+    if (decision.kind !== 'deny') return;
+    for (const grants of choices(evaluator.limitedGrants?.(request) ?? [], []))
+      if (evaluator.decide(request, grants).kind !== 'deny') return;
+    this.settle(session, request, decision);
+  }
+
   /** What policy alone does not allow: one grant of limited use, else all that can matter together. */
   private byGrants(session: SessionView, request: AuthorizationRequest, alone: Decision, charges: Charges): Admission {
     const { evaluator, quotas } = this.ports;

@@ -52,6 +52,7 @@ export {
   withoutGrant,
 } from './elevation';
 export { Evaluator, type LoadResult } from './evaluator';
+export { type Answered, explained } from './explained';
 export { factsReadBy, type RequestFact } from './facts-read';
 export { type Bound, type Floor, floorOf, type KeyFacts, missingNotes, type Shortfall, shortfalls } from './floor';
 export { type Admission, type ApprovedWay, type Caller, Gate, type GatePorts, keyResource, Refusal, type SessionSource } from './gate';
@@ -86,5 +87,5 @@ export {
 export type { Elsewhere } from './steps';
 export type { LimitedGrant } from './subjects';
 export { type Subject, subjectsOf } from './subjects';
-export { validateBeside, validateBundle } from './validate-bundle';
+export { BundleValidator, validateBundle } from './validate-bundle';
 export { disabledIn, type Keep, keptByDefault, shortAfter, withoutAssignments } from './withdrawal';

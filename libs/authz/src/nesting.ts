@@ -6,8 +6,8 @@
 const maxDepth = 32;
 const maxOperatorsPerPolicy = 200;
 
-/** Cedar's own tokens, as far as depth is concerned; strings and comments are skipped whole. A lone CR ends a comment, as in Cedar. */
-const token = /"(?:[^"\\]|\\.)*"?|\/\/[^\n\r]*|&&|\|\||\bif\b|[()[\]{}<>;.+*!-]/gs;
+/** Cedar's own tokens, as far as depth is concerned; strings and comments are one each. A lone CR ends a comment, as in Cedar. */
+export const token = /"(?:[^"\\]|\\.)*"?|\/\/[^\n\r]*|&&|\|\||\bif\b|[()[\]{}<>;.+*!-]/gs;
 
 /** What is too deep, in words for the author; undefined when nothing is. */
 export function tooDeep(text: string, language: 'policies' | 'schema'): string | undefined {

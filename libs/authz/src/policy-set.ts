@@ -2,6 +2,7 @@ import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { type Approval, approvalOf } from './approval';
 import type { BundleIssue } from './bundle-issue';
 import { tooDeep } from './nesting';
+import { policyTexts } from './policy-texts';
 import { atOnce, type Calls, call, type Work } from './steps';
 
 export interface Policy {
@@ -26,31 +27,32 @@ export const parsePolicies = (text: string): ParsedPolicies => atOnce(parsing(te
 /** So many are parsed before others have their turn. */
 const parsedTogether = 40;
 
+/** So little is parsed in less time than another thread takes to hear of it. */
+const briefChars = 4_000;
+
 /** The same in steps. What is in `known`, by its text, is not parsed again. */
 export function* parsing(text: string, known: ReadonlyMap<string, Policy>): Work<ParsedPolicies> {
   const deep = tooDeep(text, 'policies');
   if (deep) return refuse({ where: 'policies', message: deep });
   yield undefined;
-  const [parts] = (yield* call('splitPolicies', [[text]])) as [ReturnType<Calls['splitPolicies']>];
-  if (parts.type === 'failure') return { ok: false, issues: parts.errors.map((error) => cedarIssue('policies', error, text)) };
-  if (parts.policy_templates.length > 0)
-    return refuse({ where: 'policies', message: 'templates (?principal, ?resource) are not supported: use a grant' });
-  if (parts.policies.length === 0) return refuse({ where: 'policies', message: 'there is no policy: everything would be denied' });
+  const split = (yield* splitting(text, known)) ?? (yield* splitting(text, new Map()))!;
+  if (!Array.isArray(split)) return split;
+  if (split.length === 0) return refuse({ where: 'policies', message: 'there is no policy: everything would be denied' });
 
   const issues: BundleIssue[] = [];
   const policies: Policy[] = [];
   const seen = new Set<string>();
-  const unknown = parts.policies.filter((policyText) => !known.has(policyText));
+  const unknown = split.filter((policyText) => !known.has(policyText));
   const answers = new Map<string, ReturnType<Calls['policyToJson']>>();
   for (let from = 0; from < unknown.length; from += parsedTogether) {
     const some = unknown.slice(from, from + parsedTogether);
-    const read = yield* call(
+    const read = yield* parsed(
       'policyToJson',
       some.map((one) => [one]),
     );
     some.forEach((one, index) => void answers.set(one, read[index]!));
   }
-  for (const policyText of parts.policies) {
+  for (const policyText of split) {
     const answer = answers.get(policyText);
     if (answer?.type === 'failure') {
       issues.push(...answer.errors.map((error) => cedarIssue('policies', error, policyText)));
@@ -62,6 +64,34 @@ export function* parsing(text: string, known: ReadonlyMap<string, Policy>): Work
     if (policy) seen.add(policy.id);
   }
   return issues.length > 0 ? { ok: false, issues } : { ok: true, policies };
+}
+
+/**
+ * The text of each policy. Only what is not known is parsed: what Cedar took for one policy it takes for one wherever it stands by itself. Undefined when
+ * what is left is not made of policies and something is known: what is wrong, and where, is said of the whole text.
+ */
+function* splitting(text: string, known: ReadonlyMap<string, Policy>): Work<string[] | Extract<ParsedPolicies, { ok: false }> | undefined> {
+  const texts = known.size === 0 ? undefined : policyTexts(text);
+  if (!texts && known.size > 0) return undefined;
+  const found = texts?.filter((one) => known.has(one)) ?? [];
+  const left = texts ? texts.filter((one) => !known.has(one)).join('\n') : text;
+  if (texts && left === '') return found;
+  const [parts] = yield* parsed('splitPolicies', [[left]]);
+  if (parts!.type === 'failure') {
+    return texts ? undefined : { ok: false, issues: parts!.errors.map((error) => cedarIssue('policies', error, text)) };
+  }
+  if (parts!.policy_templates.length > 0)
+    return refuse({ where: 'policies', message: 'templates (?principal, ?resource) are not supported: use a grant' });
+  return [...found, ...parts!.policies];
+}
+
+/** At once where there is little. */
+function* parsed<N extends 'splitPolicies' | 'policyToJson'>(
+  name: N,
+  calls: readonly Parameters<Calls[N]>[],
+): Work<ReturnType<Calls[N]>[]> {
+  const chars = calls.reduce((sum, [text]) => sum + (text as string).length, 0);
+  return chars <= briefChars ? atOnce(call(name, calls)) : yield* call(name, calls);
 }
 
 function describe(text: string, json: PolicyJson, issues: BundleIssue[]): Policy | undefined {
@@ -99,4 +129,4 @@ function lineAndColumn(text: string, byteOffset: number): string {
   return `line ${before.length}, column ${before.at(-1)!.length + 1}: `;
 }
 
-const refuse = (issue: BundleIssue): ParsedPolicies => ({ ok: false, issues: [issue] });
+const refuse = (issue: BundleIssue): Extract<ParsedPolicies, { ok: false }> => ({ ok: false, issues: [issue] });

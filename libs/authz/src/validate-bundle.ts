@@ -2,8 +2,7 @@ import { bundleLimits, Grant, Group, groupLimits, PackedError, PolicyBundle, Pri
 import type { z } from 'zod';
 import type { BundleIssue } from './bundle-issue';
 import { checkingReferences } from './check-references';
-import { compiling } from './compiled-policies';
-import { parsing } from './policy-set';
+import { checkingPolicies, type ReadPolicies, readingPolicies } from './read-policies';
 import { separationIssues } from './separation';
 import { atOnce, beside, type Elsewhere, each, opened, type Work } from './steps';
 
@@ -63,18 +62,38 @@ const issuesOf = ({ issues }: z.ZodError, at: readonly PropertyKey[] = []): Bund
  * here alone, over all principals: nothing comes into force past this. Changes nothing that is in force. Cedar's answer
  * for 50 policies takes some tens of milliseconds, synchronously. Throws only when Cedar itself is unusable.
  */
-export const validateBundle = (input: unknown): BundleIssue[] => atOnce(validating(input));
+export const validateBundle = (input: unknown): BundleIssue[] => atOnce(validating(input)).issues;
 
-/** The same beside other work. Rejects when `elsewhere` does not answer. */
-export const validateBeside = (input: unknown, elsewhere: Elsewhere): Promise<BundleIssue[]> => beside(validating(input), elsewhere);
+/** Validates bundle after bundle beside other work. What a bundle has in common with one that was good is not checked again. */
+export class BundleValidator {
+  #good: ReadPolicies | undefined;
 
-function* validating(input: unknown): Work<BundleIssue[]> {
+  constructor(
+    private readonly elsewhere: Elsewhere,
+    /** What is in force, until a bundle was good here. */
+    private readonly inForce: () => ReadPolicies | undefined = () => undefined,
+  ) {}
+
+  /** As `validateBundle`. Rejects when `elsewhere` does not answer. */
+  async validate(input: unknown): Promise<BundleIssue[]> {
+    const { issues, read } = await beside(validating(input, this.#good ?? this.inForce()), this.elsewhere);
+    if (issues.length === 0) this.#good = read;
+    return issues;
+  }
+}
+
+interface Validated {
+  readonly issues: BundleIssue[];
+  readonly read?: ReadPolicies;
+}
+
+function* validating(input: unknown, previous?: ReadPolicies): Work<Validated> {
   const shaped = yield* shaping(input);
-  if (!shaped.ok) return shaped.issues;
+  if (!shaped.ok) return shaped;
   const { bundle } = shaped;
-  const compilation = yield* compiling(bundle, { slot: 'claviger.validate', age: 'new' });
-  const parsed = compilation.ok ? undefined : yield* parsing(bundle.policies, new Map());
-  const policies = compilation.ok ? [...compilation.compiled.policies.values()] : parsed?.ok ? parsed.policies : [];
-  const references = yield* checkingReferences(bundle, policies);
-  return [...(compilation.ok ? [] : compilation.issues), ...references, ...separationIssues(bundle)];
+  const reading = yield* readingPolicies(bundle, { age: 'new', previous });
+  const read = reading.ok ? reading.read : undefined;
+  const wrong = reading.ok ? yield* checkingPolicies(reading.read, previous) : reading.issues;
+  const references = yield* checkingReferences(bundle, [...(read?.policies.values() ?? [])]);
+  return { issues: [...wrong, ...references, ...separationIssues(bundle)], ...(read ? { read } : {}) };
 }

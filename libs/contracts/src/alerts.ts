@@ -12,6 +12,8 @@ export const Alert = z.strictObject({
     'rate-spike-key',
     'first-use',
     'deletion-probe',
+    'quota-refusals',
+    'quota-put-back',
     'ledger-finding',
     'token-failure',
     'token-assurance',

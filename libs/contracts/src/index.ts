@@ -23,6 +23,7 @@ export * from './elevation';
 export * from './elevation-operations';
 export * from './errors';
 export * from './events';
+export * from './explain-operations';
 export * from './export-operations';
 export * from './further-tokens';
 export * from './grant-context';

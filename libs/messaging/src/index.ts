@@ -16,7 +16,14 @@ export { parseInput } from './parse-request';
 export { ProblemFilter } from './problem-filter';
 export { type ProvisionOptions, provision } from './provision';
 export type { RequestContext } from './request-context';
-export { type Answer, RecordedProblem, type RecordRefusal, RequestServer, type RequestServerOptions } from './request-server';
+export {
+  type AdmitPacked,
+  type Answer,
+  RecordedProblem,
+  type RecordRefusal,
+  RequestServer,
+  type RequestServerOptions,
+} from './request-server';
 export { importTrustedKeys, RecordSignatureError, type RecordSigner, signRecord, signRecords, verifyRecord } from './signed-record';
 export { SigningTogether } from './signing-together';
 export {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { limits, type Operation, PackedError, ProblemError, unpackFields } from '@claviger/contracts';
+import { isPacked, limits, type Operation, PackedError, ProblemError, unpackFields } from '@claviger/contracts';
 import type { Msg } from '@nats-io/transport-node';
 import { listProblem } from './bounded-lists';
 
@@ -21,17 +21,32 @@ export function callerTraceHeaders(m: Msg) {
 }
 
 /** JSON text to a validated request. The detail names paths and rules, never values. */
-export function parseInput(operation: Operation, data: Uint8Array): unknown {
+export const parseInput = (operation: Operation, data: Uint8Array): unknown => parseBody(operation, readBody(data));
+
+/** The JSON of a request, of which nothing has been inflated. */
+export function readBody(data: Uint8Array): unknown {
   if (data.length > limits.messageBytes) throw new ProblemError('ERR_PAYLOAD_TOO_LARGE', `at most ${limits.messageBytes} bytes`);
-  let json: unknown;
   try {
     if (!isUtf8(data)) throw new SyntaxError('not UTF-8');
-    json = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
+    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'));
+  } catch {
+    throw notJson();
+  }
+}
+
+/** Whether something of it travels packed: a message may then hold eight times what it looks like, and more of work. */
+export const isPackedBody = ({ packs = [] }: Operation, json: unknown): boolean =>
+  typeof json === 'object' && json !== null && packs.some((name) => isPacked((json as Record<string, unknown>)[name]));
+
+/** What `readBody` read, to a validated request: what is packed is inflated. */
+export function parseBody(operation: Operation, body: unknown): unknown {
+  let json = body;
+  try {
     if (operation.packs) json = unpackFields(json, operation.packs);
     if (namesPrototype(json)) throw new SyntaxError('__proto__');
   } catch (error) {
     if (error instanceof PackedError) throw new ProblemError('ERR_MALFORMED_REQUEST', `${operation.packs?.join(', ')}: ${error.message}`);
-    throw new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
+    throw notJson();
   }
   // A few kB may have become millions of items.
   const problem = operation.packs && listProblem(operation.request, json);
@@ -52,6 +67,8 @@ export function parseInput(operation: Operation, data: Uint8Array): unknown {
     .join('; ');
   throw new ProblemError('ERR_MALFORMED_REQUEST', detail);
 }
+
+const notJson = () => new ProblemError('ERR_MALFORMED_REQUEST', 'The body is not JSON in UTF-8.');
 
 /** A record schema passes over a member of this name in silence: it would be in the request, and neither in what is authenticated nor in what is recorded. */
 const namesPrototype = (json: unknown): boolean =>

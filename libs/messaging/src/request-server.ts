@@ -13,7 +13,7 @@ import { type Msg, type NatsConnection, type Subscription } from '@nats-io/trans
 import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
 import { context, trace } from '@opentelemetry/api';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { callerTraceHeaders, parseInput } from './parse-request';
+import { callerTraceHeaders, isPackedBody, parseBody, parseInput, readBody } from './parse-request';
 import type { RequestContext } from './request-context';
 import { endSpan, extractTrace, SpanKind, startSpan } from './trace';
 
@@ -30,12 +30,20 @@ export type RecordRefusal = (
   refusal: ProblemError,
 ) => Promise<Receipt | undefined>;
 
+/**
+ * Whether a request of which something is packed may be inflated: who asks, and whether policy could allow it at all. What it refuses it has recorded: it throws
+ * RecordedProblem, or a ProblemError where no record is possible.
+ */
+export type AdmitPacked = (request: RequestContext, operation: Operation) => Promise<void>;
+
 export interface RequestServerOptions {
   connection: NatsConnection;
   /** Service name: the queue group and the fifth token of the subject. */
   services: Record<string, Readonly<Record<string, Operation>>>;
   /** Internal services (`claviger-internal.v1.<service>.*`) that this process answers. */
   internal?: Record<string, Readonly<Record<string, Operation>>>;
+  /** Without it nothing packed is taken from callers. */
+  admitPacked?: AdmitPacked;
   maxInFlight?: number;
   /** Longest that `close` takes; default 8 s: a request may take some seconds in its handler, and whoever drains this process has more to do after it. */
   closeWaitMs?: number;
@@ -151,7 +159,10 @@ export class RequestServer extends Server implements CustomTransportStrategy {
         const parent = extractTrace(callerTraceHeaders(m));
         const traceId = trace.getSpanContext(parent)?.traceId;
         request = { ...request, trace: parent, ...(traceId ? { traceId } : {}) };
-        const { handler, input, ...about } = this.prepare(operation, service, from.verb, m.data);
+        const handler = this.handlerOf(operation, service, from.verb);
+        const body = readBody(m.data);
+        if (isPackedBody(operation as Operation, body)) await this.admitted(request, operation as Operation);
+        const { input, ...about } = prepared(operation as Operation, body);
         request = { ...request, ...about };
         await this.answer(m, request, operation as Operation, handler, input);
       } catch (error) {
@@ -168,12 +179,20 @@ export class RequestServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  private prepare(operation: Operation | undefined, service: string, verb: string, data: Uint8Array) {
+  private handlerOf(operation: Operation | undefined, service: string, verb: string): (...args: never[]) => unknown {
     const handler = operation && this.routes.get(operation.name);
-    if (!operation || !handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', `${service} has no operation ${verb.slice(0, 64)}`);
-    const input = parseInput(operation, data) as { requestId?: string };
-    const { requestId } = input;
-    return { handler, input, ...(requestId ? { requestId } : {}), ...(operation.changeable ? commandOf(operation, input) : {}) };
+    if (!handler) throw new ProblemError('ERR_UNKNOWN_OPERATION', `${service} has no operation ${verb.slice(0, 64)}`);
+    return handler;
+  }
+
+  private async admitted(request: RequestContext, operation: Operation): Promise<void> {
+    const { admitPacked } = this.options;
+    if (!admitPacked) throw new ProblemError('ERR_MALFORMED_REQUEST', 'Nothing packed is taken here.');
+    try {
+      await admitPacked(request, operation);
+    } catch (error) {
+      throw new Reached(error);
+    }
   }
 
   private async answer(
@@ -261,6 +280,12 @@ export class RequestServer extends Server implements CustomTransportStrategy {
   }
 }
 
+function prepared(operation: Operation, body: unknown) {
+  const input = parseBody(operation, body) as { requestId?: string };
+  const { requestId } = input;
+  return { input, ...(requestId ? { requestId } : {}), ...(operation.changeable ? commandOf(operation, input) : {}) };
+}
+
 /** What a change request is compared with. Handlers hear nothing of the change itself. */
 function commandOf(
   { name }: Operation,
@@ -288,10 +313,10 @@ export class RecordedProblem extends Error {
   }
 }
 
-/** Thrown by a handler. */
+/** Thrown by a handler, or by what admits to it: the outcome is recorded. */
 class Reached extends Error {
   constructor(cause: unknown) {
-    super('handler failed', { cause });
+    super('refused or failed', { cause });
   }
 }
 

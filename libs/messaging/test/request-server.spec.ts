@@ -16,7 +16,7 @@ import {
 import { until } from '@claviger/testing';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
-import { askInternal, parseInput, RecordedProblem, type RequestContext, RequestServer } from '../src/index';
+import { type AdmitPacked, askInternal, parseInput, RecordedProblem, type RequestContext, RequestServer } from '../src/index';
 import { type PlainBroker, startPlainBroker } from './plain-broker';
 
 let broker: PlainBroker;
@@ -29,11 +29,11 @@ let recordable = true;
 
 const receipt: Receipt = { worker: 'w1', epoch: 'e1', seq: 3, batchHash: 'A'.repeat(43), index: 5 };
 const session = 'S'.repeat(22);
-const subject = (verb: string) => requestSubject({ principal: 'payments-api', session, service: 'crypto', verb });
+const subject = (verb: string, of = 'crypto') => requestSubject({ principal: 'payments-api', session, service: of, verb });
 const body = (fields: object) => JSON.stringify({ type: requestType, ...fields });
 const random = body({ bytes: 8 });
-const ask = async (verb: string, payload: string | Uint8Array, h?: ReturnType<typeof headers>): Promise<Reply> =>
-  Reply.parse((await caller.request(subject(verb), payload, { timeout: 5_000, ...(h ? { headers: h } : {}) })).json());
+const ask = async (verb: string, payload: string | Uint8Array, h?: ReturnType<typeof headers>, of?: string): Promise<Reply> =>
+  Reply.parse((await caller.request(subject(verb, of), payload, { timeout: 5_000, ...(h ? { headers: h } : {}) })).json());
 const codeOf = (reply: Reply) => ('problem' in reply ? reply.problem.code : 'OK');
 const answers = { random: async (): Promise<unknown> => ({ result: { random: 'AAAA' }, receipt }) };
 
@@ -64,10 +64,10 @@ beforeEach(async () => {
   server = await started({});
 });
 
-async function started(more: { maxInFlight?: number; closeWaitMs?: number }): Promise<RequestServer> {
+async function started(more: { maxInFlight?: number; closeWaitMs?: number; admitPacked?: AdmitPacked }): Promise<RequestServer> {
   const made = new RequestServer({
     connection: serving,
-    services: { crypto: cryptoOperations },
+    services: { crypto: cryptoOperations, policy: { publish: policyOperations.publish } },
     internal: { hsm: { generateKek: internalOperations.generateKek } },
     ...more,
   });
@@ -140,6 +140,35 @@ test('the lists of a request that was packed are looked at up to the first thing
     [Array.from({ length: 200 }, () => group(good)), /bundle\.groups\.131\.members: at most 250000 items in all lists$/],
   ] as const)
     expect(() => publish([...groups])).toThrow(expect.objectContaining({ detail: expect.stringMatching(said) }));
+});
+
+test('what is packed is inflated for those only who are admitted to it before; what refuses them has recorded it', async () => {
+  const publish = (bundle: unknown) => ask('publish', body({ basedOn: 1, reason: 'r', bundle }), undefined, 'policy');
+  const bomb = { deflated: 'AAAA', bytes: 8_000_000 };
+  const asked: string[] = [];
+  const serve = async (admitPacked?: AdmitPacked) => {
+    // The one before answers no more.
+    await serving.close();
+    serving = await broker.connection();
+    const made = await started({ ...(admitPacked ? { admitPacked } : {}) });
+    made.addHandler(policyOperations.publish.name, (async () => ({ result: {} })) as never);
+    made.listen(() => undefined);
+  };
+  await serve(async ({ principal }, { name }) => {
+    asked.push(`${principal} ${name}`);
+    throw new RecordedProblem(new ProblemError('ERR_ACCESS_DENIED'), receipt);
+  });
+  expect(await publish(bomb)).toMatchObject({ problem: { code: 'ERR_ACCESS_DENIED' }, receipt });
+  expect({ asked, refusals }).toEqual({ asked: ['payments-api policy.publish'], refusals: [] });
+  // What is not packed costs what it looks like: the handler asks.
+  expect(codeOf(await publish({}))).toBe('ERR_MALFORMED_REQUEST');
+  expect(asked).toHaveLength(1);
+
+  await serve(async () => undefined);
+  expect(await publish(bomb)).toMatchObject({ problem: { code: 'ERR_MALFORMED_REQUEST', detail: expect.stringContaining('no JSON') } });
+
+  await serve();
+  expect(await publish(bomb)).toMatchObject({ problem: { code: 'ERR_MALFORMED_REQUEST', detail: 'Nothing packed is taken here.' } });
 });
 
 test('the detail of a refusal names fields and rules, never values', async () => {

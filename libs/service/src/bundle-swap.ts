@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type BundleIssue, CedarThread, type Elsewhere, type Evaluator, issueText, validateBeside } from '@claviger/authz';
+import { type BundleIssue, BundleValidator, CedarThread, type Elsewhere, type Evaluator, issueText } from '@claviger/authz';
 import type { BundleView } from '@claviger/contracts';
 import type { LoggerService } from '@nestjs/common';
 import { withoutActions } from './without-actions';
@@ -25,7 +25,7 @@ export interface BundleSwapParts {
  */
 export class BundleSwap {
   private newest: Pick<BundleView, 'bundle' | 'revision'> | undefined;
-  /** Since when there is a newer one than what decides; undefined when there is none. */
+  /** Since when there is a newer one than what decides and was validated; undefined when there is none. */
   private behindSince: number | undefined;
   /** When the first one came that is newer than what is being read. */
   private overtakenAt: number | undefined;
@@ -37,10 +37,12 @@ export class BundleSwap {
   private wake = new AbortController();
   private readonly listeners: (() => void)[] = [];
   private readonly elsewhere: Elsewhere & { stop(): Promise<void> };
+  private readonly validator: BundleValidator;
   private readonly now: () => number;
 
   constructor(private readonly parts: BundleSwapParts) {
     this.elsewhere = parts.elsewhere ?? new CedarThread();
+    this.validator = new BundleValidator(this.elsewhere, () => parts.evaluator.validated);
     this.now = parts.now ?? (() => performance.now());
   }
 
@@ -54,12 +56,11 @@ export class BundleSwap {
     this.swapping ??= this.swap();
   }
 
-  /** Whether what decides is the newest bundle, or the one before it for a moment. */
+  /** Whether what decides is the newest bundle, or for a moment the one before it, or the newest while it is validated. */
   inForce(): boolean {
     const { current } = this.parts.evaluator;
     if (!current || this.refused) return false;
-    if (current.bundle.revision === this.newest?.revision) return true;
-    return this.behindSince !== undefined && this.now() - this.behindSince < swapAtMostMs;
+    return this.behindSince === undefined || this.now() - this.behindSince < swapAtMostMs;
   }
 
   /** Resolves when the bundle that has arrived is in force, or was refused. */
@@ -75,7 +76,7 @@ export class BundleSwap {
 
   /** Everything that is wrong with a bundle that somebody wants to put in force. */
   validate(bundle: unknown): Promise<BundleIssue[]> {
-    return validateBeside(bundle, this.elsewhere);
+    return this.validator.validate(bundle);
   }
 
   /** Called when a bundle came into force, in the turn in which it did. */

@@ -1,3 +1,4 @@
+export { admitPackedBy } from './admit-packed';
 export { ApprovedChanges, type ApprovedChangesParts, type OpenChange, outcomeLingerSeconds } from './approved-changes';
 export { BundleSwap } from './bundle-swap';
 export { Changes } from './changes';

@@ -1,5 +1,5 @@
 import { type Admission, type ApprovalRule, type ApprovedWay, Charges, type Gate, QuotaPending, Refusal, strictest } from '@claviger/authz';
-import { isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
+import { type Action, isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 import type { ApprovedChanges, OpenChange } from './approved-changes';
 
@@ -15,7 +15,10 @@ export interface Done {
 
 /** What a record says beyond who asked and what was decided. Whoever gives it may complete it until the record is made: by then the key is known that an alias named. */
 export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext' | 'recipient'>> &
-  AboutChange;
+  AboutChange & {
+    /** What policy was asked, where that is not the action of the operation. */
+    action?: Action;
+  };
 type AboutChange = Partial<Pick<OperationRecord, 'keyId' | 'alias' | 'previousKeyId' | 'version' | 'reason' | 'change' | 'approvedBy'>>;
 
 /** The key that a request names: its id, or what has to become one. */
@@ -276,12 +279,22 @@ class Approvals {
   }
 }
 
-const decidedOn = <R>({ policies, grants, revisions }: { policies: readonly string[]; grants?: readonly string[]; revisions: R }) => ({
+/** For a record: by which policies, on which revisions. */
+export const decidedOn = <R>({
+  policies,
+  grants,
+  revisions,
+}: {
+  policies: readonly string[];
+  grants?: readonly string[];
+  revisions: R;
+}) => ({
   policies: policies as string[],
   ...(grants ? { grants: grants as string[] } : {}),
   revisions,
 });
 
-const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
+/** For a record: of the session. */
+export const whose = (session: SessionView | undefined) => (session ? { ip: session.ip, mfa: session.mfa } : {});
 
 export const defaultProblem = (error: unknown): ProblemError => new ProblemError('ERR_INTERNAL', undefined, { cause: error });

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type AuthorizationRequest,
+  BundleValidator,
   bundleHash,
   CedarThread,
   type Elsewhere,
   Evaluator,
-  validateBeside,
   validateBundle,
 } from '@claviger/authz';
 import { type PolicyBundle, pack, type Role } from '@claviger/contracts';
@@ -62,6 +62,7 @@ test('beside other work a bundle comes to the same as at once: the same hash, th
   expect(beside.current).toEqual({
     ...atOnce.current,
     compiled: expect.anything(),
+    validated: expect.anything(),
     subjectOf: expect.anything(),
     slices: expect.anything(),
   });
@@ -86,7 +87,7 @@ test('beside other work a bundle comes to the same as at once: the same hash, th
     expect(said).toMatchObject({ ok: false });
     expect(await beside.loadBeside(one, thread)).toEqual(said);
   }
-  expect(await validateBeside(wrong[3], thread)).toEqual(validateBundle(wrong[3]));
+  expect(await new BundleValidator(thread).validate(wrong[3])).toEqual(validateBundle(wrong[3]));
   expect(beside.decide(use).kind).toBe('allow');
 });
 
@@ -114,6 +115,61 @@ test('the bundle before decides until the new one is ready, which then decides a
   await swap.settled();
   expect([swap.inForce(), evaluator.decide(use).kind, heard]).toEqual([true, 'deny', 3]);
   expect(evaluator.decide({ ...use, context: { ...use.context, mfa: true } }).kind).toBe('allow');
+});
+
+test('what a bundle of the same schema takes away is taken away before it is validated; one that is refused then decides nothing', async () => {
+  const { elsewhere, letGo, hold } = held();
+  letGo();
+  let nowMs = 0;
+  const evaluator = new Evaluator();
+  const swap = new BundleSwap({ evaluator, elsewhere, logger, now: () => nowMs });
+  swap.follow({ revision: 1, bundle: bundle(1) });
+  await swap.settled();
+  const inForce = (revision: number) => until(() => evaluator.current?.bundle.revision === revision, { what: `bundle ${revision}` });
+
+  hold();
+  swap.follow({ revision: 2, bundle: bundle(2, stop) });
+  await inForce(2);
+  expect([swap.inForce(), evaluator.decide(use)]).toMatchObject([true, { kind: 'deny', policyIds: ['extra'] }]);
+  // A thread that does not answer leaves nothing unvalidated in force.
+  nowMs = 10_000;
+  expect(swap.inForce()).toBe(false);
+  letGo();
+  await swap.settled();
+  expect(swap.inForce()).toBe(true);
+
+  hold();
+  swap.follow({ revision: 3, bundle: bundle(3, broken) });
+  await inForce(3);
+  // It fails where it is asked, and nothing is allowed past it.
+  expect(evaluator.decide(use)).toMatchObject({ kind: 'deny', failure: true, policyIds: ['extra'] });
+  letGo();
+  await swap.settled();
+  expect([swap.inForce(), evaluator.current?.bundle.revision]).toEqual([false, 2]);
+
+  // What was refused is checked again where it comes again.
+  swap.follow({ revision: 4, bundle: bundle(4, broken) });
+  await swap.settled();
+  expect([swap.inForce(), evaluator.current?.bundle.revision]).toEqual([false, 2]);
+  swap.follow({ revision: 5, bundle: bundle(5) });
+  await swap.settled();
+  expect([swap.inForce(), evaluator.decide(use).kind]).toEqual([true, 'allow']);
+});
+
+test('a bundle that decides and could not be validated, since the thread failed, is validated when it is read again', async () => {
+  for (const change of [stop, broken]) {
+    let failures = 0;
+    const call = (...args: Parameters<Elsewhere['call']>) =>
+      args[0] === 'validate' && failures-- > 0 ? Promise.reject(new Error('the thread ended')) : real.call(...args);
+    const evaluator = new Evaluator();
+    expect(await evaluator.loadBeside(bundle(1), { call })).toMatchObject({ ok: true });
+    failures = 2;
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(await evaluator.loadBeside(bundle(2, change), { call })).toMatchObject({ ok: false, code: 'unavailable' });
+      expect(evaluator.decide(use).kind).toBe('deny');
+    }
+    expect((await evaluator.loadBeside(bundle(2, change), { call })).ok).toBe(change === stop);
+  }
 });
 
 test('nobody is admitted by an older bundle when the newest is refused, or is not ready after 10 s', async () => {
@@ -196,7 +252,7 @@ test('a bundle that arrives in any turn around the end of the swap before is rea
 test('bundles are checked beside each other, each by its own schema', async () => {
   const good = { ...bundle(1, only), principals: [], grants: [], groups: [] };
   const without = { ...good, schema: good.schema.replace(/crypto:Encrypt/g, 'crypto:Encrypted') };
-  const checks = await Promise.all([good, without, good, without].map((one) => validateBeside(one, thread)));
+  const checks = await Promise.all([good, without, good, without].map((one) => new BundleValidator(thread).validate(one)));
   expect(checks.map((issues) => issues.length > 0)).toEqual([false, true, false, true]);
 });
 
