@@ -1,5 +1,5 @@
-import { type Evaluator, type GuardStanding, guardStandings } from '@claviger/authz';
-import { cloudEvent, eventSubject, type PolicyBundle, ProblemError } from '@claviger/contracts';
+import { type Evaluator, guardStandings } from '@claviger/authz';
+import { cloudEvent, eventSubject, type GuardShown, type PolicyBundle, ProblemError } from '@claviger/contracts';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
@@ -12,7 +12,7 @@ const toldAtMost = 100;
 
 interface Standings {
   revision: number;
-  guards: GuardStanding[];
+  guards: (GuardShown & { holds: boolean })[];
 }
 
 /**
@@ -46,8 +46,10 @@ export class OpenGuards {
     const bundle = this.evaluator.current?.bundle;
     if (!bundle) throw new ProblemError('ERR_STATE_STALE');
     const nowMs = this.nowMs();
-    if (this.known?.bundle !== bundle || nowMs - this.known.atMs > goodForMs)
-      this.known = { bundle, atMs: nowMs, revision: bundle.revision, guards: guardStandings(bundle, nowMs) };
+    if (this.known?.bundle !== bundle || nowMs - this.known.atMs > goodForMs) {
+      const guards = guardStandings(bundle, nowMs).map(({ approvers, ...guard }) => ({ ...guard, approvers: [...approvers] }));
+      this.known = { bundle, atMs: nowMs, revision: bundle.revision, guards };
+    }
     const { revision, guards } = this.known;
     return { revision, guards };
   }
@@ -59,7 +61,7 @@ export class OpenGuards {
     const time = new Date(this.nowMs()).toISOString();
     const id = `guards-open.${revision}.${time.slice(0, 10)}`;
     if (weak.length === 0 || this.told === id) return;
-    const shown = weak.slice(0, toldAtMost).map(({ holds: _, approvers, ...guard }) => ({ ...guard, approvers: [...approvers] }));
+    const shown = weak.slice(0, toldAtMost).map(({ holds: _, ...guard }) => guard);
     const event = cloudEvent(open, { id, source: 'claviger/policy', time, subject: String(revision), data: { revision, guards: shown } });
     try {
       await jetstream(this.connection).publish(eventSubject(open), JSON.stringify(event), { msgID: id });
@@ -72,7 +74,7 @@ export class OpenGuards {
 }
 
 /** What one person could do, and what ends it. */
-export const weakText = (weak: readonly Pick<GuardStanding, 'policy' | 'quorum' | 'able'>[]): string => {
+export const weakText = (weak: readonly GuardShown[]): string => {
   const each = weak.slice(0, 10).map(({ policy, quorum, able }) => `${policy} (${able} of ${quorum} could approve)`);
   return `ONE PERSON WHO PUBLISHES POLICIES MAY CHANGE ${weak.length} OF THOSE THAT ASK FOR APPROVAL: ${each.join(', ')}. Enrol approvers: claviger approvals`;
 };
