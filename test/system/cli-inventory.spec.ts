@@ -231,6 +231,7 @@ test('an auditor reports on a regulation: what is in force, what is wrong, and e
   const report = async (name: string, ...more: string[]) => {
     const { code, stderr } = await as('ada', 'compliance', 'report', '--format', 'json', '--out', file(name), ...more);
     expect([code, stderr]).toEqual([1, expect.stringMatching(/SHA-256 [0-9a-f]{64}\n\d+ failed, \d+ unknown/)]);
+    expect(stderr).not.toContain('NOT sealed');
     return JSON.parse(readFileSync(file(name), 'utf8')) as Report;
   };
   const first = await report('first.json');
@@ -249,23 +250,24 @@ test('an auditor reports on a regulation: what is in force, what is wrong, and e
     made.records.map(() => [true, true]),
   );
   expect(made.records.length).toBeGreaterThan(0);
-  expect(await ok('ada', 'compliance', 'verify', file('first.json'))).toMatch(/problems +0/);
+  expect(await ok('ada', 'compliance', 'verify', file('first.json'))).toMatch(/sealed +leaf \d+, .*, by ada\n[\s\S]*problems +0/);
   writeFileSync(file('changed.json'), readFileSync(file('first.json'), 'utf8').replace('keys:Create', 'keys:Rotate'));
   const changed = readFileSync(file('changed.json'), 'utf8');
   writeFileSync(file('changed.json'), changed.replace(/(\\"action\\":\\")keys:/, '$1kets:'));
   expect(await as('ada', 'compliance', 'verify', file('changed.json'))).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('its line is not what was hashed'),
+    stderr: expect.stringMatching(/something of it was changed[\s\S]*its line is not what was hashed/),
   });
   // What was seen first then is not seen first now.
   const second = await report('second.json', '--since', file('first.json'));
   const seenFirst = new Map(first.gaps.map(({ id, firstSeen }) => [id, firstSeen]));
   expect(second.gaps.filter(({ id }) => seenFirst.has(id)).every(({ id, firstSeen }) => firstSeen === seenFirst.get(id))).toBe(true);
   expect(second.gaps.find(({ object }) => object === keyIds['inv/cards'])?.owner).toContain('payments');
-  const html = await as('ada', 'compliance', 'report', '--pack', 'cnsa-2', '--format', 'html', '--quick');
+  const html = await as('ada', 'compliance', 'report', '--pack', 'cnsa-2', '--format', 'html', '--quick', '--no-seal');
   expect([html.code, html.stdout]).toEqual([1, expect.stringMatching(/^<!doctype html>[\s\S]*inv\/old-signer[\s\S]*ML_DSA_87/)]);
   // Who may not read it all learns what is unknown, and is told of nothing that it is in order.
   const partial = await as('kim', 'compliance', 'report', '--pack', 'soc-2', '--format', 'json');
+  expect(partial.stderr).toContain('the report is NOT sealed: ERR_ACCESS_DENIED');
   const { unread, packs } = JSON.parse(partial.stdout) as Report;
   expect(unread.map(({ what }) => what)).toEqual(expect.arrayContaining(['the policies in force', 'the backups', 'all keys']));
   expect(packs[0]!.controls.flatMap(({ checks }) => checks).filter(({ outcome }) => outcome === 'pass')).toEqual([]);

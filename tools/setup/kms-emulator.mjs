@@ -1,4 +1,4 @@
-// Step: an emulator of AWS KMS (moto), for the tests of `claviger discover aws-kms`. Optional: without it they are skipped.
+// Step: an emulator of AWS KMS (moto), for the tests of `claviger discover aws-kms` and `policy drift --aws-kms`. Optional: without it they are skipped.
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';

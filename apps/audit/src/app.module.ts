@@ -14,6 +14,7 @@ import { LedgerReader } from './ledger-reader';
 import { OpenLedger } from './open-ledger';
 import { PersonalController } from './personal.controller';
 import { PersonalStore } from './personal-store';
+import { ReportController } from './report.controller';
 
 export interface AppParts {
   replies: SystemReplies;
@@ -29,7 +30,14 @@ export class AppModule {
   static with({ replies, ledger, reader, checkpoints, personal, ceremonies }: AppParts): DynamicModule {
     return {
       module: AppModule,
-      controllers: [AuditController, CeremonyController, LastActivitiesController, LastUsesController, PersonalController],
+      controllers: [
+        AuditController,
+        CeremonyController,
+        LastActivitiesController,
+        LastUsesController,
+        PersonalController,
+        ReportController,
+      ],
       providers: [
         { provide: SystemReplies, useValue: replies },
         { provide: OpenLedger, useValue: ledger },

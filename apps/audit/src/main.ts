@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { auditOperations, internalOperations } from '@claviger/contracts';
+import { auditOperations, internalOperations, reportOperations } from '@claviger/contracts';
 import { tokenKeyLabels } from '@claviger/hsm';
 import { RequestServer } from '@claviger/messaging';
 import { readConfiguration, runService, serveHealth, storeOptions } from '@claviger/operability';
@@ -42,7 +42,7 @@ await runService(service, async (logger) => {
 
   const server = new RequestServer({
     connection,
-    services: { audit: auditOperations },
+    services: { audit: { ...auditOperations, ...reportOperations } },
     internal: {
       audit: {
         personal: internalOperations.storePersonal,

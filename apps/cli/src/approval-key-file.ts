@@ -1,7 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ApprovalJwk } from '@claviger/contracts';
-import { CompactEncrypt, compactDecrypt } from 'jose';
 import { openTerminal } from './desk';
 import { CommandError } from './exit-codes';
 
@@ -27,6 +26,7 @@ export async function newKeyFile(passphrase: string): Promise<{ jwk: ApprovalJwk
   const secret = privateKey.export({ format: 'jwk' });
   const plaintext = Buffer.from(JSON.stringify(secret));
   try {
+    const { CompactEncrypt } = await import('jose');
     const text = await new CompactEncrypt(plaintext)
       .setProtectedHeader({ alg, enc: 'A256GCM', cty: 'jwk+json' })
       .setKeyManagementParameters({ p2c: iterations })
@@ -47,6 +47,7 @@ export async function openKeyFile(file: string, passphrase: string): Promise<Own
   }
   let plaintext: Uint8Array | undefined;
   try {
+    const { compactDecrypt } = await import('jose');
     ({ plaintext } = await compactDecrypt(text, Buffer.from(passphrase), {
       keyManagementAlgorithms: [alg],
       contentEncryptionAlgorithms: ['A256GCM'],

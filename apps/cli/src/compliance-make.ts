@@ -26,6 +26,8 @@ export interface ReportOptions {
   days: string;
   evidence: string;
   quick?: boolean;
+  /** Commander: true unless --no-seal. */
+  seal: boolean;
   json?: boolean;
 }
 

@@ -1,6 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { CompactEncrypt, compactDecrypt } from 'jose';
 import { CommandError } from './exit-codes';
 
 /** A custodian's own key: its fingerprint goes into the transcript. */
@@ -53,12 +52,17 @@ function readKeyFile(file: string): string {
 }
 
 /** The share as JWE (RFC 7516, A256GCM): any JOSE tool of the custodian's opens it. */
-export const encryptShare = (text: string, { key, alg, fingerprint }: CustodianKey): Promise<string> =>
-  new CompactEncrypt(Buffer.from(text)).setProtectedHeader({ alg, enc: 'A256GCM', kid: fingerprint, cty: 'text/plain' }).encrypt(key);
+export async function encryptShare(text: string, { key, alg, fingerprint }: CustodianKey): Promise<string> {
+  const { CompactEncrypt } = await import('jose');
+  return new CompactEncrypt(Buffer.from(text))
+    .setProtectedHeader({ alg, enc: 'A256GCM', kid: fingerprint, cty: 'text/plain' })
+    .encrypt(key);
+}
 
 /** @throws CommandError: not for this key, or not intact; the text is in no message */
 export async function decryptShare(jwe: string, privateKeyFile: string): Promise<string> {
   const pem = readKeyFile(privateKeyFile);
+  const { compactDecrypt } = await import('jose');
   try {
     const { plaintext } = await compactDecrypt(jwe, createPrivateKey(pem), {
       keyManagementAlgorithms: [...new Set(Object.values(algorithms))],

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { ApprovalKey, type ApprovalProof, ApprovalProof as ProofShape } from '@claviger/contracts';
-import { verifyRegistrationResponse } from '@simplewebauthn/server';
 import { CommandError } from './exit-codes';
 import type { Ceremony } from './webauthn-page';
 
@@ -33,6 +32,7 @@ export async function registerCredential(
     },
   });
   const { id = '', clientDataJSON = '', attestationObject = '' } = said;
+  const { verifyRegistrationResponse } = await import('@simplewebauthn/server');
   const verified = await verifyRegistrationResponse({
     response: { id, rawId: id, type: 'public-key', clientExtensionResults: {}, response: { clientDataJSON, attestationObject } },
     ...{ expectedChallenge: challenge, expectedOrigin: origin, expectedRPID: rpId, requireUserVerification: true },

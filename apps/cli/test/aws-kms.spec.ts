@@ -1,18 +1,26 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   CreateAliasCommand,
+  CreateGrantCommand,
   CreateKeyCommand,
   type CreateKeyCommandInput,
   DisableKeyCommand,
   EnableKeyRotationCommand,
   KMSClient,
+  PutKeyPolicyCommand,
   ScheduleKeyDeletionCommand,
 } from '@aws-sdk/client-kms';
 import type { KeyProfile } from '@claviger/contracts';
 import { type Child, freePort, readMachine, startChild, until } from '@claviger/testing';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { discoveredInAws } from '../src/discovery/aws-key';
 import { type AwsLook, keysInAwsKms } from '../src/discovery/aws-kms';
 import type { DiscoveredKey } from '../src/discovery/discovered';
+import { Finding } from '../src/exit-codes';
+import { createProgram } from '../src/program';
+import { sarifProblems } from './sarif-schema';
 
 const region = 'eu-central-1';
 const emulator = readMachine().kmsEmulator;
@@ -90,6 +98,111 @@ testInEmulator(
   60_000,
 );
 
+/** `claviger --json policy drift`, in this process. */
+async function drift(folder: string, ...args: string[]): Promise<{ found: Record<string, object[]>; finding?: string }> {
+  let stdout = '';
+  const spy = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    stdout += String(text);
+    return true;
+  });
+  const notes = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  try {
+    const finding = await createProgram()
+      .parseAsync(['--json', 'policy', 'drift', folder, ...args], { from: 'user' })
+      .then(
+        () => undefined,
+        (error) => (error instanceof Finding ? error.message : Promise.reject(error)),
+      );
+    return { found: JSON.parse(stdout) as Record<string, object[]>, ...(finding === undefined ? {} : { finding }) };
+  } finally {
+    spy.mockRestore();
+    notes.mockRestore();
+  }
+}
+
+testInEmulator(
+  'what governs the keys of AWS KMS is written to be committed, and what differs from it later is told; what is refused is unseen and nothing is written',
+  async () => {
+    const here = 'eu-west-1';
+    const folder = mkdtempSync(join(tmpdir(), 'cloud-'));
+    const kms = new KMSClient({ region: here });
+    const make = async (input: CreateKeyCommandInput = {}) =>
+      (await kms.send(new CreateKeyCommand({ KeyUsage: 'ENCRYPT_DECRYPT', ...input }))).KeyMetadata?.KeyId as string;
+    const role = 'arn:aws:iam::111122223333:role/app';
+    const open = {
+      Version: '2012-10-17',
+      Statement: [{ Sid: 'all', Effect: 'Allow', Principal: { AWS: role }, Action: 'kms:*', Resource: '*' }],
+    };
+    const site = `aws-kms/123456789012/${here}`;
+    try {
+      const kept = await make({ Policy: JSON.stringify(open), Tags: [{ TagKey: 'team', TagValue: 'pay' }] });
+      const copied = await make({ MultiRegion: true });
+      const pair = await make({ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' });
+      await kms.send(new EnableKeyRotationCommand({ KeyId: kept }));
+      await kms.send(new CreateAliasCommand({ AliasName: 'alias/kept', TargetKeyId: kept }));
+      const grant = { KeyId: kept, GranteePrincipal: role, Operations: ['Decrypt' as const] };
+      await kms.send(new CreateGrantCommand({ ...grant, Constraints: { EncryptionContextEquals: { tenant: 'acme' } } }));
+      const written = await drift(folder, '--aws-kms', here, '--write');
+      const file = join(folder, 'cloud', `${site}.json`);
+      expect(written).toEqual({ found: { written: [{ site, file, keys: 3 }], unseen: [] } });
+      const clean = { drift: [], unseen: [], notAsked: [] };
+      expect(await drift(folder, '--only-cloud', '--aws-kms', here)).toEqual({ found: clean });
+      // The same in another way.
+      const same = { ...open, Statement: [{ Effect: 'Allow', Principal: { AWS: [role] }, Action: ['KMS:*'], Resource: ['*'] }] };
+      await kms.send(new PutKeyPolicyCommand({ KeyId: kept, PolicyName: 'default', Policy: JSON.stringify(same, null, 4) }));
+      expect(await drift(folder, '--only-cloud', '--aws-kms', here)).toEqual({ found: clean });
+
+      const opened = { ...open, Statement: [...open.Statement, { Effect: 'Allow', Principal: '*', Action: 'kms:Decrypt', Resource: '*' }] };
+      await kms.send(new PutKeyPolicyCommand({ KeyId: kept, PolicyName: 'default', Policy: JSON.stringify(opened) }));
+      await kms.send(new CreateGrantCommand(grant));
+      await kms.send(new DisableKeyCommand({ KeyId: pair }));
+      await kms.send(new ScheduleKeyDeletionCommand({ KeyId: copied, PendingWindowInDays: 7 }));
+      const added = await make();
+      const sarif = join(folder, 'drift.sarif');
+      const { found, finding } = await drift(folder, '--only-cloud', '--aws-kms', here, '--sarif', sarif);
+      const expected = [
+        { id: kept, part: 'policy', how: 'only runs', what: 'Allow kms:Decrypt to AWS *' },
+        { id: kept, part: 'grants', how: 'only runs', what: `Decrypt to ${role}` },
+        { id: pair, part: 'state', how: 'differs', what: 'Enabled is committed, Disabled runs' },
+        { id: copied, part: 'state', how: 'differs', what: 'Enabled is committed, PendingDeletion runs' },
+        { id: copied, part: 'deletionAt', how: 'only runs', what: expect.any(String) },
+        { id: added, part: 'key', how: 'only runs', what: 'SYMMETRIC_DEFAULT, Enabled, no alias' },
+      ].map((one) => ({ environment: site, ...one }));
+      expect(found.drift).toHaveLength(expected.length);
+      expect(found.drift).toEqual(expect.arrayContaining(expected));
+      expect(finding).toContain('6 difference(s)');
+      const log = JSON.parse(readFileSync(sarif, 'utf8')) as { runs: [{ results: object[] }] };
+      expect(sarifProblems(log)).toEqual([]);
+      expect(log.runs[0].results).toHaveLength(expected.length);
+
+      // Another region has nothing, and is not connected: it is clean, and the connected one is not.
+      const elsewhere = await drift(folder, '--only-cloud', '--aws-kms', 'eu-west-3');
+      expect(elsewhere).toEqual({ found: { ...clean, notAsked: [site] }, finding: expect.stringContaining('1 place(s)') });
+      expect(await drift(folder, '--only-cloud', '--without', 'aws-kms/123456789012')).toEqual({ found: clean });
+      await expect(drift(folder, '--only-cloud', '--without', 'aws-kms/9')).rejects.toThrow(/nothing of that name is connected/);
+
+      // Nobody may describe it, the emulator says: so nobody knows what governs it, and what was committed stays.
+      const locked = { ...open, Statement: [{ Effect: 'Deny', Principal: { AWS: '*' }, Action: 'kms:DescribeKey', Resource: '*' }] };
+      await kms.send(new PutKeyPolicyCommand({ KeyId: kept, PolicyName: 'default', Policy: JSON.stringify(locked) }));
+      const before = readFileSync(file, 'utf8');
+      const hidden = await drift(folder, '--only-cloud', '--aws-kms', here);
+      expect(hidden.found.unseen).toEqual([{ place: `${site} ${kept}`, why: 'AccessDeniedException' }]);
+      expect(hidden.found.drift?.filter((one) => (one as { id: string }).id === kept)).toEqual([]);
+      const kept2 = await drift(folder, '--aws-kms', here, '--write');
+      expect(kept2).toMatchObject({ found: { written: [] }, finding: expect.stringContaining('nothing is written') });
+      expect(readFileSync(file, 'utf8')).toBe(before);
+
+      writeFileSync(file, before.replace('"usage"', '"use"'));
+      await expect(drift(folder, '--only-cloud')).rejects.toThrow(/eu-west-1\.json: keys\.\d/);
+      expect(existsSync(join(folder, 'cloud', 'aws-kms', '123456789012', 'eu-west-3.json'))).toBe(false);
+    } finally {
+      kms.destroy();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  60_000,
+);
+
 testInEmulator(
   'what cannot be listed is an error that says what to check',
   async () => {
@@ -98,6 +211,10 @@ testInEmulator(
       for await (const _ of keysInAwsKms(region, { profiles: [], unseen: [] })) throw new Error('there is none');
     };
     await expect(all()).rejects.toThrow(/keys of AWS region eu-central-1 cannot be listed/);
+    const folder = mkdtempSync(join(tmpdir(), 'cloud-'));
+    const { found } = await drift(folder, '--only-cloud', '--aws-kms', region);
+    expect(found.unseen).toEqual([{ place: `aws-kms/?/${region}`, why: expect.stringContaining('cannot be listed') }]);
+    rmSync(folder, { recursive: true });
   },
   60_000,
 );

@@ -14,6 +14,7 @@ import {
   type PolicyBundle,
   type Principal,
   type RegulationPack,
+  reportFormat,
   type TokenDescription,
 } from '@claviger/contracts';
 import { ed25519KeyHash, encodeCheckpoint, encodeVerifierKey, leafHash, nodeHash, rawEd25519PublicKey, signNote } from '@claviger/ledger';
@@ -26,7 +27,9 @@ import { outlineOf } from '../src/compliance/outline';
 import { packUnderWay } from '../src/compliance/pack-report';
 import { packsInForce, packsUnread } from '../src/compliance/packs-in-force';
 import { htmlOf, markdownOf } from '../src/compliance/render';
+import { reportDigest } from '../src/compliance/report-digest';
 import { verifyReport } from '../src/compliance/verify-report';
+import { verifySeal } from '../src/compliance/verify-seal';
 import { keysSeenBy } from '../src/compliance-gather';
 import { readPacks } from '../src/pack-files';
 import { described, version } from './keys-described';
@@ -466,6 +469,43 @@ test('a pack that is in force and not here is unread, and unknown as a whole', (
   expect([meant, unread.map(({ what }) => what), packsUnread({ unread })]).toEqual([[all[1]], ['the pack gone'], 1]);
   expect(packsInForce(all, [])).toEqual({ meant: all, unread: [] });
   expect(packsUnread({ unread: [{ what: 'the tokens', why: 'x' }] })).toBe(0);
+});
+
+test('a sealed report is one that the ledger recorded as it is: what is changed, of somebody else, or not proved is told', async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const origin = 'some/ledger';
+  const raw = rawEd25519PublicKey(publicKey.export({ type: 'spki', format: 'der' }));
+  const trust = { ledger: { origin, vkey: encodeVerifierKey(origin, raw) } };
+  const empty = { unread: [], packs: [], evidence: [], gaps: [], closed: [] };
+  const report: ComplianceReport = { format: reportFormat, madeAt: ago(0), madeBy: 'ada', since: ago(30), ...empty };
+  const seal = async (about: ComplianceReport, more: object = {}) => {
+    const said = { kind: 'operation', service: 'audit', action: 'audit:RecordReport', outcome: 'success', principal: 'ada', time: ago(0) };
+    const line = JSON.stringify({ ...said, digest: reportDigest(about), ...more });
+    const [other, leaf] = ['{}', line].map((one) => leafHash(Buffer.from(one))) as [Buffer, Buffer];
+    const checkpoint = await signNote(encodeCheckpoint({ origin, size: 2, root: nodeHash(other, leaf) }), [
+      { name: origin, keyHash: ed25519KeyHash(origin, raw), sign: async (bytes) => sign(null, bytes, privateKey) },
+    ]);
+    return { index: 1, line, proof: [other.toString('base64url')], checkpoint };
+  };
+  const good = { ...report, seal: await seal(report) };
+  expect(verifySeal(good, trust)).toEqual({ index: 1, recordedAt: ago(0), recordedBy: 'ada' });
+  // Its order and spaces are none of it.
+  expect(verifySeal(JSON.parse(JSON.stringify(Object.fromEntries(Object.entries(good).reverse()), null, 4)), trust)).toHaveProperty(
+    'index',
+  );
+  const wrong = async (changed: Partial<ComplianceReport>) => verifySeal({ ...good, ...changed }, trust);
+  const problems = [
+    [{ madeAt: ago(1) }, /was changed/],
+    [{ seal: undefined }, /not sealed/],
+    [{ seal: await seal(report, { principal: 'kim' }) }, /kim recorded it/],
+    [{ seal: await seal(report, { outcome: 'denied' }) }, /no record of a report/],
+    [{ seal: await seal(report, { action: 'audit:Read' }) }, /no record of a report/],
+    [{ seal: { ...good.seal, index: 0 } }, /does not lead/],
+    [{ seal: { ...good.seal, line: good.seal.line.replace('"time"', '"at":1,"time"') } }, /does not lead/],
+    [{ seal: { ...good.seal, checkpoint: good.seal.checkpoint.replace('\n2\n', '\n3\n') } }, /not signed by the ledger/],
+  ] as const;
+  for (const [changed, said] of problems)
+    expect(await wrong(changed as Partial<ComplianceReport>)).toEqual({ problem: expect.stringMatching(said) });
 });
 
 test('the evidence of a report is verified offline: a changed line, hash, proof or checkpoint is found', async () => {

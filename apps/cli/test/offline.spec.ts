@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readMachine, startNatsServer, type TemporaryFolder, temporaryFolder, workspaceRoot } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { buildCommand, claviger } from './command-line';
+import { sarifProblems } from './sarif-schema';
 
 let folder: TemporaryFolder;
 const starter = join(workspaceRoot(), 'deploy/policies/starter');
@@ -113,8 +114,12 @@ test('the starter policies validate; a broken folder says what is wrong, exit 1'
     join(broken, 'policies.cedar'),
     '@id("x") @control("c") permit (principal, action == Claviger::Action::"crypto:Explode", resource);',
   );
-  const { code, stdout } = await claviger(['--json', 'policy', 'check', broken]);
+  const sarif = join(folder.path, 'broken.sarif');
+  const { code, stdout } = await claviger(['--json', 'policy', 'check', broken, '--sarif', sarif]);
   expect(code).toBe(1);
+  const log = JSON.parse(readFileSync(sarif, 'utf8')) as { runs: [{ results: { ruleId: string }[] }] };
+  expect(sarifProblems(log)).toEqual([]);
+  expect(new Set(log.runs[0].results.map(({ ruleId }) => ruleId))).toEqual(new Set(['policy/invalid']));
   const { valid, issues } = JSON.parse(stdout) as { valid: boolean; issues: { message: string }[] };
   expect(valid).toBe(false);
   expect(issues.length).toBeGreaterThan(0);
@@ -134,7 +139,23 @@ test('policy check is a gate: a test that fails, a policy without effect, and a 
     policies,
     text.replace(/(@id\("roots-need-mfa"\)[\s\S]*?)unless \{ context\.mfa \}/, '$1when { resource == Claviger::System::"prod" }'),
   );
-  const wider = await check('--against', starter);
+  const sarif = join(folder.path, 'check.sarif');
+  const wider = await check('--against', starter, '--sarif', sarif);
+  const log = JSON.parse(readFileSync(sarif, 'utf8')) as {
+    runs: [{ results: { ruleId: string; locations: { physicalLocation: object }[] }[] }];
+  };
+  expect(sarifProblems(log)).toEqual([]);
+  const [{ results }] = log.runs;
+  const line = readFileSync(policies, 'utf8')
+    .split('\n')
+    .findIndex((one) => one.includes('@id("roots-need-mfa")'));
+  expect(Object.fromEntries([...Map.groupBy(results, ({ ruleId }) => ruleId)].map(([id, some]) => [id, some.length]))).toMatchObject({
+    ...{ 'policy/test-failed': 3, 'policy/without-effect': 1, 'policy/widens': 4 },
+  });
+  expect(results.find(({ ruleId }) => ruleId === 'policy/without-effect')?.locations[0]?.physicalLocation).toMatchObject({
+    artifactLocation: { uri: expect.stringMatching(/changed\/policies\.cedar$/) },
+    region: { startLine: line + 1 },
+  });
   const { problems, tests, ineffective, widened } = JSON.parse(wider.stdout) as {
     problems: string[];
     tests: { failed: object[] };
@@ -152,9 +173,12 @@ test('policy check is a gate: a test that fails, a policy without effect, and a 
   writeFileSync(acknowledged, JSON.stringify([{ reason: 'change 4711', widenings: widened.widenings.open.map(({ id }) => id) }]));
   rmSync(join(changed, 'starter.cedar-test.yaml'));
   writeFileSync(join(changed, 'bad.cedar-test.yaml'), 'tests:\n  - name: x\n');
+  mkdirSync(join(changed, 'cloud', 'aws-kms'), { recursive: true });
+  writeFileSync(join(changed, 'cloud', 'aws-kms', 'eu-central-1.json'), '{}');
   const { stderr } = await claviger(['policy', 'check', changed, '--against', starter, '--allow-widening', acknowledged]);
   expect(stderr).not.toContain('WIDENS');
   expect(stderr).toContain('bad.cedar-test.yaml:2: tests.0.principal');
+  expect(stderr).toMatch(/CLOUD FILE .*eu-central-1\.json: format: /);
   expect(stderr).toContain('WITHOUT EFFECT roots-need-mfa: its scope and conditions hold in no request');
 });
 
@@ -196,7 +220,10 @@ test('what discover could not look at is in its result, and no success', async (
   const clean = await discover();
   expect([clean.code, JSON.parse(clean.stdout)]).toEqual([0, { keys: [], findings: [], unseen: [] }]);
   writeFileSync(join(looked, 'large'), Buffer.alloc(4 * 1_048_576 + 1));
-  const { code, stdout, stderr } = await discover();
+  const sarif = join(looked, '..', 'looked.sarif');
+  const { code, stdout, stderr } = await discover('--sarif', sarif);
+  const log = JSON.parse(readFileSync(sarif, 'utf8')) as { runs: [{ results: { ruleId: string }[] }] };
+  expect([sarifProblems(log), log.runs[0].results.map(({ ruleId }) => ruleId)]).toEqual([[], ['discovery/not-looked-at']]);
   expect([code, JSON.parse(stdout)]).toEqual([
     1,
     { keys: [], findings: [], unseen: [{ place: join(looked, 'large'), why: 'more than 4 MiB' }] },

@@ -37,16 +37,22 @@ export class Revocation {
   ) {}
 
   /**
-   * The session and everything else that came from the same authentication. First the chain, so that nothing new comes from it. A session that
+   * The session and everything else that came from the same authentication. First the chain, so that nothing new comes from it, and with it the session that was
+   * named: workers refuse that one a write sooner, and nobody is cut before the chain is. A session that
    * another replica is admitting at this moment ends when that replica sees both records (`follow`). Once however often it is asked.
    */
   async revokeLogin(session: SessionView, { by, reason, asker }: Order): Promise<void> {
     const revoked = this.logins.end(loginOf(session), session.principal)?.why === 'login-revoked';
     if (!revoked || session.state !== 'revoked') await this.record('revoking', session, by, reason);
-    await this.logins.revoke(session, by, reason);
-    const others = this.sessions.live().filter(({ chain, session: id }) => chain === session.chain && id !== session.session);
-    const ends = await Promise.allSettled([session, ...others].map((each) => this.revoke(each, { by, reason, asker })));
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    const [chain, ended] = await Promise.allSettled([this.logins.revoke(session, by, reason), this.tombstone(session)]);
+    const order = { by, reason, asker };
+    // Of a chain that could not be ended others may come, and whoever asked hears that; the session that was named has ended all the same.
+    const others =
+      chain.status === 'rejected'
+        ? []
+        : this.sessions.live().filter((one) => one.chain === session.chain && one.session !== session.session);
+    const ends = await Promise.allSettled([this.ended(session, order, ended), ...others.map((each) => this.revoke(each, order))]);
+    for (const end of [chain, ...ends]) if (end.status === 'rejected') throw end.reason;
   }
 
   /** Every session of a principal, and whatever it has authenticated with: in the same order. @returns how many sessions were live */
@@ -96,11 +102,21 @@ export class Revocation {
     }
   }
 
-  private async revoke(session: SessionView, { by, reason, asker }: Order): Promise<void> {
-    const revoked = session.state !== 'revoked' && (await this.sessions.revoke(session)) === 'revoked';
+  private async revoke(session: SessionView, order: Order): Promise<void> {
+    const [ended] = await Promise.allSettled([this.tombstone(session)]);
+    await this.ended(session, order, ended);
+  }
+
+  /** Whether it ended by this. */
+  private async tombstone(session: SessionView): Promise<boolean> {
+    return session.state !== 'revoked' && (await this.sessions.revoke(session)) === 'revoked';
+  }
+
+  private async ended(session: SessionView, { by, reason, asker }: Order, ended: PromiseSettledResult<boolean>): Promise<void> {
+    if (ended.status === 'rejected') throw ended.reason;
     // Also when the record cannot be made: the session has ended.
     const [recorded] = await Promise.allSettled([
-      revoked ? this.record('revoked', session, by, reason) : undefined,
+      ended.value ? this.record('revoked', session, by, reason) : undefined,
       this.cutFor(session, asker),
     ]);
     if (recorded.status === 'rejected') throw recorded.reason;

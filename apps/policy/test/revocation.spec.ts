@@ -4,7 +4,11 @@ import { expect, test } from '@jest/globals';
 import { Revocation } from '../src/revocation';
 
 /** A ledger that hangs or refuses cannot be had from a real broker at a chosen record, so it is made up here. */
-function revocationWith(append: (record: Record<string, unknown>) => Promise<never>, live: SessionView[] = []) {
+function revocationWith(
+  append: (record: Record<string, unknown>) => Promise<never>,
+  live: SessionView[] = [],
+  chain: () => Promise<void> = async () => undefined,
+) {
   const done: string[] = [];
   const parts = {
     connection: { request: async (subject: string) => void done.push(`cut ${subject.split('.')[3]}`) },
@@ -15,7 +19,14 @@ function revocationWith(append: (record: Record<string, unknown>) => Promise<nev
       },
       live: () => live,
     },
-    logins: { revoke: async () => void done.push('chain'), revokePrincipal: async () => void done.push('principal'), end: () => undefined },
+    logins: {
+      revoke: () => {
+        done.push('chain');
+        return chain();
+      },
+      revokePrincipal: async () => void done.push('principal'),
+      end: () => undefined,
+    },
     trail: {
       append: (record: Record<string, unknown>) => {
         done.push(String(record.event));
@@ -69,6 +80,17 @@ test('a session that has ended is cut off even when that it ended cannot be reco
     event === 'revoking' ? (Promise.resolve() as Promise<never>) : Promise.reject(new Error('no AUDIT')),
   );
   await expect(revocation.revokeLogin(sessionOf(1), { by: 'sam', reason: 'left' })).rejects.toThrow('no AUDIT');
+  expect(done).toEqual(['revoking', 'chain', 'tombstone s1', 'revoked', 'cut node1']);
+});
+
+test('where the chain cannot be ended the session has ended all the same, nothing else is said to have, and the officer hears so', async () => {
+  const [own, other] = [sessionOf(1), sessionOf(2)];
+  const { revocation, done } = revocationWith(
+    () => Promise.resolve() as Promise<never>,
+    [own, other],
+    () => Promise.reject(new Error('no bucket')),
+  );
+  await expect(revocation.revokeLogin(own, { by: 'sam', reason: 'left' })).rejects.toThrow('no bucket');
   expect(done).toEqual(['revoking', 'chain', 'tombstone s1', 'revoked', 'cut node1']);
 });
 

@@ -1,5 +1,6 @@
-import { type Action, type Grant, groupName, type PolicyBundle } from '@claviger/contracts';
+import { type Action, type Grant, type Group, groupName, type PolicyBundle, type Principal } from '@claviger/contracts';
 import { membershipsOf } from './memberships';
+import { atOnce, each, type Work } from './steps';
 
 /** When something is in force: from `fromMs` to just before `untilMs` (milliseconds since 1970-01-01 UTC, or infinite). */
 export interface Period {
@@ -25,28 +26,42 @@ export type Assignment = { readonly id: string; readonly principal: string; read
   | { readonly kind: 'key-grant'; readonly grant: string; readonly action: Action; readonly key: string }
 );
 
+type Given = Pick<PolicyBundle, 'principals' | 'grants' | 'groups'>;
+type Holder = Pick<Principal, 'id' | 'roles'>;
+
 /** Everything that principals have, in the order of the bundle. */
-export function assignmentsOf(bundle: Pick<PolicyBundle, 'principals' | 'grants' | 'groups'>): Assignment[] {
-  const { principals, grants, groups = [] } = bundle;
+export function assignmentsOf(bundle: Given): Assignment[] {
+  return bundle.principals.flatMap(atOnce(assigning(bundle)));
+}
+
+/** So many groups, and grants, are put in order before others have their turn. */
+const [groupsTogether, grantsTogether] = [10, 500];
+
+/** In steps: what finds the assignments of one principal. */
+export function* assigning({ grants, groups = [] }: Omit<Given, 'principals'>): Work<(principal: Holder) => Assignment[]> {
   const rolesOf = new Map(groups.map((group) => [groupName(group), group.roles]));
   // Of one group alone, those above it: what being listed in it gives.
-  const aboveOf = membershipsOf(
-    groups.map((group) => ({ ...group, members: group.members.filter((member) => member.startsWith('group:')) })),
-  );
+  const nested: Group[] = [];
+  yield* each(groups, groupsTogether, (group) => {
+    nested.push({ ...group, members: group.members.filter((member) => member.startsWith('group:')) });
+  });
+  const aboveOf = membershipsOf(nested);
   const given = new Map<string, { names: string[]; roles: string[] }>();
   const givenBy = (name: string) => {
     const known = given.get(name);
     if (known) return known;
     const names = [name, ...aboveOf(`group:${name}`).keys()];
-    const found = { names, roles: [...new Set(names.flatMap((each) => rolesOf.get(each) ?? []))] };
+    const found = { names, roles: [...new Set(names.flatMap((one) => rolesOf.get(one) ?? []))] };
     given.set(name, found);
     return found;
   };
   const listedIn = new Map<string, string[]>();
-  for (const group of groups)
-    for (const member of new Set(group.members)) listedIn.set(member, [...(listedIn.get(member) ?? []), groupName(group)]);
-  const grantsOf = Map.groupBy(grants, ({ principal }) => principal);
-  return principals.flatMap(({ id: principal, roles }): Assignment[] => [
+  yield* each(groups, groupsTogether, (group) => {
+    for (const member of new Set(group.members)) add(listedIn, member, groupName(group));
+  });
+  const grantsOf = new Map<string, Grant[]>();
+  yield* each(grants, grantsTogether, (grant) => add(grantsOf, grant.principal, grant));
+  return ({ id: principal, roles }) => [
     ...[...new Set(roles)].map((role) => ({ id: `role:${principal}:${role}`, principal, period: always, kind: 'role' as const, role })),
     ...(listedIn.get(principal) ?? []).map((group) => {
       const { names, roles: gives } = givenBy(group);
@@ -58,7 +73,13 @@ export function assignmentsOf(bundle: Pick<PolicyBundle, 'principals' | 'grants'
         ? { ...base, kind: 'role-grant' as const, role: grant.role }
         : { ...base, kind: 'key-grant' as const, action: grant.action, key: grant.key };
     }),
-  ]);
+  ];
+}
+
+function add<T>(lists: Map<string, T[]>, name: string, item: T): void {
+  const list = lists.get(name);
+  if (list) list.push(item);
+  else lists.set(name, [item]);
 }
 
 /** Roles that an assignment gives. */

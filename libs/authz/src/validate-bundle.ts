@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { BundleIssue } from './bundle-issue';
 import { checkingReferences } from './check-references';
 import { checkingPolicies, type ReadPolicies, readingPolicies } from './read-policies';
-import { separationIssues } from './separation';
+import { checkingSeparation } from './separation';
 import { atOnce, beside, type Elsewhere, each, opened, type Work } from './steps';
 
 export type Shaped = { ok: true; bundle: PolicyBundle } | { ok: false; issues: BundleIssue[] };
@@ -95,5 +95,6 @@ function* validating(input: unknown, previous?: ReadPolicies): Work<Validated> {
   const read = reading.ok ? reading.read : undefined;
   const wrong = reading.ok ? yield* checkingPolicies(reading.read, previous) : reading.issues;
   const references = yield* checkingReferences(bundle, [...(read?.policies.values() ?? [])]);
-  return { issues: [...wrong, ...references, ...separationIssues(bundle)], ...(read ? { read } : {}) };
+  const separation = yield* checkingSeparation(bundle);
+  return { issues: [...wrong, ...references, ...separation], ...(read ? { read } : {}) };
 }

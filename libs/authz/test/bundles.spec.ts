@@ -59,7 +59,7 @@ const hostile: [string, unknown, RegExp][] = [
   ['a quota for a group that is not listed', quotas({ group: 'a/b' }), /is for the group a\/b/],
   ['a quota for nobody', quotas({ principal: 'ghost' }), /is for ghost/],
   ['a quota of no action', quotas({ actions: ['crypto:Brew'] }), /names crypto:Brew, which is no action/],
-  ['a quota by key of what has none', quotas({ actions: ['policy', 'keys:List'], per: 'key' }), /none of its actions is about one key/],
+  ['a quota by key of what has none', quotas({ actions: ['access', 'keys:List'], per: 'key' }), /none of its actions is about one key/],
   ['a quota of none', quotas({ limit: 0 }), /quotas\.0\.limit/],
   ['a role that is not listed', bundleOf([principal('app', ['wizard'])]), /principals\.0 \(app\): has the role wizard/],
   ['one principal twice', bundleOf([app, app]), /the id app is used twice/],

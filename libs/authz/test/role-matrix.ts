@@ -111,6 +111,7 @@ export const roleMatrix: Record<Action, readonly [string, string, string, string
   'audit:Read': ['-', '-', '-', '-', 'yes', '-'],
   'audit:Verify': ['-', '-', '-', '-', 'yes', '-'],
   'audit:RecordCeremony': ['-', 'yes', '-', '-', '-', 'yes'],
+  'audit:RecordReport': ['-', 'yes', '-', '-', 'yes', '-'],
   'alerts:Read': ['-', 'yes', '-', '-', 'yes', 'yes'],
   'alerts:Acknowledge': ['-', 'yes', '-', '-', '-', '-'],
   'system:Status': ['-', '-', '-', '-', '-', 'yes'],

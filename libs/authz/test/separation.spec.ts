@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Grant, Group, PolicyBundle, RoleConflict } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { issueText, separationBreaches, separationOf, validateBundle } from '../src/index';
+import { issueText, separationBreaches, separationIssues, separationOf, validateBundle } from '../src/index';
+import { checkingSeparation } from '../src/separation';
 import { bundleOf, principal, starter } from './starter-set';
 
 const conflicts: RoleConflict[] = [{ roles: ['key-administrator', 'application'], reason: 'who administers uses none', control: 'AC-5' }];
@@ -164,4 +165,19 @@ test('over random groups and grants a breach is found exactly when some instant 
     ),
     { numRuns: 300 },
   );
+});
+
+test('all principals are looked at in small steps, with room for others between them, and the answer is the same', () => {
+  const conflicts = [{ roles: ['key-administrator', 'application'] as [string, string], reason: 'r', control: 'c' }];
+  const principals = Array.from({ length: 3_000 }, (_, n) =>
+    principal(`p-${n}`, n % 500 === 7 ? ['key-administrator', 'application'] : ['application']),
+  );
+  const bundle = bundleOf(principals, { conflicts });
+  const work = checkingSeparation(bundle);
+  let steps = 0;
+  let next = work.next();
+  for (; !next.done; next = work.next()) steps++;
+  expect(steps).toBeGreaterThanOrEqual(30);
+  expect(next.value).toEqual(separationIssues(bundle));
+  expect(next.value.map(({ message }) => message.split(' ')[0])).toEqual(['p-7', 'p-507', 'p-1007', 'p-1507', 'p-2007', 'p-2507']);
 });

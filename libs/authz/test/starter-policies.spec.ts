@@ -11,6 +11,7 @@ import {
   importOperations,
   keyOperations,
   policyOperations,
+  reportOperations,
 } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -212,6 +213,7 @@ test('every action that an operation names can be asked of policy', () => {
     explainOperations,
     accessOperations,
     auditOperations,
+    reportOperations,
     alertOperations,
   ].flatMap((group) => Object.values(group));
   expect(operations.length).toBeGreaterThan(20);

@@ -19,6 +19,7 @@ import {
   quotaOperations,
   type Receipt,
   type Result,
+  reportOperations,
   reviewOperations,
 } from '@claviger/contracts';
 import type { ByteField } from './byte-fields';
@@ -34,7 +35,7 @@ export const operations = {
   policy: { show, publish, ...explainOperations, ...guardOperations, ...quotaOperations },
   access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
   changes: changeOperations,
-  audit: auditOperations,
+  audit: { ...auditOperations, ...reportOperations },
   alerts: alertOperations,
 } as const satisfies Record<string, Record<string, Operation>>;
 

@@ -123,6 +123,15 @@ const PackReport = z.strictObject({
 });
 export type PackReport = z.infer<typeof PackReport>;
 
+/** The record of the report's own digest in the ledger: `line` is leaf `index` of the tree of `checkpoint`, which `proof` leads to (RFC 6962 §2.1.1). */
+export const ReportSeal = z.strictObject({
+  index: count,
+  line: z.string().max(262_144),
+  proof: z.array(z.string().max(64)).max(64),
+  checkpoint: z.string().max(131_072),
+});
+export type ReportSeal = z.infer<typeof ReportSeal>;
+
 /** `claviger compliance report --format json`. Schema: docs/compliance-report.schema.json. */
 export const ComplianceReport = z.strictObject({
   format: z.literal(reportFormat),
@@ -143,6 +152,8 @@ export const ComplianceReport = z.strictObject({
   gaps: z.array(Gap),
   /** Gaps of the report before that are there no more. */
   closed: z.array(z.strictObject({ id: z.string(), control: ControlId, what: text, firstSeen: Timestamp })),
+  /** That the ledger has recorded all of this. Absent where it has not. */
+  seal: ReportSeal.optional(),
 });
 export type ComplianceReport = z.infer<typeof ComplianceReport>;
 

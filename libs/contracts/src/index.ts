@@ -55,6 +55,7 @@ export * from './records';
 export * from './recovery-group';
 export * from './regulation-packs';
 export * from './reply';
+export * from './report-operations';
 export * from './residency';
 export * from './review-operations';
 export * from './rewrap-internal-operations';

@@ -120,6 +120,7 @@ export const actionTable = {
   'audit:Read': 'System',
   'audit:Verify': 'System',
   'audit:RecordCeremony': 'System',
+  'audit:RecordReport': 'System',
   'alerts:Read': 'System',
   'alerts:Acknowledge': 'System',
   'system:Status': 'System',

@@ -57,6 +57,8 @@ export const OperationRecord = z.strictObject({
   toContext: EncryptionContext.optional(),
   /** Of an export: base64url of the SHA-256 of the recipient's public key; where it is a key here, toKeyId and toVersion name it. */
   recipient: z.string().optional(),
+  /** Of a report: base64url of its SHA-256. */
+  digest: z.string().optional(),
   /** Bytes of plaintext or message. */
   bytes: z.int().optional(),
 });

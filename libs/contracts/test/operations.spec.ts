@@ -25,6 +25,7 @@ import {
   problem,
   RefusedStateRecord,
   Reply,
+  reportOperations,
   requestType,
   reviewOperations,
   SessionRecord,
@@ -46,6 +47,7 @@ const published: Operation[] = [
   reviewOperations,
   accessOperations,
   auditOperations,
+  reportOperations,
   alertOperations,
 ].flatMap((group) => Object.values(group));
 const internal: Operation[] = [internalOperations, transportHsmOperations, backupHsmOperations, migrationHsmOperations].flatMap((group) =>

@@ -14,7 +14,9 @@ export interface Done {
 }
 
 /** What a record says beyond who asked and what was decided. Whoever gives it may complete it until the record is made: by then the key is known that an alias named. */
-export type About = Partial<Pick<OperationRecord, 'bytes' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext' | 'recipient'>> &
+export type About = Partial<
+  Pick<OperationRecord, 'bytes' | 'digest' | 'context' | 'toKeyId' | 'toAlias' | 'toVersion' | 'toContext' | 'recipient'>
+> &
   AboutChange & {
     /** What policy was asked, where that is not the action of the operation. */
     action?: Action;

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { Client } from '@claviger/client';
+import { ClavigerError, type Client } from '@claviger/client';
 import { ComplianceReport, ControlStatements } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { outlineOf } from '../compliance/outline';
 import { packsUnread } from '../compliance/packs-in-force';
 import { htmlOf, markdownOf } from '../compliance/render';
 import { verifyReport } from '../compliance/verify-report';
+import { verifySeal } from '../compliance/verify-seal';
 import { makeReport, type ReportOptions } from '../compliance-make';
+import { sealed } from '../compliance-seal';
 import { CommandError, Finding } from '../exit-codes';
 import { writeBytes } from '../files';
 import type { Output } from '../output';
@@ -31,25 +33,31 @@ export function complianceCommands(program: Command): void {
     .option('--drill <file>', 'drill-dr.json of the last rehearsal of a restore')
     .option('--days <n>', 'evidence of so many days', '365')
     .option('--evidence <n>', 'newest records of each kind of evidence, 1 to 100', '3')
+    .option('--no-seal', 'do not have its SHA-256 recorded in the ledger')
     .option('--quick', 'verify the checkpoint of the ledger only: whether it verifies as a whole is then unknown')
     .action(online<ReportOptions>(async ({ client, options, settings, output }) => report(client, options, settings, output)));
   compliance
     .command('verify <report>')
     .description(
-      'the evidence of a report (JSON): each leaf, its proof and the checkpoint, with trust.json only; exit 1 on any problem. Offline',
+      'a report (JSON) and its evidence: that the ledger recorded exactly this report, and each leaf, its proof and the checkpoint, with trust.json only; exit 1 on any problem. Offline',
     )
+    .option('--unsealed', 'of a report that was not sealed: the evidence only')
     .action(
-      offline<object, [string]>(({ settings, output }, file) => {
-        const { proven, without, problems } = verifyReport(
-          readJson(file, ComplianceReport, 'a compliance report'),
-          readTrust(required(settings, 'trustFile')),
-        );
+      offline<{ unsealed?: boolean }, [string]>(({ options, settings, output }, file) => {
+        const given = readJson(file, ComplianceReport, 'a compliance report');
+        const trust = readTrust(required(settings, 'trustFile'));
+        const { proven, without, problems: ofEvidence } = verifyReport(given, trust);
+        const seal = options.unsealed && !given.seal ? undefined : verifySeal(given, trust);
+        const problems = [...(seal && 'problem' in seal ? [seal.problem] : []), ...ofEvidence];
         output.fields(
-          { proven, without, problems },
-          { 'leaves proven': proven, 'newer than the checkpoint': without, problems: problems.length },
+          { ...(seal && !('problem' in seal) ? { seal } : {}), proven, without, problems },
+          {
+            ...(seal && !('problem' in seal) ? { sealed: `leaf ${seal.index}, ${seal.recordedAt}, by ${seal.recordedBy}` } : {}),
+            ...{ 'leaves proven': proven, 'newer than the checkpoint': without, problems: problems.length },
+          },
         );
         for (const problem of problems) output.note(`PROBLEM ${problem}`);
-        if (problems.length > 0) throw new Finding(`${problems.length} problem(s): the evidence is NOT what the ledger holds`);
+        if (problems.length > 0) throw new Finding(`${problems.length} problem(s): the report is NOT what the ledger holds`);
       }),
     );
 }
@@ -62,7 +70,8 @@ async function report(client: Client, options: ReportOptions, settings: Settings
   const days = wholeNumber('--days', options.days) as number;
   const before = options.since === undefined ? undefined : readJson(options.since, ComplianceReport, 'a compliance report');
   const statements = options.statements === undefined ? [] : readJson(options.statements, ControlStatements, 'a list of statements');
-  const made = await makeReport(client, { options, settings, output, limit, days, statements, before });
+  const whole = await makeReport(client, { options, settings, output, limit, days, statements, before });
+  const made = options.seal ? await sealedIfPossible(client, whole, settings, output) : whole;
   const text =
     format === 'json'
       ? `${JSON.stringify(made, null, 2)}\n`
@@ -82,4 +91,17 @@ async function report(client: Client, options: ReportOptions, settings: Settings
     `${count('failed')} failed, ${unknown} unknown, ${count('manual')} for a person to supply; ${overdue} overdue, ${made.closed.length} closed since the report before`,
   );
   if (count('failed') + unknown > 0) throw new Finding('There are gaps');
+}
+
+/** A report that cannot be sealed is one all the same, and says that it is not. */
+async function sealedIfPossible(client: Client, report: ComplianceReport, settings: Settings, output: Output): Promise<ComplianceReport> {
+  try {
+    return await sealed(client, report, readTrust(required(settings, 'trustFile')));
+  } catch (error) {
+    if (error instanceof ClavigerError || error instanceof CommandError) {
+      output.note(`the report is NOT sealed: ${error.message}`);
+      return report;
+    }
+    throw error;
+  }
 }

@@ -13,12 +13,15 @@ import { keysMeant } from '../key-pages';
 import type { Output } from '../output';
 import { wholeNumber } from '../pairs';
 import { offline, type Work } from '../run';
+import { discoveryTold } from '../sarif/of-discovery';
+import { writeSarif } from '../sarif/write';
 import { withClient } from '../session';
 
 interface Options {
   offline?: boolean;
   accept?: string;
   expiringDays: string;
+  sarif?: string;
 }
 
 /** Keys that live elsewhere, and how they fall short; copies of managed ones above all. */
@@ -35,7 +38,8 @@ export function discoverCommands(program: Command): void {
         '--accept <file>',
         'keys that may stay as they are: the SHA-256 of the public key (SPKI) in base64url, the place, or the ARN, one a line; a copy of a managed key is told all the same',
       )
-      .option('--expiring-days <n>', 'tell of certificates that end within so many days', '30');
+      .option('--expiring-days <n>', 'tell of certificates that end within so many days', '30')
+      .option('--sarif <file>', 'what is found as SARIF 2.1.0');
   source(
     'folder <folder>',
     'private keys, secrets, key stores and certificates in the files below a folder: PEM, DER, JWK, OpenSSH, PKCS#12, JKS',
@@ -84,9 +88,10 @@ interface Ours {
 
 async function tell(
   { options, settings, output }: Work<Options>,
-  { unseen }: { unseen: readonly Unseen[] },
+  look: { unseen: readonly Unseen[] },
   source: (ours: Ours) => Iterable<DiscoveredKey> | AsyncIterable<DiscoveredKey>,
 ): Promise<void> {
+  const { unseen } = look;
   const accepted = options.accept === undefined ? new Set<string>() : await acceptedIn(options.accept);
   const ours: Ours = options.offline
     ? { managed: new Map(), profiles: [] }
@@ -105,6 +110,7 @@ async function tell(
     output.progress(`${keys.length} keys found, ${findings.length} findings`);
   }
   output.progress(undefined);
+  if (options.sarif !== undefined) writeSarif(options.sarif, 'discover', discoveryTold(findings, unseen, 'files' in look));
   show(output, { keys, findings, unseen });
   const told = `${findings.length} finding(s) of ${keys.length} key(s)`;
   if (unseen.length > 0) throw new Finding(`${told}, and ${unseen.length} place(s) that could not be looked at`);

@@ -2,15 +2,20 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { issueText, type validateBundle } from '@claviger/authz';
 import type { PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
+import { committedSites } from '../cloud/committed-sites';
 import { CommandError, Finding } from '../exit-codes';
 import type { Output } from '../output';
 import { acknowledgementsIn } from '../policy-check/acknowledgements';
-import { compiledOf, ineffectiveIn, NotCompiled, type Tested, testPolicies, type Widened, widenedSince } from '../policy-check/check';
+import { compiledOf, ineffectiveIn, NotCompiled, testPolicies, widenedSince } from '../policy-check/check';
 import { readBundle, testFilesIn } from '../policy-check/folder-files';
 import { junitXml } from '../policy-check/junit';
 import { packText } from '../policy-check/pack-text';
+import { type CheckFindings, problemsOf } from '../policy-check/problems';
 import { checkedFolder } from '../policy-check/valid-folder';
 import { offline } from '../run';
+import type { Told } from '../sarif/log';
+import { checkTold, invalidTold } from '../sarif/of-check';
+import { placesOf, writeSarif } from '../sarif/write';
 import { withClient } from '../session';
 
 interface CheckOptions {
@@ -18,6 +23,7 @@ interface CheckOptions {
   allowWidening?: string;
   requireTests?: boolean;
   junit?: string;
+  sarif?: string;
 }
 
 /** The gate before a publication: whether a folder is valid, does what its tests say, and allows more than what runs. */
@@ -32,9 +38,11 @@ export function policyCheckCommands(policy: Command): void {
     .option('--allow-widening <file>', 'YAML with the widenings that are meant, each with its reason')
     .option('--require-tests', 'a policy that no test reaches is wrong too')
     .option('--junit <file>', 'outcomes of the tests as JUnit XML')
+    .option('--sarif <file>', 'what is found as SARIF 2.1.0, which code hosts show beside the lines')
     .action(
       offline<CheckOptions, [string]>(async ({ options, settings, output }, folder) => {
-        const bundle = checkedFolder(output, folder);
+        const sarif = (told: () => Told[]) => options.sarif !== undefined && writeSarif(options.sarif, 'policy check', told());
+        const bundle = checkedFolder(output, folder, (issues) => sarif(() => invalidTold(issues, placesOf(folder))));
         const compiled = compiledOf(bundle, 'claviger.check', 'new');
         const tested = testPolicies(testFilesIn(folder), bundle, compiled);
         if (options.junit !== undefined) writeFileSync(options.junit, junitXml(tested.outcomes));
@@ -48,39 +56,18 @@ export function policyCheckCommands(policy: Command): void {
               ? undefined
               : readBundle(against, new Date());
         const widened = older && widenedSince(older, bundle, { older: baseline(older, against!), newer: compiled }, reasons);
-        const problems = problemsOf(tested, ineffective, widened, options.requireTests === true);
-        tell(output, bundle, { tested, ineffective, widened, problems });
+        const { problems: cloudFiles } = await committedSites(folder);
+        const found: CheckFindings = { tested, ineffective, widened, cloudFiles, requireTests: options.requireTests === true };
+        const problems = problemsOf(found);
+        sarif(() => checkTold({ ...found, allowWidening: options.allowWidening }, placesOf(folder)));
+        tell(output, bundle, found, problems);
         if (problems.length > 0) throw new Finding(problems.join('; '));
       }),
     );
 }
 
-type Ineffective = ReturnType<typeof ineffectiveIn>;
-interface Checked {
-  tested: Tested;
-  ineffective: Ineffective;
-  widened: Widened | undefined;
-  problems: readonly string[];
-}
-
-/** What blocks a publication, counted. */
-function problemsOf(
-  { outcomes, issues, unreached }: Tested,
-  ineffective: Ineffective,
-  widened: Widened | undefined,
-  requireTests: boolean,
-): string[] {
-  const counted = (n: number, what: string) => (n > 0 ? [`${n} ${what}`] : []);
-  return [
-    ...counted(outcomes.filter(({ failure }) => failure !== undefined).length, 'test(s) fail'),
-    ...counted(issues.length, 'issue(s) in test files'),
-    ...counted(ineffective.filter(({ certain }) => certain).length, 'policies without effect'),
-    ...counted(widened?.widenings.open.length ?? 0, 'widening(s) that nobody acknowledged'),
-    ...(requireTests ? counted(unreached.length, 'policies that no test reaches') : []),
-  ];
-}
-
-function tell(output: Output, bundle: PolicyBundle, { tested, ineffective, widened, problems }: Checked): void {
+function tell(output: Output, bundle: PolicyBundle, found: CheckFindings, problems: readonly string[]): void {
+  const { tested, ineffective, widened, cloudFiles } = found;
   const failed = tested.outcomes.filter(({ failure }) => failure !== undefined);
   const counts = {
     ...{ principals: bundle.principals.length, roles: bundle.roles.length, grants: bundle.grants.length },
@@ -101,6 +88,7 @@ function tell(output: Output, bundle: PolicyBundle, { tested, ineffective, widen
         ...counts,
         tests: { run: outcomes.length, failed, issues, unreached },
         ineffective,
+        cloudFiles,
       },
       ...(widened ? { widened } : {}),
     },
@@ -117,6 +105,7 @@ function tell(output: Output, bundle: PolicyBundle, { tested, ineffective, widen
   );
   for (const { place, message } of issues) output.note(`TEST FILE ${place}: ${message}`);
   for (const { place, name, action, failure } of failed) output.note(`FAILED ${place}: ${name} (${action}): ${failure}`);
+  for (const { file, why } of cloudFiles) output.note(`CLOUD FILE ${file}: ${why}`);
   for (const { policy, why, certain } of ineffective)
     output.note(`${certain ? 'WITHOUT EFFECT' : 'perhaps without effect'} ${policy}: ${why}`);
   for (const { id, example, situations } of widened?.widenings.open ?? [])

@@ -1,4 +1,5 @@
 import type { ComplianceReport, ControlReport, Evidence, Gap, PackReport } from '@claviger/contracts';
+import { reportDigest } from './report-digest';
 
 /** A report as headings, paragraphs, lists and tables of plain text, which Markdown and HTML are made from, each with its own escaping. */
 export type Block =
@@ -30,6 +31,13 @@ export function outlineOf(report: ComplianceReport): Block[] {
     words(
       `Made ${madeAt} by ${madeBy}. ${bundle ? `Policies in force: revision ${bundle.revision} of ${bundle.publishedAt}, hash ${bundle.hash}.` : 'The policies in force could not be read.'} Evidence since ${since}${size === undefined ? '' : `, under the checkpoint of ${size} leaves of the ledger`}.`,
     ),
+    ...(report.seal
+      ? [
+          words(
+            `Sealed: leaf ${report.seal.index} of the ledger is the record of the SHA-256 ${reportDigest(report)} of the report as JSON, which verifies with the public key of the ledger alone: claviger compliance verify REPORT.json.`,
+          ),
+        ]
+      : [words('Not sealed: the ledger has no record of it.')]),
     words(
       'It says what a program can see. Whether a regulation is met is for those to decide who assess it. Unknown is what could not be read: never that it is absent.',
     ),

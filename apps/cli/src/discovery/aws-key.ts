@@ -9,7 +9,7 @@ export interface AwsKey {
   readonly state: string;
   readonly origin: string;
   readonly multiRegion: boolean;
-  readonly aliases: readonly string[];
+  readonly aliases?: readonly string[];
   readonly tags?: Readonly<Record<string, string>>;
   /** Days; 0 of one that is not rotated, `unable` of one that AWS never rotates. */
   readonly rotationDays?: number | 'unable';
@@ -38,8 +38,8 @@ const never = 36_500;
 export function discoveredInAws(key: AwsKey, profiles: readonly KeyProfile[]): DiscoveredKey {
   const algorithm = algorithmOf(key.spec);
   return {
-    place: key.aliases.length === 0 ? key.arn : `${key.arn} (${key.aliases.join(', ')})`,
-    ...(key.aliases.length === 0 ? {} : { id: key.arn }),
+    place: key.aliases?.length ? `${key.arn} (${key.aliases.join(', ')})` : key.arn,
+    ...(key.aliases?.length ? { id: key.arn } : {}),
     kind: algorithm !== undefined && algorithms[algorithm].pair ? 'private' : 'secret',
     algorithm: algorithm ?? key.spec,
     strengthBits: algorithm === undefined ? strengthOfSpec(key.spec) : algorithms[algorithm].strengthBits,
@@ -62,7 +62,7 @@ function driftOf({ state, origin, multiRegion, rotationDays, deletionAt, aliases
     ...(state === 'PendingImport' ? [{ why: 'it has no material', next: 'import it, or delete the key' }] : []),
     ...(origin === 'EXTERNAL' ? [{ why: 'its material was made elsewhere: copies may exist', next: 'know where the copies are' }] : []),
     ...(multiRegion ? [{ why: 'it can be replicated to other regions', next: 'see that every region is one where its data may be' }] : []),
-    ...(aliases.length === 0 ? [{ why: 'nothing names it', next: 'aws kms create-alias' }] : []),
+    ...(aliases?.length === 0 ? [{ why: 'nothing names it', next: 'aws kms create-alias' }] : []),
   ];
 }
 

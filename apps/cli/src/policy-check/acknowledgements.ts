@@ -1,5 +1,5 @@
-import { parse } from 'yaml';
 import { z } from 'zod';
+import { yaml } from './yaml';
 
 const text = z.string().min(1).max(2_000);
 const File = z.array(z.strictObject({ reason: text, widenings: z.array(text).min(1).max(5_000) })).max(1_000);
@@ -13,7 +13,7 @@ export interface Acknowledged<T> {
 
 /** Widenings that somebody decided on, by their ids, each with why. @throws Error with what is wrong with the file */
 export function acknowledgementsIn(content: string): ReadonlyMap<string, string> {
-  const parsed = File.safeParse(parse(content, { maxAliasCount: 0, uniqueKeys: true }) ?? []);
+  const parsed = File.safeParse(yaml().parse(content, { maxAliasCount: 0, uniqueKeys: true }) ?? []);
   if (!parsed.success) throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
   return new Map(parsed.data.flatMap(({ reason, widenings }) => widenings.map((id) => [id, reason] as const)));
 }

@@ -49,7 +49,12 @@ export function testPolicies(files: ReadonlyMap<string, string>, bundle: PolicyB
 /** What a bundle allows beyond another one. */
 export interface Widened extends Omit<Comparison, 'widenings' | 'unsure'> {
   /** By policies, by what people hold, and actions that could not be compared, or by examples only: each with its id. */
-  readonly widenings: Acknowledged<{ readonly id: string; readonly example?: string; readonly situations?: number }>;
+  readonly widenings: Acknowledged<{
+    readonly id: string;
+    readonly example?: string;
+    readonly situations?: number;
+    readonly policies?: readonly string[];
+  }>;
 }
 
 export function widenedSince(

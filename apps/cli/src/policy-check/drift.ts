@@ -50,13 +50,13 @@ function policiesOf({ policies }: PolicyBundle): Things {
   return new Map(parsed.policies.map(({ id, json }) => [id, json as unknown as Record<string, unknown>]));
 }
 
-function byId(things: unknown): Things {
-  return new Map(
-    ((things ?? []) as Record<string, unknown>[]).map((thing) => {
-      const { id, label, tenant } = thing as { id?: string; label?: string; tenant?: string };
-      return [id === undefined ? (label ?? text(thing)) : tenant === undefined ? id : `${tenant}/${id}`, thing] as const;
-    }),
-  );
+const byId = (things: unknown): Things =>
+  new Map(((things ?? []) as Record<string, unknown>[]).map((thing) => [nameOfThing(thing), thing] as const));
+
+/** What a thing of a bundle is told by: id, `tenant/id` or label; one without any by what it says. */
+export function nameOfThing(thing: unknown): string {
+  const { id, label, tenant } = (thing ?? {}) as { id?: string; label?: string; tenant?: string };
+  return id === undefined ? (label ?? text(thing)) : tenant === undefined ? id : `${tenant}/${id}`;
 }
 
 /** The same for the same content, in whatever order its fields stand. */

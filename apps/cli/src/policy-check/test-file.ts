@@ -1,6 +1,7 @@
 import { Action, actionTable, EncryptionContext, GroupName, PrincipalId, RoleId, Timestamp } from '@claviger/contracts';
-import { LineCounter, type Node, parseDocument } from 'yaml';
+import type { Node } from 'yaml';
 import { z } from 'zod';
+import { yaml } from './yaml';
 
 /** Bounds of one file of tests. */
 export const testFileLimits = { chars: 1_000_000, tests: 5_000 } as const;
@@ -90,6 +91,7 @@ export type ParsedTests = { ok: true; tests: PolicyTest[] } | { ok: false; issue
 export function parseTestFile(content: string, file: string): ParsedTests {
   if (content.length > testFileLimits.chars)
     return { ok: false, issues: [{ place: file, message: `is longer than ${testFileLimits.chars} characters` }] };
+  const { LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const document = parseDocument(content, { lineCounter: lines, uniqueKeys: true });
   const at = (offset: number | undefined) => (offset === undefined ? file : `${file}:${lines.linePos(offset).line}`);

@@ -1,4 +1,4 @@
-import { assuredTokens, issueText, unownedServices, validateBundle } from '@claviger/authz';
+import { assuredTokens, type BundleIssue, issueText, unownedServices, validateBundle } from '@claviger/authz';
 import { PolicyBundle } from '@claviger/contracts';
 import { Finding } from '../exit-codes';
 import type { Output } from '../output';
@@ -18,8 +18,8 @@ const withoutOwner = (bundle: PolicyBundle): string[] =>
     owner === undefined ? `service ${id}: names no owner` : `service ${id}: its owner ${owner} is no enabled person and no group`,
   );
 
-/** The bundle in a folder. @throws Finding after what is wrong with it was printed */
-export function checkedFolder(output: Output, folder: string): PolicyBundle {
+/** The bundle in a folder. @throws Finding after what is wrong with it was printed, and told to `onIssues` */
+export function checkedFolder(output: Output, folder: string, onIssues?: (issues: readonly BundleIssue[]) => void): PolicyBundle {
   const bundle = readPolicyFolder(folder, new Date());
   const issues = validateBundle(bundle);
   if (issues.length === 0) {
@@ -27,6 +27,7 @@ export function checkedFolder(output: Output, folder: string): PolicyBundle {
     for (const note of [...unmetLevels(good), ...withoutOwner(good)]) output.note(note);
     return good;
   }
+  onIssues?.(issues);
   output.table({ valid: false, issues }, issues, [{ title: `${folder} DOES NOT VALIDATE`, value: issueText }]);
   throw new Finding(`${issues.length} issue(s)`);
 }
