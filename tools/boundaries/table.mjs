@@ -48,6 +48,7 @@ export const PURE = [
     'breaker',
     'change-text',
     'cbom',
+    'cloud/expected-grants',
     'cloud/key-policy',
     'cloud/site',
     'cloud/site-drift',

@@ -152,6 +152,16 @@ testInEmulator(
       await kms.send(new PutKeyPolicyCommand({ KeyId: kept, PolicyName: 'default', Policy: JSON.stringify(same, null, 4) }));
       expect(await drift(folder, '--only-cloud', '--aws-kms', here)).toEqual({ found: clean });
 
+      // What people say of grants that come and go is kept when it is written anew.
+      const saying = JSON.parse(readFileSync(file, 'utf8')) as { keys: { id: string; grants: object[]; expectedGrants?: object[] }[] };
+      const ofKept = saying.keys.find(({ id }) => id === kept)!;
+      Object.assign(ofKept, { grants: [], expectedGrants: [{ grantee: role, operations: ['Decrypt'], equals: { tenant: '*' } }] });
+      writeFileSync(file, `${JSON.stringify(saying, null, 2)}\n`);
+      expect(await drift(folder, '--only-cloud', '--aws-kms', here)).toEqual({ found: clean });
+      await drift(folder, '--aws-kms', here, '--write');
+      const anew = JSON.parse(readFileSync(file, 'utf8')) as typeof saying;
+      expect(anew.keys.find(({ id }) => id === kept)).toMatchObject({ grants: [], expectedGrants: ofKept.expectedGrants });
+
       const opened = { ...open, Statement: [...open.Statement, { Effect: 'Allow', Principal: '*', Action: 'kms:Decrypt', Resource: '*' }] };
       await kms.send(new PutKeyPolicyCommand({ KeyId: kept, PolicyName: 'default', Policy: JSON.stringify(opened) }));
       await kms.send(new CreateGrantCommand(grant));
@@ -179,6 +189,7 @@ testInEmulator(
       const elsewhere = await drift(folder, '--only-cloud', '--aws-kms', 'eu-west-3');
       expect(elsewhere).toEqual({ found: { ...clean, notAsked: [site] }, finding: expect.stringContaining('1 place(s)') });
       expect(await drift(folder, '--only-cloud', '--without', 'aws-kms/123456789012')).toEqual({ found: clean });
+      await expect(drift(folder, '--aws-kms', 'nonsense')).rejects.toThrow(/wants a region/);
       await expect(drift(folder, '--only-cloud', '--without', 'aws-kms/9')).rejects.toThrow(/nothing of that name is connected/);
 
       // Nobody may describe it, the emulator says: so nobody knows what governs it, and what was committed stays.

@@ -1,6 +1,7 @@
 import { bundleFormat, type PolicyBundle } from '@claviger/contracts';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { isExpected } from '../src/cloud/expected-grants';
 import { KeyPolicy, statementsOf } from '../src/cloud/key-policy';
 import { type CloudKey, CloudSite, cloudFormat, type SeenKey } from '../src/cloud/site';
 import { siteDrift } from '../src/cloud/site-drift';
@@ -146,6 +147,42 @@ test('what governs a key of a cloud KMS is told thing by thing; order is no drif
     'new key only runs: SYMMETRIC_DEFAULT, Enabled, alias/a, alias/b',
     'gone key only committed: SYMMETRIC_DEFAULT, Enabled, alias/a, alias/b',
   ]);
+});
+
+test('a grant that is expected may come and go; one with another field, value or an operation more is told', () => {
+  const disk = {
+    grantee: 'arn:aws:sts::1:assumed-role/aws:ec2-infrastructure/i-1',
+    operations: ['Decrypt'],
+    includes: { 'aws:ebs:id': 'vol-1' },
+  };
+  const expected = {
+    ...disk,
+    grantee: 'arn:*:assumed-role/aws:ec2-infrastructure/i-*',
+    operations: ['Decrypt', 'Encrypt'],
+    includes: { 'aws:ebs:id': 'vol-*' },
+  };
+  const committed = committedSite(key('k', { grants: [], expectedGrants: [expected] }));
+  const grants = (...some: CloudKey['grants']) => told(seen(key('k', { grants: some })), committed).length;
+  expect([grants(), grants(disk), grants(disk, { ...disk, includes: { 'aws:ebs:id': 'vol-2' } })]).toEqual([0, 0, 0]);
+  const others: CloudKey['grants'] = [
+    { ...disk, operations: ['Decrypt', 'CreateGrant'] },
+    { ...disk, grantee: 'arn:aws:iam::1:role/app' },
+    { ...disk, includes: { 'aws:ebs:id': 'snap-1' } },
+    { grantee: disk.grantee, operations: disk.operations },
+    { ...disk, includes: { 'aws:ebs:id': 'vol-1', more: 'x' } },
+    { ...disk, retiring: 'arn:aws:iam::1:role/app' },
+  ];
+  expect(others.map((one) => grants(one))).toEqual(others.map(() => 1));
+  // A star stands for any text, no text too, and each part for a part of its own.
+  fc.assert(
+    fc.property(fc.array(fc.string(), { minLength: 1, maxLength: 4 }), fc.string(), (parts, between) => {
+      const [grantee, pattern] = [`.${parts.join(between)}.`, `.${parts.map((part) => part.replaceAll('*', '')).join('*')}.`];
+      expect(isExpected({ grantee: grantee.replaceAll('*', ''), operations: [] }, [{ grantee: pattern, operations: [] }])).toBe(true);
+      expect(isExpected({ grantee: `${grantee.replaceAll('*', '')}!`, operations: [] }, [{ grantee: pattern, operations: [] }])).toBe(
+        false,
+      );
+    }),
+  );
 });
 
 test('what was not shown is unseen, never absent and never the same; of a site that is not committed every key only runs', () => {

@@ -2,8 +2,9 @@ import type { AwsTarget } from '../discovery/aws-asks';
 import { CommandError } from '../exit-codes';
 import type { Output } from '../output';
 import { siteInAwsKms } from './aws-governance';
-import { type CommittedSite, goodSites, writeSite } from './committed-sites';
-import { CloudSite, cloudFormat, type SeenSite, siteName } from './site';
+import { type CommittedSite, committedSites, goodSites, writeSite } from './committed-sites';
+import { isExpected } from './expected-grants';
+import { type CloudKey, CloudSite, cloudFormat, type SeenSite, siteName } from './site';
 import { type CloudDrift, type CloudUnseen, siteDrift } from './site-drift';
 
 export interface CloudOptions {
@@ -55,17 +56,24 @@ export async function writeClouds(
   output: Output,
 ): Promise<{ written: { site: string; file: string; keys: number }[]; unseen: CloudUnseen[] }> {
   const seen = await lookedAt(targetsIn(awsKms), output);
+  // Also where another file cannot be read: one that cannot is written anew.
+  const committed = new Map((await committedSites(folder)).sites.map(({ site }) => [siteName(site), site]));
   const written: { site: string; file: string; keys: number }[] = [];
   const unseen: CloudUnseen[] = [];
   for (const one of seen) {
     const { unseen: ofIt } = siteDrift(one, undefined);
-    const keys = one.keys.map(({ key }) => key).sort((a, b) => ((a?.id ?? '') < (b?.id ?? '') ? -1 : 1));
+    const before = new Map(committed.get(siteOf(one))?.keys.map(({ id, expectedGrants }) => [id, expectedGrants]));
+    const keys = one.keys.map(({ id, key }) => withExpected(key, before.get(id))).sort((a, b) => ((a?.id ?? '') < (b?.id ?? '') ? -1 : 1));
     const whole = CloudSite.safeParse({ format: cloudFormat, provider: 'aws-kms', account: one.account, region: one.region, keys });
     if (ofIt.length === 0 && whole.success) written.push({ site: siteOf(one), file: writeSite(folder, whole.data), keys: keys.length });
     else unseen.push(...(ofIt.length > 0 ? ofIt : [{ place: siteOf(one), why: `keys ${whole.error?.issues[0]?.path.join('.')}` }]));
   }
   return { written, unseen };
 }
+
+/** What people said of grants that come and go stays, and those are not written. */
+const withExpected = (key: Partial<CloudKey> | undefined, expectedGrants: CloudKey['expectedGrants']): Partial<CloudKey> | undefined =>
+  key && expectedGrants ? { ...key, grants: key.grants?.filter((grant) => !isExpected(grant, expectedGrants)), expectedGrants } : key;
 
 const siteOf = ({ account, region }: SeenSite): string => siteName({ account: account ?? '?', region });
 
@@ -82,7 +90,8 @@ async function lookedAt(targets: readonly AwsTarget[], output: Output): Promise<
   return seen;
 }
 
-function targetsIn(given: readonly string[]): AwsTarget[] {
+/** What `--aws-kms` names. @throws CommandError */
+export function targetsIn(given: readonly string[]): AwsTarget[] {
   return given.map((text) => {
     const at = text.lastIndexOf('@');
     const [profile, region] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];

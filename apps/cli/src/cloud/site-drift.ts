@@ -1,4 +1,5 @@
 import type { Drift } from '../policy-check/drift';
+import { isExpected } from './expected-grants';
 import { statementsOf } from './key-policy';
 import { type CloudGrant, type CloudKey, type CloudPart, type CloudSite, type SeenKey, type SeenSite, siteName } from './site';
 
@@ -47,7 +48,9 @@ const keyWords = ({ spec, state, aliases = [] }: Partial<CloudKey>): string =>
 /** Things by their meaning, with words for people. */
 type Things = ReadonlyMap<string, string>;
 
-function keyDrift(environment: string, { id, unseen }: SeenKey, is: Partial<CloudKey>, was: CloudKey): CloudDrift[] {
+function keyDrift(environment: string, { id, unseen }: SeenKey, now: Partial<CloudKey>, was: CloudKey): CloudDrift[] {
+  const { expectedGrants = [] } = was;
+  const is = { ...now, grants: now.grants?.filter((grant) => !isExpected(grant, expectedGrants)) };
   const left = new Set<string>(unseen.map(({ part }) => part));
   // AWS rotates nothing in another state, and says nothing of it.
   if (is.rotationDays === undefined && is.state !== 'Enabled' && is.state !== 'Disabled') left.add('rotationDays');
@@ -59,7 +62,7 @@ function keyDrift(environment: string, { id, unseen }: SeenKey, is: Partial<Clou
       const [onlyRuns, onlyCommitted] = [only(runs, before), only(before, runs)];
       const tell = (how: Drift['how']) => (what: string) => ({ environment, part, id, how, what });
       if (runs.size === 1 && before.size === 1 && !isList.has(part))
-        return onlyRuns.map((now, n) => tell('differs')(`${onlyCommitted[n]} is committed, ${now} runs`));
+        return onlyRuns.map((what, n) => tell('differs')(`${onlyCommitted[n]} is committed, ${what} runs`));
       return [...onlyRuns.map(tell('only runs')), ...onlyCommitted.map(tell('only committed'))];
     });
 }

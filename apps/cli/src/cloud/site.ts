@@ -39,6 +39,8 @@ export const CloudKey = z.strictObject({
   tags: pairs,
   policy: KeyPolicy,
   grants: z.array(CloudGrant).max(100_000),
+  /** Written by people, and kept: grants that come and go, as those of services for each disk, with `*` for any text in their values. */
+  expectedGrants: z.array(CloudGrant).max(1_000).optional(),
 });
 export type CloudKey = z.infer<typeof CloudKey>;
 
@@ -57,7 +59,7 @@ export type CloudSite = z.infer<typeof CloudSite>;
 export const siteName = ({ account, region }: { account: string; region: string }): string => `aws-kms/${account}/${region}`;
 
 /** What can be said of a key, and compared. */
-export type CloudPart = Exclude<keyof CloudKey, 'id'>;
+export type CloudPart = Exclude<keyof CloudKey, 'id' | 'expectedGrants'>;
 
 /** A key as it was seen. What AWS did not show is in `unseen`, by its part, and nowhere else; without `key` nothing of it is known. */
 export interface SeenKey {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { PolicyBundle } from '@claviger/contracts';
 import type { Command } from 'commander';
-import { type CloudOptions, lookAtClouds, writeClouds } from '../cloud/look';
+import { type CloudOptions, lookAtClouds, targetsIn, writeClouds } from '../cloud/look';
 import type { CloudDrift } from '../cloud/site-drift';
 import { CommandError, Finding } from '../exit-codes';
 import type { Output } from '../output';
@@ -56,6 +56,8 @@ export function driftCommand(policy: Command): void {
         if (options.write) return write(folder, options, output);
         if (options.onlyCloud && (options.environment ?? options.running) !== undefined)
           throw new CommandError('usage', '--only-cloud asks no Claviger: it goes with neither --environment nor --running');
+        // What is written wrong is told before anybody is asked.
+        targetsIn(options.awsKms ?? []);
         const ofBundles = options.onlyCloud ? [] : await bundleDrift(folder, options, settings);
         const clouds = await lookAtClouds(folder, options, output);
         const found: Found[] = [...ofBundles, ...clouds.drift];
