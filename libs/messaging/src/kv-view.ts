@@ -14,8 +14,11 @@ export interface ViewRecord {
   revision: number;
 }
 
-/** Owners sign a mark within a second of a change, and forget what no longer matters within six. */
-const incompleteMs = 10_000;
+/**
+ * Owners sign a mark within a second of a change, and forget what no longer matters within six. One that was killed before it signed has to start again and read
+ * every record first, which took more than ten seconds on a machine with a load of 15. Nobody is served meanwhile: only what is told waits.
+ */
+const incompleteMs = 20_000;
 
 /** State that its owner did not put where it was found. It was not used. */
 export interface RefusedEntry {
@@ -106,6 +109,8 @@ export class KvView<T extends ViewRecord> {
   private readonly now: () => number;
   private kv!: KV;
   private readonly watch: BucketWatch;
+  /** Of the bucket's stream, of the mark that came last. */
+  private markSequence = 0;
   private timer: NodeJS.Timeout | undefined;
   /** Since when what was read does not add up. */
   private incompleteSince: number | undefined;
@@ -282,6 +287,7 @@ export class KvView<T extends ViewRecord> {
   }
 
   private onMark(entry: KvEntry): void {
+    this.markSequence = entry.revision;
     const mark = this.read(entry, () => this.options.verifyMark(entry.string()));
     if (mark && !this.completeness.offer(mark)) this.refuse(entry.key, 'older-revision', 'a lower revision');
   }
@@ -402,7 +408,8 @@ export class KvView<T extends ViewRecord> {
       await this.openWatch(sequence + 1);
       void this.proof.send(this.ready());
       const mark = await this.kv.get('mark');
-      if (mark?.operation === 'PUT') this.onMark(mark);
+      // While the answer was on its way the watch may have delivered a later one: then this is old, and nobody put it back.
+      if (mark?.operation === 'PUT' && mark.revision > this.markSequence) this.onMark(mark);
       this.patience = setTimeout(() => void this.losePatience(), indexPatienceMs);
       // Not waited for: a record that is held up holds up this copy, not its start.
       void this.preload(pinned);

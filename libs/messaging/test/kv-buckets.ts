@@ -115,11 +115,12 @@ export async function startBuckets() {
       as = 'crypto-worker' as 'crypto-worker' | 'key-lifecycle',
       holder = '',
       atMost = undefined as number | undefined,
+      via = (connection: NatsConnection) => connection,
     } = {}) => {
       const refused: string[] = [];
       const name = holder || `${as}.h${holders++}`;
       const options = {
-        connection: as === 'crypto-worker' ? holding : owning,
+        connection: via(as === 'crypto-worker' ? holding : owning),
         holder: name,
         trusted,
         onRefused: ({ bucket, key, reason, detail }: RefusedEntry) => void refused.push(`${bucket}/${key}: ${reason}: ${detail}`),

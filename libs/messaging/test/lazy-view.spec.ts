@@ -1,6 +1,7 @@
 import type { KeysView, KeyView } from '@claviger/contracts';
 import { until } from '@claviger/testing';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { NatsConnection } from '@nats-io/transport-node';
 import type { KvOwner, KvView } from '../src/index';
 import { type Buckets, startBuckets } from './kv-buckets';
 
@@ -39,6 +40,40 @@ test('what there is is known at once and proven by the mark; a key is read, and 
   expect(view.held(first().id)).toMatchObject({ revision: 1 });
   expect(await view.fetch(first().id)).toEqual(first());
   expect(await view.fetch(`k_${'Z'.repeat(22)}`)).toBeUndefined();
+  expect(refused).toEqual([]);
+});
+
+test('a mark that was read before the watch delivered the next one is no mark that was put back', async () => {
+  let letGo: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (letGo = resolve));
+  let asked = 0;
+  // The answer is held up after the broker gave it: which of the two comes first cannot be chosen otherwise.
+  const request = async (connection: NatsConnection, asking: Parameters<NatsConnection['request']>) => {
+    const answer = await connection.request(...asking);
+    const [subject, payload = ''] = asking;
+    if (!`${subject} ${Buffer.from(payload)}`.includes('$KV.keys.mark')) return answer;
+    asked++;
+    await gate;
+    return answer;
+  };
+  const via = (connection: NatsConnection) =>
+    new Proxy(connection, {
+      get: (target, name) => {
+        if (name === 'request') return (...args: Parameters<NatsConnection['request']>) => request(target, args);
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  const { view, refused } = await b.view({ atMost: 5, via });
+  await until(() => asked === 1, { what: 'the mark to be read' });
+  await owner.put({ ...first(), revision: 2 });
+  await until(() => ownView.get(first().id)?.revision === 2, { what: 'the owner to see it' });
+  await owner.sign(ownView as never);
+  await until(() => view.complete(), { what: 'the watch to deliver the next mark' });
+  letGo();
+  await view.whenFresh();
+  await owner.put({ ...first(), revision: 3 });
+  await until(() => view.get(first().id)?.revision === 3, { what: 'what comes after it' });
   expect(refused).toEqual([]);
 });
 
