@@ -106,13 +106,19 @@ function decisionsSeen(bundle: PolicyBundle, nowMs: number): Seen<Decisions> {
   }
 }
 
+type RecordQuery = Pick<EvidenceQuery, 'kind' | 'action' | 'outcome'>;
+
 /** What checks ask of the ledger, each once, over the longest time that one of them asks for. */
-function asked(packs: readonly RegulationPack[]): { query: Pick<EvidenceQuery, 'kind' | 'action'>; withinDays?: number }[] {
-  const all = new Map<string, { query: Pick<EvidenceQuery, 'kind' | 'action'>; withinDays?: number }>();
+function asked(packs: readonly RegulationPack[]): { query: RecordQuery; withinDays?: number }[] {
+  const all = new Map<string, { query: RecordQuery; withinDays?: number }>();
   for (const check of packs.flatMap(({ controls }) => controls.flatMap(({ checks }) => checks))) {
     if (check.check !== 'recorded' && check.check !== 'state-untampered') continue;
-    const { kind, action } = check.check === 'recorded' ? check : { kind: 'refused-state', action: undefined };
-    const query = { ...(kind === undefined ? {} : { kind }), ...(action === undefined ? {} : { action }) };
+    const { kind, action, outcome } = check.check === 'recorded' ? check : { kind: 'refused-state', action: undefined, outcome: undefined };
+    const query = {
+      ...(kind === undefined ? {} : { kind }),
+      ...(action === undefined ? {} : { action }),
+      ...(outcome === undefined ? {} : { outcome }),
+    };
     const known = all.get(recordQuery(query));
     const ever = check.withinDays === undefined || (known !== undefined && known.withinDays === undefined);
     all.set(recordQuery(query), { query, ...(ever ? {} : { withinDays: Math.max(check.withinDays as number, known?.withinDays ?? 0) }) });

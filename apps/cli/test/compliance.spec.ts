@@ -394,6 +394,34 @@ test('CNSA 2.0: a key outside the suite has the last day of its use, or the firs
   ]);
 });
 
+test('a control of CNSA 2.0 is about the keys of its own use only', () => {
+  const keys = [
+    described({ algorithm: 'EC_P384', usage: 'sign' }),
+    described({ algorithm: 'EC_P384', usage: 'agree' }),
+    described({ algorithm: 'EC_P384', usage: 'sign', tags: { 'cnsa-use': 'software-signing' } }),
+  ];
+  const cnsa = readPacks().find(({ pack }) => pack.id === 'cnsa-2')!.pack;
+  const failed = Object.fromEntries(
+    reportOf(cnsa, all(), keys).controls.flatMap(({ id, checks }) =>
+      checks.flatMap(({ check, failed }) => (check === 'key-cnsa2' ? [[id.split(':')[1], failed]] : [])),
+    ),
+  );
+  expect(failed).toEqual({
+    ...{ symmetric: 0, hashing: 0, 'key-establishment': 1, signatures: 2 },
+    ...{ 'software-signing': 1, 'mandated-2031': 3 },
+  });
+});
+
+test('what was refused is no record of what was done, where a check says which outcome it means', () => {
+  const review = { check: 'recorded', what: 'a review', action: 'access:CompleteReview' };
+  const records = new Map([
+    [recordQuery({ action: 'access:CompleteReview' }), found({ outcome: 'denied' })],
+    [recordQuery({ action: 'access:CompleteReview', outcome: 'success' }), seen([])],
+  ]);
+  expect(look(review, { observed: all({ records }) }).outcome).toBe('pass');
+  expect(look({ ...review, outcome: 'success' }, { observed: all({ records }) }).outcome).toBe('fail');
+});
+
 const weak = described({ algorithm: 'RSA_2048', usage: 'sign', owner: 'kim', team: 'payments' });
 const weakPack = packOf(ControlCheckSchema.parse({ check: 'key-strength', bitsMin: 128 }), { manual: 'The plan.' });
 

@@ -1,7 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { claviger, Evaluator, parsePolicies, validateBundle } from '@claviger/authz';
-import { actions, actionTable, bundleFormat, bundleLimits, type KeyProfile, type PolicyBundle, type Principal } from '@claviger/contracts';
+import {
+  actions,
+  actionTable,
+  bundleFormat,
+  bundleLimits,
+  Control,
+  type KeyProfile,
+  type PolicyBundle,
+  type Principal,
+} from '@claviger/contracts';
 import { workspaceRoot } from '@claviger/testing';
 import { expect, test } from '@jest/globals';
 import { type PolicyParts, withoutPack, withPack } from '../src/compliance/pack-blocks';
@@ -121,4 +130,33 @@ test('every control that a policy of a pack names is one of the pack, or of a st
         if (prefixes.has(control.split(':')[0] as string) && !['PCI-DSS-4.0.1:8.4.1', 'PCI-DSS-4.0.1:7.2.2'].includes(control))
           expect([id, control, known.has(control)]).toEqual([id, control, true]);
   }
+});
+
+test('every control names actions that there are, and no two have the same id', () => {
+  for (const { pack } of packs) {
+    const named = pack.controls.flatMap(({ id, checks, evidence }) =>
+      [...evidence, ...checks].flatMap((one) =>
+        ('action' in one && one.action ? [one.action] : 'actions' in one ? one.actions : []).map((name) => [id, name]),
+      ),
+    );
+    expect(named.filter(([, name]) => !actions.some((action) => action === name))).toEqual([]);
+    expect(new Set(pack.controls.map(({ id }) => id)).size).toBe(pack.controls.length);
+  }
+});
+
+test('a control that nothing is looked at for, and nobody supplies anything to, is refused: it would be met by nothing', () => {
+  const { manual, ...control } = packs
+    .flatMap(({ pack }) => pack.controls)
+    .find(({ id, checks }) => id === 'PCI-DSS-4.0.1:3.7.9' && checks.length === 0)!;
+  expect(Control.safeParse({ ...control, manual }).success).toBe(true);
+  expect(Control.safeParse(control).success).toBe(false);
+});
+
+test('a clause that the starter set cites of a standard with sections is one that the pack has, or says comes to the same', () => {
+  const { pack } = packs.find((one) => one.pack.id === 'nist-key-management')!;
+  const known = new Set(pack.controls.flatMap(({ id, alsoServedBy }) => [id, ...alsoServedBy]));
+  const parsed = parsePolicies(bare.policies);
+  const cited = (parsed.ok ? parsed.policies : []).flatMap(({ controls }) => controls.filter((id) => id.startsWith('NIST-SP-800-57')));
+  expect(cited.length).toBeGreaterThan(0);
+  expect(cited.filter((id) => !known.has(id))).toEqual([]);
 });

@@ -115,7 +115,15 @@ const PackReport = z.strictObject({
   tag: ScopeTag.optional(),
   scope: text,
   leftOut: text,
-  sources: z.array(z.strictObject({ title: text, edition: text, url: z.string() })),
+  sources: z.array(
+    z.strictObject({
+      title: text,
+      edition: text,
+      url: z.string(),
+      /** When the pack was held against it, and against which text. */
+      checked: z.strictObject({ at: text, against: text }).optional(),
+    }),
+  ),
   counts: z.strictObject({ met: count, gap: count, unknown: count, manual: count }),
   controls: z.array(ControlReport),
   /** CNSA 2.0: keys outside the suite, by when their use ends. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { KeyUsage } from './algorithms';
 import { Classification, Environment, principalPattern, printable } from './primitives';
 import { KeyProfile, SaidOfKey, StrengthBits } from './profiles';
 
@@ -36,12 +37,14 @@ export const ControlSeverity = z.enum(['low', 'medium', 'high']);
 export type ControlSeverity = z.infer<typeof ControlSeverity>;
 const days = z.int().min(1).max(3_650);
 const action = z.string().max(64);
+const Outcome = z.enum(['success', 'denied', 'failed']);
 
 /** What can be looked at without a person. The functions are those of the command line (apps/cli/src/compliance); each says pass, fail or unknown. */
 export const ControlCheck = z.discriminatedUnion('check', [
   // Of each key in the scope of the pack that is not destroyed.
   z.strictObject({ check: z.literal('key-strength'), bitsMin: StrengthBits }),
-  z.strictObject({ check: z.literal('key-cnsa2') }),
+  /** `usages`: of keys for these only. `tag`: of keys with it only. */
+  z.strictObject({ check: z.literal('key-cnsa2'), usages: z.array(KeyUsage).min(1).max(6).optional(), tag: ScopeTag.optional() }),
   /** No originator usage period is longer than SP 800-57 suggests for its kind of key, or than `originatorDaysMax`. */
   z.strictObject({ check: z.literal('key-cryptoperiod'), originatorDaysMax: days.optional() }),
   z.strictObject({ check: z.literal('key-rotation-scheduled'), withinDays: days.optional() }),
@@ -102,12 +105,13 @@ export const ControlCheck = z.discriminatedUnion('check', [
     severity: z.enum(['low', 'medium', 'high', 'critical']),
     withinHours: z.int().min(1).max(8_760),
   }),
-  /** At least one such record in the ledger; `withinDays` left out: ever. */
+  /** At least one such record in the ledger; `withinDays` left out: ever. `outcome` left out: also of what was refused. */
   z.strictObject({
     check: z.literal('recorded'),
     what: printable(128),
     kind: z.string().max(32).optional(),
     action: action.optional(),
+    outcome: Outcome.optional(),
     withinDays: days.optional(),
   }),
 ]);
@@ -119,35 +123,49 @@ export const EvidenceQuery = z.strictObject({
   what: printable(128),
   kind: z.string().max(32).optional(),
   action: action.optional(),
-  outcome: z.enum(['success', 'denied', 'failed']).optional(),
+  outcome: Outcome.optional(),
 });
 export type EvidenceQuery = z.infer<typeof EvidenceQuery>;
 
-export const Control = z.strictObject({
-  id: ControlId,
-  title: printable(128),
-  /** In our words; the standard's own text is its publisher's. */
-  requirement: printable(1_000),
-  severity: ControlSeverity,
-  /** Who answers for what no key's owner answers for. */
-  ownerRole: RoleName,
-  /** Policies that name one of these by @control serve it as well. */
-  alsoServedBy: z.array(ControlId).max(16).default([]),
-  checks: z.array(ControlCheck).max(packLimits.checksPerControl).default([]),
-  evidence: z.array(EvidenceQuery).max(packLimits.evidencePerControl).default([]),
-  /** What no program can see: a person supplies it. */
-  manual: printable(1_000).optional(),
-});
+export const Control = z
+  .strictObject({
+    id: ControlId,
+    title: printable(128),
+    /** In our words; the standard's own text is its publisher's. */
+    requirement: printable(1_000),
+    severity: ControlSeverity,
+    /** Who answers for what no key's owner answers for. */
+    ownerRole: RoleName,
+    /** Policies that name one of these by @control serve it as well. */
+    alsoServedBy: z.array(ControlId).max(16).default([]),
+    checks: z.array(ControlCheck).max(packLimits.checksPerControl).default([]),
+    evidence: z.array(EvidenceQuery).max(packLimits.evidencePerControl).default([]),
+    /** What no program can see: a person supplies it. */
+    manual: printable(1_000).optional(),
+  })
+  .refine(
+    ({ checks, manual }) => checks.length > 0 || manual !== undefined,
+    'nothing is looked at and nobody supplies anything: it would be met by nothing',
+  );
 export type Control = z.infer<typeof Control>;
 
-/** When an algorithm is to be left behind, by what it is used for: the value of the key's tag `tag`. */
+/** When an algorithm is to be left behind, by what it is used for: the value of the key's tag `tag`. `preferFrom` where the standard says one. */
 const Transition = z.strictObject({
   tag: printable(64),
   uses: z
-    .array(z.strictObject({ use: printable(64), title: printable(128), preferFrom: z.iso.date(), lastDay: z.iso.date() }))
+    .array(z.strictObject({ use: printable(64), title: printable(128), preferFrom: z.iso.date().optional(), lastDay: z.iso.date() }))
     .min(1)
     .max(20),
 });
+
+/** Where the controls come from. `checked`: when they were held against it last, and against which text, so that nobody takes a quotation for the original. */
+export const PackSource = z.strictObject({
+  title: printable(256),
+  edition: printable(128),
+  url: z.url().max(512),
+  checked: z.strictObject({ at: z.iso.date(), against: printable(512) }).optional(),
+});
+export type PackSource = z.infer<typeof PackSource>;
 
 /** What a regulation asks of key management, as far as a program can tell: `pack.json`. Its policies are in `policies.cedar` beside it. */
 export const RegulationPack = z.strictObject({
@@ -158,10 +176,7 @@ export const RegulationPack = z.strictObject({
   summary: printable(1_000),
   /** What is not in it, said as plainly. */
   leftOut: printable(2_000),
-  sources: z
-    .array(z.strictObject({ title: printable(256), edition: printable(128), url: z.url().max(512) }))
-    .min(1)
-    .max(8),
+  sources: z.array(PackSource).min(1).max(8),
   /** The keys that it is about; all where left out. */
   scope: z.strictObject({
     environments: z.array(Environment).min(1).max(3).optional(),

@@ -4,6 +4,7 @@ import { issueText, parsePolicies, validateBundle } from '@claviger/authz';
 import { PackId, PackInForce, PolicyBundle, policyFolder, type ScopeTag } from '@claviger/contracts';
 import type { Command } from 'commander';
 import { type PolicyParts, withoutPack, withPack } from '../compliance/pack-blocks';
+import { sourceText } from '../compliance/source-text';
 import { CommandError, Finding } from '../exit-codes';
 import type { Output } from '../output';
 import { type PackFiles, packOf, packsFolder, readPacks } from '../pack-files';
@@ -89,7 +90,7 @@ function show({ pack, ...files }: PackFiles, output: Output): void {
   const policies = policiesIn({ pack, ...files });
   const lines = [
     `${pack.id} ${pack.version}: ${pack.title}`,
-    ...pack.sources.map(({ title, edition, url }) => `source: ${title}, ${edition} <${url}>`),
+    ...pack.sources.map((source) => `source: ${sourceText(source)}`),
     '',
     pack.summary,
     `Not in it: ${pack.leftOut}`,

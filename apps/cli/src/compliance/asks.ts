@@ -6,7 +6,7 @@ export function asksOf(check: ControlCheck): string {
     case 'key-strength':
       return `each key has at least ${check.bitsMin} bits of strength, and an algorithm that may still protect`;
     case 'key-cnsa2':
-      return 'each key is of an algorithm of CNSA 2.0';
+      return `each key ${check.usages ? `of usage ${check.usages.join(' or ')} ` : ''}${check.tag ? `with the tag ${check.tag.name}${check.tag.value === undefined ? '' : `=${check.tag.value}`} ` : ''}is of an algorithm of CNSA 2.0`;
     case 'key-cryptoperiod':
       return `no version protects for longer than ${check.originatorDaysMax === undefined ? 'SP 800-57 suggests for its kind of key' : `${check.originatorDaysMax} days`}`;
     case 'key-rotation-scheduled':
@@ -74,6 +74,6 @@ export function asksOf(check: ControlCheck): string {
     case 'alerts-answered':
       return `no alert of severity ${check.severity} or higher is open for more than ${check.withinHours} hours`;
     case 'recorded':
-      return `the ledger has a record of ${check.what}${check.withinDays === undefined ? '' : ` within ${check.withinDays} days`}`;
+      return `the ledger has a record of ${check.what}${check.outcome === undefined ? '' : ` (${check.outcome})`}${check.withinDays === undefined ? '' : ` within ${check.withinDays} days`}`;
   }
 }

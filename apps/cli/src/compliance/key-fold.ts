@@ -22,6 +22,11 @@ export const clipped = (failure: Failure): Failure =>
     Object.entries(failure).map(([name, text]) => [name, text.slice(0, name === 'why' || name === 'next' ? 4_000 : 256)]),
   ) as Failure;
 
+/** Whether a check is about such a key at all. */
+const isMeant = (check: KeyCheck, key: KeyDescription): boolean =>
+  check.check !== 'key-cnsa2' ||
+  ((check.usages?.includes(key.usage) ?? true) && inScope(check.tag === undefined ? {} : { tag: check.tag }, key));
+
 /** One check over all keys, a key at a time: any number of keys takes little memory. */
 export interface KeyFold {
   add(key: KeyDescription): void;
@@ -43,7 +48,7 @@ export function keyFold(check: KeyCheck, scope: Scope, observed: Observed, known
       if (isDestroyed(key)) return;
       // Whoever uses keys of production: with which others, is asked of all keys.
       apart?.add(key, inScope(scope, key));
-      if (!inScope(scope, key)) return;
+      if (!inScope(scope, key) || !isMeant(check, key)) return;
       looked += 1;
       if (lack !== undefined) return;
       for (const { why, next } of problemsOf(key, check, known))

@@ -1,5 +1,6 @@
 import type { ComplianceReport, ControlReport, Evidence, Gap, PackReport } from '@claviger/contracts';
 import { reportDigest } from './report-digest';
+import { sourceText } from './source-text';
 
 /** A report as headings, paragraphs, lists and tables of plain text, which Markdown and HTML are made from, each with its own escaping. */
 export type Block =
@@ -112,7 +113,7 @@ const gapTable = (gaps: readonly Gap[]): Block[] =>
 function packBlocks({ title, version, leftOut, sources, controls, transition }: PackReport): Block[] {
   return [
     heading(2, `${title} (pack ${version})`),
-    ...list(sources.map(({ title: name, edition, url }) => `${name}, ${edition}: ${url}`)),
+    ...list(sources.map(sourceText)),
     words(`Not in it: ${leftOut}`),
     ...controls.flatMap(controlBlocks),
     ...(transition
