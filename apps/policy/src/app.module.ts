@@ -13,8 +13,10 @@ import { ChangesController } from './changes.controller';
 import { ElevationController } from './elevation.controller';
 import { ExplainController } from './explain.controller';
 import { Granting } from './granting';
+import { GuardsController } from './guards.controller';
 import { KeyFacts } from './key-facts';
 import { OffboardingController } from './offboarding.controller';
+import { OpenGuards } from './open-guards';
 import { PolicyController } from './policy.controller';
 import { QuotaCounts } from './quota-counts';
 import { QuotasController } from './quotas.controller';
@@ -33,6 +35,7 @@ export interface Parts {
   bundles: BundleKeeper;
   changes: ChangeKeeper;
   granting: Granting;
+  guards: OpenGuards;
   keyFacts: KeyFacts;
   evaluator: Evaluator;
   tokens: TokenIssuer;
@@ -60,6 +63,7 @@ export class AppModule {
         ReviewsController,
         UnusedAccessController,
         AccessGovernanceController,
+        GuardsController,
         QuotasController,
         ChangesController,
         ElevationController,
@@ -71,6 +75,7 @@ export class AppModule {
         { provide: BundleKeeper, useValue: parts.bundles },
         { provide: ChangeKeeper, useValue: parts.changes },
         { provide: Granting, useValue: parts.granting },
+        { provide: OpenGuards, useValue: parts.guards },
         { provide: KeyFacts, useValue: parts.keyFacts },
         { provide: Evaluator, useValue: parts.evaluator },
         { provide: TokenIssuer, useValue: parts.tokens },

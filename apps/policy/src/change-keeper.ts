@@ -22,7 +22,17 @@ import { type OwedRecords, outcomeLingerSeconds } from '@claviger/service';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
-import { approveChange, assertApprover, assertWaiting, type Change, challengeOf, endChange, requestChange, viewOf } from './change';
+import {
+  approveChange,
+  assertApprover,
+  assertWaiting,
+  type Change,
+  challengeOf,
+  endChange,
+  reopenChange,
+  requestChange,
+  viewOf,
+} from './change';
 import type { ChangeEntry } from './change-document';
 import type { ChangeStore } from './change-store';
 
@@ -80,7 +90,7 @@ export class ChangeKeeper {
     owner.keepMark(view);
     void owner.sign(view);
     view.onChange((record) => {
-      if (record.kind === 'outcome' && !byPeople.includes(record.state) && record.state !== 'open')
+      if (record.kind === 'outcome' && !byPeople.includes(record.state) && record.state !== 'executing')
         void this.settle(record).catch((error) => this.later(record.change, error));
     });
     this.looking = setInterval(() => void this.look(), lookEveryMs);
@@ -119,7 +129,8 @@ export class ChangeKeeper {
     const change = await this.stored(id);
     // What its executor said last may not have reached the store yet.
     const outcome = this.outcome(id);
-    return outcome && outcome.state !== 'open' && waiting.includes(change.state) ? endChange(change, endOf(outcome)) : change;
+    if (outcome?.state === 'open') return change.state === 'executing' ? reopenChange(change, this.parts.people, this.nowMs()) : change;
+    return outcome && waiting.includes(change.state) ? endChange(change, endOf(outcome)) : change;
   }
 
   private async stored(id: string): Promise<Change> {
@@ -208,10 +219,15 @@ export class ChangeKeeper {
 
   /** What an executor said of a change, in its document. Any replica does it; who does it second finds it done. */
   private async settle(outcome: ChangeOutcomeView): Promise<void> {
+    const { people } = this.parts;
     for (let attempt = 0; attempt < attempts; attempt++) {
       const from = await this.parts.store.get(outcome.change);
+      // What was said since is settled by itself.
+      if (this.outcome(outcome.change)?.revision !== outcome.revision) return;
       if (!from || !unsettled.includes(from.state) || from.state === outcome.state) return;
-      const to = endChange(from, endOf(outcome));
+      const isOpen = outcome.state === 'open';
+      if (isOpen && from.state !== 'executing') return;
+      const to = isOpen ? { ...reopenChange(from, people, this.nowMs()), revision: from.revision + 1 } : endChange(from, endOf(outcome));
       const outbox = this.outboxOf(to, eventOf(outcome.state), outcome.by, outcome.at);
       if (!(await this.parts.store.replace(from, to, outbox, []))) continue;
       return this.deliverSoon(outcome.change, outbox);
@@ -222,8 +238,7 @@ export class ChangeKeeper {
   private async look(): Promise<void> {
     try {
       const now = new Date(this.nowMs()).toISOString();
-      for (const record of this.parts.view.values())
-        if (record.kind === 'outcome' && record.state !== 'open' && !this.isUnderWay(record)) await this.settle(record);
+      for (const record of this.parts.view.values()) if (record.kind === 'outcome' && !this.isUnderWay(record)) await this.settle(record);
       for (const from of await this.parts.store.find({ state: waiting, expiresBefore: now, limit: limits.listPage })) {
         const to = endChange(from, { state: 'expired', by: 'policy', at: now });
         const outbox = this.outboxOf(to, 'io.claviger.change.expired', 'policy', now);
@@ -234,9 +249,12 @@ export class ChangeKeeper {
     }
   }
 
-  /** Whoever rejects or withdraws it writes that themselves, with the reason; this is for one who ended in between. */
+  /**
+   * Whoever rejects or withdraws it writes that themselves, with the reason; this is for one who ended in between. So does whoever executes it say how that went,
+   * mostly at once: that it began is written down when it takes long.
+   */
   private isUnderWay({ state, at }: ChangeOutcomeView): boolean {
-    return byPeople.includes(state) && this.nowMs() - Date.parse(at) < lookEveryMs;
+    return (byPeople.includes(state) || state === 'executing') && this.nowMs() - Date.parse(at) < lookEveryMs;
   }
 
   private demanded(requester: string, command: { operation: string; input: Record<string, unknown> }, signed: string, nowMs: number) {

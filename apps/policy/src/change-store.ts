@@ -86,7 +86,7 @@ export class ChangeStore implements OutboxSource<ChangeEntry>, OwedRecordSource 
     ).catch(() => (this.indexed = undefined));
     await this.indexed;
     await this.reached(() =>
-      givenUpAfter(this.changes.insertOne({ _id: change.change, ...sealChange(change, this.signer), outbox, owed: [owed], pending: true })),
+      this.changes.insertOne({ _id: change.change, ...sealChange(change, this.signer), outbox, owed: [owed], pending: true }),
     );
   }
 
@@ -96,9 +96,7 @@ export class ChangeStore implements OutboxSource<ChangeEntry>, OwedRecordSource 
       $set: { ...sealChange(to, this.signer), pending: true },
       $push: { outbox: { $each: outbox }, owed: { $each: owed } },
     };
-    const { matchedCount } = await this.reached(() =>
-      givenUpAfter(this.changes.updateOne({ _id: from.change, revision: from.revision }, update)),
-    );
+    const { matchedCount } = await this.reached(() => this.changes.updateOne({ _id: from.change, revision: from.revision }, update));
     return matchedCount === 1;
   }
 
@@ -158,7 +156,7 @@ export class ChangeStore implements OutboxSource<ChangeEntry>, OwedRecordSource 
   }
 
   private reached<T>(ask: () => Promise<T>): Promise<T> {
-    return storeAnswer(this.client, ask);
+    return storeAnswer(this.client, () => givenUpAfter(ask()));
   }
 }
 

@@ -94,6 +94,11 @@ export function endChange(
   return { ...change, revision: change.revision + 1, state, ended };
 }
 
+/** Its execution was refused before anything was done: it waits again. Of the same revision, as it is read; whoever stores it raises that. */
+export function reopenChange({ ended: _, ...change }: Change, people: People, nowMs: number): Change {
+  return { ...change, state: countOf(change, people, nowMs).satisfied ? 'approved' : 'requested' };
+}
+
 export const viewOf = (change: Change): ChangeView => ({
   ...{ kind: 'change', id: change.change, revision: change.revision, requester: change.requester, operation: change.operation },
   ...{ command: commandDigest(change), reason: change.reason, quorum: change.quorum, approvers: [...change.approvers] },

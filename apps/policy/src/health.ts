@@ -2,6 +2,7 @@ import type { Evaluator } from '@claviger/authz';
 import type { Check } from '@claviger/operability';
 import type { BundleKeeper } from './bundle-keeper';
 import type { Callout } from './callout';
+import { type OpenGuards, weakText } from './open-guards';
 import type { TokenKeyKeeper } from './token-key-keeper';
 
 /** What this service adds to the checks of every service: can it admit a caller, and publish a bundle? */
@@ -10,6 +11,7 @@ export const policyChecks = (
   evaluator: Evaluator,
   bundles: BundleKeeper,
   tokenKeys: Pick<TokenKeyKeeper, 'jwks' | 'lacking'>,
+  guards: Pick<OpenGuards, 'standings'>,
 ): Check[] => [
   {
     name: 'auth callout',
@@ -43,6 +45,14 @@ export const policyChecks = (
       return signing
         ? { ok: true, detail: `${signing} signs tokens` }
         : { ok: false, detail: 'no key signs tokens yet: none is issued or renewed; the log says why' };
+    },
+  },
+  {
+    name: 'guards',
+    kind: 'part',
+    check: () => {
+      const weak = evaluator.current ? guards.standings().guards.filter(({ holds }) => !holds) : [];
+      return weak.length === 0 ? { ok: true, detail: 'every policy that asks for approval holds' } : { ok: false, detail: weakText(weak) };
     },
   },
   {

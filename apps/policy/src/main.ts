@@ -6,6 +6,7 @@ import {
   changeOperations,
   elevationOperations,
   explainOperations,
+  guardOperations,
   policyOperations,
   quotaOperations,
   reviewOperations,
@@ -37,6 +38,7 @@ import { Logins } from './logins';
 import { observePolicy } from './metrics';
 import { OidcIssuers } from './oidc';
 import { OidcIssuers as OidcConfiguration } from './oidc-config';
+import { OpenGuards } from './open-guards';
 import { OverdueReviews } from './overdue-reviews';
 import { PersonalValues } from './personal-values';
 import { QuotaCounts } from './quota-counts';
@@ -171,7 +173,7 @@ await runService(service, async (logger) => {
   const server = new RequestServer({
     connection,
     services: {
-      policy: { show, publish, ...explainOperations, ...quotaOperations },
+      policy: { show, publish, ...explainOperations, ...guardOperations, ...quotaOperations },
       access: { ...access, ...accessOperations, ...accessLifecycleOperations, ...reviewOperations, ...elevationOperations },
       changes: changeOperations,
     },
@@ -182,7 +184,9 @@ await runService(service, async (logger) => {
   const sweep = new ElevationSweep({ evaluator, bundles, trail, logger });
   const tokens = new TokenIssuer(() => tokenKeys.signer(), logins);
   const quotaCounts = new QuotaCounts(core.counters, () => core.clock.nowMs());
+  const guards = new OpenGuards(evaluator, connection, logger);
   const parts = {
+    guards,
     quotaCounts,
     recorded,
     bundles,
@@ -213,7 +217,7 @@ await runService(service, async (logger) => {
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
     telemetry: core.telemetry,
-    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles, tokenKeys)],
+    checks: [...coreChecks(core, server, views), ...policyChecks(callout, evaluator, bundles, tokenKeys, guards)],
     pages: {
       '/jwks': {
         contentType: 'application/jwk-set+json',
@@ -237,6 +241,7 @@ await runService(service, async (logger) => {
     await tokenKeys.start();
     await app.listen();
     callout.start();
+    guards.start();
     logger.log(`${core.worker} admits callers and takes requests`);
   });
 
@@ -253,6 +258,7 @@ await runService(service, async (logger) => {
     () => server.close(),
     () => violations?.stop(),
     () => attempts.stop(),
+    () => guards.stop(),
     () => overdue.stop(),
     () => sweep.stop(),
     () => unused.stop(),

@@ -1,6 +1,7 @@
-import type { PolicyBundle } from '@claviger/contracts';
+import { eventSubject, type PolicyBundle } from '@claviger/contracts';
 import { type Child, type DocumentStore, startDocumentStore, temporaryFolder, until } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { MongoClient } from 'mongodb';
 import { ask, build, type Caller, PolicySystem, principal } from './policy-system';
 
@@ -32,12 +33,13 @@ const bundles = () =>
   mongo
     .db(system.database)
     .collection<{ _id: string; revision: number; policies: string; outbox: unknown[]; owed: { id: string }[] }>('bundles');
-const storeHealth = async (of: Child) => {
+const storeHealth = (of: Child) => checkOf(of, 'store');
+const checkOf = async (of: Child, check: string) => {
   const [, port] = await of.waitForLog(/health on port (\d+)/);
   const body = (await (await fetch(`http://127.0.0.1:${port}/health/ready`)).json()) as {
     checks: { name: string; ok: boolean; detail: string }[];
   };
-  return body.checks.find(({ name }) => name === 'store') as { ok: boolean; detail: string };
+  return body.checks.find(({ name }) => name === check) as { ok: boolean; detail: string };
 };
 const publish = async () => {
   const shown = (await ask(sofia, 'policy.show')) as unknown as { result: { bundle: PolicyBundle } };
@@ -50,6 +52,24 @@ test('what is stored is delivered: the outbox is empty and the event is in POLIC
   await until(async () => (await bundles().findOne({ _id: 'bundle' }))?.outbox.length === 0, { what: 'an empty outbox' });
   await until(async () => (await bundles().findOne({ _id: 'bundle' }))?.owed.length === 0, { what: 'no record to be owed' });
   expect(await storeHealth(policy)).toMatchObject({ ok: true });
+});
+
+test('guards that nobody could approve the passing of are told of, in POLICY, by the health check and to whoever asks', async () => {
+  const { guards } = ((await ask(sofia, 'policy.list-guards')) as unknown as { result: { guards: { policy: string }[] } }).result;
+  expect(guards).toContainEqual({
+    ...{ policy: 'restricted-production-deleted-with-approval', quorum: 2, approvers: ['security-officer'] },
+    ...{ able: 0, holds: false },
+  });
+  const connection = await system.connectAs('provisionerCore');
+  const jsm = await jetstreamManager(connection);
+  const message = await until(
+    () => jsm.streams.getMessage('POLICY', { last_by_subj: eventSubject('io.claviger.policy.guards-open') }).catch(() => undefined),
+    { what: 'the event' },
+  );
+  const told = message.json<{ data: { guards: { policy: string }[] } }>().data.guards.map(({ policy }) => policy);
+  expect(told).toEqual(guards.map(({ policy }) => policy));
+  await connection.close();
+  expect(await checkOf(policy, 'guards')).toMatchObject({ ok: false, detail: expect.stringContaining('claviger approvals') });
 });
 
 test('with the store away callers are admitted and sessions revoked, and publishing says so', async () => {

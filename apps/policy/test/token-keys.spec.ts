@@ -126,7 +126,7 @@ describe('keys that sign tokens', () => {
     const gone = madeKeys(records()).at(-1) as NonNullable<ReturnType<typeof signingKey>>;
     pairs.delete(gone.label);
     const health = (keeper: TokenKeyKeeper) =>
-      policyChecks({} as never, {} as never, {} as never, keeper)
+      policyChecks({} as never, {} as never, {} as never, keeper, {} as never)
         .find(({ name }) => name === 'token key')
         ?.check();
     const without = replica({

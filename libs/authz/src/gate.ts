@@ -40,6 +40,14 @@ export interface Admission {
   readonly revisions: { session: number; bundle: number; key?: number };
 }
 
+/** A way in which the approval of others is enough: theirs, and what it is admitted on with it. */
+export interface ApprovedWay {
+  readonly rule: ApprovalRule;
+  readonly admission: Admission;
+  /** Grants of limited use without which it is not: a use of each is spent when it is done, not when it is asked for. */
+  readonly grants: readonly LimitedGrant[];
+}
+
 /** A refusal by session or policy, with what it was decided on. */
 export class Refusal extends ProblemError {
   constructor(
@@ -48,8 +56,8 @@ export class Refusal extends ProblemError {
     readonly policies: readonly string[] = [],
     readonly revisions: { session?: number; bundle?: number; key?: number } = {},
     retryAfterMs?: number,
-    /** Of ERR_APPROVAL_REQUIRED: whose approval is missing, and what it would be admitted on with it. */
-    readonly missing?: { readonly rule: ApprovalRule; readonly admission: Admission },
+    /** Of ERR_APPROVAL_REQUIRED: the ways in which approval is enough, the one that is asked for first. */
+    readonly ways: readonly ApprovedWay[] = [],
   ) {
     super(code, detail, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
@@ -111,8 +119,17 @@ export class Gate {
     return this.charge(admission, charges, action, resource);
   }
 
-  /** Counts what is admitted, by policy or with the approval of others, against the quotas that it falls under. Throws as `admit` does. */
-  charge(admission: Admission, charges: Charges, action: Action, resource: Resource): Admission {
+  /**
+   * Counts what the approval of others admits: a use of each grant of limited use that it takes, and against the quotas that it falls under. Undefined when one
+   * of these grants is used up. Throws as `admit` does.
+   */
+  chargeApproved({ admission, grants }: ApprovedWay, charges: Charges, action: Action, resource: Resource): Admission | undefined {
+    const uses = grants.length === 0 ? 'counted' : (this.ports.quotas?.use(grants, charges) ?? 'unknown');
+    if (uses === 'unknown') throw usesUnknown(grants, admission.policies, admission.revisions);
+    return uses === 'counted' ? this.charge(admission, charges, action, resource) : undefined;
+  }
+
+  private charge(admission: Admission, charges: Charges, action: Action, resource: Resource): Admission {
     try {
       this.ports.quotas?.charge(admission.session.principal, action, resource, charges);
     } catch (error) {
@@ -149,22 +166,22 @@ export class Gate {
   private byGrants(session: SessionView, request: AuthorizationRequest, alone: Decision, charges: Charges): Admission {
     const { evaluator, quotas } = this.ports;
     const candidates = evaluator.limitedGrants?.(request) ?? [];
-    let refused = alone;
+    const ways: { decision: Decision; grants: readonly LimitedGrant[] }[] = [];
     let spent: string | undefined;
     for (const grants of choices(candidates, charges.grants)) {
       const decision = evaluator.decide(request, grants);
       if (decision.kind !== 'allow') {
-        if (refused.kind === 'deny' && decision.kind === 'needs-approval') refused = decision;
+        if (alone.kind === 'deny' && decision.kind === 'needs-approval') ways.push({ decision, grants });
         continue;
       }
-      const names = grants.map(({ id }) => id).join(', ');
       const uses = quotas?.use(grants, charges) ?? 'unknown';
       if (uses === 'counted') return this.settle(session, request, decision, grants);
-      if (uses === 'unknown')
-        throw new Refusal('ERR_QUOTA_UNAVAILABLE', `How often the grant ${names} was used is not known now.`, decision.policyIds);
-      spent = names;
+      if (uses === 'unknown') throw usesUnknown(grants, decision.policyIds);
+      spent = namesOf(grants);
     }
-    return this.settle(session, request, refused, [], spent === undefined ? '' : ` The grant ${spent}, which would allow it, is used up.`);
+    const [{ decision, grants } = { decision: alone, grants: [] }, ...others] = ways;
+    const also = spent === undefined ? '' : ` The grant ${spent}, which would allow it, is used up.`;
+    return this.settle(session, request, decision, grants, also, others);
   }
 
   private request(session: SessionView, ...[action, resource, more = {}]: Question): AuthorizationRequest {
@@ -190,20 +207,27 @@ export class Gate {
     decision: Decision,
     grants: readonly LimitedGrant[] = [],
     also = '',
+    others: readonly { decision: Decision; grants: readonly LimitedGrant[] }[] = [],
   ): Admission {
     const revisions = {
       session: session.revision,
       bundle: this.ports.evaluator.current?.bundle.revision ?? 0,
       ...(resource.type === 'Key' && resource.revision !== 'proposed' ? { key: resource.revision } : {}),
     };
-    if (decision.kind === 'allow')
-      return { session, policies: decision.policyIds, ...(grants.length > 0 ? { grants: grants.map(({ id }) => id) } : {}), revisions };
+    const admission = (policies: readonly string[], by: readonly LimitedGrant[]): Admission => ({
+      ...{ session, policies, revisions },
+      ...(by.length > 0 ? { grants: by.map(({ id }) => id) } : {}),
+    });
     const { policyIds } = decision;
-    if (decision.kind === 'needs-approval')
-      throw new Refusal('ERR_APPROVAL_REQUIRED', detail(decision, action) + also, policyIds, revisions, undefined, {
-        rule: { quorum: decision.quorum, approvers: decision.approvers },
-        admission: { session, policies: policyIds, revisions },
+    if (decision.kind === 'allow') return admission(policyIds, grants);
+    if (decision.kind === 'needs-approval') {
+      const ways = [{ decision, grants }, ...others].flatMap((way): ApprovedWay[] => {
+        if (way.decision.kind !== 'needs-approval') return [];
+        const { quorum, approvers, policyIds: policies } = way.decision;
+        return [{ rule: { quorum, approvers }, admission: admission(policies, way.grants), grants: way.grants }];
       });
+      throw new Refusal('ERR_APPROVAL_REQUIRED', detail(decision, action) + also, policyIds, revisions, undefined, ways);
+    }
     throw new Refusal('ERR_ACCESS_DENIED', detail(decision, action) + also, policyIds, revisions);
   }
 
@@ -212,6 +236,11 @@ export class Gate {
     return { session, policies: [], revisions: { session: session.revision, bundle: this.ports.evaluator.current?.bundle.revision ?? 0 } };
   }
 }
+
+const namesOf = (grants: readonly LimitedGrant[]): string => grants.map(({ id }) => id).join(', ');
+
+const usesUnknown = (grants: readonly LimitedGrant[], policies: readonly string[], revisions: Refusal['revisions'] = {}): Refusal =>
+  new Refusal('ERR_QUOTA_UNAVAILABLE', `How often the grant ${namesOf(grants)} was used is not known now.`, policies, revisions);
 
 /** Those that this request has used already come first: they cost nothing more. */
 function* choices(candidates: readonly LimitedGrant[], used: readonly LimitedGrant[]): Generator<readonly LimitedGrant[]> {

@@ -59,7 +59,7 @@ function readPolicies({ policies, schema }: Parts): Read {
   return { policies: parsed.policies, actionsOf };
 }
 
-const isAsking = (policy: Policy): policy is Asking => policy.approval.kind === 'asked';
+export const isAsking = (policy: Policy): policy is Asking => policy.approval.kind === 'asked';
 const bare = ({ text }: Policy): string => text.replace(/\s+/g, ' ').trim();
 
 function policyReasons(guard: Asking, before: Read, after: Read): string[] {
@@ -85,9 +85,10 @@ const isWeaker = ({ approval }: Policy, guard: Asking): boolean =>
   approval.approvers.some((one) => !guard.approval.approvers.includes(one));
 
 /** By principal id, the names of the keys of everybody who could approve at some time, as one of these. */
-type Able = ReadonlyMap<string, ReadonlySet<string>>;
+export type Able = ReadonlyMap<string, ReadonlySet<string>>;
 
-function approversIn(bundle: Parts, nowMs: number): (approvers: readonly string[]) => Able {
+/** Who could approve at some time, by a bundle, as one of the `approvers` of a policy. */
+export function approversIn(bundle: Omit<Parts, 'policies' | 'schema'>, nowMs: number): (approvers: readonly string[]) => Able {
   // A role that is granted for a time to come is one to approve with.
   const grants = bundle.grants.filter(({ notAfter }) => notAfter === undefined || Date.parse(notAfter) > nowMs);
   const lasting = grants.map(({ notBefore: _, notAfter: __, ...grant }) => grant);

@@ -11,6 +11,7 @@ import {
   countApprovals,
   Evaluator,
   type ExactChange,
+  guardStandings,
   nameOfApprovalKey,
   type People,
   proveApproval,
@@ -333,4 +334,14 @@ test('nothing is satisfied without M distinct people who may, whatever is approv
     ),
     { numRuns: 300 },
   );
+});
+
+test('a guard holds while people enough have keys and may approve; each that does not is named', () => {
+  const guarded = bundleOf([officer('sofia'), principal('simon', ['security-officer']), { ...officer('sven'), disabled: true }]);
+  const of = (bundle: typeof guarded) =>
+    guardStandings(bundle, nowMs).find(({ policy }) => policy === 'application-owner-exports-with-approval');
+  expect(of(guarded)).toEqual({
+    ...{ policy: 'application-owner-exports-with-approval', quorum: 2, approvers: ['security-officer'], able: 1, holds: false },
+  });
+  expect(of(bundleOf([officer('sofia'), officer('simon')]))).toMatchObject({ able: 2, holds: true });
 });

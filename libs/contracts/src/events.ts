@@ -3,6 +3,7 @@ import { Alert } from './alerts';
 import { BackupId, EpochId } from './backup-format';
 import { ApproversAsked, ChangeId, ChangeState } from './changes';
 import { AboutBreakGlass, AboutGrant } from './elevation-events';
+import { GuardShown } from './guard-operations';
 import { KeyDescription } from './key-description';
 import { ValidationState } from './known-tokens';
 import { Alias, KeyId, PrincipalId, RoleId, Timestamp } from './primitives';
@@ -177,6 +178,8 @@ export const eventTypes = {
       services: z.array(z.strictObject({ principal: PrincipalId, ownership: z.enum(['none', 'gone']), owner: z.string().optional() })),
     }),
   },
+  /** Policies that ask for approval which too few people could give, so that whoever publishes policies may change them alone: of each such bundle, and every day. */
+  'io.claviger.policy.guards-open': { stream: 'POLICY', data: z.strictObject({ revision: z.int(), guards: z.array(GuardShown) }) },
   'io.claviger.ledger.checkpoint': {
     stream: 'LEDGER',
     data: z.strictObject({ checkpoint: z.string(), size: z.int(), streamSeq: z.int() }),

@@ -28,6 +28,7 @@ export * from './export-operations';
 export * from './further-tokens';
 export * from './grant-context';
 export * from './groups';
+export * from './guard-operations';
 export * from './import-operations';
 export * from './internal-operations';
 export * from './key-batch-operations';

@@ -12,7 +12,7 @@ export const storeOptions = {
   ignoreUndefined: true,
 } as const;
 
-/** The document store took a write and gave no answer: whether it was written is unknown. */
+/** The document store gave no answer: whether what was asked of it was written is unknown. */
 export class StoreSilent extends Error {
   override readonly name = 'StoreSilent';
 }
@@ -29,7 +29,7 @@ const patienceMs = 15_000;
 export async function givenUpAfter<T>(write: Promise<T>, ms: number = patienceMs): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new StoreSilent(`the document store did not answer a write within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new StoreSilent(`the document store did not answer within ${ms} ms`)), ms);
   });
   try {
     return await Promise.race([write, silence]);

@@ -1,4 +1,4 @@
-import { type Admission, type ApprovalRule, Charges, type Gate, QuotaPending, Refusal, strictest } from '@claviger/authz';
+import { type Admission, type ApprovalRule, type ApprovedWay, Charges, type Gate, QuotaPending, Refusal, strictest } from '@claviger/authz';
 import { type Action, isAlias, type Operation, type OperationRecord, ProblemError, type SessionView } from '@claviger/contracts';
 import type { Answer, AuditTrail, RecordIntent, RequestContext } from '@claviger/messaging';
 import type { ApprovedChanges, OpenChange } from './approved-changes';
@@ -64,7 +64,7 @@ export class RecordedReply {
     /** What a service's own errors mean to a caller; the cause stays with the problem, for the log. */
     private readonly toProblem: (error: unknown) => ProblemError = defaultProblem,
     /** Where operations can be done by a change request that others approved. */
-    private readonly changes?: ApprovedChanges,
+    private readonly changes?: Pick<ApprovedChanges, 'open' | 'demand'>,
   ) {}
 
   /** `arrive` brings what `work` needs, so that `work` need not wait: see below. */
@@ -94,7 +94,7 @@ export class RecordedReply {
       return approvals.under(
         change,
         () => (counting ? this.gate.admit(now, charges, ...question) : this.gate.confirm(now, charges, ...question)),
-        (approved) => (counting ? this.gate.charge(approved, charges, question[0], question[1]) : approved),
+        (way) => (counting ? this.gate.chargeApproved(way, charges, question[0], question[1]) : way.admission),
       );
     };
     try {
@@ -142,7 +142,8 @@ export class RecordedReply {
           if (!admission) throw new Error(`${operation.name} did not ask policy`);
           const decided = admission;
           const refuse = () => {
-            throw new Refusal('ERR_APPROVAL_REQUIRED', why, decided.policies, decided.revisions, undefined, { rule, admission: decided });
+            const ways = [{ rule, admission: decided, grants: [] }];
+            throw new Refusal('ERR_APPROVAL_REQUIRED', why, decided.policies, decided.revisions, undefined, ways);
           };
           approvals.under(change, refuse);
         },
@@ -232,19 +233,40 @@ class Approvals {
   private readonly rules: ApprovalRule[] = [];
   private readonly approvedBy = new Set<string>();
 
-  /** Decides, with the approvals of a change where policy asks for some; `count` counts what these admit. Throws Refusal. */
-  under(change: OpenChange | undefined, decide: () => Admission, count: (admission: Admission) => Admission = (one) => one): Admission {
+  /**
+   * Decides, with the approvals of a change where policy asks for some. `count` counts what these admit, and gives nothing where what it takes is used up.
+   * Throws Refusal.
+   */
+  under(
+    change: OpenChange | undefined,
+    decide: () => Admission,
+    count: (way: ApprovedWay) => Admission | undefined = ({ admission }) => admission,
+  ): Admission {
     try {
       return decide();
     } catch (error) {
-      if (!(error instanceof Refusal) || !error.missing) throw error;
-      const { rule, admission } = error.missing;
-      this.rules.push(rule);
+      const asked = error instanceof Refusal ? error.ways[0] : undefined;
+      if (!(error instanceof Refusal) || !asked) throw error;
+      this.rules.push(asked.rule);
       if (!change) throw error;
-      const counted = change.count(rule);
-      for (const approver of counted.approvers) this.approvedBy.add(approver);
-      if (counted.satisfied) return count(admission);
-      throw new Refusal(error.code, `${error.detail}: ${counted.why}`, error.policies, error.revisions);
+      let why: string | undefined;
+      let usedUp: readonly string[] | undefined;
+      for (const way of error.ways) {
+        const counted = change.count(way.rule);
+        if (!counted.satisfied) why ??= counted.why;
+        else {
+          const admission = count(way);
+          if (admission) {
+            for (const approver of counted.approvers) this.approvedBy.add(approver);
+            return admission;
+          }
+          usedUp ??= way.admission.grants;
+        }
+      }
+      const { code, detail, policies, revisions } = error;
+      if (usedUp)
+        throw new Refusal('ERR_ACCESS_DENIED', `The grant ${usedUp.join(', ')}, which would allow it, is used up.`, policies, revisions);
+      throw new Refusal(code, `${detail}: ${why}`, policies, revisions);
     }
   }
 

@@ -306,13 +306,13 @@ describe('a grant of limited use', () => {
     return { ...done, ...more?.(asker) };
   };
   /** A process whose policy is what the bundle says. */
-  async function start(evaluator: Evaluator) {
+  async function start(evaluator: Evaluator, changes?: Parameters<RecordingService['repliesWith']>[2]) {
     const connection = await s.broker.connection('crypto-worker');
     const uses = new CountedUses({
       ...{ counters: new Counters(connection), nowMs: () => Date.now(), workers: () => 2 },
       ...{ onPutBack: () => undefined, onFailure: () => undefined },
     });
-    return { connection, uses, replies: s.repliesWith(new Quotas({ uses, evaluator, onRefused: () => undefined }), evaluator) };
+    return { connection, uses, replies: s.repliesWith(new Quotas({ uses, evaluator, onRefused: () => undefined }), evaluator, changes) };
   }
 
   test('allows exactly so many operations over all processes, also those that were started anew, and only what nothing else allows', async () => {
@@ -351,6 +351,55 @@ describe('a grant of limited use', () => {
       'ERR_ACCESS_DENIED',
     ]);
     await Promise.all([a, b, fresh, last].map(({ connection }) => connection.close()));
+  });
+
+  test('that policy asks for approval beside is used when what others approved is done: not when it is asked for, nor when it is not done', async () => {
+    const evaluator = new Evaluator();
+    const permit = (id: string, role: string) =>
+      `@id("${id}") @control("test") @quorum("2") @approvers("security-officer") permit (principal in Claviger::Role::"${role}", action == Claviger::Action::"policy:Read", resource);`;
+    const grants: Grant[] = ['once-approved', 'once-more'].map((id) => ({
+      id,
+      principal: 'sofia',
+      role: 'operator',
+      uses: 1,
+      revision: 1,
+    }));
+    expect(evaluator.load({ ...bundle(1, grants), policies: permit('guarded', 'operator') })).toMatchObject({ ok: true });
+    const approved = { quorum: 2 };
+    const ended: string[] = [];
+    const a = await start(evaluator, {
+      demand: async () => undefined,
+      open: async () => ({
+        change: 'ch_AAAAAAAAAAAAAAAAAAAAAA',
+        count: ({ quorum }) => ({ satisfied: quorum <= approved.quorum, approvers: ['simon', 'sven'], why: 'too few' }) as never,
+        begin: async () => undefined,
+        end: async (state) => void ended.push(state),
+      }),
+    });
+    const caller = await s.caller();
+    const change = { ...caller, change: 'ch_AAAAAAAAAAAAAAAAAAAAAA' };
+    for (let asked = 0; asked < 3; asked++) expect(await ask(a.replies, caller)).toBe('ERR_APPROVAL_REQUIRED');
+    approved.quorum = 1;
+    expect(await ask(a.replies, change)).toBe('ERR_APPROVAL_REQUIRED');
+    approved.quorum = 2;
+    const dry = (asker: Asker) => {
+      asker.admit('policy:Read', claviger);
+      throw new ProblemError('ERR_DRY_RUN');
+    };
+    expect(await ask(a.replies, change, dry)).toBe('ERR_DRY_RUN');
+    const confirmed = ({ admit }: Asker) => {
+      admit('policy:Read', claviger);
+      return { ...done, confirm: () => void admit('policy:Read', claviger) };
+    };
+    const codes = [await ask(a.replies, change, confirmed), await ask(a.replies, change), await ask(a.replies, change)];
+    expect(codes).toEqual(['OK', 'OK', 'ERR_ACCESS_DENIED']);
+    expect(ended).toEqual(['open', 'open', 'executed', 'executed', 'open']);
+    const records = (await s.lines()).filter(({ session, outcome }) => session === caller.session && outcome === 'success');
+    expect(records).toMatchObject([
+      { grants: ['once-approved'], approvedBy: ['simon', 'sven'] },
+      { grants: ['once-more'], approvedBy: ['simon', 'sven'] },
+    ]);
+    await a.connection.close();
   });
 
   test('of a role falls under the quotas of that role', async () => {

@@ -6,7 +6,7 @@ import { AuditTrail, KvOwner, openSessionsView, type RequestContext, recordTypes
 import { startBroker, temporaryFolder, until } from '@claviger/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { context } from '@opentelemetry/api';
-import { RecordedReply } from '../src/index';
+import { type ApprovedChanges, RecordedReply } from '../src/index';
 
 export type Line = Record<string, unknown> & { kind: string };
 export const operation = policyOperations.show;
@@ -51,8 +51,9 @@ export async function startRecordingService() {
     said,
     sessions,
     replies: new RecordedReply(gateWith(), trail),
-    /** Policy is said by `by` where it is given. */
-    repliesWith: (quotas: QuotaGate, by?: GatePorts['evaluator']) => new RecordedReply(gateWith(quotas, by), trail),
+    /** Policy is said by `by` where it is given; what was approved, by `changes`. */
+    repliesWith: (quotas: QuotaGate, by?: GatePorts['evaluator'], changes?: Pick<ApprovedChanges, 'open' | 'demand'>) =>
+      new RecordedReply(gateWith(quotas, by), trail, undefined, changes),
     /** A session, and a request that comes over it. */
     caller: async (more: Partial<SessionView> = {}): Promise<RequestContext & { record: SessionView }> => {
       const session = random22();

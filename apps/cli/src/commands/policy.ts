@@ -9,6 +9,7 @@ import { assignmentsCommand } from './assignments';
 import { policyCheckCommands } from './policy-check';
 import { driftCommand } from './policy-drift';
 import { explainCommand } from './policy-explain';
+import { guardsCommand } from './policy-guards';
 import { packsCommands } from './policy-packs';
 import { simulateCommand } from './policy-simulate';
 
@@ -56,6 +57,7 @@ export function policyCommands(program: Command): void {
   simulateCommand(policy);
   driftCommand(policy);
   explainCommand(policy);
+  guardsCommand(policy);
   policy
     .command('publish <folder>')
     .description('validate a folder and put it in force everywhere')

@@ -2,6 +2,7 @@ import { ClavigerError, type Client } from '@claviger/client';
 import type { Command } from 'commander';
 import { exitCodeOf, exitCodes, Finding } from '../exit-codes';
 import { online } from '../run';
+import { weakLines } from './policy-guards';
 
 /** One small real request to each service: what a caller sees is what counts. */
 const probes: Record<string, (client: Client) => Promise<unknown>> = {
@@ -23,7 +24,7 @@ interface Seen {
 export function statusCommand(program: Command): void {
   program
     .command('status')
-    .description('a real request to every service; exit 1 when one is not available')
+    .description('a real request to every service; exit 1 when one is not available. Says which policies that ask for approval do not hold')
     .action(
       online(async ({ client, output }) => {
         const seen = await Promise.all(Object.entries(probes).map(([service, probe]) => look(client, service, probe)));
@@ -34,6 +35,12 @@ export function statusCommand(program: Command): void {
           { title: 'CODE', value: (s) => s.code ?? 'OK' },
           { title: 'DETAIL', value: (s) => s.detail },
         ]);
+        // Those who may read the policies are told what one person could do to them.
+        const guards = await client.policy.listGuards().then(
+          (shown) => shown.guards,
+          (error) => (error instanceof ClavigerError ? [] : Promise.reject(error)),
+        );
+        for (const line of weakLines(guards)) output.note(line);
         if (seen.some(({ state }) => state === 'unavailable')) throw new Finding('A service is not available');
       }),
     );
