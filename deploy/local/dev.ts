@@ -59,7 +59,7 @@ async function renewTokens({ tokens, broker, trustFile }: Stack): Promise<void> 
   writeFileSync(
     join(dir, 'as.sh'),
     `# source .claviger/dev/as.sh PRINCIPAL
-export CLAVIGER_URL=${broker.url} CLAVIGER_PRINCIPAL="$1" CLAVIGER_TOKEN_FILE=${folder}/"$1".token CLAVIGER_TRUST_FILE=${trustFile}
+export CLAVIGER_URL=${broker.url} CLAVIGER_PRINCIPAL="$1" CLAVIGER_TOKEN_FILE=${folder}/"$1".token CLAVIGER_TRUST_FILE=${trustFile} CLAVIGER_STATE_DIR=${join(dir, 'state')}
 claviger() { ${process.execPath} ${join(root, 'dist/apps/cli/main.js')} "$@"; }
 `,
   );

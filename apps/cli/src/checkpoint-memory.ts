@@ -5,11 +5,10 @@ import { CommandError } from './exit-codes';
 import { writePrivately } from './files';
 import type { Remembered } from './ledger-verification';
 
-/** One file per log, in the user's state folder (XDG Base Directory Specification). */
+/** One file per log, in CLAVIGER_STATE_DIR, else in the user's state folder (XDG Base Directory Specification). */
 export const defaultMemoryFile = (origin: string, environment: NodeJS.ProcessEnv): string =>
   join(
-    environment.XDG_STATE_HOME || join(homedir(), '.local/state'),
-    'claviger',
+    environment.CLAVIGER_STATE_DIR || join(environment.XDG_STATE_HOME || join(homedir(), '.local/state'), 'claviger'),
     `checkpoint-${origin.replaceAll(/[^A-Za-z0-9.-]/g, '_')}.json`,
   );
 

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TemporaryFolder, temporaryFolder } from '@claviger/testing';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { checkpointIn, remember } from '../src/checkpoint-memory';
+import { checkpointIn, defaultMemoryFile, remember } from '../src/checkpoint-memory';
 
 let folder: TemporaryFolder;
 beforeAll(async () => {
@@ -21,4 +21,11 @@ test('a restore takes a checkpoint as a witness has it, and as the verification 
   writeFileSync(file('other'), '{"size": 12}');
   expect(() => checkpointIn(file('other'))).toThrow('holds no checkpoint');
   expect(() => checkpointIn(file('nowhere'))).toThrow('cannot be read (ENOENT)');
+});
+
+test('what is remembered lies in the folder that is said for it, else in the state folder of the user', () => {
+  expect(defaultMemoryFile('claviger/a b', { CLAVIGER_STATE_DIR: '/dev-site/state', XDG_STATE_HOME: '/state' })).toBe(
+    '/dev-site/state/checkpoint-claviger_a_b.json',
+  );
+  expect(defaultMemoryFile('claviger/a', { XDG_STATE_HOME: '/state' })).toBe('/state/claviger/checkpoint-claviger_a.json');
 });

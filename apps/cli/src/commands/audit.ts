@@ -50,6 +50,10 @@ export function auditCommands(program: Command): void {
         for (const doubt of verification.doubts ?? []) output.note(`the whole ledger was read: ${doubt}`);
         tell(output, verification, (performance.now() - started) / 1_000);
         const { problems, findings, size, root, note } = verification;
+        if (problems.length > 0 && kept && 'doubt' in kept)
+          output.note(
+            `${file} may be of another installation that has the same origin: --state-file or CLAVIGER_STATE_DIR keeps them apart`,
+          );
         if (problems.length > 0) throw new Finding(`${problems.length} problem(s): the ledger is NOT in order`);
         if (!quick) remember(file, { origin, size, root, note, ...(state ? { state: keepState(file, state, trust) } : {}) });
         if (findings.length > 0) throw new Finding(`${findings.length} finding(s) of the ledger itself`);
