@@ -1,5 +1,5 @@
-// `npm run crash-rounds -- --rounds 200 [--seed 7]` after the set-up: test/system/crash-rounds.spec.ts, of which `npm test` runs a few rounds. 40 rounds took
-// 6 to 16 minutes on two cores that others used as well. The seed of a run is in its output, and makes the same plan of commands and kills again.
+// `npm run crash-rounds -- --rounds 200 [--seed 7]` after the set-up: test/system/crash-rounds.spec.ts, of which `npm test` runs a few rounds. 200 rounds took
+// 46 minutes on two cores that others used as well. The seed of a run is in its output, and makes the same plan of commands and kills again.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from './setup/paths.mjs';

@@ -2,6 +2,7 @@ import { type CloudEvent, type KeyFilter, ProblemError, type TokenKey } from '@c
 import type { OutboxPage, OutboxSource } from '@claviger/messaging';
 import { givenUpAfter, StoreSilent } from '@claviger/operability';
 import { type OwedPage, type OwedRecord, type OwedRecordSource, TamperedDocuments } from '@claviger/service';
+import { LRUCache } from 'lru-cache';
 import { type Collection, type Db, MongoError, MongoServerError } from 'mongodb';
 import { type BackupsOf, destructionOf, isDestruction } from './destruction';
 import { isQuick, putOff } from './due-bounds';
@@ -100,6 +101,8 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private readonly tamperedDates: TamperedDocuments;
   private allIndexed = false;
   private counted = { all: 0, at: Number.NEGATIVE_INFINITY };
+  /** By what was asked for: page after page of it is read by the same index. */
+  private readonly indexes = new LRUCache<string, IndexName>({ max: 1_000, ttl: countForMs });
   private indexing: Promise<void> | undefined;
 
   /** `onTampered` hears of every document that somebody else than this service wrote, whoever reads it. */
@@ -294,9 +297,14 @@ export class KeyStore implements OutboxSource<OutboxEntry>, OwedRecordSource {
   private async indexOf(filter: KeyFilter, limit: number): Promise<IndexName> {
     const index = indexFor(filter);
     if (index !== facetsIndex) return index;
+    const asked = JSON.stringify([withFacets(filter), limit]);
+    const before = this.indexes.get(asked);
+    if (before) return before;
     const many = manyMeant(limit, await this.count());
     const counted = await reached(() => this.keys.countDocuments(withFacets<KeyDocument>(filter), { hint: index, limit: many }));
-    return counted >= many ? '_id_' : index;
+    const chosen = counted >= many ? '_id_' : index;
+    this.indexes.set(asked, chosen);
+    return chosen;
   }
 
   /** About how many documents there are, as of a minute ago at most. */
