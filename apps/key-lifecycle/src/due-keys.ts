@@ -31,18 +31,24 @@ export class DueKeys {
   /**
    * Ids of keys to which something is due that nobody has in hand, after `after`. `quick`: only those, or only the others, of which it is known that what
    * comes next takes no new material. The field that says so is not signed: it decides about nothing but their order.
+   *
+   * Asked for in two questions, each by its own index: in one FerretDB reads every key, which takes 5 s for 100,000, at each sweep.
    */
   async ids(now: string, limit: number, { quick, after }: { quick?: boolean; after?: string | undefined } = {}): Promise<string[]> {
     const which = quick === undefined ? {} : { quick: quick ? true : { $ne: true } };
     const from = after === undefined ? {} : { _id: { $gt: after } };
-    const found = await reached(() =>
-      this.keys
-        .find({ ...which, ...from, ...dueIn(now) }, { projection: { _id: 1 } })
-        .sort({ _id: 1 })
-        .limit(limit)
-        .toArray(),
-    );
-    return found.map(({ _id }) => _id);
+    await this.store.createIndexes();
+    const ask = (filter: object, index: string) =>
+      reached(() =>
+        this.keys
+          .find({ ...which, ...from, ...filter, ...unclaimedAt(now) }, { projection: { _id: 1 } })
+          .sort({ _id: 1 })
+          .limit(limit)
+          .hint(index)
+          .toArray(),
+      );
+    const found = await Promise.all([ask(dueBy(now), quick ? 'quick_1_dueAt_1' : 'dueAt_1'), ask({ checkUsage: true }, 'checkUsage_1')]);
+    return [...new Set(found.flat().map(({ _id }) => _id))].sort().slice(0, limit);
   }
 
   /** Takes what is due in hand until then, for one replica alone; undefined when another one has, or nothing is due any more. Throws TamperedDocument. */
@@ -101,9 +107,7 @@ export class DueKeys {
   }
 }
 
-const dueIn = (now: string) => ({
-  $and: [
-    { $or: [{ dueAt: { $lte: now, $ne: null } }, { checkUsage: true as const }] },
-    { $or: [{ claimedUntil: null }, { claimedUntil: { $lte: now } }] },
-  ],
-});
+/** A date: what is due to nobody has null there. */
+const dueBy = (now: string) => ({ dueAt: { $gt: '', $lte: now } });
+const unclaimedAt = (now: string) => ({ $or: [{ claimedUntil: null }, { claimedUntil: { $lte: now } }] });
+const dueIn = (now: string) => ({ $and: [{ $or: [dueBy(now), { checkUsage: true as const }] }, unclaimedAt(now)] });
