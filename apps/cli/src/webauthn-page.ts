@@ -31,8 +31,8 @@ export async function askBrowser(ceremony: Ceremony, port: number, tell: (url: s
       if (request.method !== 'POST' || request.headers.origin !== origin) return answer(response, 403, 'not from there');
       void bodyOf(request).then(
         (body) => {
+          response.once('close', () => end(() => resolve(body)));
           answer(response, 200, 'Done. You can close this page.');
-          end(() => resolve(body));
         },
         () => answer(response, 400, 'not what was asked for'),
       );
@@ -44,7 +44,8 @@ export async function askBrowser(ceremony: Ceremony, port: number, tell: (url: s
     const end = (then: () => void) => {
       clearTimeout(timer);
       server.close();
-      server.closeIdleConnections();
+      // A browser opens one ahead of need, and would ask the next page of this port on it.
+      server.closeAllConnections();
       then();
     };
     server.once('error', (error: NodeJS.ErrnoException) =>
