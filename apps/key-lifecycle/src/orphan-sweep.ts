@@ -1,5 +1,6 @@
 import { internalOperations } from '@claviger/contracts';
 import { type AuditTrail, askInternal } from '@claviger/messaging';
+import { Repeated } from '@claviger/service';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { LoggerService } from '@nestjs/common';
 import { iso } from './key-dates';
@@ -29,9 +30,10 @@ export interface OrphanSweepParts {
  * or another change came first. What cannot be read is unknown, and its objects stay.
  */
 export class OrphanSweep {
-  private timer: NodeJS.Timeout | undefined;
-  private sweeping: Promise<void> | undefined;
-  private stopped = false;
+  private readonly repeated = new Repeated(
+    () => this.sweepOnce(),
+    (error) => this.parts.logger.warn(`sweep of token objects without a key: ${String(error)}`),
+  );
   private readonly nowMs: () => number;
 
   constructor(private readonly parts: OrphanSweepParts) {
@@ -39,20 +41,15 @@ export class OrphanSweep {
   }
 
   start(): void {
-    this.timer = setInterval(() => void this.sweep(), Math.min(60_000, this.parts.orphanAfterMs / 2));
+    this.repeated.start(Math.min(60_000, this.parts.orphanAfterMs / 2));
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearInterval(this.timer);
-    await this.sweeping;
+  stop(): Promise<void> {
+    return this.repeated.stop();
   }
 
   sweep(): Promise<void> {
-    this.sweeping ??= this.sweepOnce()
-      .catch((error) => this.parts.logger.warn(`sweep of token objects without a key: ${String(error)}`))
-      .finally(() => (this.sweeping = undefined));
-    return this.sweeping;
+    return this.repeated.now();
   }
 
   private async sweepOnce(): Promise<void> {
@@ -63,7 +60,7 @@ export class OrphanSweep {
       const found = await reservations.due(iso(nowMs - orphanAfterMs), iso(nowMs), pageSize, after);
       for (const label of found) {
         // What could not be recorded is not done.
-        if (this.stopped || !trail.commit.available) return;
+        if (this.repeated.stopped || !trail.commit.available) return;
         const claimed = await reservations.claim(label, iso(nowMs), iso(nowMs + claimMs));
         if (claimed) await this.lookAfter(claimed);
       }

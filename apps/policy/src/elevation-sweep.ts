@@ -1,6 +1,7 @@
 import { Evaluator, isDue, isSwept, reviewersOf } from '@claviger/authz';
 import type { BreakGlassReview, Grant, PolicyBundle } from '@claviger/contracts';
 import type { AuditTrail } from '@claviger/messaging';
+import { Repeated } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
 import { endedEvent, reviewEvent } from './access-events';
 import type { BundleKeeper } from './bundle-keeper';
@@ -41,27 +42,25 @@ export function sweptOf(bundle: PolicyBundle, nowMs: number): Swept | undefined 
  */
 export class ElevationSweep {
   private readonly nowMs: () => number;
-  private timer: NodeJS.Timeout | undefined;
-  private sweeping: Promise<void> | undefined;
+  private readonly repeated = new Repeated(
+    () => this.sweepOnce(),
+    (error) => this.parts.logger.warn(`grants that are over: tried again later: ${String(error)}`),
+  );
 
   constructor(private readonly parts: SweepParts) {
     this.nowMs = parts.nowMs ?? Date.now;
   }
 
   start(everyMs: number): void {
-    this.timer = setInterval(() => void this.sweep(), everyMs);
+    this.repeated.start(everyMs);
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
-    await this.sweeping;
+  stop(): Promise<void> {
+    return this.repeated.stop();
   }
 
   sweep(): Promise<void> {
-    this.sweeping ??= this.sweepOnce()
-      .catch((error) => this.parts.logger.warn(`grants that are over: tried again later: ${String(error)}`))
-      .finally(() => (this.sweeping = undefined));
-    return this.sweeping;
+    return this.repeated.now();
   }
 
   private async sweepOnce(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { AuditTrail } from '@claviger/messaging';
+import { Repeated } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
 import { type Review, reviewDueAt, reviewEvent } from './review';
 import { type SignedStore, TamperedDocument } from './signed-store';
@@ -8,8 +9,10 @@ const iso = (ms: number) => new Date(ms).toISOString();
 
 /** Tells once, as an event and in the ledger, that a review is not completed at its due date. Several replicas may look: one of them tells it. */
 export class OverdueReviews {
-  private timer: NodeJS.Timeout | undefined;
-  private sweeping: Promise<void> | undefined;
+  private readonly repeated = new Repeated(
+    () => this.sweepOnce(),
+    (error) => this.logger.warn(`reviews that are overdue: ${String(error)}`),
+  );
 
   constructor(
     private readonly store: SignedStore<Review>,
@@ -19,19 +22,15 @@ export class OverdueReviews {
   ) {}
 
   start(everyMs: number): void {
-    this.timer = setInterval(() => void this.sweep(), everyMs);
+    this.repeated.start(everyMs);
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.timer);
-    await this.sweeping;
+  stop(): Promise<void> {
+    return this.repeated.stop();
   }
 
   sweep(): Promise<void> {
-    this.sweeping ??= this.sweepOnce()
-      .catch((error) => this.logger.warn(`reviews that are overdue: ${String(error)}`))
-      .finally(() => (this.sweeping = undefined));
-    return this.sweeping;
+    return this.repeated.now();
   }
 
   private async sweepOnce(): Promise<void> {

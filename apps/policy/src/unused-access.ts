@@ -11,7 +11,7 @@ import {
 } from '@claviger/authz';
 import { type CloudEvent, cloudEvent, type PolicyBundle, type Staleness } from '@claviger/contracts';
 import type { AuditTrail, RecordIntent } from '@claviger/messaging';
-import type { OwedRecord, OwedRecords } from '@claviger/service';
+import { type OwedRecord, type OwedRecords, Repeated } from '@claviger/service';
 import type { LoggerService } from '@nestjs/common';
 import type { Activities } from './activities';
 import type { BundleKeeper } from './bundle-keeper';
@@ -39,9 +39,10 @@ type Stays = Notice & { readonly principal: string; readonly why: string; readon
  * cannot tell stays, and so does what the last people with a role have.
  */
 export class UnusedAccess {
-  private timer: NodeJS.Timeout | undefined;
-  private sweeping: Promise<void> | undefined;
-  private stopped = false;
+  private readonly repeated = new Repeated(
+    () => this.sweepOnce(),
+    (error) => this.parts.logger.warn(`access that nobody uses: ${String(error)}`),
+  );
   private readonly nowMs: () => number;
 
   constructor(
@@ -60,20 +61,15 @@ export class UnusedAccess {
   }
 
   start(everyMs: number): void {
-    this.timer = setInterval(() => void this.sweep(), everyMs);
+    this.repeated.start(everyMs);
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearInterval(this.timer);
-    await this.sweeping;
+  stop(): Promise<void> {
+    return this.repeated.stop();
   }
 
   sweep(): Promise<void> {
-    this.sweeping ??= this.sweepOnce()
-      .catch((error) => this.parts.logger.warn(`access that nobody uses: ${String(error)}`))
-      .finally(() => (this.sweeping = undefined));
-    return this.sweeping;
+    return this.repeated.now();
   }
 
   private async sweepOnce(): Promise<void> {
@@ -81,7 +77,7 @@ export class UnusedAccess {
     if (!bundle?.staleness) return;
     await this.watchAll(bundle);
     // What could not be recorded is not done.
-    while (!this.stopped && this.parts.trail.commit.available) {
+    while (!this.repeated.stopped && this.parts.trail.commit.available) {
       const claimed = await this.claimed();
       if (claimed.length === 0) return;
       await this.lookAfter(claimed, bundle, bundle.staleness);

@@ -14,5 +14,6 @@ export { QuotaTales } from './quota-tales';
 export { Quotas } from './quotas';
 export { type About, type Admit, type Asker, type Done, defaultProblem, named, RecordedReply } from './recorded-reply';
 export { RefusedState } from './refused-state';
+export { Repeated } from './repeated';
 export { SystemReplies } from './system-replies';
 export { TamperedDocuments } from './tampered-documents';
