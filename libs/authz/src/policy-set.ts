@@ -17,7 +17,8 @@ export interface Policy {
   readonly json: PolicyJson;
   readonly text: string;
 }
-export type ParsedPolicies = { ok: true; policies: Policy[] } | { ok: false; issues: BundleIssue[] };
+type Refused = { ok: false; issues: BundleIssue[] };
+export type ParsedPolicies = { ok: true; policies: Policy[] } | Refused;
 
 const idPattern = /^[a-z0-9][a-z0-9-]{0,63}$/;
 
@@ -35,7 +36,7 @@ export function* parsing(text: string, known: ReadonlyMap<string, Policy>): Work
   const deep = tooDeep(text, 'policies');
   if (deep) return refuse({ where: 'policies', message: deep });
   yield undefined;
-  const split = (yield* splitting(text, known)) ?? (yield* splitting(text, new Map()))!;
+  const split = (known.size > 0 ? yield* splittingRest(text, known) : undefined) ?? (yield* splittingWhole(text));
   if (!Array.isArray(split)) return split;
   if (split.length === 0) return refuse({ where: 'policies', message: 'there is no policy: everything would be denied' });
 
@@ -67,22 +68,25 @@ export function* parsing(text: string, known: ReadonlyMap<string, Policy>): Work
 }
 
 /**
- * The text of each policy. Only what is not known is parsed: what Cedar took for one policy it takes for one wherever it stands by itself. Undefined when
- * what is left is not made of policies and something is known: what is wrong, and where, is said of the whole text.
+ * The text of each policy, where only what is not known is parsed: what Cedar took for one policy it takes for one wherever it stands by itself. Undefined when
+ * what is left is not made of policies alone: what is wrong, and where, is said of the whole text.
  */
-function* splitting(text: string, known: ReadonlyMap<string, Policy>): Work<string[] | Extract<ParsedPolicies, { ok: false }> | undefined> {
-  const texts = known.size === 0 ? undefined : policyTexts(text);
-  if (!texts && known.size > 0) return undefined;
-  const found = texts?.filter((one) => known.has(one)) ?? [];
-  const left = texts ? texts.filter((one) => !known.has(one)).join('\n') : text;
-  if (texts && left === '') return found;
-  const [parts] = yield* parsed('splitPolicies', [[left]]);
-  if (parts!.type === 'failure') {
-    return texts ? undefined : { ok: false, issues: parts!.errors.map((error) => cedarIssue('policies', error, text)) };
-  }
-  if (parts!.policy_templates.length > 0)
+function* splittingRest(text: string, known: ReadonlyMap<string, Policy>): Work<string[] | undefined> {
+  const texts = policyTexts(text);
+  if (!texts) return undefined;
+  const found = texts.filter((one) => known.has(one));
+  const left = texts.filter((one) => !known.has(one)).join('\n');
+  if (left === '') return found;
+  const parts = (yield* parsed('splitPolicies', [[left]]))[0]!;
+  return parts.type === 'success' && parts.policy_templates.length === 0 ? [...found, ...parts.policies] : undefined;
+}
+
+function* splittingWhole(text: string): Work<string[] | Refused> {
+  const parts = (yield* parsed('splitPolicies', [[text]]))[0]!;
+  if (parts.type === 'failure') return { ok: false, issues: parts.errors.map((error) => cedarIssue('policies', error, text)) };
+  if (parts.policy_templates.length > 0)
     return refuse({ where: 'policies', message: 'templates (?principal, ?resource) are not supported: use a grant' });
-  return [...found, ...parts!.policies];
+  return parts.policies;
 }
 
 /** At once where there is little. */
@@ -129,4 +133,4 @@ function lineAndColumn(text: string, byteOffset: number): string {
   return `line ${before.length}, column ${before.at(-1)!.length + 1}: `;
 }
 
-const refuse = (issue: BundleIssue): Extract<ParsedPolicies, { ok: false }> => ({ ok: false, issues: [issue] });
+const refuse = (issue: BundleIssue): Refused => ({ ok: false, issues: [issue] });
